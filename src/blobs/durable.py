@@ -1,0 +1,192 @@
+"""Files that are there after a power cut, or not at all. Blocking calls for the threads of `local.py`; raises OSError.
+
+<root>/<key>         one blob; a key's segments are directories, so a key beneath another is refused
+<root>/.tmp/<random> one blob in the making; no key begins with a dot
+"""
+
+import errno
+import os
+import tempfile
+import threading
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Final
+
+from blobs.files import TEMPORARY_DIRECTORY, file_status, walk
+
+PLACE_ATTEMPTS_MAX: Final = 10
+"""A delete that prunes an empty directory can pull it away from under a writer; each attempt makes it anew."""
+
+
+class PendingFile:
+    """One blob in the making. A cancelled caller leaves its call running in a thread, hence the lock and the flag:
+    a discard waits for the call before it, and a call that starts after a discard does nothing.
+    """
+
+    def __init__(self, root: Path, target: Path) -> None:
+        self._root = root
+        self._target = target
+        self._temporary: Path | None = None
+        self._file: int | None = None
+        self._lock = threading.Lock()
+        self._is_discarded = False
+
+    def append(self, data: bytes) -> None:
+        """Write a batch behind those before it."""
+        with self._lock:
+            self._write(data)
+
+    def finish(self, tail: bytes) -> None:
+        """Write the last bytes, sync them, move the file to its place and sync every directory above it."""
+        with self._lock:
+            try:
+                self._write(tail)
+                self._sync_and_close()
+                self._move_to_target()
+            except OSError:
+                self._remove()
+                raise
+
+    def discard(self) -> None:
+        """Remove what was written; idempotent."""
+        self._is_discarded = True
+        with self._lock:
+            self._remove()
+
+    def _write(self, data: bytes) -> None:
+        if self._file is None:
+            self._refuse_if_discarded()
+            self._file, name = tempfile.mkstemp(dir=self._root / TEMPORARY_DIRECTORY)
+            self._temporary = Path(name)
+        rest = memoryview(data)
+        while rest:
+            rest = rest[os.write(self._file, rest) :]
+
+    def _sync_and_close(self) -> None:
+        if self._file is not None:
+            os.fsync(self._file)
+            self._close()
+
+    def _close(self) -> None:
+        if self._file is not None:
+            descriptor, self._file = self._file, None
+            os.close(descriptor)
+
+    def _move_to_target(self) -> None:
+        self._refuse_if_discarded()
+        if self._temporary is not None:
+            move_into_place(self._temporary, self._target)
+            self._temporary = None
+            sync_directories(self._target.parent, up_to=self._root)
+
+    def _remove(self) -> None:
+        self._close()
+        if self._temporary is not None:
+            self._temporary.unlink(missing_ok=True)
+            self._temporary = None
+
+    def _refuse_if_discarded(self) -> None:
+        if self._is_discarded:
+            raise OSError(errno.ECANCELED, "the blob was given up", str(self._target))
+
+
+def move_into_place(temporary: Path, target: Path) -> None:
+    """Rename over whatever is at the target, making the directories above it.
+
+    Raises NotADirectoryError or FileExistsError where a blob lies above the target, IsADirectoryError where blobs
+    lie beneath.
+    """
+    for attempts_left in reversed(range(PLACE_ATTEMPTS_MAX)):
+        try:
+            temporary.replace(target)
+        except FileNotFoundError:
+            if not attempts_left:
+                raise
+            target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        except IsADirectoryError:
+            if not attempts_left or not _remove_if_empty(target):
+                raise
+        else:
+            return
+
+
+def sync_directories(first: Path, *, up_to: Path) -> None:
+    """Sync a directory and all above it up to the root: each may be new, made by us or by another writer."""
+    for directory in (first, *first.parents):
+        _sync_directory(directory)
+        if directory == up_to:
+            return
+
+
+def _sync_directory(directory: Path) -> None:
+    try:
+        descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return  # pruned by a delete that followed at once: what was in it is gone by somebody's wish
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def remove_file(root: Path, path: Path) -> bool:
+    """Delete one file durably and the directories that it leaves empty; False when there was none."""
+    if not path.is_file():
+        return False
+    try:
+        path.unlink()
+    except FileNotFoundError:
+        return False
+    _sync_directory(path.parent)
+    _prune(path.parent, up_to=root)
+    return True
+
+
+def remove_under(root: Path, prefix: str) -> int:
+    """Delete every file whose key begins with the prefix; each directory is synced once, not once a file."""
+    removed = 0
+    parents: set[Path] = set()
+    for found in walk(root, prefix):
+        path = root / found.key
+        path.unlink(missing_ok=True)
+        parents.add(path.parent)
+        removed += 1
+    for parent in sorted(parents, reverse=True):
+        _sync_directory(parent)
+        _prune(parent, up_to=root)
+    return removed
+
+
+def _prune(directory: Path, *, up_to: Path) -> None:
+    for candidate in (directory, *directory.parents):
+        if candidate == up_to or not _remove_if_empty(candidate):
+            return
+
+
+def _remove_if_empty(directory: Path) -> bool:
+    try:
+        directory.rmdir()
+    except FileNotFoundError:
+        return True
+    except OSError as error:
+        if error.errno in (errno.ENOTEMPTY, errno.EEXIST):
+            return False
+        raise
+    return True
+
+
+def prepare_root(root: Path, *, now: datetime, abandoned_after: timedelta) -> int:
+    """Make the directories and remove the temporary files of writers that died; return how many there were.
+
+    A file still growing keeps a young time of change, so a slow upload of days is not swept.
+    """
+    temporary_directory = root / TEMPORARY_DIRECTORY
+    temporary_directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+    oldest_s = (now - abandoned_after).timestamp()
+    removed = 0
+    for path in temporary_directory.iterdir():
+        found = file_status(path)
+        if found is not None and found.st_mtime < oldest_s:
+            path.unlink(missing_ok=True)
+            removed += 1
+    return removed

@@ -1,0 +1,65 @@
+"""Which strings may name a blob: one rule for every store, so that data can move between them."""
+
+import re
+from typing import Final
+
+from blobs.errors import InvalidBlobKey
+
+KEY_BYTES_MAX: Final = 512
+"""Half of what S3 allows (1,024), which leaves the other half to the prefix of a bucket."""
+
+SEGMENT_BYTES_MAX: Final = 255
+"""The longest file name of ext4, xfs and APFS."""
+
+_KEY: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@/-]*")
+_NOT_A_NAME: Final = frozenset({"", ".", ".."})
+
+
+def check_key(key: str) -> str:
+    """Return the key if it may name a blob.
+
+    A key is 1 to 512 ASCII characters, begins with a letter or digit, and consists of segments of at most 255
+    characters of `A-Za-z0-9._@-` with `/` between them; no segment is empty, `.` or `..`.
+
+    Raises InvalidBlobKey.
+    """
+    _check_characters(key)
+    segments = key.split("/")
+    _check_segments(key, segments)
+    if segments[-1] in _NOT_A_NAME:
+        raise InvalidBlobKey(key, "it ends with an empty segment, '.' or '..'")
+    return key
+
+
+def check_prefix(prefix: str) -> str:
+    """Return the prefix if a key may begin with it; the empty one begins them all.
+
+    Raises InvalidBlobKey.
+    """
+    if prefix:
+        _check_characters(prefix)
+        _check_segments(prefix, prefix.split("/"))
+    return prefix
+
+
+def check_range(start: int, length: int | None) -> None:
+    """Raise ValueError for a range that begins before the blob or runs backwards."""
+    if start < 0:
+        raise ValueError(f"a range starts at 0 or later, not at {start}")
+    if length is not None and length < 0:
+        raise ValueError(f"a range is 0 bytes or longer, not {length}")
+
+
+def _check_characters(key: str) -> None:
+    if len(key) > KEY_BYTES_MAX:
+        raise InvalidBlobKey(key, f"it is longer than {KEY_BYTES_MAX} bytes")
+    if not _KEY.fullmatch(key):
+        raise InvalidBlobKey(key, "it must be letters, digits and '._@/-' of ASCII, and begin with a letter or digit")
+
+
+def _check_segments(key: str, segments: list[str]) -> None:
+    # The last segment of a prefix may be the beginning of a longer name ("a/." of "a/.b"), so it is not judged here.
+    if not _NOT_A_NAME.isdisjoint(segments[:-1]):
+        raise InvalidBlobKey(key, "it has a segment that is empty, '.' or '..'")
+    if max(map(len, segments)) > SEGMENT_BYTES_MAX:
+        raise InvalidBlobKey(key, f"it has a segment longer than {SEGMENT_BYTES_MAX} bytes")

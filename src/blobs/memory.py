@@ -1,0 +1,138 @@
+"""Blobs in a dictionary: the reference semantics, for tests and for the simulation (no threads, no real time)."""
+
+import bisect
+import sys
+from collections.abc import AsyncIterator, Callable, Sequence
+from datetime import UTC, datetime
+
+from blobs.errors import BlobMissing, BlobStoreUnavailable, InvalidBlobKey
+from blobs.keys import check_key, check_prefix, check_range
+from blobs.probe import check_by_probe
+from blobs.store import BlobInfo, BlobRef
+from blobs.writer import BatchingWriter, put_whole
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
+
+
+class MemoryBlobStore:
+    """A BlobStore that forgets everything when the process ends.
+
+    Refuses a key beneath another one as a directory does, so that what works here works everywhere.
+    """
+
+    def __init__(self, *, clock: Callable[[], datetime] = _now) -> None:
+        self._clock = clock
+        self._blobs: dict[str, tuple[bytes, datetime]] = {}
+        self._keys: list[str] = []
+        self._is_closed = False
+
+    def writer(self, key: str) -> BatchingWriter:
+        """Begin a blob."""
+        sink = _MemorySink(self, check_key(key))
+        return BatchingWriter(key, sink, batch_bytes=sys.maxsize, hash_inline_bytes_max=sys.maxsize)
+
+    async def put(self, key: str, data: bytes) -> BlobRef:
+        """Store a whole blob."""
+        return await put_whole(self.writer(key), data)
+
+    async def get(self, key: str) -> bytes:
+        """Return a whole blob. Raises BlobMissing."""
+        return self._find(key)[0]
+
+    async def read(self, key: str, *, start: int = 0, length: int | None = None) -> AsyncIterator[bytes]:
+        """Yield the range in one piece."""
+        check_range(start, length)
+        data, _ = self._find(key)
+        piece = data[start:] if length is None else data[start : start + length]
+        if piece:
+            yield piece
+
+    async def stat(self, key: str) -> BlobInfo | None:
+        """Return what is known of a blob."""
+        self._require_open()
+        return self._info(check_key(key))
+
+    async def delete(self, key: str) -> bool:
+        """Delete a blob; False when there was none."""
+        self._require_open()
+        if self._blobs.pop(check_key(key), None) is None:
+            return False
+        del self._keys[bisect.bisect_left(self._keys, key)]
+        return True
+
+    async def delete_prefix(self, prefix: str) -> int:
+        """Delete every blob whose key begins with the prefix."""
+        self._require_open()
+        if not prefix:
+            raise InvalidBlobKey(prefix, "an empty prefix would erase the whole store")
+        doomed = self._under(check_prefix(prefix))
+        for key in doomed:
+            await self.delete(key)
+        return len(doomed)
+
+    async def list(self, prefix: str) -> AsyncIterator[BlobInfo]:
+        """Yield what begins with the prefix, as it was at the first iteration."""
+        self._require_open()
+        for key in self._under(check_prefix(prefix)):
+            if info := self._info(key):
+                yield info
+
+    async def check(self) -> None:
+        """Write, read and delete a probe."""
+        await check_by_probe(self, advice="Open a new store.")
+
+    async def close(self) -> None:
+        """Refuse every later call."""
+        self._is_closed = True
+
+    def keep(self, key: str, data: bytes) -> None:
+        """Make a blob visible; the one place where the dictionary grows."""
+        self._require_open()
+        if key not in self._blobs:
+            self._refuse_nesting(key)
+            bisect.insort(self._keys, key)
+        self._blobs[key] = (data, self._clock())
+
+    def _refuse_nesting(self, key: str) -> None:
+        segments = key.split("/")
+        ancestors = ("/".join(segments[:count]) for count in range(1, len(segments)))
+        if any(ancestor in self._blobs for ancestor in ancestors) or self._under(f"{key}/"):
+            raise InvalidBlobKey(key, "another blob lies above or beneath it")
+
+    def _under(self, prefix: str) -> Sequence[str]:
+        first = bisect.bisect_left(self._keys, prefix)
+        behind = bisect.bisect_left(self._keys, f"{prefix}\x7f", lo=first)  # no key holds a character this high
+        return self._keys[first:behind]
+
+    def _find(self, key: str) -> tuple[bytes, datetime]:
+        self._require_open()
+        found = self._blobs.get(check_key(key))
+        if found is None:
+            raise BlobMissing(key)
+        return found
+
+    def _info(self, key: str) -> BlobInfo | None:
+        found = self._blobs.get(key)
+        return BlobInfo(key=key, size_bytes=len(found[0]), modified_at=found[1]) if found else None
+
+    def _require_open(self) -> None:
+        if self._is_closed:
+            raise BlobStoreUnavailable("The blob store is closed.")
+
+
+class _MemorySink:
+    def __init__(self, store: MemoryBlobStore, key: str) -> None:
+        self._store = store
+        self._key = key
+        self._batches: list[bytes] = []
+
+    async def append(self, batch: bytes) -> None:
+        self._batches.append(batch)
+
+    async def finish(self, tail: bytes, _sha256: str, /) -> None:
+        self._store.keep(self._key, b"".join([*self._batches, tail]))
+
+    async def discard(self) -> None:
+        self._batches.clear()

@@ -1,0 +1,256 @@
+"""Blobs in an S3 bucket, through one long-lived aioboto3 client.
+
+<prefix>/<key>   one object; metadata `sha256` (lower-case hex) on those that went up in one call, and
+                 `millstream-upload` (random) on those that went up in parts, to recognise a completed upload
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from contextlib import AsyncExitStack
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final, TypeVar
+
+import aioboto3
+from aiobotocore.config import AioConfig
+from botocore.exceptions import ClientError
+
+from blobs.errors import BlobMissing, BlobStoreUnavailable, InvalidBlobKey
+from blobs.keys import check_key, check_prefix, check_range
+from blobs.probe import check_by_probe
+from blobs.s3_errors import FOREIGN_ERRORS, code_of, translated
+from blobs.s3_settings import S3Settings
+from blobs.s3_upload import S3Sink
+from blobs.store import BlobInfo, BlobRef
+from blobs.writer import BatchingWriter, put_whole
+
+READ_BYTES: Final = 1024 * 1024
+"""What one iteration of read() yields at most."""
+
+DELETES_AT_ONCE: Final = 50
+"""Half of the default connections. One call a key: the bulk call needs checksums that not every server accepts."""
+
+RANGE_BEHIND_THE_END: Final = frozenset({"InvalidRange", "416"})
+
+_T = TypeVar("_T")
+
+
+class S3BlobStore:
+    """A BlobStore in one bucket. Belongs to the event loop that first uses it."""
+
+    def __init__(self, settings: S3Settings) -> None:
+        self._settings = settings
+        self._slots = asyncio.Semaphore(settings.concurrency_max)
+        self._resources = AsyncExitStack()
+        self._opening = asyncio.Lock()
+        self._client: Any = None
+        self._is_closed = False
+
+    async def open(self) -> None:
+        """Build the client if there is none yet; connects to nothing. Every call does this itself.
+
+        Raises BlobStoreUnavailable after close().
+        """
+        if self._client is not None:
+            return
+        async with self._opening:
+            if self._is_closed:
+                raise BlobStoreUnavailable("The blob store is closed.")
+            if self._client is None:
+                self._client = await self._resources.enter_async_context(_client(self._settings))
+
+    def writer(self, key: str) -> BatchingWriter:
+        """Begin a blob; one of up to `part_bytes` goes up in a single call at commit, a longer one in parts."""
+        sink = S3Sink(self._call, check_key(key), bucket=self._settings.bucket, name=self._name(key))
+        return BatchingWriter(key, sink, batch_bytes=self._settings.part_bytes)
+
+    async def put(self, key: str, data: bytes) -> BlobRef:
+        """Store a whole blob."""
+        return await put_whole(self.writer(key), data)
+
+    async def get(self, key: str) -> bytes:
+        """Return a whole blob. Raises BlobMissing."""
+        return b"".join([piece async for piece in self.read(key)])
+
+    async def read(self, key: str, *, start: int = 0, length: int | None = None) -> AsyncIterator[bytes]:
+        """Yield the range in pieces of up to 1 MiB. Holds a connection until the iteration ends or is closed."""
+        check_range(start, length)
+        check_key(key)
+        if length == 0:
+            await self._head(key)
+            return
+        await self.open()
+        await self._take_slot()
+        try:
+            body = await self._open_body(key, start, length)
+            if body is not None:
+                async with body:
+                    while piece := await self._translate(key, body.read(READ_BYTES)):
+                        yield piece
+        finally:
+            self._slots.release()
+
+    async def stat(self, key: str) -> BlobInfo | None:
+        """Return what is known of a blob."""
+        try:
+            found = await self._head(check_key(key))
+        except BlobMissing:
+            return None
+        return BlobInfo(key=key, size_bytes=found["ContentLength"], modified_at=_utc(found["LastModified"]))
+
+    async def delete(self, key: str) -> bool:
+        """Delete a blob; False when there was none (asked first: S3 itself does not tell)."""
+        if await self.stat(key) is None:
+            return False
+        await self._delete(key)
+        return True
+
+    async def delete_prefix(self, prefix: str) -> int:
+        """Delete every blob whose key begins with the prefix, up to 50 at a time."""
+        if not prefix:
+            raise InvalidBlobKey(prefix, "an empty prefix would erase the whole store")
+        deleted = 0
+        async for page in self._pages(prefix):
+            for batch in _batches(page):
+                results = await asyncio.gather(*(self._delete(info.key) for info in batch), return_exceptions=True)
+                for failure in filter(None, results):
+                    raise failure
+                deleted += len(batch)
+        return deleted
+
+    async def list(self, prefix: str) -> AsyncIterator[BlobInfo]:
+        """Yield what begins with the prefix, a page of up to 1,000 a call."""
+        async for page in self._pages(prefix):
+            for info in page:
+                yield info
+
+    async def check(self) -> None:
+        """Write, read and delete a probe."""
+        where = self._settings.endpoint_url or f"the region {self._settings.region}"
+        advice = f"Make sure that {where} answers and that its bucket {self._settings.bucket!r} may be written to."
+        await check_by_probe(self, advice=advice)
+
+    async def abort_abandoned_uploads(self, *, older_than: timedelta, now: datetime) -> int:
+        """Abort uploads in parts that were begun before then by processes that died; return how many (up to
+        1,000 a call).
+
+        S3 bills their parts until somebody does. A lifecycle rule of the bucket does the same.
+        """
+        bucket, prefix = self._settings.bucket, self._name("")
+        oldest = now - older_than
+        page = await self._call(prefix, lambda s3: s3.list_multipart_uploads(Bucket=bucket, Prefix=prefix))
+        abandoned = [upload for upload in page.get("Uploads", ()) if _utc(upload["Initiated"]) < oldest]
+        for upload in abandoned:
+            await self._abort_upload(upload["Key"], upload["UploadId"])
+        return len(abandoned)
+
+    async def close(self) -> None:
+        """Close the connections."""
+        self._is_closed = True
+        async with self._opening:
+            self._client = None
+            await self._resources.aclose()
+
+    async def _call(self, key: str, operation: Callable[[Any], Awaitable[_T]], *, timeout_s: float | None = None) -> _T:
+        """Run one call of the SDK within its share of connections and time, and translate its errors."""
+        await self.open()
+
+        async def within_limits() -> _T:
+            async with asyncio.timeout(timeout_s or self._settings.call_timeout_s), self._slots:
+                return await operation(self._client)
+
+        return await self._translate(key, within_limits())
+
+    async def _translate(self, key: str, call: Awaitable[_T]) -> _T:
+        try:
+            return await call
+        except FOREIGN_ERRORS as error:
+            limits = self._settings
+            raise translated(error, key, bucket=limits.bucket, call_timeout_s=limits.call_timeout_s) from error
+
+    async def _take_slot(self) -> None:
+        try:
+            async with asyncio.timeout(self._settings.call_timeout_s):
+                await self._slots.acquire()
+        except TimeoutError as error:
+            raise BlobStoreUnavailable(
+                f"All {self._settings.concurrency_max} connections to the S3 server stayed busy."
+            ) from error
+
+    async def _open_body(self, key: str, start: int, length: int | None) -> Any:
+        """Ask for a range and return its stream, None where the range begins behind the end of the blob."""
+        which = {"Bucket": self._settings.bucket, "Key": self._name(key)}
+        if start or length is not None:
+            which["Range"] = f"bytes={start}-{'' if length is None else start + length - 1}"
+
+        async def get_object() -> Any:
+            try:
+                async with asyncio.timeout(self._settings.call_timeout_s):
+                    return (await self._client.get_object(**which))["Body"]
+            except ClientError as error:
+                if code_of(error) in RANGE_BEHIND_THE_END:
+                    return None
+                raise
+
+        return await self._translate(key, get_object())
+
+    async def _head(self, key: str) -> dict[str, Any]:
+        which = {"Bucket": self._settings.bucket, "Key": self._name(key)}
+        found: dict[str, Any] = await self._call(key, lambda s3: s3.head_object(**which))
+        return found
+
+    async def _delete(self, key: str) -> None:
+        which = {"Bucket": self._settings.bucket, "Key": self._name(key)}
+        await self._call(key, lambda s3: s3.delete_object(**which))
+
+    async def _abort_upload(self, name: str, upload_id: str) -> None:
+        which = {"Bucket": self._settings.bucket, "Key": name, "UploadId": upload_id}
+        await self._call(name, lambda s3: s3.abort_multipart_upload(**which))
+
+    async def _pages(self, prefix: str) -> AsyncIterator[Sequence[BlobInfo]]:
+        which: dict[str, Any] = {"Bucket": self._settings.bucket, "Prefix": self._name(check_prefix(prefix))}
+        is_last = False
+        while not is_last:
+            page = await self._call(prefix, lambda s3: s3.list_objects_v2(**which))
+            yield [self._info(found) for found in page.get("Contents", ())]
+            is_last = not page.get("IsTruncated", False)
+            which["ContinuationToken"] = page.get("NextContinuationToken")
+
+    def _info(self, found: dict[str, Any]) -> BlobInfo:
+        key = found["Key"][len(self._name("")) :]
+        return BlobInfo(key=key, size_bytes=found["Size"], modified_at=_utc(found["LastModified"]))
+
+    def _name(self, key: str) -> str:
+        return f"{self._settings.prefix}/{key}" if self._settings.prefix else key
+
+
+def _client(settings: S3Settings) -> Any:
+    """Build the context manager of a client.
+
+    Checksums only where S3 requires them: since botocore 1.36 the SDK adds trailers that servers other than AWS
+    refuse. Path-style addresses for an endpoint of one's own, where no DNS name exists for each bucket.
+    """
+    config = AioConfig(
+        connect_timeout=settings.connect_timeout_s,
+        read_timeout=settings.read_timeout_s,
+        max_pool_connections=settings.concurrency_max,
+        retries={"total_max_attempts": settings.attempts_max, "mode": "standard"},
+        request_checksum_calculation="when_required",
+        response_checksum_validation="when_required",
+        s3={"addressing_style": "path" if settings.endpoint_url else "auto"},
+    )
+    return aioboto3.Session().client(
+        "s3",
+        endpoint_url=settings.endpoint_url,
+        region_name=settings.region,
+        aws_access_key_id=settings.access_key,
+        aws_secret_access_key=settings.secret_key,
+        config=config,
+    )
+
+
+def _batches(page: Sequence[BlobInfo]) -> Iterator[Sequence[BlobInfo]]:
+    return (page[first : first + DELETES_AT_ONCE] for first in range(0, len(page), DELETES_AT_ONCE))
+
+
+def _utc(moment: datetime) -> datetime:
+    return moment.astimezone(UTC)

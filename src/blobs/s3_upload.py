@@ -1,0 +1,119 @@
+"""One blob on its way into a bucket: a single call for a short one, an upload in parts for a long one."""
+
+import asyncio
+import secrets
+from collections.abc import Awaitable, Callable
+from typing import Any, Final, Protocol, TypeVar
+
+from blobs.errors import BlobError
+from blobs.s3_errors import UploadGone
+
+PARTS_MAX: Final = 10_000
+"""S3's own limit; with the default parts of 8 MiB a blob may have 78 GiB."""
+
+DISCARD_TIMEOUT_S: Final = 5.0
+"""Giving up must not hold a client much longer than the call that failed; what stays behind is swept later."""
+
+UPLOAD_TOKEN: Final = "millstream-upload"  # noqa: S105  (the name of a metadata field, no secret)
+
+_T = TypeVar("_T")
+
+
+class S3Call(Protocol):
+    """Runs one call of the SDK within the limits of a store and raises our errors only."""
+
+    async def __call__(
+        self, key: str, operation: Callable[[Any], Awaitable[_T]], *, timeout_s: float | None = None
+    ) -> _T: ...
+
+
+class S3Sink:
+    """A sink whose batches are parts. One part is on its way while the next one fills, so two are in memory."""
+
+    def __init__(self, call: S3Call, key: str, *, bucket: str, name: str) -> None:
+        self._call = call
+        self._key = key
+        self._where = {"Bucket": bucket, "Key": name}
+        self._token = secrets.token_hex(16)
+        self._begun: asyncio.Task[str] | None = None
+        self._part: asyncio.Task[str] | None = None
+        self._etags: list[str] = []
+
+    async def append(self, batch: bytes) -> None:
+        """Send a part as soon as the one before it has arrived."""
+        upload_id = await self._begin()
+        await self._finish_part()
+        if len(self._etags) == PARTS_MAX:
+            raise BlobError(f"The blob {self._key!r} has more than {PARTS_MAX} parts: raise part_bytes.")
+        self._part = asyncio.create_task(self._send(upload_id, len(self._etags) + 1, batch))
+
+    async def finish(self, tail: bytes, sha256: str, /) -> None:
+        """Put a blob that is all tail; complete one that has parts."""
+        if self._begun is None:
+            metadata = {"sha256": sha256}
+            await self._call(self._key, lambda s3: s3.put_object(**self._where, Body=tail, Metadata=metadata))
+            return
+        await self.append(tail)
+        await self._finish_part()
+        await self._complete(await self._begin())
+
+    async def discard(self) -> None:
+        """Stop the part on its way and abort the upload."""
+        if self._part is not None:
+            self._part.cancel()
+            await asyncio.wait({self._part})
+            self._part = None
+        if self._begun is not None:
+            await asyncio.wait({self._begun}, timeout=DISCARD_TIMEOUT_S)
+            if not self._begun.done():
+                self._begun.cancel()
+            elif not self._begun.cancelled() and self._begun.exception() is None:
+                await self._abort(self._begun.result())
+            self._begun = None
+
+    async def _begin(self) -> str:
+        """Begin the upload in parts once.
+
+        A task of its own, because a caller cancelled between the server's yes and its arrival would leave an
+        upload open whose id nobody knows.
+        """
+        if self._begun is None:
+            self._begun = asyncio.create_task(self._create())
+        return await asyncio.shield(self._begun)
+
+    async def _create(self) -> str:
+        metadata = {UPLOAD_TOKEN: self._token}
+        answer = await self._call(self._key, lambda s3: s3.create_multipart_upload(**self._where, Metadata=metadata))
+        return str(answer["UploadId"])
+
+    async def _send(self, upload_id: str, number: int, batch: bytes) -> str:
+        which = {**self._where, "UploadId": upload_id, "PartNumber": number}
+        answer = await self._call(self._key, lambda s3: s3.upload_part(**which, Body=batch))
+        return str(answer["ETag"])
+
+    async def _finish_part(self) -> None:
+        if self._part is not None:
+            self._etags.append(await self._part)
+            self._part = None
+
+    async def _complete(self, upload_id: str) -> None:
+        parts = [{"PartNumber": number, "ETag": etag} for number, etag in enumerate(self._etags, start=1)]
+        which = {**self._where, "UploadId": upload_id, "MultipartUpload": {"Parts": parts}}
+        try:
+            await self._call(self._key, lambda s3: s3.complete_multipart_upload(**which))
+        except UploadGone:
+            # Either it was swept, or the SDK sent this twice because the first answer was lost.
+            if not await self._is_complete():
+                raise
+        self._begun = None
+
+    async def _is_complete(self) -> bool:
+        found = await self._call(self._key, lambda s3: s3.head_object(**self._where))
+        return bool(found.get("Metadata", {}).get(UPLOAD_TOKEN) == self._token)
+
+    async def _abort(self, upload_id: str) -> None:
+        which = {**self._where, "UploadId": upload_id}
+        try:
+            await self._call(self._key, lambda s3: s3.abort_multipart_upload(**which), timeout_s=DISCARD_TIMEOUT_S)
+        except UploadGone:
+            return  # gone already: an earlier abort whose answer was lost, or a commit that took effect

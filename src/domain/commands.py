@@ -1,0 +1,189 @@
+"""What can be asked of a document, a task and a knowledge base."""
+
+import msgspec
+
+from events.document import Metadata
+from events.ids import DocumentId, KnowledgeBaseId, TaskId
+from events.knowledge_base import KnowledgeBaseSettings
+from events.log import Tally
+from events.steps import Lane, Step
+from events.task import TaskSource
+
+
+class AcceptDocument(msgspec.Struct, frozen=True, kw_only=True):
+    """The bytes are stored under `source_blob`; process them."""
+
+    knowledge_base_id: KnowledgeBaseId
+    task_id: TaskId
+    filename: str
+    media_type: str
+    size_bytes: int
+    sha256: str
+    source_blob: str
+    declared_media_type: str | None = None
+    metadata: Metadata = {}
+    lane: Lane = Lane.INTERACTIVE
+    not_before_us: int | None = None
+
+
+class SkipDocument(msgspec.Struct, frozen=True, kw_only=True):
+    """The same bytes are in the knowledge base already."""
+
+    knowledge_base_id: KnowledgeBaseId
+    task_id: TaskId
+    filename: str
+    media_type: str
+    size_bytes: int
+    sha256: str
+    duplicate_of: DocumentId
+
+
+class StartStep(msgspec.Struct, frozen=True, kw_only=True):
+    """A worker begins attempt `attempt` (one more than the document has seen at this step)."""
+
+    step: Step
+    attempt: int
+    worker: str
+
+
+class RecordParsed(msgspec.Struct, frozen=True, kw_only=True):
+    attempt: int
+    text_blob: str
+    parser: str
+    pages: int
+    characters: int
+    language: str | None = None
+    title: str | None = None
+    warnings: tuple[str, ...] = ()
+
+
+class RecordChunked(msgspec.Struct, frozen=True, kw_only=True):
+    attempt: int
+    chunks_blob: str
+    chunks: int
+    tokens: int
+    chunker: str
+
+
+class RecordBatchEmbedded(msgspec.Struct, frozen=True, kw_only=True):
+    """Batches come in order, from 0; chunks from 0, `last_chunk` included."""
+
+    attempt: int
+    batch: int
+    first_chunk: int
+    last_chunk: int
+    vectors_blob: str
+
+
+class RecordEmbedded(msgspec.Struct, frozen=True, kw_only=True):
+    attempt: int
+    model: str
+    dimensions: int
+    tokens: int
+
+
+class RecordIndexed(msgspec.Struct, frozen=True, kw_only=True):
+    attempt: int
+    generation: int
+    chunks: int
+
+
+class FailStep(msgspec.Struct, frozen=True, kw_only=True):
+    """An attempt failed; without `retry_at_us` it was the last one."""
+
+    step: Step
+    attempt: int
+    code: str
+    message: str
+    retry_at_us: int | None = None
+
+
+class RequestReprocessing(msgspec.Struct, frozen=True, kw_only=True):
+    from_step: Step
+    reason: str
+    task_id: TaskId
+
+
+class CancelDocument(msgspec.Struct, frozen=True, kw_only=True):
+    reason: str = ""
+
+
+class RemoveDocument(msgspec.Struct, frozen=True, kw_only=True):
+    reason: str = ""
+
+
+class RecordErased(msgspec.Struct, frozen=True, kw_only=True):
+    rows_left: int
+    blobs_left: int
+
+
+DocumentCommand = (
+    AcceptDocument
+    | SkipDocument
+    | StartStep
+    | RecordParsed
+    | RecordChunked
+    | RecordBatchEmbedded
+    | RecordEmbedded
+    | RecordIndexed
+    | FailStep
+    | RequestReprocessing
+    | CancelDocument
+    | RemoveDocument
+    | RecordErased
+)
+
+
+class SubmitTask(msgspec.Struct, frozen=True, kw_only=True):
+    knowledge_base_id: KnowledgeBaseId
+    documents: int
+    lane: Lane = Lane.INTERACTIVE
+    source: TaskSource = TaskSource.UPLOAD
+    callback_url: str | None = None
+    not_before_us: int | None = None
+    idempotency_key_sha256: str | None = None
+    request_sha256: str | None = None
+
+
+class CancelTask(msgspec.Struct, frozen=True, kw_only=True):
+    reason: str = ""
+
+
+class FinishTask(msgspec.Struct, frozen=True, kw_only=True):
+    """The tally says that no document is open."""
+
+    tally: Tally
+
+
+TaskCommand = SubmitTask | CancelTask | FinishTask
+
+
+class CreateKnowledgeBase(msgspec.Struct, frozen=True, kw_only=True):
+    name: str
+    description: str = ""
+    settings: KnowledgeBaseSettings = KnowledgeBaseSettings()
+
+
+class ChangeKnowledgeBase(msgspec.Struct, frozen=True, kw_only=True):
+    """None leaves a field as it is."""
+
+    name: str | None = None
+    description: str | None = None
+    settings: KnowledgeBaseSettings | None = None
+
+
+class StartIndexGeneration(msgspec.Struct, frozen=True, kw_only=True):
+    generation: int
+
+
+class ActivateIndexGeneration(msgspec.Struct, frozen=True, kw_only=True):
+    generation: int
+
+
+class DeleteKnowledgeBase(msgspec.Struct, frozen=True, kw_only=True):
+    reason: str = ""
+
+
+KnowledgeBaseCommand = (
+    CreateKnowledgeBase | ChangeKnowledgeBase | StartIndexGeneration | ActivateIndexGeneration | DeleteKnowledgeBase
+)

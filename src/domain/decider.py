@@ -1,0 +1,67 @@
+"""The shape that the three deciders share, and the laws of folding that hold for all of them."""
+
+from collections.abc import Callable, Iterable
+from typing import Generic, TypeVar
+
+import msgspec
+
+from events.envelope import Envelope, Event, UnknownEvent
+from events.errors import VersionGap
+from events.ids import KnowledgeBaseId
+from events.log import TallyChange
+from events.steps import Lane
+
+S = TypeVar("S")
+C = TypeVar("C")
+
+
+class Placement(msgspec.Struct, frozen=True):
+    """Where the pointers go that follow from a stream's events."""
+
+    knowledge_base_id: KnowledgeBaseId
+    lane: Lane
+
+
+class Decider(msgspec.Struct, Generic[S, C], frozen=True):
+    """One kind of stream as data.
+
+    `decide(command, state)` answers the events that follow (none: it was said before, or nobody waits for it) or raises
+    Refused. `evolve(state, event, recorded_at_us)` raises ImpossibleEvent. `placement` is asked of a known state only.
+    `tally(before, after)` is the difference that a change makes to the counts of tasks.
+    """
+
+    initial: S
+    decide: Callable[[C, S], tuple[Event, ...]]
+    evolve: Callable[[S, Event, int], S]
+    placement: Callable[[S], Placement]
+    tally: Callable[[S, S], tuple[TallyChange, ...]]
+
+
+class Folded(msgspec.Struct, Generic[S], frozen=True):
+    """A state, the version it stands at, and how many events of the future were passed over on the way."""
+
+    state: S
+    version: int = 0
+    unknown_events: int = 0
+
+
+def apply(evolve: Callable[[S, Event, int], S], folded: Folded[S], envelope: Envelope) -> Folded[S]:
+    """One event onto a state: a version that is already in changes nothing, one past the next raises VersionGap."""
+    if envelope.version <= folded.version:
+        return folded
+    if envelope.version != folded.version + 1:
+        raise VersionGap(
+            f"{envelope.stream_id} stands at version {folded.version} and was handed version {envelope.version}"
+        )
+    if isinstance(envelope.event, UnknownEvent):
+        return Folded(folded.state, envelope.version, folded.unknown_events + 1)
+    state = evolve(folded.state, envelope.event, envelope.recorded_at_us)
+    return Folded(state, envelope.version, folded.unknown_events)
+
+
+def fold(decider: Decider[S, C], envelopes: Iterable[Envelope], start: Folded[S] | None = None) -> Folded[S]:
+    """A history onto the initial state, or onto a snapshot."""
+    folded = Folded(decider.initial) if start is None else start
+    for envelope in envelopes:
+        folded = apply(decider.evolve, folded, envelope)
+    return folded

@@ -1,0 +1,273 @@
+"""A document's states, as a union of types.
+
+The way forward is Accepted, Parsed, Chunked, Embedded, Indexed: each carries what the ones before it found out. A step
+in progress, or waiting to be tried again, is part of the state that it works from. `evolve` and `decide` are in files
+of their own; the diagram is docs/lifecycle.md.
+"""
+
+from typing import Final
+
+import msgspec
+
+from events.document import Metadata
+from events.ids import DocumentId, KnowledgeBaseId, TaskId
+from events.steps import Lane, Step
+
+
+class About(msgspec.Struct, frozen=True, kw_only=True):
+    """What was known when the document came in. `task_id` is the task that works on it now."""
+
+    knowledge_base_id: KnowledgeBaseId
+    task_id: TaskId
+    filename: str
+    media_type: str
+    size_bytes: int
+    sha256: str
+    source_blob: str
+    accepted_at_us: int
+    declared_media_type: str | None = None
+    metadata: Metadata = {}
+    lane: Lane = Lane.INTERACTIVE
+
+
+class Stage(msgspec.Struct, frozen=True):
+    """How often a step was begun, and when (unix µs). `forgiven` attempts lie before the last reprocessing request."""
+
+    step: Step
+    attempts: int
+    started_at_us: int
+    finished_at_us: int | None = None
+    forgiven: int = 0
+
+
+class Running(msgspec.Struct, frozen=True):
+    """A worker is at it."""
+
+    step: Step
+    attempt: int
+    worker: str
+    since_us: int
+
+
+class Waiting(msgspec.Struct, frozen=True):
+    """The last attempt failed; the next is due at `retry_at_us`."""
+
+    step: Step
+    code: str
+    message: str
+    retry_at_us: int
+
+
+class Queued(msgspec.Struct, frozen=True):
+    """Nobody has begun; `not_before_us` is the client's wish."""
+
+    since_us: int
+    not_before_us: int | None = None
+
+
+Activity = Queued | Running | Waiting
+
+
+class Serving(msgspec.Struct, frozen=True):
+    """What searches find of this document at present, whatever is being done to it."""
+
+    generation: int
+    chunks: int
+
+
+class Edit(msgspec.Struct, frozen=True):
+    """A person's change of one chunk; it survives reprocessing where the chunk id does."""
+
+    chunk_id: str
+    text: str | None
+    enabled: bool
+
+
+class Record(msgspec.Struct, frozen=True, kw_only=True):
+    """What every known state carries."""
+
+    about: About
+    stages: tuple[Stage, ...] = ()
+    serving: Serving | None = None
+    edits: tuple[Edit, ...] = ()
+
+
+class TextFacts(msgspec.Struct, frozen=True, kw_only=True):
+    text_blob: str
+    parser: str
+    pages: int
+    characters: int
+    language: str | None
+    title: str | None
+    warnings: tuple[str, ...]
+
+
+class ChunkFacts(msgspec.Struct, frozen=True, kw_only=True):
+    chunks_blob: str
+    chunks: int
+    tokens: int
+    chunker: str
+
+
+class Batch(msgspec.Struct, frozen=True):
+    """Vectors of the chunks first to last (both included, from 0)."""
+
+    first_chunk: int
+    last_chunk: int
+    vectors_blob: str
+
+
+class VectorFacts(msgspec.Struct, frozen=True, kw_only=True):
+    model: str
+    dimensions: int
+    tokens: int
+
+
+class Unknown(msgspec.Struct, frozen=True, tag=True):
+    """No such document."""
+
+
+class Accepted(msgspec.Struct, frozen=True, tag=True, kw_only=True):
+    """Stored; to be parsed."""
+
+    record: Record
+    activity: Activity
+
+
+class Parsed(msgspec.Struct, frozen=True, tag=True, kw_only=True):
+    """Text is there; to be chunked."""
+
+    record: Record
+    text: TextFacts
+    activity: Activity
+
+
+class Chunked(msgspec.Struct, frozen=True, tag=True, kw_only=True):
+    """Chunks are there; to be embedded, batch by batch."""
+
+    record: Record
+    text: TextFacts
+    chunks: ChunkFacts
+    batches: tuple[Batch, ...] = ()
+    activity: Activity
+
+    @property
+    def chunks_embedded(self) -> int:
+        return self.batches[-1].last_chunk + 1 if self.batches else 0
+
+
+class Embedded(msgspec.Struct, frozen=True, tag=True, kw_only=True):
+    """Vectors are there; to be indexed."""
+
+    record: Record
+    text: TextFacts
+    chunks: ChunkFacts
+    batches: tuple[Batch, ...]
+    vectors: VectorFacts
+    activity: Activity
+
+
+class Indexed(msgspec.Struct, frozen=True, tag=True, kw_only=True):
+    """Searchable: the good end."""
+
+    record: Record
+    text: TextFacts
+    chunks: ChunkFacts
+    batches: tuple[Batch, ...]
+    vectors: VectorFacts
+    generation: int
+    ended_at_us: int
+
+
+Open = Accepted | Parsed | Chunked | Embedded
+Reached = Open | Indexed
+
+
+class Failed(msgspec.Struct, frozen=True, tag=True, kw_only=True):
+    """A dead letter; `reached` is where it stood, from which a retry goes on."""
+
+    reached: Open
+    step: Step
+    code: str
+    message: str
+    ended_at_us: int
+
+
+class Cancelled(msgspec.Struct, frozen=True, tag=True, kw_only=True):
+    """Given up on request; `reached` is where it stood."""
+
+    reached: Open
+    reason: str
+    ended_at_us: int
+
+
+class Skipped(msgspec.Struct, frozen=True, tag=True, kw_only=True):
+    """A duplicate; nothing was done."""
+
+    knowledge_base_id: KnowledgeBaseId
+    task_id: TaskId
+    filename: str
+    media_type: str
+    size_bytes: int
+    sha256: str
+    duplicate_of: DocumentId
+    ended_at_us: int
+
+
+Ended = Indexed | Failed | Cancelled | Skipped
+
+
+class Removed(msgspec.Struct, frozen=True, tag=True, kw_only=True):
+    """To be erased; `before` keeps what the counts of its task need."""
+
+    before: Reached | Failed | Cancelled | Skipped
+    removed_at_us: int
+
+
+class Erased(msgspec.Struct, frozen=True, tag=True, kw_only=True):
+    """Nothing is left; the history alone remembers."""
+
+    before: Reached | Failed | Cancelled | Skipped
+    rows_left: int
+    blobs_left: int
+    erased_at_us: int
+
+
+DocumentState = Unknown | Open | Indexed | Failed | Cancelled | Skipped | Removed | Erased
+Known = Open | Indexed | Failed | Cancelled | Skipped
+
+NEXT_STEP: Final[dict[type[Open], Step]] = {
+    Accepted: Step.PARSE,
+    Parsed: Step.CHUNK,
+    Chunked: Step.EMBED,
+    Embedded: Step.INDEX,
+}
+
+
+def awaited_step(state: DocumentState) -> Step | None:
+    """The step that the document waits for or is in; None once it has ended."""
+    return NEXT_STEP[type(state)] if isinstance(state, Open) else None
+
+
+def record_of(state: Reached | Failed | Cancelled) -> Record:
+    """What every known state carries, skipped documents aside."""
+    return state.reached.record if isinstance(state, Failed | Cancelled) else state.record
+
+
+def attempts_at(state: DocumentState, step: Step) -> int:
+    """How often the step was begun, ever; the next attempt is one more."""
+    stage = stage_at(state, step)
+    return stage.attempts if stage else 0
+
+
+def counted_attempts_at(state: DocumentState, step: Step) -> int:
+    """How often the step was begun since the last reprocessing request: what a retry policy counts."""
+    stage = stage_at(state, step)
+    return stage.attempts - stage.forgiven if stage else 0
+
+
+def stage_at(state: DocumentState, step: Step) -> Stage | None:
+    """A step's stage, None before its first attempt."""
+    if isinstance(state, Unknown | Skipped | Removed | Erased):
+        return None
+    return next((stage for stage in record_of(state).stages if stage.step == step), None)

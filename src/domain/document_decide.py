@@ -1,0 +1,236 @@
+"""From a command and a document's state to the events that follow."""
+
+from typing import assert_never
+
+from domain import commands as c
+from domain.document import (
+    Accepted,
+    Cancelled,
+    Chunked,
+    DocumentState,
+    Embedded,
+    Erased,
+    Failed,
+    Indexed,
+    Open,
+    Parsed,
+    Queued,
+    Removed,
+    Running,
+    Skipped,
+    Unknown,
+    attempts_at,
+    awaited_step,
+)
+from domain.document_evolve import reached_before
+from domain.errors import RefusalCode, Refused
+from events import document as facts
+from events.document import DocumentEvent
+from events.steps import Step
+
+Decided = tuple[DocumentEvent, ...]
+
+
+def decide(command: c.DocumentCommand, state: DocumentState) -> Decided:
+    """No event where the command was carried out before or nobody waits for its result; raises Refused."""
+    match command:
+        case c.AcceptDocument() | c.SkipDocument():
+            return _come_in(command, state)
+        case c.RemoveDocument():
+            return _remove(command, state)
+        case c.RecordErased():
+            return _erased(command, state)
+        case c.CancelDocument():
+            return _cancel(command, state)
+        case c.RequestReprocessing():
+            return _reprocess(command, state)
+        case c.StartStep():
+            return _start(command, state)
+        case c.FailStep():
+            return _fail(command, state)
+        case c.RecordParsed() | c.RecordChunked() | c.RecordBatchEmbedded() | c.RecordEmbedded() | c.RecordIndexed():
+            return _record(command, state)
+        case _:
+            assert_never(command)
+
+
+def _come_in(command: c.AcceptDocument | c.SkipDocument, state: DocumentState) -> Decided:
+    if not isinstance(state, Unknown):
+        return ()
+    match command:
+        case c.AcceptDocument():
+            return (
+                facts.DocumentAccepted(
+                    knowledge_base_id=command.knowledge_base_id,
+                    task_id=command.task_id,
+                    filename=command.filename,
+                    media_type=command.media_type,
+                    size_bytes=command.size_bytes,
+                    sha256=command.sha256,
+                    source_blob=command.source_blob,
+                    declared_media_type=command.declared_media_type,
+                    metadata=command.metadata,
+                    lane=command.lane,
+                    not_before_us=command.not_before_us,
+                ),
+            )
+        case c.SkipDocument():
+            return (
+                facts.DocumentSkipped(
+                    knowledge_base_id=command.knowledge_base_id,
+                    task_id=command.task_id,
+                    filename=command.filename,
+                    media_type=command.media_type,
+                    size_bytes=command.size_bytes,
+                    sha256=command.sha256,
+                    duplicate_of=command.duplicate_of,
+                ),
+            )
+        case _:
+            assert_never(command)
+
+
+def _start(command: c.StartStep, state: DocumentState) -> Decided:
+    if awaited_step(state) != command.step or command.attempt != attempts_at(state, command.step) + 1:
+        return ()
+    return (facts.StepStarted(step=command.step, attempt=command.attempt, worker=command.worker),)
+
+
+def _fail(command: c.FailStep, state: DocumentState) -> Decided:
+    if not _is_running(state, command.step, command.attempt):
+        return ()
+    if command.retry_at_us is None:
+        return (facts.DocumentFailed(step=command.step, code=command.code, message=command.message),)
+    return (
+        facts.StepFailed(
+            step=command.step,
+            attempt=command.attempt,
+            code=command.code,
+            message=command.message,
+            retry_at_us=command.retry_at_us,
+        ),
+    )
+
+
+def _record(
+    command: c.RecordParsed | c.RecordChunked | c.RecordBatchEmbedded | c.RecordEmbedded | c.RecordIndexed,
+    state: DocumentState,
+) -> Decided:
+    match command, state:
+        case c.RecordParsed(), Accepted() if _is_running(state, Step.PARSE, command.attempt):
+            return (
+                facts.DocumentParsed(
+                    text_blob=command.text_blob,
+                    parser=command.parser,
+                    pages=command.pages,
+                    characters=command.characters,
+                    language=command.language,
+                    title=command.title,
+                    warnings=command.warnings,
+                ),
+            )
+        case c.RecordChunked(), Parsed() if _is_running(state, Step.CHUNK, command.attempt):
+            return (
+                facts.DocumentChunked(
+                    chunks_blob=command.chunks_blob,
+                    chunks=command.chunks,
+                    tokens=command.tokens,
+                    chunker=command.chunker,
+                ),
+            )
+        case c.RecordBatchEmbedded(), Chunked() if _is_next_batch(command, state):
+            return (
+                facts.ChunksEmbedded(
+                    batch=command.batch,
+                    first_chunk=command.first_chunk,
+                    last_chunk=command.last_chunk,
+                    vectors_blob=command.vectors_blob,
+                ),
+            )
+        case c.RecordEmbedded(), Chunked() if _is_complete(command, state):
+            return (facts.DocumentEmbedded(model=command.model, dimensions=command.dimensions, tokens=command.tokens),)
+        case c.RecordIndexed(), Embedded() if _is_running(state, Step.INDEX, command.attempt):
+            return (facts.DocumentIndexed(generation=command.generation, chunks=command.chunks),)
+        case _:
+            return ()
+
+
+def _is_running(state: DocumentState, step: Step, attempt: int) -> bool:
+    """A result counts only for the attempt that is under way: a zombie's comes under an older number."""
+    if not isinstance(state, Open):
+        return False
+    activity = state.activity
+    return isinstance(activity, Running) and activity.step == step and activity.attempt == attempt
+
+
+def _is_next_batch(command: c.RecordBatchEmbedded, state: Chunked) -> bool:
+    return (
+        _is_running(state, Step.EMBED, command.attempt)
+        and command.batch == len(state.batches)
+        and command.first_chunk == state.chunks_embedded
+        and command.first_chunk <= command.last_chunk < state.chunks.chunks
+    )
+
+
+def _is_complete(command: c.RecordEmbedded, state: Chunked) -> bool:
+    return _is_running(state, Step.EMBED, command.attempt) and state.chunks_embedded == state.chunks.chunks
+
+
+def _cancel(command: c.CancelDocument, state: DocumentState) -> Decided:
+    match state:
+        case Unknown():
+            raise _no_such_document()
+        case Accepted() | Parsed() | Chunked() | Embedded():
+            return (facts.DocumentCancelled(reason=command.reason),)
+        case Cancelled():
+            return ()
+        case Indexed() | Failed() | Skipped() | Removed() | Erased():
+            raise Refused(RefusalCode.DOCUMENT_ENDED, "the document has ended; there is nothing to cancel")
+        case _:
+            assert_never(state)
+
+
+def _remove(command: c.RemoveDocument, state: DocumentState) -> Decided:
+    match state:
+        case Unknown():
+            raise _no_such_document()
+        case Removed() | Erased():
+            return ()
+        case _:
+            return (facts.DocumentRemoved(reason=command.reason),)
+
+
+def _erased(command: c.RecordErased, state: DocumentState) -> Decided:
+    if not isinstance(state, Removed):
+        return ()
+    return (facts.DocumentErased(rows_left=command.rows_left, blobs_left=command.blobs_left),)
+
+
+def _reprocess(command: c.RequestReprocessing, state: DocumentState) -> Decided:
+    match state:
+        case Unknown():
+            raise _no_such_document()
+        case Removed() | Erased():
+            raise Refused(RefusalCode.DOCUMENT_REMOVED, "the document was deleted; upload it again")
+        case Skipped():
+            raise Refused(RefusalCode.DOCUMENT_ENDED, f"a duplicate; reprocess {state.duplicate_of} instead")
+        case Accepted() | Parsed() | Chunked() | Embedded():
+            return ()
+        case Indexed() | Failed() | Cancelled():
+            reached = state if isinstance(state, Indexed) else state.reached
+            if reached_before(reached, command.from_step, Queued(0)) is None:
+                raise Refused(
+                    RefusalCode.STEP_NOT_REACHED,
+                    f"the document never came as far as {command.from_step}; begin at an earlier step",
+                )
+            return (
+                facts.ReprocessingRequested(
+                    from_step=command.from_step, reason=command.reason, task_id=command.task_id
+                ),
+            )
+        case _:
+            assert_never(state)
+
+
+def _no_such_document() -> Refused:
+    return Refused(RefusalCode.UNKNOWN_DOCUMENT, "there is no document with this id")

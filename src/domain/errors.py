@@ -1,0 +1,36 @@
+"""How a decision says no."""
+
+from enum import StrEnum
+
+
+class RefusalCode(StrEnum):
+    """Stable codes; an API answers with them as they are."""
+
+    UNKNOWN_KNOWLEDGE_BASE = "unknown_knowledge_base"
+    UNKNOWN_TASK = "unknown_task"
+    UNKNOWN_DOCUMENT = "unknown_document"
+    KNOWLEDGE_BASE_DELETED = "knowledge_base_deleted"
+    IDEMPOTENCY_KEY_REUSED = "idempotency_key_reused"
+    REINDEX_REQUIRED = "reindex_required"
+    TASK_FINISHED = "task_finished"
+    DOCUMENT_ENDED = "document_ended"
+    DOCUMENT_REMOVED = "document_removed"
+    STEP_NOT_REACHED = "step_not_reached"
+    VALIDATION_FAILED = "validation_failed"
+
+
+class Refused(Exception):
+    """A command that makes no sense in the present state; nothing happened. `detail` says what to do instead."""
+
+    def __init__(self, code: RefusalCode, detail: str) -> None:
+        super().__init__(detail)
+        self.code = code
+        self.detail = detail
+
+
+class ImpossibleEvent(Exception):
+    """A history holds an event that cannot follow the state before it: the log was written by something else."""
+
+
+class Contention(Exception):
+    """Others kept appending to the same stream for all attempts; nothing was appended. Trying again later is safe."""

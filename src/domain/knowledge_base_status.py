@@ -1,0 +1,133 @@
+"""What a client sees of a knowledge base, and how its counters follow from its documents by difference."""
+
+from datetime import datetime
+from typing import Self
+
+import msgspec
+
+from domain.counts import DocumentCategory, category_of
+from domain.document import DocumentState, Erased, Removed, Skipped, Unknown, record_of
+from domain.knowledge_base import ActiveKnowledgeBase
+from domain.status import utc
+from events.ids import KnowledgeBaseId
+from events.knowledge_base import KnowledgeBaseSettings
+
+
+class KnowledgeBaseCounts(msgspec.Struct, frozen=True):
+    """Sums over the documents that exist (a removed one counts nowhere). `chunks` are those that searches find."""
+
+    queued: int = 0
+    processing: int = 0
+    completed: int = 0
+    failed: int = 0
+    cancelled: int = 0
+    skipped: int = 0
+    searchable: int = 0
+    chunks: int = 0
+    size_bytes: int = 0
+
+    def plus(self, other: Self) -> "KnowledgeBaseCounts":
+        return KnowledgeBaseCounts(*(a + b for a, b in zip(_values(self), _values(other), strict=True)))
+
+    def minus(self, other: Self) -> "KnowledgeBaseCounts":
+        return KnowledgeBaseCounts(*(a - b for a, b in zip(_values(self), _values(other), strict=True)))
+
+
+class KnowledgeBaseDocuments(msgspec.Struct, frozen=True, kw_only=True):
+    """How many documents there are and what they count as; the parts add up to `total`."""
+
+    total: int
+    queued: int
+    processing: int
+    completed: int
+    failed: int
+    cancelled: int
+    skipped: int
+    searchable: int
+
+
+class KnowledgeBaseStatus(msgspec.Struct, frozen=True, kw_only=True):
+    """One knowledge base. `index_generation` is the one that searches read."""
+
+    knowledge_base_id: KnowledgeBaseId
+    name: str
+    description: str
+    settings: KnowledgeBaseSettings
+    documents: KnowledgeBaseDocuments
+    chunks: int
+    size_bytes: int
+    index_generation: int
+    index_generation_building: int | None
+    created_at: datetime
+    updated_at: datetime
+    version: int
+    links: dict[str, str]
+
+
+def share_of(state: DocumentState) -> KnowledgeBaseCounts:
+    """What one document adds to the counters of its knowledge base."""
+    category = category_of(state)
+    if category is None or isinstance(state, Unknown | Removed | Erased):
+        return KnowledgeBaseCounts()
+    return msgspec.structs.replace(_sizes_of(state), **{DocumentCategory(category).value: 1})
+
+
+def difference(before: DocumentState, after: DocumentState) -> KnowledgeBaseCounts:
+    """What a change of one document does to the counters of its knowledge base."""
+    return share_of(after).minus(share_of(before))
+
+
+def knowledge_base_status(
+    knowledge_base_id: KnowledgeBaseId,
+    state: ActiveKnowledgeBase,
+    counts: KnowledgeBaseCounts,
+    *,
+    version: int,
+    updated_at_us: int,
+) -> KnowledgeBaseStatus:
+    """`version` rises with every change, of a document too, and is its ETag."""
+    path = f"/api/v1/knowledge-bases/{knowledge_base_id}"
+    total = counts.queued + counts.processing + counts.completed + counts.failed + counts.cancelled + counts.skipped
+    return KnowledgeBaseStatus(
+        knowledge_base_id=knowledge_base_id,
+        name=state.name,
+        description=state.description,
+        settings=state.settings,
+        documents=KnowledgeBaseDocuments(
+            total=total,
+            queued=counts.queued,
+            processing=counts.processing,
+            completed=counts.completed,
+            failed=counts.failed,
+            cancelled=counts.cancelled,
+            skipped=counts.skipped,
+            searchable=counts.searchable,
+        ),
+        chunks=counts.chunks,
+        size_bytes=counts.size_bytes,
+        index_generation=state.generation,
+        index_generation_building=state.building,
+        created_at=utc(state.created_at_us),
+        updated_at=utc(updated_at_us),
+        version=version,
+        links={"self": path, "documents": f"{path}/documents", "search": f"{path}/search"},
+    )
+
+
+def _sizes_of(state: DocumentState) -> KnowledgeBaseCounts:
+    if isinstance(state, Unknown | Removed | Erased):
+        return KnowledgeBaseCounts()
+    if isinstance(state, Skipped):
+        return KnowledgeBaseCounts(size_bytes=0)
+    record = record_of(state)
+    serving = record.serving
+    return KnowledgeBaseCounts(
+        searchable=0 if serving is None else 1,
+        chunks=0 if serving is None else serving.chunks,
+        size_bytes=record.about.size_bytes,
+    )
+
+
+def _values(counts: KnowledgeBaseCounts) -> tuple[int, ...]:
+    value: tuple[int, ...] = msgspec.structs.astuple(counts)
+    return value

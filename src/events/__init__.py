@@ -1,0 +1,1 @@
+"""The facts, and the log that keeps them."""

@@ -1,0 +1,196 @@
+"""What one append comes to, worked out and checked before any store is touched: pure, shared by every implementation."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import assert_never
+
+import msgspec
+
+from events.codec import encode
+from events.envelope import Envelope, UnknownEvent
+from events.errors import InvalidAppend, InvalidId
+from events.ids import partition_of
+from events.inbox import Delivery
+from events.log import EVENT_BYTES_MAX, EVENTS_PER_APPEND_MAX, Tally, Write
+from events.pointer import Pointer, pack_pointer, pack_timer
+from events.routing import FromDeadLetters, ToDeadLetters, ToInbox, ToInboxAt, ToInboxWhenTaskEnds, route
+from events.steps import Lane, Step
+from events.task import TaskFinished
+
+
+class PlannedWrite(msgspec.Struct, frozen=True):
+    """Encoded events for the end of one stream."""
+
+    stream_id: str
+    expected_version: int
+    payloads: tuple[bytes, ...]
+    last_event_id: bytes
+
+
+class EnterInbox(msgspec.Struct, frozen=True):
+    """A packed pointer enters an inbox; with `when_task_ends` only if that task's tally was changed and has nothing open."""
+
+    step: Step
+    lane: Lane
+    pointer: bytes
+    when_task_ends: str | None = None
+
+
+class EnterDue(msgspec.Struct, frozen=True):
+    """A timer is set (unix ms, rounded up: never early)."""
+
+    due_at_ms: int
+    timer: bytes
+
+
+class EnterDead(msgspec.Struct, frozen=True):
+    """A stream enters the dead letters (unix ms, the writer's clock)."""
+
+    failed_at_ms: int
+    stream_id: str
+
+
+class LeaveDead(msgspec.Struct, frozen=True):
+    """A stream leaves the dead letters."""
+
+    stream_id: str
+
+
+Consequence = EnterInbox | EnterDue | EnterDead | LeaveDead
+
+
+class Plan(msgspec.Struct, frozen=True):
+    """One append for one partition. `tallies` holds the summed change a task, `finished` the tasks whose tally goes.
+
+    A change that takes something away from a task without a tally is left out: counts begin at zero, so that task has
+    finished, and a tally made anew would never be deleted.
+    """
+
+    partition: int
+    writes: tuple[PlannedWrite, ...]
+    tallies: Mapping[str, Tally]
+    finished: frozenset[str]
+    consequences: tuple[Consequence, ...]
+
+
+def plan_append(writes: Sequence[Write], *, partitions: int, acknowledge: Delivery | None = None) -> Plan:
+    """Raises InvalidAppend for whatever the contract forbids, InvalidId for ids that are none."""
+    partition = _one_partition(writes, partitions, acknowledge)
+    tallies = _merged_tallies(writes, partition)
+    return Plan(
+        partition=partition,
+        writes=tuple(_planned(write) for write in writes),
+        tallies=tallies,
+        finished=frozenset(
+            envelope.stream_id
+            for write in writes
+            for envelope in write.envelopes
+            if isinstance(envelope.event, TaskFinished)
+        ),
+        consequences=_once_a_task([found for write in writes for found in _consequences(write, tallies)]),
+    )
+
+
+def _one_partition(writes: Sequence[Write], partitions: int, acknowledge: Delivery | None) -> int:
+    if not writes:
+        raise InvalidAppend("an append needs at least one write")
+    streams = [write.stream_id for write in writes]
+    if len(set(streams)) != len(streams):
+        raise InvalidAppend("an append names each stream once")
+    events = sum(len(write.envelopes) for write in writes)
+    if events > EVENTS_PER_APPEND_MAX:
+        raise InvalidAppend(f"{events} events in one append, {EVENTS_PER_APPEND_MAX} are the limit")
+    found = {partition_of(stream) for stream in streams}
+    found.update(partition_of(write.knowledge_base_id) for write in writes)
+    if acknowledge is not None:
+        found.add(acknowledge.partition)
+    partition = found.pop()
+    if found:
+        raise InvalidAppend("an append stays within one partition")
+    if partition >= partitions:
+        raise InvalidId(f"the id names partition {partition}, there are {partitions}")
+    return partition
+
+
+def _planned(write: Write) -> PlannedWrite:
+    if not write.envelopes:
+        raise InvalidAppend("a write needs at least one event")
+    if write.expected_version < 0:
+        raise InvalidAppend("versions begin at 0, the stream that does not exist")
+    payloads = tuple(
+        _payload(write, envelope, version)
+        for version, envelope in enumerate(write.envelopes, start=write.expected_version + 1)
+    )
+    return PlannedWrite(write.stream_id, write.expected_version, payloads, bytes.fromhex(write.envelopes[-1].event_id))
+
+
+def _payload(write: Write, envelope: Envelope, version: int) -> bytes:
+    if envelope.stream_id != write.stream_id:
+        raise InvalidAppend("an envelope belongs to another stream than its write")
+    if envelope.version != version:
+        raise InvalidAppend(f"an envelope carries version {envelope.version}, version {version} is next")
+    if isinstance(envelope.event, UnknownEvent):
+        raise InvalidAppend("an event that this program cannot read cannot be written by it")
+    payload = encode(envelope)
+    if len(payload) > EVENT_BYTES_MAX:
+        raise InvalidAppend(f"{envelope.type} takes {len(payload)} bytes, {EVENT_BYTES_MAX} are the limit")
+    return payload
+
+
+def _merged_tallies(writes: Sequence[Write], partition: int) -> dict[str, Tally]:
+    merged: dict[str, Tally] = {}
+    for change in (change for write in writes for change in write.tally):
+        if partition_of(change.task_id) != partition:
+            raise InvalidAppend("a tally lies in another partition than the append")
+        before = msgspec.structs.astuple(merged.get(change.task_id, Tally()))
+        merged[change.task_id] = Tally(*map(sum, zip(before, msgspec.structs.astuple(change.change), strict=True)))
+    return merged
+
+
+def _consequences(write: Write, tallies: Mapping[str, Tally]) -> Iterator[Consequence]:
+    for envelope in write.envelopes:
+        for found in route(envelope.event):
+            match found:
+                case ToInbox(step):
+                    yield EnterInbox(step, write.lane, _pointer(write, envelope, envelope.correlation_id))
+                case ToInboxAt(step, due_at_us):
+                    pointer = _pointer(write, envelope, envelope.correlation_id)
+                    yield EnterDue(-(-due_at_us // 1_000), pack_timer(step, write.lane, pointer))
+                case ToInboxWhenTaskEnds(step):
+                    for task in _tasks(write, envelope, tallies):
+                        yield EnterInbox(step, write.lane, _pointer(write, envelope, task), when_task_ends=task)
+                case ToDeadLetters():
+                    yield EnterDead(envelope.recorded_at_us // 1_000, write.stream_id)
+                case FromDeadLetters():
+                    yield LeaveDead(write.stream_id)
+                case _:
+                    assert_never(found)
+
+
+def _tasks(write: Write, envelope: Envelope, tallies: Mapping[str, Tally]) -> list[str]:
+    """The tasks that this event may end: those that its write changes, and its own if any write of the append does."""
+    tasks: dict[str, None] = {change.task_id: None for change in write.tally}
+    if envelope.correlation_id in tallies:
+        tasks[envelope.correlation_id] = None
+    return list(tasks)
+
+
+def _once_a_task(consequences: Sequence[Consequence]) -> tuple[Consequence, ...]:
+    """Of several pointers that wait for the same task's end only the last stays: a task of 1,000 skipped files ends once."""
+    last = {
+        (found.step, found.when_task_ends): place
+        for place, found in enumerate(consequences)
+        if isinstance(found, EnterInbox) and found.when_task_ends is not None
+    }
+    return tuple(
+        found
+        for place, found in enumerate(consequences)
+        if not isinstance(found, EnterInbox)
+        or found.when_task_ends is None
+        or last[found.step, found.when_task_ends] == place
+    )
+
+
+def _pointer(write: Write, envelope: Envelope, correlation_id: str) -> bytes:
+    return pack_pointer(
+        Pointer(envelope.stream_id, envelope.version, envelope.event_id, correlation_id, write.knowledge_base_id)
+    )

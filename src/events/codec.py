@@ -1,0 +1,108 @@
+"""Envelope <-> bytes.
+
+On the wire an envelope is one MessagePack array, read in two steps: the frame first (facts left raw), then the facts by
+their type. So an unknown type, a newer version and a corrupt payload end differently: the first two as `UnknownEvent`,
+which keeps its place in the stream, the last as `CorruptEvent`.
+
+Ids travel as bytes (18 a stream, 16 an event): as text they were more than half of a typical event.
+The event id comes first, at a fixed offset: `append.lua` recognises a repeated call by it.
+"""
+
+from typing import Any, Final, get_args
+
+import msgspec
+
+from events.document import DocumentEvent
+from events.envelope import Envelope, Event, Fact, Position, UnknownEvent, UnknownReason
+from events.errors import CorruptEvent, InvalidId
+from events.ids import EventId, pack_stream_id, unpack_stream_id
+from events.knowledge_base import KnowledgeBaseEvent
+from events.task import TaskEvent
+from events.upcasters import current_version, upcast
+
+EVENT_TYPES: Final[dict[str, type[Fact]]] = {
+    fact.__name__: fact for union in (DocumentEvent, TaskEvent, KnowledgeBaseEvent) for fact in get_args(union)
+}
+
+
+class _Frame(msgspec.Struct, frozen=True, array_like=True):
+    event_id: bytes
+    stream_id: bytes
+    version: int
+    type: str
+    schema_version: int
+    recorded_at_us: int
+    correlation_id: bytes
+    causation_id: bytes | None
+    actor: str | None
+    trace_parent: str | None
+    facts: msgspec.Raw
+
+
+_encoder = msgspec.msgpack.Encoder()
+_frame_decoder = msgspec.msgpack.Decoder(_Frame)
+_fact_decoders: Final[dict[str, msgspec.msgpack.Decoder[Any]]] = {
+    name: msgspec.msgpack.Decoder(fact) for name, fact in EVENT_TYPES.items()
+}
+
+
+def encode(envelope: Envelope) -> bytes:
+    """The wire form; position and number are the log's and stay outside."""
+    if isinstance(envelope.event, UnknownEvent):
+        raise TypeError("an event that this program cannot read cannot be written by it")
+    return _encoder.encode(
+        _Frame(
+            event_id=bytes.fromhex(envelope.event_id),
+            stream_id=pack_stream_id(envelope.stream_id),
+            version=envelope.version,
+            type=envelope.type,
+            schema_version=current_version(envelope.type),
+            recorded_at_us=envelope.recorded_at_us,
+            correlation_id=pack_stream_id(envelope.correlation_id),
+            causation_id=bytes.fromhex(envelope.causation_id) if envelope.causation_id else None,
+            actor=envelope.actor,
+            trace_parent=envelope.trace_parent,
+            facts=msgspec.Raw(_encoder.encode(envelope.event)),
+        )
+    )
+
+
+def decode(payload: bytes, *, position: Position | None = None, number: int | None = None) -> Envelope:
+    """Raises CorruptEvent; a type or version from the future comes back as `UnknownEvent`."""
+    try:
+        frame = _frame_decoder.decode(payload)
+        return Envelope(
+            event_id=EventId(frame.event_id.hex()),
+            stream_id=unpack_stream_id(frame.stream_id),
+            version=frame.version,
+            event=_decode_event(frame),
+            recorded_at_us=frame.recorded_at_us,
+            correlation_id=unpack_stream_id(frame.correlation_id),
+            causation_id=EventId(frame.causation_id.hex()) if frame.causation_id else None,
+            actor=frame.actor,
+            trace_parent=frame.trace_parent,
+            position=position,
+            number=number,
+        )
+    except (msgspec.DecodeError, InvalidId, RecursionError, UnicodeDecodeError) as error:
+        raise CorruptEvent(f"the entry at {position or 'an unknown position'} is not readable: {error}") from error
+
+
+def _decode_event(frame: _Frame) -> Event:
+    decoder = _fact_decoders.get(frame.type)
+    if decoder is None:
+        return UnknownEvent(frame.type, frame.schema_version, UnknownReason.UNKNOWN_TYPE)
+    current = current_version(frame.type)
+    if frame.schema_version == current:
+        fact: Fact = decoder.decode(frame.facts)
+        return fact
+    if frame.schema_version > current:
+        return UnknownEvent(frame.type, frame.schema_version, UnknownReason.NEWER_VERSION)
+    return _decode_old(frame)
+
+
+def _decode_old(frame: _Frame) -> Fact:
+    if frame.schema_version < 1:
+        raise CorruptEvent(f"{frame.type} has no version {frame.schema_version}")
+    facts = msgspec.msgpack.decode(frame.facts)
+    return msgspec.convert(upcast(frame.type, frame.schema_version, facts), EVENT_TYPES[frame.type])

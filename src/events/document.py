@@ -1,0 +1,162 @@
+"""Facts about one document. A field may be added with a default; nothing is ever renamed or taken away."""
+
+import msgspec
+
+from events.ids import DocumentId, KnowledgeBaseId, TaskId
+from events.steps import Lane, Step
+
+MetadataValue = str | int | float | bool
+Metadata = dict[str, MetadataValue]
+
+
+class DocumentAccepted(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """The bytes are stored and the upload is promised to end. Leads to parse."""
+
+    knowledge_base_id: KnowledgeBaseId
+    task_id: TaskId
+    filename: str
+    media_type: str
+    size_bytes: int
+    sha256: str
+    source_blob: str
+    declared_media_type: str | None = None
+    metadata: Metadata = {}
+    lane: Lane = Lane.INTERACTIVE
+    not_before_us: int | None = None
+
+
+class DocumentSkipped(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """The same bytes are in the knowledge base already. Leads to finish."""
+
+    knowledge_base_id: KnowledgeBaseId
+    task_id: TaskId
+    filename: str
+    media_type: str
+    size_bytes: int
+    sha256: str
+    duplicate_of: DocumentId
+
+
+class StepStarted(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A worker began an attempt (from 1) at a step."""
+
+    step: Step
+    attempt: int
+    worker: str
+
+
+class DocumentParsed(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """The text was taken out and stored. Leads to chunk."""
+
+    text_blob: str
+    parser: str
+    pages: int
+    characters: int
+    language: str | None = None
+    title: str | None = None
+    warnings: tuple[str, ...] = ()
+
+
+class DocumentChunked(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """The text was cut into chunks. Leads to embed."""
+
+    chunks_blob: str
+    chunks: int
+    tokens: int
+    chunker: str
+
+
+class ChunksEmbedded(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """One batch of chunks (first to last, both from 0 and included) has its vectors: a crash resumes behind it."""
+
+    batch: int
+    first_chunk: int
+    last_chunk: int
+    vectors_blob: str
+
+
+class DocumentEmbedded(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """Every chunk has its vector. Leads to index."""
+
+    model: str
+    dimensions: int
+    tokens: int
+
+
+class DocumentIndexed(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """The chunks can be found by searching. Leads to finish."""
+
+    generation: int
+    chunks: int
+
+
+class StepFailed(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """An attempt failed and will be made again at `retry_at_us`."""
+
+    step: Step
+    attempt: int
+    code: str
+    message: str
+    retry_at_us: int
+
+
+class DocumentFailed(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """No further attempt is made by itself: a dead letter. Leads to finish."""
+
+    step: Step
+    code: str
+    message: str
+
+
+class ReprocessingRequested(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """Work begins again at a step, under the task named here. Leads to that step."""
+
+    from_step: Step
+    reason: str
+    task_id: TaskId
+
+
+class ChunkEdited(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A person changed a chunk's text or switched it on or off. Leads to index."""
+
+    chunk_id: str
+    text: str | None = None
+    enabled: bool = True
+
+
+class DocumentCancelled(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """Nobody wants the result any more. Leads to finish."""
+
+    reason: str = ""
+
+
+class DocumentRemoved(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """The document shall vanish. Leads to erase."""
+
+    reason: str = ""
+
+
+class DocumentErased(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """The proof that nothing is left of a removed document."""
+
+    rows_left: int
+    blobs_left: int
+
+
+DocumentEvent = (
+    DocumentAccepted
+    | DocumentSkipped
+    | StepStarted
+    | DocumentParsed
+    | DocumentChunked
+    | ChunksEmbedded
+    | DocumentEmbedded
+    | DocumentIndexed
+    | StepFailed
+    | DocumentFailed
+    | ReprocessingRequested
+    | ChunkEdited
+    | DocumentCancelled
+    | DocumentRemoved
+    | DocumentErased
+)

@@ -1,0 +1,90 @@
+"""Inboxes: pointers to the events that a step has to react to, handed to one consumer at a time."""
+
+from collections.abc import Sequence
+from typing import Protocol
+
+import msgspec
+
+from events.ids import EventId, KnowledgeBaseId
+from events.steps import Lane, Step
+
+
+class Delivery(msgspec.Struct, frozen=True, kw_only=True):
+    """One pointer in the hands of one consumer.
+
+    `entry_id` is its place in the inbox, `stream_id`/`version`/`event_id` name the event that it points to.
+    """
+
+    step: Step
+    lane: Lane
+    partition: int
+    entry_id: str
+    stream_id: str
+    version: int
+    event_id: EventId
+    correlation_id: str
+    knowledge_base_id: KnowledgeBaseId
+
+
+class InboxKey(msgspec.Struct, frozen=True):
+    """Names one inbox."""
+
+    partition: int
+    step: Step
+    lane: Lane
+
+
+class InboxDepth(msgspec.Struct, frozen=True):
+    """How much lies in an inbox: `waiting` was given to nobody yet, `pending` is in somebody's hands."""
+
+    waiting: int
+    pending: int
+
+
+class Inbox(Protocol):
+    """Consumer names are unique to a process. Raises LogUnavailable from every call."""
+
+    async def take(self, inboxes: Sequence[InboxKey], *, consumer: str, count: int, wait_ms: int = 0) -> list[Delivery]:
+        """At most `count` new deliveries, the inboxes emptied in the order given; waits up to `wait_ms` for the first.
+
+        The order is the caller's policy (lanes, fair turns). A call that is cancelled may leave deliveries with the
+        consumer: `mine` finds them.
+        """
+        ...
+
+    async def mine(self, inboxes: Sequence[InboxKey], *, consumer: str, count: int) -> list[Delivery]:
+        """What is pending with this very consumer, oldest first (read at start, after a cancelled take)."""
+        ...
+
+    async def acknowledge(self, delivery: Delivery) -> None:
+        """Takes a delivery out of the inbox that leads to no event (the work was done, or nobody wants it). Idempotent."""
+        ...
+
+    async def release(self, delivery: Delivery) -> None:
+        """Gives a delivery back: anybody may claim it at once."""
+        ...
+
+    async def beat(self, consumer: str) -> None:
+        """Says that the consumer lives. Liveness is this heartbeat, never a lack of progress."""
+        ...
+
+    async def leave(self, consumer: str) -> None:
+        """Says that the consumer is gone, so that what it holds may be claimed at once."""
+        ...
+
+    async def claim_from_dead(
+        self, inboxes: Sequence[InboxKey], *, consumer: str, count: int, silent_ms_min: int
+    ) -> list[Delivery]:
+        """Takes over at most `count` deliveries of consumers whose last heartbeat is older than `silent_ms_min`.
+
+        Time is the store's. Released deliveries count as those of the dead.
+        """
+        ...
+
+    async def move_due(self, partition: int, *, limit: int = 100) -> int:
+        """Moves timers whose time has come (by the store's clock) into their inboxes; answers how many."""
+        ...
+
+    async def depth(self, inbox: InboxKey) -> InboxDepth:
+        """How much lies in one inbox."""
+        ...

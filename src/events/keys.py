@@ -1,0 +1,118 @@
+"""Every Redis key: its type, its writer, its lifetime. No other module builds one.
+
+All keys of a partition share one hash slot by their tag, so that an append is one call on one node. A partition's tag is
+found by search: partition p of n gets a tag whose slot lies in the p-th of n equal slices of the 16,384 slots, so that
+they spread evenly over any number of nodes (plain tags p0..p11 would land 3/3/6 on three nodes).
+"""
+
+import binascii
+from functools import cache
+from typing import Final
+
+from events.errors import InvalidId
+from events.ids import PARTITIONS_MAX, partition_of
+from events.steps import Lane, Step
+
+SLOTS: Final = 16_384
+"""Hash slots of a Redis Cluster (cluster specification, key distribution model)."""
+
+
+def slot_of(key: str) -> int:
+    """The cluster's hash slot of a key: CRC16 (XMODEM) of its hash tag, modulo 16,384."""
+    start = key.find("{")
+    if start >= 0 and (end := key.find("}", start + 1)) > start + 1:
+        key = key[start + 1 : end]
+    return binascii.crc_hqx(key.encode(), 0) % SLOTS
+
+
+@cache
+def tags(partitions: int) -> tuple[str, ...]:
+    """The hash tag of each partition."""
+    if not 1 <= partitions <= PARTITIONS_MAX:
+        raise InvalidId(f"there can be 1 to {PARTITIONS_MAX} partitions, not {partitions}")
+    return tuple(_search_tag(partition, partitions) for partition in range(partitions))
+
+
+def _search_tag(partition: int, partitions: int) -> str:
+    first, last = partition * SLOTS // partitions, (partition + 1) * SLOTS // partitions
+    attempt = 0
+    while not first <= slot_of(tag := f"{partition:02x}.{attempt}") < last:
+        attempt += 1
+    return tag
+
+
+class Keys:
+    """The key builder of one installation."""
+
+    def __init__(self, partitions: int, namespace: str = "ms") -> None:
+        self.partitions = partitions
+        self._namespace = namespace
+        self._prefixes = tuple(f"{namespace}:{{{tag}}}:" for tag in tags(partitions))
+
+    @property
+    def installation(self) -> str:
+        """Hash, written once at first start: format version, number of partitions, installation id."""
+        return f"{self._namespace}:meta"
+
+    @property
+    def consumers(self) -> str:
+        """Zset of consumer names by last heartbeat (server ms); reaped by whoever claims."""
+        return f"{self._namespace}:consumers"
+
+    def log(self, partition: int) -> str:
+        """Stream of all events, written by append, trimmed by the archiver alone. Fields: `e` envelope, `n` number."""
+        return self._prefixes[partition] + "log"
+
+    def meta(self, partition: int) -> str:
+        """Hash written by append and archiver: epoch, number (of the last event), archived, generation."""
+        return self._prefixes[partition] + "meta"
+
+    def stream(self, stream_id: str) -> str:
+        """Hash of one stream, written by append: `v` version, `e` last event id (16 bytes)."""
+        return f"{self._of(stream_id)}stream:{stream_id}"
+
+    def history(self, stream_id: str) -> str:
+        """List of the entry ids of one stream's events, in order; written by append, shortened by the archiver."""
+        return f"{self._of(stream_id)}history:{stream_id}"
+
+    def tally(self, task_id: str) -> str:
+        """Hash of one task's document counts, written by append, deleted when the task finishes. Derived."""
+        return f"{self._of(task_id)}tally:{task_id}"
+
+    def inbox(self, partition: int, step: Step, lane: Lane) -> str:
+        """Stream with one consumer group, written by append, timers and claims. Derived."""
+        return f"{self._prefixes[partition]}inbox:{step.value}:{lane.value}"
+
+    def due(self, partition: int) -> str:
+        """Zset of pointers by time (unix ms), written by append and timers. Derived."""
+        return self._prefixes[partition] + "due"
+
+    def dead(self, partition: int) -> str:
+        """Zset of stream ids by the time of their failure (unix ms), written by append. Derived."""
+        return self._prefixes[partition] + "dead"
+
+    def view(self, partition: int, generation: int, name: str) -> str:
+        """Hash or zset of read models, written by the projector alone. Derived."""
+        return f"{self._prefixes[partition]}views:{generation}:{name}"
+
+    def views_pattern(self, partition: int, generation: int) -> str:
+        """Glob that matches every view of a generation (tags hold no glob characters)."""
+        return f"{self._prefixes[partition]}views:{generation}:*"
+
+    def checkpoint(self, partition: int, generation: int) -> str:
+        """Hash written by the projector together with its views: epoch, position, number, lease, fencing token."""
+        return f"{self._prefixes[partition]}checkpoint:{generation}"
+
+    def changes(self, partition: int) -> str:
+        """Capped stream of view changes for SSE, written by the projector. Derived."""
+        return self._prefixes[partition] + "changes"
+
+    def segments(self, partition: int) -> str:
+        """Zset of archived segments by first number, written by the archiver."""
+        return self._prefixes[partition] + "segments"
+
+    def _of(self, stream_id: str) -> str:
+        partition = partition_of(stream_id)
+        if partition >= self.partitions:
+            raise InvalidId(f"the id names partition {partition}, there are {self.partitions}")
+        return self._prefixes[partition]

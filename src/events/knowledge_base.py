@@ -1,0 +1,69 @@
+"""Facts about one knowledge base."""
+
+from enum import StrEnum
+from typing import Annotated
+
+import msgspec
+from msgspec import Meta
+
+
+class ChunkerKind(StrEnum):
+    """How text is cut."""
+
+    SENTENCE = "sentence"
+    MARKDOWN = "markdown"
+    TOKENS = "tokens"
+
+
+class KnowledgeBaseSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=False):
+    """How a knowledge base turns documents into passages; a change of any field here starts a new index generation."""
+
+    chunker: ChunkerKind = ChunkerKind.MARKDOWN
+    chunk_tokens: Annotated[int, Meta(ge=16, le=4096)] = 256
+    chunk_overlap_tokens: Annotated[int, Meta(ge=0, le=1024)] = 32
+    embedding_model: Annotated[str, Meta(min_length=1, max_length=200)] = "local"
+    embedding_dimensions: Annotated[int, Meta(ge=1, le=16384)] | None = None
+    vector_weight: Annotated[float, Meta(ge=0, le=1)] | None = None
+
+
+class KnowledgeBaseCreated(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A place for documents that are searched together."""
+
+    name: str
+    description: str = ""
+    settings: KnowledgeBaseSettings = KnowledgeBaseSettings()
+
+
+class KnowledgeBaseChanged(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """Only the changed fields are set."""
+
+    name: str | None = None
+    description: str | None = None
+    settings: KnowledgeBaseSettings | None = None
+
+
+class IndexGenerationStarted(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A new index is built beside the old one."""
+
+    generation: int
+
+
+class IndexGenerationActivated(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """Searches read this generation from now on."""
+
+    generation: int
+
+
+class KnowledgeBaseDeleted(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """The knowledge base and all its documents shall vanish. Leads to erase."""
+
+    reason: str = ""
+
+
+KnowledgeBaseEvent = (
+    KnowledgeBaseCreated
+    | KnowledgeBaseChanged
+    | IndexGenerationStarted
+    | IndexGenerationActivated
+    | KnowledgeBaseDeleted
+)

@@ -1,0 +1,125 @@
+"""The log: facts appended once, in order, never changed."""
+
+from collections.abc import Sequence
+from typing import Protocol
+
+import msgspec
+
+from events.envelope import Envelope, Position
+from events.ids import KnowledgeBaseId, TaskId
+from events.inbox import Delivery
+from events.steps import Lane
+
+EVENTS_PER_APPEND_MAX = 4_096
+"""An upload of 1,000 files needs 1,001; more would hold the server's only thread for longer than 20 ms."""
+
+EVENT_BYTES_MAX = 65_536
+"""Events hold references and facts, never text or vectors."""
+
+EVENTS_PER_STREAM_MAX = 100_000
+"""A history is read whole; a stream that needs more is a mistake of ours, and is refused rather than slowly drowned in."""
+
+
+class Tally(msgspec.Struct, frozen=True):
+    """How many of a task's documents are where; `open_documents` have not ended yet."""
+
+    open_documents: int = 0
+    succeeded: int = 0
+    failed: int = 0
+    cancelled: int = 0
+    skipped: int = 0
+
+
+class TallyChange(msgspec.Struct, frozen=True):
+    """A difference that is added to a task's tally within the append that causes it."""
+
+    task_id: TaskId
+    change: Tally
+
+
+class Write(msgspec.Struct, frozen=True, kw_only=True):
+    """Events for the end of one stream, with the version that the writer saw (0: the stream must not exist).
+
+    `knowledge_base_id` and `lane` go with the pointers that follow from the events. Envelopes carry versions
+    `expected_version + 1 …` and no position.
+    """
+
+    stream_id: str
+    expected_version: int
+    envelopes: tuple[Envelope, ...]
+    knowledge_base_id: KnowledgeBaseId
+    lane: Lane = Lane.INTERACTIVE
+    tally: tuple[TallyChange, ...] = ()
+
+
+class Appended(msgspec.Struct, frozen=True):
+    """All events are in the log. `positions` follows the order of the writes and their envelopes.
+
+    `is_repeat`: an earlier call with the same event ids had put them there; nothing was written now.
+    """
+
+    positions: tuple[Position, ...]
+    is_repeat: bool = False
+
+
+class Conflict(msgspec.Struct, frozen=True):
+    """Nothing was written: the stream stands at another version than the writer saw."""
+
+    stream_id: str
+    actual_version: int
+
+
+class Unreadable(msgspec.Struct, frozen=True):
+    """An entry of the log that is no envelope: to be parked and counted, never to stop a reader."""
+
+    position: Position
+    number: int
+    payload: bytes
+    reason: str
+
+
+class Head(msgspec.Struct, frozen=True):
+    """The end of a partition's log. `number` counts its events from 1; 0 and None: it is empty."""
+
+    epoch: int
+    number: int
+    position: Position | None
+
+
+class EventLog(Protocol):
+    """Raises LogUnavailable, LogFull and InvalidAppend from every call."""
+
+    @property
+    def partitions(self) -> int:
+        """How many partitions there are; fixed at first start."""
+        ...
+
+    async def append(self, writes: Sequence[Write], *, acknowledge: Delivery | None = None) -> Appended | Conflict:
+        """Appends the events of one or several streams of one partition, together or not at all.
+
+        In the same step: pointers into inboxes, timers, dead letters and tallies follow, and `acknowledge` is taken from
+        its consumer's pending entries. Repeating the call (same event ids) answers as the first time.
+        A conflict acknowledges nothing.
+        """
+        ...
+
+    async def read(
+        self, partition: int, *, after: Position | None = None, limit: int = 1_000, wait_ms: int = 0
+    ) -> list[Envelope | Unreadable]:
+        """The next events behind a position, in the order of the log; waits up to `wait_ms` for the first (0: not at all)."""
+        ...
+
+    async def history(self, stream_id: str, *, after_version: int = 0) -> list[Envelope]:
+        """A stream's events in order, empty for a stream that does not exist.
+
+        Raises CorruptEvent and VersionGap.
+        """
+        ...
+
+    async def tally(self, task_id: TaskId) -> Tally:
+        """A task's tally; all zero for a task that does not exist or has finished."""
+        ...
+
+    async def head(self, partition: int) -> Head:
+        """Where the partition's log ends."""
+        ...

@@ -1,0 +1,199 @@
+"""The log in memory: the reference semantics, for the simulation and as the model that Redis is compared with.
+
+Nothing here waits for real time except `read(wait_ms)`, which sleeps in the event loop until an append wakes it.
+"""
+
+import asyncio
+from bisect import bisect_right
+from collections.abc import Callable, Sequence
+
+import msgspec
+
+from events.append_plan import EnterDead, EnterDue, EnterInbox, LeaveDead, Plan, PlannedWrite, plan_append
+from events.codec import decode
+from events.envelope import Envelope, Position
+from events.errors import CorruptEvent, InvalidAppend, InvalidId
+from events.ids import TaskId, kind_of, partition_of
+from events.inbox import Delivery
+from events.log import EVENTS_PER_STREAM_MAX, Appended, Conflict, Head, Tally, Unreadable, Write
+from events.memory_store import EntryId, LogEntry, MemoryStore, PartitionState, StreamState
+
+EPOCH = 1
+"""Memory knows no fail-over."""
+
+
+class MemoryLog:
+    """EventLog in memory. `clock_us` is the server's clock (unix µs); `store` is what MemoryInbox shares with it."""
+
+    def __init__(
+        self, *, partitions: int, clock_us: Callable[[], int], events_per_stream_max: int = EVENTS_PER_STREAM_MAX
+    ) -> None:
+        self.store = MemoryStore(partitions, clock_us)
+        self._events_per_stream_max = events_per_stream_max
+
+    @property
+    def partitions(self) -> int:
+        return len(self.store.partitions)
+
+    async def append(self, writes: Sequence[Write], *, acknowledge: Delivery | None = None) -> Appended | Conflict:
+        plan = plan_append(writes, partitions=self.partitions, acknowledge=acknowledge)
+        partition = self.store.partitions[plan.partition]
+        positions = _repeated(partition, plan)
+        is_repeat = positions is not None
+        if positions is None:
+            conflict = _conflict(partition, plan)
+            if conflict is not None:
+                return conflict
+            self._refuse_overlong(plan)
+            positions = self._write(partition, plan)
+        if acknowledge is not None:
+            inbox = partition.inbox(acknowledge.step, acknowledge.lane)
+            inbox.remove(parse_entry_id(acknowledge.entry_id))
+        return Appended(positions, is_repeat=is_repeat)
+
+    async def read(
+        self, partition: int, *, after: Position | None = None, limit: int = 1_000, wait_ms: int = 0
+    ) -> list[Envelope | Unreadable]:
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + wait_ms / 1_000
+        while True:
+            found = self._page(partition, after, limit)
+            rest_s = deadline - loop.time()
+            if found or rest_s <= 0:
+                return found
+            await self.store.appended.wait(rest_s)
+
+    async def history(self, stream_id: str, *, after_version: int = 0) -> list[Envelope]:
+        partition = self._partition_of(stream_id)
+        stream = partition.streams.get(stream_id, StreamState())
+        return [_decode(partition.log[place], place + 1) for place in stream.places[after_version:]]
+
+    async def tally(self, task_id: TaskId) -> Tally:
+        return self._partition_of(task_id).tallies.get(task_id, Tally())
+
+    async def head(self, partition: int) -> Head:
+        log = self.store.partitions[partition].log
+        return Head(EPOCH, len(log), _position(log[-1].entry_id) if log else None)
+
+    def dead_letters(self, partition: int) -> list[str]:
+        """Streams among the dead letters, by the time of their failure."""
+        dead = self.store.partitions[partition].dead
+        return sorted(dead, key=lambda stream: (dead[stream], stream))
+
+    def put_raw(self, partition: int, payload: bytes) -> Position:
+        """Puts bytes into the log as a damaged disk or a foreign writer would; for tests of what readers do then."""
+        return _position(self._enter_log(self.store.partitions[partition], payload))
+
+    def _partition_of(self, stream_id: str) -> PartitionState:
+        partition = partition_of(stream_id)
+        if partition >= self.partitions:
+            raise InvalidId(
+                f"the {kind_of(stream_id).value} id names partition {partition}, there are {self.partitions}"
+            )
+        return self.store.partitions[partition]
+
+    def _page(self, partition: int, after: Position | None, limit: int) -> list[Envelope | Unreadable]:
+        log = self.store.partitions[partition].log
+        start = 0 if after is None else bisect_right(log, (after.ms, after.sequence), key=lambda entry: entry.entry_id)
+        return [
+            _decode_or_unreadable(entry, number)
+            for number, entry in enumerate(log[start : start + limit], start=start + 1)
+        ]
+
+    def _refuse_overlong(self, plan: Plan) -> None:
+        for write in plan.writes:
+            if write.expected_version + len(write.payloads) > self._events_per_stream_max:
+                raise InvalidAppend(f"a stream may hold {self._events_per_stream_max} events")
+
+    def _write(self, partition: PartitionState, plan: Plan) -> tuple[Position, ...]:
+        positions = []
+        for write in plan.writes:
+            stream = partition.streams.setdefault(write.stream_id, StreamState())
+            for payload in write.payloads:
+                stream.places.append(len(partition.log))
+                positions.append(_position(self._enter_log(partition, payload)))
+        ended = _change_tallies(partition, plan)
+        self._follow(partition, plan, ended)
+        return tuple(positions)
+
+    def _enter_log(self, partition: PartitionState, payload: bytes) -> EntryId:
+        entry_id = partition.numbering.next(self.store.now_ms())
+        partition.log.append(LogEntry(entry_id, payload))
+        self.store.appended.ring()
+        return entry_id
+
+    def _follow(self, partition: PartitionState, plan: Plan, ended: set[str]) -> None:
+        for consequence in plan.consequences:
+            match consequence:
+                case EnterInbox(step, lane, pointer, when_task_ends):
+                    if when_task_ends is None or when_task_ends in ended:
+                        partition.inbox(step, lane).enter(pointer, self.store.now_ms())
+                        self.store.arrived.ring()
+                case EnterDue(due_at_ms, timer):
+                    partition.due[timer] = due_at_ms
+                case EnterDead(failed_at_ms, stream_id):
+                    partition.dead[stream_id] = failed_at_ms
+                case LeaveDead(stream_id):
+                    partition.dead.pop(stream_id, None)
+
+
+def parse_entry_id(text: str) -> EntryId:
+    """A stream id of the form ms-sequence. Raises InvalidId."""
+    position = Position.of_entry(EPOCH, text)
+    return position.ms, position.sequence
+
+
+def _repeated(partition: PartitionState, plan: Plan) -> tuple[Position, ...] | None:
+    """The positions of the first time, if every write is in the log already; None if one is not."""
+    places: list[int] = []
+    for write in plan.writes:
+        stream = partition.streams.get(write.stream_id, StreamState())
+        first, end = write.expected_version, write.expected_version + len(write.payloads)
+        if stream.version < end or not _is_last(partition.log[stream.places[end - 1]], write):
+            return None
+        places.extend(stream.places[first:end])
+    return tuple(_position(partition.log[place].entry_id) for place in places)
+
+
+def _is_last(entry: LogEntry, write: PlannedWrite) -> bool:
+    return bytes.fromhex(decode(entry.payload).event_id) == write.last_event_id
+
+
+def _conflict(partition: PartitionState, plan: Plan) -> Conflict | None:
+    for write in plan.writes:
+        actual = partition.streams.get(write.stream_id, StreamState()).version
+        if actual != write.expected_version:
+            return Conflict(write.stream_id, actual)
+    return None
+
+
+def _change_tallies(partition: PartitionState, plan: Plan) -> set[str]:
+    """Answers the tasks that were changed and have no open document left."""
+    ended = set()
+    for task, change in plan.tallies.items():
+        before = partition.tallies.get(task)
+        difference = msgspec.structs.astuple(change)
+        if before is None and min(difference) < 0:
+            continue
+        after = Tally(*map(sum, zip(msgspec.structs.astuple(before or Tally()), difference, strict=True)))
+        partition.tallies[task] = after
+        if after.open_documents == 0:
+            ended.add(task)
+    for task in plan.finished:
+        partition.tallies.pop(task, None)
+    return ended
+
+
+def _position(entry_id: EntryId) -> Position:
+    return Position(EPOCH, *entry_id)
+
+
+def _decode(entry: LogEntry, number: int) -> Envelope:
+    return decode(entry.payload, position=_position(entry.entry_id), number=number)
+
+
+def _decode_or_unreadable(entry: LogEntry, number: int) -> Envelope | Unreadable:
+    try:
+        return _decode(entry, number)
+    except CorruptEvent as error:
+        return Unreadable(_position(entry.entry_id), number, entry.payload, str(error))

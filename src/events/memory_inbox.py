@@ -1,0 +1,109 @@
+"""The inboxes in memory, over the same store as the log in memory: the reference semantics."""
+
+import asyncio
+from collections.abc import Iterator, Sequence
+
+from events.inbox import Delivery, InboxDepth, InboxKey
+from events.memory import MemoryLog, parse_entry_id
+from events.memory_store import RELEASED, EntryId, InboxState
+from events.pointer import delivery_of, inbox_of_timer
+
+
+class MemoryInbox:
+    """Inbox over the store of a MemoryLog; time is that log's server clock."""
+
+    def __init__(self, log: MemoryLog) -> None:
+        self._store = log.store
+
+    async def take(self, inboxes: Sequence[InboxKey], *, consumer: str, count: int, wait_ms: int = 0) -> list[Delivery]:
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + wait_ms / 1_000
+        while True:
+            found = self._sweep(inboxes, consumer, count)
+            rest_s = deadline - loop.time()
+            if found or rest_s <= 0:
+                return found
+            await self._store.arrived.wait(rest_s)
+
+    async def mine(self, inboxes: Sequence[InboxKey], *, consumer: str, count: int) -> list[Delivery]:
+        return [
+            _delivery(key, inbox, entry)
+            for key, inbox in self._seen(inboxes, consumer)
+            for entry in _held(inbox, consumer)
+        ][:count]
+
+    async def acknowledge(self, delivery: Delivery) -> None:
+        self._inbox_of(delivery).remove(parse_entry_id(delivery.entry_id))
+
+    async def release(self, delivery: Delivery) -> None:
+        inbox, entry = self._inbox_of(delivery), parse_entry_id(delivery.entry_id)
+        if entry in inbox.pending:
+            inbox.pending[entry] = RELEASED
+
+    async def beat(self, consumer: str) -> None:
+        self._store.beats_ms[consumer] = self._store.now_ms()
+        self._store.left.discard(consumer)
+
+    async def leave(self, consumer: str) -> None:
+        self._store.left.add(consumer)
+
+    async def claim_from_dead(
+        self, inboxes: Sequence[InboxKey], *, consumer: str, count: int, silent_ms_min: int
+    ) -> list[Delivery]:
+        claimed: list[Delivery] = []
+        for key in inboxes:
+            inbox = self._store.partitions[key.partition].inbox(key.step, key.lane)
+            for holder in sorted(set(inbox.pending.values()) - {consumer}):
+                if not self._is_dead(holder, inbox, silent_ms_min):
+                    continue
+                for entry in _held(inbox, holder)[: count - len(claimed)]:
+                    inbox.pending[entry] = consumer
+                    claimed.append(_delivery(key, inbox, entry))
+        return claimed
+
+    async def move_due(self, partition: int, *, limit: int = 100) -> int:
+        state, now_ms = self._store.partitions[partition], self._store.now_ms()
+        ripe = sorted((at_ms, timer) for timer, at_ms in state.due.items() if at_ms <= now_ms)[:limit]
+        for _, timer in ripe:
+            del state.due[timer]
+            state.inbox(*inbox_of_timer(timer)).enter(timer[1:], now_ms)
+        if ripe:
+            self._store.arrived.ring()
+        return len(ripe)
+
+    async def depth(self, inbox: InboxKey) -> InboxDepth:
+        state = self._store.partitions[inbox.partition].inbox(inbox.step, inbox.lane)
+        return InboxDepth(waiting=len(state.waiting), pending=len(state.pending))
+
+    def _sweep(self, inboxes: Sequence[InboxKey], consumer: str, count: int) -> list[Delivery]:
+        taken: list[Delivery] = []
+        for key, inbox in self._seen(inboxes, consumer):
+            for entry in list(inbox.waiting)[: count - len(taken)]:
+                del inbox.waiting[entry]
+                inbox.pending[entry] = consumer
+                taken.append(_delivery(key, inbox, entry))
+        return taken
+
+    def _seen(self, inboxes: Sequence[InboxKey], consumer: str) -> Iterator[tuple[InboxKey, InboxState]]:
+        for key in inboxes:
+            inbox = self._store.partitions[key.partition].inbox(key.step, key.lane)
+            inbox.seen_ms[consumer] = self._store.now_ms()
+            yield key, inbox
+
+    def _inbox_of(self, delivery: Delivery) -> InboxState:
+        return self._store.partitions[delivery.partition].inbox(delivery.step, delivery.lane)
+
+    def _is_dead(self, holder: str, inbox: InboxState, silent_ms_min: int) -> bool:
+        """Whoever never beat is judged by when it last asked this inbox for work."""
+        if holder == RELEASED or holder in self._store.left:
+            return True
+        last_ms = self._store.beats_ms.get(holder, inbox.seen_ms.get(holder, 0))
+        return self._store.now_ms() - last_ms > silent_ms_min
+
+
+def _held(inbox: InboxState, consumer: str) -> list[EntryId]:
+    return sorted(entry for entry, holder in inbox.pending.items() if holder == consumer)
+
+
+def _delivery(key: InboxKey, inbox: InboxState, entry: EntryId) -> Delivery:
+    return delivery_of(key, f"{entry[0]}-{entry[1]}", inbox.entries[entry])

@@ -1,0 +1,67 @@
+"""Facts about one task: an upload (or import, or reindex) and the documents that came with it."""
+
+from enum import StrEnum
+
+import msgspec
+
+from events.ids import KnowledgeBaseId
+from events.steps import Lane
+
+
+class TaskSource(StrEnum):
+    """How the documents came in."""
+
+    UPLOAD = "upload"
+    RESUMABLE = "resumable"
+    URL = "url"
+    TEXT = "text"
+    REINDEX = "reindex"
+
+
+class TaskSubmitted(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A client's request was accepted; `document_id(task, 0..documents-1)` are its documents.
+
+    `request_sha256` is over what the client sent: the same idempotency key with another request is refused by it.
+    """
+
+    knowledge_base_id: KnowledgeBaseId
+    documents: int
+    lane: Lane = Lane.INTERACTIVE
+    source: TaskSource = TaskSource.UPLOAD
+    callback_url: str | None = None
+    not_before_us: int | None = None
+    idempotency_key_sha256: str | None = None
+    request_sha256: str | None = None
+
+
+class TaskCancelled(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """Nobody wants the remaining documents any more."""
+
+    reason: str = ""
+
+
+class TaskFinished(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """Every document has ended; appended once."""
+
+    succeeded: int
+    failed: int
+    cancelled: int
+    skipped: int
+
+
+class CallbackDelivered(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """The client's endpoint took the news."""
+
+    attempt: int
+    status_code: int
+
+
+class CallbackFailed(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """The client's endpoint did not take the news; None for `next_attempt_at_us` means that no attempt follows."""
+
+    attempt: int
+    status_code: int | None = None
+    next_attempt_at_us: int | None = None
+
+
+TaskEvent = TaskSubmitted | TaskCancelled | TaskFinished | CallbackDelivered | CallbackFailed

@@ -1,0 +1,38 @@
+"""Old facts made new: pure steps from plain dict to plain dict, keyed by type and the schema version they read.
+
+A step for `(type, n)` answers the facts as version n + 1 writes them. Steps are never changed once a release has
+written their target version; `tests/golden/` holds a file for each version ever written.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Any, Final
+
+Facts = dict[str, Any]
+Upcaster = Callable[[Facts], Facts]
+
+CURRENT_VERSIONS: Final[Mapping[str, int]] = {}
+"""Schema version that this program writes, for types past their first; every other type stands at 1."""
+
+UPCASTERS: Final[Mapping[tuple[str, int], Upcaster]] = {}
+
+
+def current_version(event_type: str, versions: Mapping[str, int] = CURRENT_VERSIONS) -> int:
+    """The schema version under which this program writes the type."""
+    return versions.get(event_type, 1)
+
+
+def upcast(
+    event_type: str,
+    schema_version: int,
+    facts: Facts,
+    *,
+    upcasters: Mapping[tuple[str, int], Upcaster] = UPCASTERS,
+    versions: Mapping[str, int] = CURRENT_VERSIONS,
+) -> Facts:
+    """Carries facts from the version they were written in to the current one.
+
+    Raises KeyError where a step is missing, which a test excludes for every version below the current one.
+    """
+    for version in range(schema_version, current_version(event_type, versions)):
+        facts = upcasters[event_type, version](facts)
+    return facts

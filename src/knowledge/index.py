@@ -1,0 +1,91 @@
+"""The index of passages: one table for each knowledge base and generation. Protocol and rows."""
+
+from collections.abc import Mapping, Sequence
+from typing import Protocol
+
+import msgspec
+
+from knowledge.chunk import Chunk
+from knowledge.errors import KnowledgeError
+from knowledge.filters import EVERYTHING, Filter, Scalar
+from knowledge.vectors import Vectors
+
+
+class IndexTable(msgspec.Struct, frozen=True):
+    """Which table: another embedding model or another chunking makes another generation beside the live one."""
+
+    knowledge_base_id: str
+    generation: int
+
+
+class IndexRow(msgspec.Struct, frozen=True):
+    """One chunk as it enters the index; `vector` has length 1 and the dimensions of the table's other rows."""
+
+    document_id: str
+    filename: str
+    chunk: Chunk
+    vector: Vectors
+    metadata: Mapping[str, Scalar] = {}
+
+
+class Hit(msgspec.Struct, frozen=True):
+    """One row that was found; `score` is a cosine (-1 to 1) or a BM25 score (above 0), higher is better."""
+
+    document_id: str
+    filename: str
+    chunk: Chunk
+    metadata: Mapping[str, Scalar]
+    score: float
+
+
+class Index(Protocol):
+    """Rows by document, searched by vector and by words; shared by many processes.
+
+    A row is found as soon as the call that wrote it returns, by every process. Reading or erasing in a table that
+    does not exist finds nothing. Every method raises IndexUnavailable where the store fails; a later try may work.
+    """
+
+    async def upsert(self, table: IndexTable, document_id: str, rows: Sequence[IndexRow]) -> int:
+        """Makes `rows` the only rows of the document, creating the table if need be; returns how many there are.
+
+        Idempotent, and safe beside other writers. A search meets old rows or new ones. Raises KnowledgeError where a
+        row belongs to another document, a chunk id comes twice, or a vector has not the table's dimensions.
+        """
+
+    async def erase(self, table: IndexTable, document_id: str) -> int:
+        """Removes all rows of the document; returns how many there were."""
+
+    async def count(self, table: IndexTable, document_id: str | None = None) -> int:
+        """How many rows the table, or one document in it, has."""
+
+    async def drop(self, table: IndexTable) -> None:
+        """Removes the table, if it exists."""
+
+    async def search_vector(
+        self, table: IndexTable, vector: Vectors, *, limit: int, filters: Filter = EVERYTHING
+    ) -> list[Hit]:
+        """The rows nearest to the unit vector among those that pass, best first; ties by chunk id."""
+
+    async def search_keyword(
+        self, table: IndexTable, query: str, *, limit: int, filters: Filter = EVERYTHING
+    ) -> list[Hit]:
+        """The rows with the highest BM25 score among those that pass and hold a term, best first."""
+
+    async def optimize(self, table: IndexTable) -> None:
+        """Compacts and indexes what was written since; needed for speed, never for finding."""
+
+    async def check(self) -> None:
+        """Returns where the store can be reached, else raises IndexUnavailable."""
+
+    async def close(self) -> None:
+        """Gives back handles; the index cannot be used afterwards."""
+
+
+def check_rows(document_id: str, rows: Sequence[IndexRow]) -> None:
+    """Raises KnowledgeError where `rows` cannot be the rows of one document; every implementation calls it first."""
+    if any(row.document_id != document_id for row in rows):
+        raise KnowledgeError(f"a row of another document among those of {document_id}")
+    if len({row.chunk.chunk_id for row in rows}) != len(rows):
+        raise KnowledgeError(f"a chunk id comes twice among the rows of {document_id}")
+    if len({row.vector.shape for row in rows}) > 1 or any(row.vector.ndim != 1 for row in rows):
+        raise KnowledgeError(f"the vectors of {document_id} differ in length")

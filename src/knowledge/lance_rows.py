@@ -1,0 +1,94 @@
+"""Rows of the index as LanceDB stores them: schema, row to columns, columns to hit.
+
+Data dictionary of a table (one row a chunk):
+  chunk_id, document_id   together the key; B-tree on document_id
+  filename                the document's name, for answers and filters
+  ordinal, text, start, end, page, headings, tokens   the chunk; page is null where the format has none
+  terms                   index terms with blanks between them (terms.py); full-text index, cut at blanks only
+  metadata, metadata_terms, metadata_numbers, metadata_strings   see filter_sql.py; label list on metadata_terms
+  vector                  float32, unit length; searched exactly, without an index
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from knowledge.chunk import Chunk, indexed_text
+from knowledge.filter_sql import metadata_columns
+from knowledge.index import Hit, IndexRow
+from knowledge.terms import index_terms
+
+HIT_COLUMNS = [
+    "chunk_id", "document_id", "filename", "ordinal", "text", "start", "end", "page", "headings", "tokens", "metadata",
+]  # fmt: skip
+
+
+def table_schema(dimensions: int) -> pa.Schema:
+    """The schema of a table whose vectors have this length."""
+    fields: list[pa.Field[Any]] = [
+        pa.field("chunk_id", pa.string(), nullable=False),
+        pa.field("document_id", pa.string(), nullable=False),
+        pa.field("filename", pa.string(), nullable=False),
+        pa.field("ordinal", pa.int32(), nullable=False),
+        pa.field("text", pa.string(), nullable=False),
+        pa.field("start", pa.int64(), nullable=False),
+        pa.field("end", pa.int64(), nullable=False),
+        pa.field("page", pa.int32()),
+        pa.field("headings", pa.list_(pa.string()), nullable=False),
+        pa.field("tokens", pa.int32(), nullable=False),
+        pa.field("terms", pa.string(), nullable=False),
+        pa.field("metadata", pa.string(), nullable=False),
+        pa.field("metadata_terms", pa.list_(pa.string()), nullable=False),
+        pa.field("metadata_numbers", pa.json_()),
+        pa.field("metadata_strings", pa.json_()),
+        pa.field("vector", pa.list_(pa.float32(), dimensions), nullable=False),
+    ]
+    return pa.schema(fields)
+
+
+def to_table(rows: Sequence[IndexRow], dimensions: int) -> pa.Table:
+    """The rows as one Arrow table; vectors are taken over as one block, not number by number."""
+    schema = table_schema(dimensions)
+    records = [_record(row) for row in rows]
+    vectors = np.ascontiguousarray([row.vector for row in rows], dtype=np.float32).reshape(-1)
+    columns = [
+        pa.array([record[name] for record in records], type=schema.field(name).type) for name in schema.names[:-1]
+    ]
+    columns.append(pa.FixedSizeListArray.from_arrays(pa.array(vectors, type=pa.float32()), dimensions))
+    return pa.Table.from_arrays(columns, schema=schema)
+
+
+def to_hit(record: Mapping[str, Any], score: float) -> Hit:
+    """A row that a search answered with `HIT_COLUMNS`."""
+    chunk = Chunk(
+        chunk_id=record["chunk_id"],
+        ordinal=record["ordinal"],
+        text=record["text"],
+        start=record["start"],
+        end=record["end"],
+        page=record["page"],
+        headings=tuple(record["headings"]),
+        tokens=record["tokens"],
+    )
+    return Hit(record["document_id"], record["filename"], chunk, json.loads(record["metadata"]), score)
+
+
+def _record(row: IndexRow) -> dict[str, object]:
+    chunk = row.chunk
+    return {
+        "chunk_id": chunk.chunk_id,
+        "document_id": row.document_id,
+        "filename": row.filename,
+        "ordinal": chunk.ordinal,
+        "text": chunk.text,
+        "start": chunk.start,
+        "end": chunk.end,
+        "page": chunk.page,
+        "headings": list(chunk.headings),
+        "tokens": chunk.tokens,
+        "terms": index_terms(indexed_text(chunk)),
+        **metadata_columns(row.metadata),
+    }

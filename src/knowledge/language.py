@@ -1,0 +1,74 @@
+"""Pure: the language of a text, where its script or its smallest words say so."""
+
+import re
+from collections import Counter
+from typing import Final
+
+SAMPLE_CHARS_MAX: Final = 20_000
+# Fewer letters than this say nothing: part numbers and names look English in every language.
+LETTERS_MIN: Final = 20
+SCRIPT_SHARE_MIN: Final = 0.3
+# A tenth of kana is enough: Japanese is mostly Han by count in titles, Chinese never has any.
+KANA_SHARE_MIN: Final = 0.1
+# One word in nine of running English is among the list below; 3 in 100 is far above chance in any other language.
+STOP_WORD_SHARE_MIN: Final = 0.08
+
+_SCRIPTS: Final = {
+    "kana": re.compile("[\u3040-\u30ff]"),
+    "zh": re.compile("[\u3400-\u4dbf\u4e00-\u9fff]"),
+    "ko": re.compile("[\uac00-\ud7af\u1100-\u11ff]"),
+    "th": re.compile("[\u0e00-\u0e7f]"),
+    "el": re.compile("[\u0370-\u03ff]"),
+    "he": re.compile("[\u0590-\u05ff]"),
+    "latin": re.compile("[A-Za-z\u00c0-\u024f]"),
+    "other": re.compile("[\u0400-\u04ff\u0600-\u06ff\u0900-\u0dff]"),
+}
+_STOP_WORDS: Final = {
+    "en": frozenset(["the", "of", "and", "to", "in", "is", "that", "for", "with", "was", "on", "are", "as", "by", "at", "be", "this", "from", "it"]),
+    "de": frozenset(["der", "die", "und", "das", "den", "von", "zu", "mit", "ist", "des", "im", "dem", "nicht", "ein", "eine", "auf", "für"]),
+    "fr": frozenset(["le", "la", "les", "des", "et", "du", "une", "est", "que", "dans", "pour", "qui", "sur", "pas", "par", "au", "aux"]),
+    "es": frozenset(["el", "la", "los", "las", "que", "del", "una", "por", "con", "para", "como", "más", "su", "se", "al", "lo"]),
+    "it": frozenset(["il", "che", "di", "della", "per", "una", "sono", "con", "non", "dei", "nel", "alla", "gli", "anche", "è"]),
+    "pt": frozenset(["o", "que", "do", "da", "em", "um", "para", "com", "não", "uma", "os", "dos", "as", "mais", "ao", "à"]),
+    "nl": frozenset(["de", "het", "een", "van", "en", "dat", "op", "te", "niet", "zijn", "met", "voor", "aan", "er", "ook"]),
+}
+_WORD: Final = re.compile("[a-z\u00e0-\u024f]+")
+
+
+def detect_language(text: str, declared: str | None = None) -> str | None:
+    """ISO 639-1 code of the language of `text`; `declared` (a tag such as `zh-CN`) fills in where it is unclear."""
+    sample = text[:SAMPLE_CHARS_MAX]
+    return _by_script(sample) or _from_tag(declared)
+
+
+def _by_script(sample: str) -> str | None:
+    counts = {name: len(pattern.findall(sample)) for name, pattern in _SCRIPTS.items()}
+    letters = sum(counts.values())
+    if letters < LETTERS_MIN and not counts["zh"] + counts["kana"] + counts["ko"]:
+        return None
+    east_asian = counts["zh"] + counts["kana"]
+    if east_asian and counts["kana"] / east_asian >= KANA_SHARE_MIN and east_asian / letters >= SCRIPT_SHARE_MIN:
+        return "ja"
+    script = max(counts, key=counts.__getitem__)
+    if counts[script] / letters < SCRIPT_SHARE_MIN:
+        return None
+    match script:
+        case "zh" | "ko" | "th" | "el" | "he":
+            return script
+        case "latin":
+            return _by_small_words(sample)
+        case _:
+            return None
+
+
+def _by_small_words(sample: str) -> str | None:
+    words = Counter(_WORD.findall(sample.lower()))
+    total = sum(words.values())
+    shares = {code: sum(words[word] for word in stop_words) / total for code, stop_words in _STOP_WORDS.items()}
+    best = max(shares, key=shares.__getitem__)
+    return best if shares[best] >= STOP_WORD_SHARE_MIN else None
+
+
+def _from_tag(tag: str | None) -> str | None:
+    primary = re.split("[-_]", tag or "")[0].strip().lower()
+    return primary if len(primary) == 2 and primary.isascii() and primary.isalpha() else None

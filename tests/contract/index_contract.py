@@ -1,0 +1,193 @@
+"""What every index of passages does, whatever it stands on."""
+
+import asyncio
+
+import numpy as np
+import pytest
+
+from knowledge.chunk import Chunk, chunk_ids, count_tokens
+from knowledge.errors import KnowledgeError
+from knowledge.filters import Scalar, of_documents, parse_filters
+from knowledge.index import Hit, Index, IndexRow, IndexTable
+from knowledge.vectors import Vectors
+
+DIMENSIONS = 8
+TABLE = IndexTable("kb_07test", 1)
+
+
+def direction(angle: float) -> Vectors:
+    """A unit vector in the plane of the first two axes."""
+    vector = np.zeros(DIMENSIONS, dtype=np.float32)
+    vector[:2] = np.cos(angle), np.sin(angle)
+    return vector
+
+
+def rows_of(
+    document_id: str, texts: list[str], *, page: int | None = None, angle: float = 0.0, **metadata: Scalar
+) -> list[IndexRow]:
+    rows = []
+    for ordinal, (chunk_id, text) in enumerate(zip(chunk_ids(document_id, texts), texts, strict=True)):
+        chunk = Chunk(
+            chunk_id=chunk_id,
+            ordinal=ordinal,
+            text=text,
+            start=0,
+            end=len(text),
+            page=page,
+            headings=("Handbook",),
+            tokens=count_tokens(text),
+        )
+        vector = direction(angle + ordinal * 0.1)
+        rows.append(IndexRow(document_id, f"{document_id}.txt", chunk, vector, metadata))
+    return rows
+
+
+def texts_of(hits: list[Hit]) -> list[str]:
+    return [hit.chunk.text for hit in hits]
+
+
+class IndexContract:
+    """Subclasses provide the fixture `index`."""
+
+    async def test_a_table_that_does_not_exist_holds_and_finds_nothing(self, index: Index) -> None:
+        assert await index.count(TABLE) == 0
+        assert await index.erase(TABLE, "doc_1") == 0
+        assert await index.search_keyword(TABLE, "flour", limit=5) == []
+        assert await index.search_vector(TABLE, direction(0), limit=5) == []
+        await index.optimize(TABLE)
+        await index.drop(TABLE)
+        await index.check()
+
+    async def test_a_row_comes_back_as_it_was_written(self, index: Index) -> None:
+        row = rows_of("doc_1", ["Rye flour"], page=3, lang="en", year=2024, share=0.5, draft=True)[0]
+        await index.upsert(TABLE, "doc_1", [row])
+        (hit,) = await index.search_vector(TABLE, direction(0), limit=5)
+        assert (hit.document_id, hit.filename, hit.chunk) == ("doc_1", "doc_1.txt", row.chunk)
+        assert dict(hit.metadata) == {"lang": "en", "year": 2024, "share": 0.5, "draft": True}
+        assert hit.score == pytest.approx(1.0, abs=1e-5)
+
+    async def test_fresh_rows_are_found_by_words_before_and_after_optimize(self, index: Index) -> None:
+        await index.upsert(TABLE, "doc_1", rows_of("doc_1", ["The millstone is dressed in spring"]))
+        await index.optimize(TABLE)
+        await index.upsert(TABLE, "doc_2", rows_of("doc_2", ["石磨每年春天重新开槽"]))
+        for _ in range(2):
+            assert texts_of(await index.search_keyword(TABLE, "dressing millstones", limit=5)) == [
+                "The millstone is dressed in spring"
+            ]
+            assert texts_of(await index.search_keyword(TABLE, "石磨开槽", limit=5)) == ["石磨每年春天重新开槽"]
+            await index.optimize(TABLE)
+
+    async def test_a_document_is_found_by_the_words_of_its_headings(self, index: Index) -> None:
+        await index.upsert(TABLE, "doc_1", rows_of("doc_1", ["keep dry"]))
+        assert texts_of(await index.search_keyword(TABLE, "handbook", limit=5)) == ["keep dry"]
+
+    async def test_upsert_replaces_every_row_of_the_document_and_no_other(self, index: Index) -> None:
+        await index.upsert(TABLE, "doc_1", rows_of("doc_1", ["old one", "kept", "old two"]))
+        await index.upsert(TABLE, "doc_2", rows_of("doc_2", ["other"]))
+        assert await index.upsert(TABLE, "doc_1", rows_of("doc_1", ["kept", "new"], lang="en")) == 2
+        assert await index.count(TABLE, "doc_1") == 2
+        assert await index.count(TABLE) == 3
+        found = await index.search_vector(TABLE, direction(0), limit=10, filters=of_documents(("doc_1",)))
+        assert sorted(texts_of(found)) == ["kept", "new"]
+        assert all(hit.metadata == {"lang": "en"} for hit in found)
+
+    async def test_upsert_twice_is_upsert_once(self, index: Index) -> None:
+        rows = rows_of("doc_1", ["one", "two", "three"])
+        for _ in range(3):
+            assert await index.upsert(TABLE, "doc_1", rows) == 3
+        assert await index.count(TABLE) == 3
+
+    async def test_upsert_of_no_rows_erases(self, index: Index) -> None:
+        await index.upsert(TABLE, "doc_1", rows_of("doc_1", ["one", "two"]))
+        assert await index.upsert(TABLE, "doc_1", []) == 0
+        assert await index.count(TABLE, "doc_1") == 0
+
+    async def test_erase_leaves_nothing_of_the_document(self, index: Index) -> None:
+        await index.upsert(TABLE, "doc_1", rows_of("doc_1", ["one", "two"]))
+        await index.upsert(TABLE, "doc_2", rows_of("doc_2", ["two"]))
+        assert await index.erase(TABLE, "doc_1") == 2
+        assert await index.erase(TABLE, "doc_1") == 0
+        assert [hit.document_id for hit in await index.search_keyword(TABLE, "two", limit=5)] == ["doc_2"]
+        assert [hit.document_id for hit in await index.search_vector(TABLE, direction(0), limit=5)] == ["doc_2"]
+
+    async def test_a_dropped_table_is_empty_and_can_be_filled_again(self, index: Index) -> None:
+        await index.upsert(TABLE, "doc_1", rows_of("doc_1", ["one"]))
+        await index.drop(TABLE)
+        await index.drop(TABLE)
+        assert await index.count(TABLE) == 0
+        await index.upsert(TABLE, "doc_2", rows_of("doc_2", ["two"]))
+        assert await index.count(TABLE) == 1
+
+    async def test_generations_do_not_see_one_another(self, index: Index) -> None:
+        await index.upsert(TABLE, "doc_1", rows_of("doc_1", ["one"]))
+        other = IndexTable(TABLE.knowledge_base_id, 2)
+        await index.upsert(other, "doc_1", rows_of("doc_1", ["one", "two"]))
+        await index.drop(TABLE)
+        assert await index.count(other) == 2
+
+    async def test_nearest_rows_come_first_and_no_more_than_the_limit(self, index: Index) -> None:
+        await index.upsert(TABLE, "doc_1", rows_of("doc_1", ["a", "b", "c", "d"]))
+        hits = await index.search_vector(TABLE, direction(0.3), limit=2)
+        assert texts_of(hits) == ["d", "c"]
+        assert hits[0].score > hits[1].score == pytest.approx(np.cos(0.1), abs=1e-4)
+
+    async def test_rare_words_weigh_more_than_common_ones(self, index: Index) -> None:
+        texts = ["flour sieve bran", "flour stone water", "flour wheel grain", "flour sack rope"]
+        await index.upsert(TABLE, "doc_1", rows_of("doc_1", texts))
+        assert texts_of(await index.search_keyword(TABLE, "flour wheel", limit=1)) == ["flour wheel grain"]
+
+    async def test_words_of_a_query_are_never_operators(self, index: Index) -> None:
+        await index.upsert(TABLE, "doc_1", rows_of("doc_1", ["plus and minus", "other thing"]))
+        hits = await index.search_keyword(TABLE, '+minus AND NOT "other" {"match": 1} terms:thing ~ * ?', limit=5)
+        assert sorted(texts_of(hits)) == ["other thing", "plus and minus"]
+
+    async def test_a_query_without_words_finds_nothing(self, index: Index) -> None:
+        await index.upsert(TABLE, "doc_1", rows_of("doc_1", ["one"]))
+        assert await index.search_keyword(TABLE, "?! —", limit=5) == []
+
+    async def test_a_rare_value_is_found_among_many_better_rows(self, index: Index) -> None:
+        for number in range(20):
+            texts = [f"flour flour {number} {place}" for place in range(20)]
+            await index.upsert(TABLE, f"doc_{number}", rows_of(f"doc_{number}", texts, lang="en"))
+        await index.upsert(TABLE, "doc_rare", rows_of("doc_rare", ["a note on flour"], angle=3.0, lang="zh"))
+        await index.optimize(TABLE)
+        rare = parse_filters({"metadata.lang": "zh"})
+        assert texts_of(await index.search_keyword(TABLE, "flour", limit=3, filters=rare)) == ["a note on flour"]
+        assert texts_of(await index.search_vector(TABLE, direction(0), limit=3, filters=rare)) == ["a note on flour"]
+
+    async def test_ids_and_values_with_quotes_are_only_values(self, index: Index) -> None:
+        document_id = "doc' OR '1'='1"
+        await index.upsert(TABLE, "doc_1", rows_of("doc_1", ["one"]))
+        await index.upsert(TABLE, document_id, rows_of(document_id, ["two"], note='it\'s \\ "so"; --'))
+        assert await index.count(TABLE, document_id) == 1
+        note = parse_filters({"metadata.note": 'it\'s \\ "so"; --'})
+        assert texts_of(await index.search_vector(TABLE, direction(0), limit=5, filters=note)) == ["two"]
+        assert await index.erase(TABLE, document_id) == 1
+        assert await index.count(TABLE) == 1
+
+    async def test_rows_that_do_not_belong_together_are_refused(self, index: Index) -> None:
+        rows = rows_of("doc_1", ["one", "two"])
+        with pytest.raises(KnowledgeError, match="another document"):
+            await index.upsert(TABLE, "doc_2", rows)
+        with pytest.raises(KnowledgeError, match="twice"):
+            await index.upsert(TABLE, "doc_1", [rows[0], rows[0]])
+        assert await index.count(TABLE) == 0
+
+    async def test_vectors_of_another_length_than_the_tables_are_refused(self, index: Index) -> None:
+        row = rows_of("doc_1", ["one"])[0]
+        await index.upsert(TABLE, "doc_1", [row])
+        other = IndexRow("doc_2", "b", row.chunk, np.ones(3, dtype=np.float32))
+        with pytest.raises(KnowledgeError):
+            await index.upsert(TABLE, "doc_2", [other])
+        assert await index.count(TABLE) == 1
+
+    async def test_writers_of_many_documents_at_once_lose_nothing(self, index: Index) -> None:
+        await asyncio.gather(
+            *(index.upsert(TABLE, f"doc_{number}", rows_of(f"doc_{number}", ["a", "b"])) for number in range(8))
+        )
+        assert await index.count(TABLE) == 16
+
+    async def test_writers_of_one_document_at_once_leave_it_once(self, index: Index) -> None:
+        rows = rows_of("doc_1", ["a", "b", "c"])
+        await asyncio.gather(*(index.upsert(TABLE, "doc_1", rows) for _ in range(4)))
+        assert await index.count(TABLE, "doc_1") == 3

@@ -1,0 +1,27 @@
+"""What a writing process of test_lance_index.py does; a module of its own so that spawn can import it."""
+
+import asyncio
+from multiprocessing.synchronize import Event
+
+from knowledge.lance_index import LanceIndex
+from tests.contract.index_contract import TABLE, rows_of
+
+DOCUMENTS = 8
+_START_S_MAX = 60
+
+
+def write_documents(uri: str, name: str, start: Event) -> None:
+    """Writes `DOCUMENTS` documents of this writer twice over, and one that every writer writes."""
+    if not start.wait(_START_S_MAX):
+        raise TimeoutError("the start was never given")
+    asyncio.run(_write(uri, name))
+
+
+async def _write(uri: str, name: str) -> None:
+    index = LanceIndex(uri, optimize_every_writes=5)
+    for _ in range(2):
+        for number in range(DOCUMENTS):
+            document_id = f"doc_{name}_{number}"
+            await index.upsert(TABLE, document_id, rows_of(document_id, ["grain", "stone"]))
+        await index.upsert(TABLE, "shared", rows_of("shared", ["water"]))
+    await index.close()
