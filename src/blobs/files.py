@@ -1,4 +1,4 @@
-"""Reading a directory of blobs: bytes, ranges, listings. Blocking calls for the threads of `local.py`; raises OSError."""
+"""Reading a directory of blobs: bytes, ranges, listings. Blocking, for the threads of `local.py`; raises OSError."""
 
 import errno
 import os

@@ -23,22 +23,17 @@ def check_key(key: str) -> str:
 
     Raises InvalidBlobKey.
     """
-    _check_characters(key)
-    segments = key.split("/")
-    _check_segments(key, segments)
-    if segments[-1] in _NOT_A_NAME:
-        raise InvalidBlobKey(key, "it ends with an empty segment, '.' or '..'")
+    _check(key, key.split("/"))
     return key
 
 
 def check_prefix(prefix: str) -> str:
-    """Return the prefix if a key may begin with it; the empty one begins them all.
+    """Return the prefix if a key may begin with it: as a key, but it may be empty or end with `/`.
 
     Raises InvalidBlobKey.
     """
     if prefix:
-        _check_characters(prefix)
-        _check_segments(prefix, prefix.split("/"))
+        _check(prefix, prefix.removesuffix("/").split("/"))
     return prefix
 
 
@@ -50,16 +45,12 @@ def check_range(start: int, length: int | None) -> None:
         raise ValueError(f"a range is 0 bytes or longer, not {length}")
 
 
-def _check_characters(key: str) -> None:
+def _check(key: str, segments: list[str]) -> None:
     if len(key) > KEY_BYTES_MAX:
         raise InvalidBlobKey(key, f"it is longer than {KEY_BYTES_MAX} bytes")
     if not _KEY.fullmatch(key):
         raise InvalidBlobKey(key, "it must be letters, digits and '._@/-' of ASCII, and begin with a letter or digit")
-
-
-def _check_segments(key: str, segments: list[str]) -> None:
-    # The last segment of a prefix may be the beginning of a longer name ("a/." of "a/.b"), so it is not judged here.
-    if not _NOT_A_NAME.isdisjoint(segments[:-1]):
+    if not _NOT_A_NAME.isdisjoint(segments):
         raise InvalidBlobKey(key, "it has a segment that is empty, '.' or '..'")
     if max(map(len, segments)) > SEGMENT_BYTES_MAX:
         raise InvalidBlobKey(key, f"it has a segment longer than {SEGMENT_BYTES_MAX} bytes")

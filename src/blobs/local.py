@@ -50,7 +50,7 @@ class LocalBlobStore:
         try:
             durable.prepare_root(self._root, now=clock(), abandoned_after=ABANDONED_AFTER)
         except OSError as error:
-            raise _translated(error, str(root), self._root) from error
+            raise _of_disk(error, self._root) from error
         self._threads = ThreadPoolExecutor(max_workers=threads_max, thread_name_prefix="blobs")
         self._is_closed = False
 
@@ -159,11 +159,14 @@ def _take(found: Iterator[BlobInfo]) -> tuple[BlobInfo, ...]:
 
 
 def _translated(error: OSError, key: str, root: Path) -> BlobError:
-    """Say in our words what the operating system said; a path beyond the root never enters the message."""
-    if error.errno in _NO_SPACE:
-        return BlobStoreFull(f"No space is left for blobs in {root}.")
     if error.errno in _NESTED:
         return InvalidBlobKey(key, "another blob lies above or beneath it")
     if isinstance(error, FileNotFoundError) and error.filename == str(root / key):
         return BlobMissing(key)
+    return _of_disk(error, root)
+
+
+def _of_disk(error: OSError, root: Path) -> BlobError:
+    if error.errno in _NO_SPACE:
+        return BlobStoreFull(f"No space is left for blobs in {root}.")
     return BlobStoreUnavailable(f"The blob directory {root} failed: {error.strerror or error}.")

@@ -7,15 +7,10 @@ from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError, 
 
 from blobs.errors import BlobError, BlobMissing, BlobStoreFull, BlobStoreUnavailable, InvalidBlobKey
 
-
-class UploadGone(BlobStoreUnavailable):
-    """The server does not know the upload in parts: completed or aborted before, perhaps by a call whose answer was lost."""
-
-
 FOREIGN_ERRORS: Final = (ClientError, BotoCoreError, aiohttp.ClientError, OSError, TimeoutError)
 """Everything that a call of the SDK may raise for reasons outside this process."""
 
-_MISSING: Final = frozenset({"NoSuchKey", "404", "NotFound"})
+_MISSING: Final = frozenset({"NoSuchKey", "NoSuchUpload", "404", "NotFound"})
 _FULL: Final = frozenset(
     {"InsufficientStorage", "QuotaExceeded", "XMinioStorageFull", "XMinioAdminBucketQuotaExceeded"}
 )
@@ -49,8 +44,6 @@ def _of_answer(response: dict[str, Any], key: str, bucket: str) -> BlobError:
     status = int(response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
     if code == "NoSuchBucket":
         return BlobStoreUnavailable(f"The bucket {bucket!r} does not exist: create it or name another.")
-    if code == "NoSuchUpload":
-        return UploadGone(f"The upload of {key!r} is no longer known to the S3 server: begin it anew.")
     if code in _MISSING:
         return BlobMissing(key)
     if code in _FULL or status == _STATUS_FULL:

@@ -5,8 +5,7 @@ import secrets
 from collections.abc import Awaitable, Callable
 from typing import Any, Final, Protocol, TypeVar
 
-from blobs.errors import BlobError
-from blobs.s3_errors import UploadGone
+from blobs.errors import BlobError, BlobMissing, BlobStoreUnavailable
 
 PARTS_MAX: Final = 10_000
 """S3's own limit; with the default parts of 8 MiB a blob may have 78 GiB."""
@@ -88,7 +87,10 @@ class S3Sink:
 
     async def _send(self, upload_id: str, number: int, batch: bytes) -> str:
         which = {**self._where, "UploadId": upload_id, "PartNumber": number}
-        answer = await self._call(self._key, lambda s3: s3.upload_part(**which, Body=batch))
+        try:
+            answer = await self._call(self._key, lambda s3: s3.upload_part(**which, Body=batch))
+        except BlobMissing as error:
+            raise self._gone() from error
         return str(answer["ETag"])
 
     async def _finish_part(self) -> None:
@@ -101,19 +103,27 @@ class S3Sink:
         which = {**self._where, "UploadId": upload_id, "MultipartUpload": {"Parts": parts}}
         try:
             await self._call(self._key, lambda s3: s3.complete_multipart_upload(**which))
-        except UploadGone:
+        except BlobMissing as error:
             # Either it was swept, or the SDK sent this twice because the first answer was lost.
             if not await self._is_complete():
-                raise
+                raise self._gone() from error
         self._begun = None
 
     async def _is_complete(self) -> bool:
-        found = await self._call(self._key, lambda s3: s3.head_object(**self._where))
+        try:
+            found = await self._call(self._key, lambda s3: s3.head_object(**self._where))
+        except BlobMissing:
+            return False
         return bool(found.get("Metadata", {}).get(UPLOAD_TOKEN) == self._token)
 
     async def _abort(self, upload_id: str) -> None:
         which = {**self._where, "UploadId": upload_id}
         try:
             await self._call(self._key, lambda s3: s3.abort_multipart_upload(**which), timeout_s=DISCARD_TIMEOUT_S)
-        except UploadGone:
+        except BlobMissing:
             return  # gone already: an earlier abort whose answer was lost, or a commit that took effect
+
+    def _gone(self) -> BlobError:
+        return BlobStoreUnavailable(
+            f"The upload of {self._key!r} is not known to the S3 server any more: begin it anew."
+        )

@@ -18,9 +18,9 @@ from domain.document import (
     Erased,
     Failed,
     Indexed,
+    Open,
     Parsed,
     Queued,
-    Reached,
     Removed,
     Skipped,
     Unknown,
@@ -161,10 +161,8 @@ def _tally(counts: Counts) -> Tally:
     )
 
 
-def _has_begun(state: Reached) -> bool:
-    if isinstance(state, Accepted) and isinstance(state.activity, Queued):
-        return any(stage.attempts > stage.forgiven for stage in state.record.stages)
-    return True
+def _has_begun(state: Open) -> bool:
+    return not (isinstance(state, Accepted) and isinstance(state.activity, Queued))
 
 
 def _values(counts: Counts) -> tuple[int, ...]:

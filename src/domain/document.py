@@ -40,7 +40,7 @@ class Stage(msgspec.Struct, frozen=True):
     forgiven: int = 0
 
 
-class Running(msgspec.Struct, frozen=True):
+class Running(msgspec.Struct, frozen=True, tag=True):
     """A worker is at it."""
 
     step: Step
@@ -49,7 +49,7 @@ class Running(msgspec.Struct, frozen=True):
     since_us: int
 
 
-class Waiting(msgspec.Struct, frozen=True):
+class Waiting(msgspec.Struct, frozen=True, tag=True):
     """The last attempt failed; the next is due at `retry_at_us`."""
 
     step: Step
@@ -58,7 +58,7 @@ class Waiting(msgspec.Struct, frozen=True):
     retry_at_us: int
 
 
-class Queued(msgspec.Struct, frozen=True):
+class Queued(msgspec.Struct, frozen=True, tag=True):
     """Nobody has begun; `not_before_us` is the client's wish."""
 
     since_us: int
@@ -84,9 +84,10 @@ class Edit(msgspec.Struct, frozen=True):
 
 
 class Record(msgspec.Struct, frozen=True, kw_only=True):
-    """What every known state carries."""
+    """What every known state carries. `earlier_tasks` worked on it before the present one, oldest first."""
 
     about: About
+    earlier_tasks: tuple[TaskId, ...] = ()
     stages: tuple[Stage, ...] = ()
     serving: Serving | None = None
     edits: tuple[Edit, ...] = ()

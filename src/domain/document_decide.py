@@ -1,6 +1,6 @@
 """From a command and a document's state to the events that follow."""
 
-from typing import assert_never
+from typing import Final, assert_never
 
 from domain import commands as c
 from domain.document import (
@@ -21,14 +21,19 @@ from domain.document import (
     Unknown,
     attempts_at,
     awaited_step,
+    record_of,
 )
 from domain.document_evolve import reached_before
 from domain.errors import RefusalCode, Refused
 from events import document as facts
 from events.document import DocumentEvent
+from events.ids import TaskId
 from events.steps import Step
 
 Decided = tuple[DocumentEvent, ...]
+
+NO_TEXT: Final = "no_text"
+"""How a document without text fails: a success with nothing to find would look like a search that does not work."""
 
 
 def decide(command: c.DocumentCommand, state: DocumentState) -> Decided:
@@ -130,6 +135,8 @@ def _record(
                 ),
             )
         case c.RecordChunked(), Parsed() if _is_running(state, Step.CHUNK, command.attempt):
+            if command.chunks < 1:
+                return (facts.DocumentFailed(step=Step.CHUNK, code=NO_TEXT, message="there is no text in it"),)
             return (
                 facts.DocumentChunked(
                     chunks_blob=command.chunks_blob,
@@ -216,6 +223,8 @@ def _reprocess(command: c.RequestReprocessing, state: DocumentState) -> Decided:
             raise Refused(RefusalCode.DOCUMENT_ENDED, f"a duplicate; reprocess {state.duplicate_of} instead")
         case Accepted() | Parsed() | Chunked() | Embedded():
             return ()
+        case Indexed() | Failed() | Cancelled() if _has_worked_on(command.task_id, state):
+            return ()
         case Indexed() | Failed() | Cancelled():
             reached = state if isinstance(state, Indexed) else state.reached
             if reached_before(reached, command.from_step, Queued(0)) is None:
@@ -230,6 +239,12 @@ def _reprocess(command: c.RequestReprocessing, state: DocumentState) -> Decided:
             )
         case _:
             assert_never(state)
+
+
+def _has_worked_on(task: TaskId, state: Indexed | Failed | Cancelled) -> bool:
+    """A task works on a document once: its request said again, after the end, must not begin it all over."""
+    record = record_of(state)
+    return task == record.about.task_id or task in record.earlier_tasks
 
 
 def _no_such_document() -> Refused:

@@ -204,7 +204,13 @@ def _reprocessed(state: Indexed | Failed | Cancelled, event: facts.ReprocessingR
         raise ImpossibleEvent(f"a document at {type(reached).__name__} cannot begin again at {event.from_step}")
     record = rewound.record
     about = replace(record.about, task_id=event.task_id)
-    return replace(rewound, record=replace(record, about=about, stages=_forgiven(record.stages, event.from_step)))
+    record = replace(
+        record,
+        about=about,
+        earlier_tasks=(*record.earlier_tasks, record.about.task_id),
+        stages=_forgiven(record.stages, event.from_step),
+    )
+    return replace(rewound, record=record)
 
 
 def _forgiven(stages: tuple[Stage, ...], from_step: Step) -> tuple[Stage, ...]:

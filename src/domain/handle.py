@@ -6,7 +6,7 @@ from typing import Any, Generic, TypeVar
 import msgspec
 
 from domain.decider import Decider, Folded, apply, fold
-from domain.errors import Contention
+from domain.errors import Contention, Refused
 from events.envelope import Envelope, Event
 from events.ids import EventId
 from events.inbox import Delivery
@@ -115,27 +115,30 @@ async def handle_together(
 ) -> tuple[Handled[Any], ...]:
     """Carries commands out on several streams of one partition: all their events enter the log, or none.
 
-    Streams are taken for new at first (the common case: a submission), and read where that proves wrong.
-    Raises like `handle`.
+    Streams are taken for new at first (the common case: a submission), and read where that proves wrong: by a conflict,
+    or because a command is refused or leads to nothing on a stream that does not exist. Raises like `handle`.
     """
-    known: dict[str, Folded[Any]] = {}
+    prepared = _prepared_as_new(requests, context)
     for _ in range(CONFLICTS_MAX):
-        prepared = [
-            prepare(
-                one.decider, one.stream_id, known.get(one.stream_id, Folded(one.decider.initial)), one.commands, context
-            )
-            for one in requests
-        ]
+        if prepared is None:
+            known = [await load(log, one.decider, one.stream_id) for one in requests]
+            prepared = [_prepared(one, before, context) for one, before in zip(requests, known, strict=True)]
         writes = [one.write for one in prepared if one.write is not None]
         if not writes or isinstance(await log.append(writes, acknowledge=acknowledge), Appended):
             return tuple(Handled(one.after, one.write.envelopes if one.write else ()) for one in prepared)
-        for one in requests:
-            known[one.stream_id] = await load(log, one.decider, one.stream_id)
+        prepared = None
     raise Contention(f"{len(requests)} streams kept changing while a command was being decided")
 
 
-def _prepare_request(one: Request[Any, Any], known: dict[str, Folded[Any]], context: Context) -> Prepared[Any]:
-    before = known.get(one.stream_id, Folded(one.decider.initial))
+def _prepared_as_new(requests: Sequence[Request[Any, Any]], context: Context) -> list[Prepared[Any]] | None:
+    try:
+        prepared = [_prepared(one, Folded(one.decider.initial), context) for one in requests]
+    except Refused:
+        return None
+    return prepared if all(one.write is not None for one in prepared) else None
+
+
+def _prepared(one: Request[Any, Any], before: Folded[Any], context: Context) -> Prepared[Any]:
     return prepare(one.decider, one.stream_id, before, one.commands, context)
 
 

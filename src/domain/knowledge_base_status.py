@@ -5,10 +5,10 @@ from typing import Self
 
 import msgspec
 
-from domain.counts import DocumentCategory, category_of
-from domain.document import DocumentState, Erased, Removed, Skipped, Unknown, record_of
+from domain.counts import category_of
+from domain.document import DocumentState, Erased, Known, Removed, Skipped, Unknown, record_of
+from domain.instant import utc
 from domain.knowledge_base import ActiveKnowledgeBase
-from domain.status import utc
 from events.ids import KnowledgeBaseId
 from events.knowledge_base import KnowledgeBaseSettings
 
@@ -69,7 +69,7 @@ def share_of(state: DocumentState) -> KnowledgeBaseCounts:
     category = category_of(state)
     if category is None or isinstance(state, Unknown | Removed | Erased):
         return KnowledgeBaseCounts()
-    return msgspec.structs.replace(_sizes_of(state), **{DocumentCategory(category).value: 1})
+    return msgspec.structs.replace(_sizes_of(state), **{category.value: 1})
 
 
 def difference(before: DocumentState, after: DocumentState) -> KnowledgeBaseCounts:
@@ -114,11 +114,9 @@ def knowledge_base_status(
     )
 
 
-def _sizes_of(state: DocumentState) -> KnowledgeBaseCounts:
-    if isinstance(state, Unknown | Removed | Erased):
-        return KnowledgeBaseCounts()
+def _sizes_of(state: Known) -> KnowledgeBaseCounts:
     if isinstance(state, Skipped):
-        return KnowledgeBaseCounts(size_bytes=0)
+        return KnowledgeBaseCounts()
     record = record_of(state)
     serving = record.serving
     return KnowledgeBaseCounts(

@@ -1,4 +1,4 @@
-"""What one append comes to, worked out and checked before any store is touched: pure, shared by every implementation."""
+"""What one append comes to, worked out and checked before any store is touched: pure, shared by every store."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from typing import assert_never
@@ -27,7 +27,7 @@ class PlannedWrite(msgspec.Struct, frozen=True):
 
 
 class EnterInbox(msgspec.Struct, frozen=True):
-    """A packed pointer enters an inbox; with `when_task_ends` only if that task's tally was changed and has nothing open."""
+    """A packed pointer enters an inbox; with `when_task_ends` only if that task's tally changed and nothing is open."""
 
     step: Step
     lane: Lane
@@ -143,7 +143,7 @@ def _merged_tallies(writes: Sequence[Write], partition: int) -> dict[str, Tally]
             raise InvalidAppend("a tally lies in another partition than the append")
         before = msgspec.structs.astuple(merged.get(change.task_id, Tally()))
         merged[change.task_id] = Tally(*map(sum, zip(before, msgspec.structs.astuple(change.change), strict=True)))
-    return merged
+    return {task: change for task, change in merged.items() if change != Tally()}
 
 
 def _consequences(write: Write, tallies: Mapping[str, Tally]) -> Iterator[Consequence]:
@@ -168,14 +168,12 @@ def _consequences(write: Write, tallies: Mapping[str, Tally]) -> Iterator[Conseq
 
 def _tasks(write: Write, envelope: Envelope, tallies: Mapping[str, Tally]) -> list[str]:
     """The tasks that this event may end: those that its write changes, and its own if any write of the append does."""
-    tasks: dict[str, None] = {change.task_id: None for change in write.tally}
-    if envelope.correlation_id in tallies:
-        tasks[envelope.correlation_id] = None
-    return list(tasks)
+    named = dict.fromkeys([*(change.task_id for change in write.tally), envelope.correlation_id])
+    return [task for task in named if task in tallies]
 
 
 def _once_a_task(consequences: Sequence[Consequence]) -> tuple[Consequence, ...]:
-    """Of several pointers that wait for the same task's end only the last stays: a task of 1,000 skipped files ends once."""
+    """Of several pointers that wait for one task's end only the last stays: a task of 1,000 skipped files ends once."""
     last = {
         (found.step, found.when_task_ends): place
         for place, found in enumerate(consequences)

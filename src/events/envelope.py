@@ -64,7 +64,7 @@ class Position(msgspec.Struct, frozen=True, order=True):
 
 
 class Envelope(msgspec.Struct, frozen=True, kw_only=True):
-    """One event in its stream. `version` counts the stream's events from 1; `recorded_at_us` is the writer's clock (UTC, µs).
+    """One event in its stream. `version` counts the stream's events from 1, `recorded_at_us` is the writer's (UTC, µs).
 
     `position` and `number` (dense within the partition, for finding gaps) are None until the log has given them.
     `correlation_id` is the task (for knowledge-base events the knowledge base), `causation_id` the event that led here.

@@ -1,4 +1,4 @@
-"""What can go wrong with the log, the inboxes and the codec; every adapter translates its library's errors into these."""
+"""What can go wrong with the log, the inboxes and the codec; adapters translate their library's errors into these."""
 
 
 class LogError(Exception):
@@ -17,7 +17,7 @@ class LogFull(LogError):
 
 
 class UnsafeConfiguration(LogError):
-    """The store is set up so that it may lose facts (eviction on, persistence off, too old); the message says what to change."""
+    """The store may lose facts (eviction on, persistence off, too old); the message says what to change."""
 
 
 class FormatMismatch(LogError):
@@ -38,3 +38,11 @@ class CorruptEvent(LogError):
 
 class VersionGap(LogError):
     """An event is not the next one of its stream; folding it would make a state that never was."""
+
+
+class HistoryArchived(VersionGap):
+    """The first `archived_versions` events of the stream have left the log for the archive: read them there first."""
+
+    def __init__(self, archived_versions: int) -> None:
+        super().__init__(f"the first {archived_versions} events of the stream are in the archive alone")
+        self.archived_versions = archived_versions

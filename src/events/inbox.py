@@ -1,12 +1,15 @@
 """Inboxes: pointers to the events that a step has to react to, handed to one consumer at a time."""
 
 from collections.abc import Sequence
-from typing import Protocol
+from typing import Final, Protocol
 
 import msgspec
 
 from events.ids import EventId, KnowledgeBaseId
 from events.steps import Lane, Step
+
+RELEASED: Final = "released"
+"""The consumer that holds what was given back; never a process's name."""
 
 
 class Delivery(msgspec.Struct, frozen=True, kw_only=True):
@@ -47,17 +50,20 @@ class Inbox(Protocol):
     async def take(self, inboxes: Sequence[InboxKey], *, consumer: str, count: int, wait_ms: int = 0) -> list[Delivery]:
         """At most `count` new deliveries, the inboxes emptied in the order given; waits up to `wait_ms` for the first.
 
-        The order is the caller's policy (lanes, fair turns). A call that is cancelled may leave deliveries with the
-        consumer: `mine` finds them.
+        The order is the caller's policy (lanes, fair turns). A call that is cancelled or raises LogUnavailable may
+        leave deliveries with the consumer: `mine` finds them.
         """
         ...
 
     async def mine(self, inboxes: Sequence[InboxKey], *, consumer: str, count: int) -> list[Delivery]:
-        """What is pending with this very consumer, oldest first (read at start, after a cancelled take)."""
+        """What is pending with this very consumer: inbox by inbox in the order given, oldest first in each.
+
+        Read at start, and after a take or claim that was cancelled or raised LogUnavailable.
+        """
         ...
 
     async def acknowledge(self, delivery: Delivery) -> None:
-        """Takes a delivery out of the inbox that leads to no event (the work was done, or nobody wants it). Idempotent."""
+        """Takes out a delivery that leads to no event (the work was done, or nobody wants it). Idempotent."""
         ...
 
     async def release(self, delivery: Delivery) -> None:
@@ -77,7 +83,8 @@ class Inbox(Protocol):
     ) -> list[Delivery]:
         """Takes over at most `count` deliveries of consumers whose last heartbeat is older than `silent_ms_min`.
 
-        Time is the store's. Released deliveries count as those of the dead.
+        Time is the store's. Released deliveries count as those of the dead. A consumer that never beat is judged by
+        when it last asked the inbox for work.
         """
         ...
 

@@ -1,8 +1,8 @@
 """Every Redis key: its type, its writer, its lifetime. No other module builds one.
 
-All keys of a partition share one hash slot by their tag, so that an append is one call on one node. A partition's tag is
-found by search: partition p of n gets a tag whose slot lies in the p-th of n equal slices of the 16,384 slots, so that
-they spread evenly over any number of nodes (plain tags p0..p11 would land 3/3/6 on three nodes).
+All keys of a partition share one hash slot by their tag, so that an append is one call on one node. A partition's tag
+is found by search: partition p of n gets a tag whose slot lies in the p-th of n equal slices of the 16,384 slots, so
+that they spread evenly over any number of nodes (plain tags p0..p11 would land 3/3/6 on three nodes).
 """
 
 import binascii
@@ -64,7 +64,7 @@ class Keys:
         return self._prefixes[partition] + "log"
 
     def meta(self, partition: int) -> str:
-        """Hash written by append and archiver: epoch, number (of the last event), archived, generation."""
+        """Hash written by append and archiver: epoch, number and last (of the last event), archived, generation."""
         return self._prefixes[partition] + "meta"
 
     def stream(self, stream_id: str) -> str:

@@ -17,7 +17,7 @@ EVENT_BYTES_MAX = 65_536
 """Events hold references and facts, never text or vectors."""
 
 EVENTS_PER_STREAM_MAX = 100_000
-"""A history is read whole; a stream that needs more is a mistake of ours, and is refused rather than slowly drowned in."""
+"""A history is read whole; a stream that needs more is a mistake of ours, refused rather than slowly drowned in."""
 
 
 class Tally(msgspec.Struct, frozen=True):
@@ -97,8 +97,8 @@ class EventLog(Protocol):
     async def append(self, writes: Sequence[Write], *, acknowledge: Delivery | None = None) -> Appended | Conflict:
         """Appends the events of one or several streams of one partition, together or not at all.
 
-        In the same step: pointers into inboxes, timers, dead letters and tallies follow, and `acknowledge` is taken from
-        its consumer's pending entries. Repeating the call (same event ids) answers as the first time.
+        In the same step: pointers into inboxes, timers, dead letters and tallies follow, and `acknowledge` is taken
+        from its consumer's pending entries. Repeating the call (same event ids) answers as the first time.
         A conflict acknowledges nothing.
         """
         ...
@@ -106,13 +106,16 @@ class EventLog(Protocol):
     async def read(
         self, partition: int, *, after: Position | None = None, limit: int = 1_000, wait_ms: int = 0
     ) -> list[Envelope | Unreadable]:
-        """The next events behind a position, in the order of the log; waits up to `wait_ms` for the first (0: not at all)."""
+        """The next events behind a position, in the order of the log; waits up to `wait_ms` for the first.
+
+        Positions are compared by their entry ids; whether the epoch is still the same, the reader asks of `head`.
+        """
         ...
 
     async def history(self, stream_id: str, *, after_version: int = 0) -> list[Envelope]:
         """A stream's events in order, empty for a stream that does not exist.
 
-        Raises CorruptEvent and VersionGap.
+        Raises CorruptEvent, VersionGap, and HistoryArchived where the front is no longer in the log.
         """
         ...
 

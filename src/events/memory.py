@@ -12,8 +12,8 @@ import msgspec
 from events.append_plan import EnterDead, EnterDue, EnterInbox, LeaveDead, Plan, PlannedWrite, plan_append
 from events.codec import decode
 from events.envelope import Envelope, Position
-from events.errors import CorruptEvent, InvalidAppend, InvalidId
-from events.ids import TaskId, kind_of, partition_of
+from events.errors import CorruptEvent, InvalidAppend
+from events.ids import TaskId, partition_of
 from events.inbox import Delivery
 from events.log import EVENTS_PER_STREAM_MAX, Appended, Conflict, Head, Tally, Unreadable, Write
 from events.memory_store import EntryId, LogEntry, MemoryStore, PartitionState, StreamState
@@ -64,36 +64,28 @@ class MemoryLog:
             await self.store.appended.wait(rest_s)
 
     async def history(self, stream_id: str, *, after_version: int = 0) -> list[Envelope]:
-        partition = self._partition_of(stream_id)
+        partition = self.store.partition(partition_of(stream_id))
         stream = partition.streams.get(stream_id, StreamState())
         return [_decode(partition.log[place], place + 1) for place in stream.places[after_version:]]
 
     async def tally(self, task_id: TaskId) -> Tally:
-        return self._partition_of(task_id).tallies.get(task_id, Tally())
+        return self.store.partition(partition_of(task_id)).tallies.get(task_id, Tally())
 
     async def head(self, partition: int) -> Head:
-        log = self.store.partitions[partition].log
+        log = self.store.partition(partition).log
         return Head(EPOCH, len(log), _position(log[-1].entry_id) if log else None)
 
     def dead_letters(self, partition: int) -> list[str]:
         """Streams among the dead letters, by the time of their failure."""
-        dead = self.store.partitions[partition].dead
+        dead = self.store.partition(partition).dead
         return sorted(dead, key=lambda stream: (dead[stream], stream))
 
     def put_raw(self, partition: int, payload: bytes) -> Position:
         """Puts bytes into the log as a damaged disk or a foreign writer would; for tests of what readers do then."""
-        return _position(self._enter_log(self.store.partitions[partition], payload))
-
-    def _partition_of(self, stream_id: str) -> PartitionState:
-        partition = partition_of(stream_id)
-        if partition >= self.partitions:
-            raise InvalidId(
-                f"the {kind_of(stream_id).value} id names partition {partition}, there are {self.partitions}"
-            )
-        return self.store.partitions[partition]
+        return _position(self._enter_log(self.store.partition(partition), payload))
 
     def _page(self, partition: int, after: Position | None, limit: int) -> list[Envelope | Unreadable]:
-        log = self.store.partitions[partition].log
+        log = self.store.partition(partition).log
         start = 0 if after is None else bisect_right(log, (after.ms, after.sequence), key=lambda entry: entry.entry_id)
         return [
             _decode_or_unreadable(entry, number)

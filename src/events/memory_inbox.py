@@ -2,10 +2,11 @@
 
 import asyncio
 from collections.abc import Iterator, Sequence
+from itertools import islice
 
-from events.inbox import Delivery, InboxDepth, InboxKey
+from events.inbox import RELEASED, Delivery, InboxDepth, InboxKey
 from events.memory import MemoryLog, parse_entry_id
-from events.memory_store import RELEASED, EntryId, InboxState
+from events.memory_store import EntryId, InboxState
 from events.pointer import delivery_of, inbox_of_timer
 
 
@@ -58,6 +59,7 @@ class MemoryInbox:
                     continue
                 for entry in _held(inbox, holder)[: count - len(claimed)]:
                     inbox.pending[entry] = consumer
+                    inbox.seen_ms[consumer] = self._store.now_ms()
                     claimed.append(_delivery(key, inbox, entry))
         return claimed
 
@@ -78,7 +80,7 @@ class MemoryInbox:
     def _sweep(self, inboxes: Sequence[InboxKey], consumer: str, count: int) -> list[Delivery]:
         taken: list[Delivery] = []
         for key, inbox in self._seen(inboxes, consumer):
-            for entry in list(inbox.waiting)[: count - len(taken)]:
+            for entry in list(islice(inbox.waiting, count - len(taken))):
                 del inbox.waiting[entry]
                 inbox.pending[entry] = consumer
                 taken.append(_delivery(key, inbox, entry))

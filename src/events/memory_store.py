@@ -1,17 +1,14 @@
-"""What the in-memory log and inbox share: one partition's facts, inboxes and timers, and the bell that wakes waiters."""
+"""What the in-memory log and inbox share: facts, inboxes and timers by partition, and the bells that wake waiters."""
 
 import asyncio
 from collections.abc import Callable
-from typing import Final
 
+from events.errors import InvalidId
 from events.log import Tally
 from events.steps import Lane, Step
 
 EntryId = tuple[int, int]
 """Time (unix ms) and sequence, as in a Redis stream id."""
-
-RELEASED: Final = "released"
-"""The consumer that holds what was given back; never a process's name."""
 
 
 class Bell:
@@ -117,6 +114,12 @@ class MemoryStore:
         self.left: set[str] = set()
         self.appended = Bell()
         self.arrived = Bell()
+
+    def partition(self, partition: int) -> PartitionState:
+        """Raises InvalidId."""
+        if not 0 <= partition < len(self.partitions):
+            raise InvalidId(f"there is no partition {partition}, there are {len(self.partitions)}")
+        return self.partitions[partition]
 
     def now_ms(self) -> int:
         return self._clock_us() // 1_000

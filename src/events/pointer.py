@@ -33,7 +33,7 @@ INBOX_CODES: Final[dict[tuple[Step, Lane], int]] = {
     (Step.ERASE, Lane.INTERACTIVE): 13,
     (Step.ERASE, Lane.BULK): 14,
 }
-"""First byte of a stored timer, 1 to n without a gap. Timers outlive a release: add at the end, never change a number."""
+"""First byte of a stored timer, 1 to n without a gap. Timers outlive a release: add at the end, change none."""
 
 
 class Pointer(msgspec.Struct, frozen=True):

@@ -1,4 +1,4 @@
-"""Which inboxes, timers and dead letters follow from an event: one pure function, used by every append and every rebuild."""
+"""Which inboxes, timers and dead letters follow from an event: one pure function, used by appends and rebuilds."""
 
 from typing import assert_never
 

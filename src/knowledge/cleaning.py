@@ -19,7 +19,10 @@ _COMBINING_LAST: Final = 0x1E94A
 
 # Scripts that are written without blanks between words: Han, kana, bopomofo and their full-width punctuation.
 # Hangul is not among them: Korean separates words.
-_CJK: Final = "\u2e80-\u2fdf\u3000-\u30ff\u3100-\u312f\u31c0-\u31ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\uff01-\uff60\U00020000-\U0003ffff"
+_CJK: Final = (
+    "\u2e80-\u2fdf\u3000-\u30ff\u3100-\u312f\u31c0-\u31ff\u3400-\u4dbf\u4e00-\u9fff"
+    "\uf900-\ufaff\uff01-\uff60\U00020000-\U0003ffff"
+)
 _BLANK_BETWEEN_CJK: Final = re.compile(f"(?<=[{_CJK}])[ \t]*\n?[ \t]*(?=[{_CJK}])")
 
 

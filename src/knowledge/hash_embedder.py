@@ -20,7 +20,7 @@ class HashEmbedder:
         self.dimensions = dimensions
 
     async def embed_passages(self, texts: Sequence[str]) -> Vectors:
-        counts = [self._counts(text) for text in texts]
+        counts = [self.counts(text) for text in texts]
         return unit_vectors(counts, rows=len(texts), dimensions=self.dimensions)
 
     async def embed_query(self, text: str) -> Vectors:
@@ -30,7 +30,8 @@ class HashEmbedder:
     async def close(self) -> None:
         """There is nothing to give back."""
 
-    def _counts(self, text: str) -> Vectors:
+    def counts(self, text: str) -> Vectors:
+        """How often each bucket was hit, before normalising: (dimensions,)."""
         padded = f"\x02{text.lower()}\x03"
         counts = np.zeros(self.dimensions, dtype=np.float32)
         # Grams start at each place but the end mark, so even the empty text has one and no vector is zero.

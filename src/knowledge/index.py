@@ -29,13 +29,17 @@ class IndexRow(msgspec.Struct, frozen=True):
 
 
 class Hit(msgspec.Struct, frozen=True):
-    """One row that was found; `score` is a cosine (-1 to 1) or a BM25 score (above 0), higher is better."""
+    """One row that was found; `score` is a cosine (-1 to 1) or a BM25 score (above 0), higher is better.
+
+    `similarity` is the cosine with the vector that a search by words was given besides; None without one.
+    """
 
     document_id: str
     filename: str
     chunk: Chunk
     metadata: Mapping[str, Scalar]
     score: float
+    similarity: float | None = None
 
 
 class Index(Protocol):
@@ -67,9 +71,18 @@ class Index(Protocol):
         """The rows nearest to the unit vector among those that pass, best first; ties by chunk id."""
 
     async def search_keyword(
-        self, table: IndexTable, query: str, *, limit: int, filters: Filter = EVERYTHING
+        self,
+        table: IndexTable,
+        query: str,
+        *,
+        limit: int,
+        filters: Filter = EVERYTHING,
+        similar_to: Vectors | None = None,
     ) -> list[Hit]:
-        """The rows with the highest BM25 score among those that pass and hold a term, best first."""
+        """The rows with the highest BM25 score among those that pass and hold a term, best first.
+
+        With `similar_to` each hit also says how near it is to that vector: fusing needs both scores of a hit.
+        """
 
     async def optimize(self, table: IndexTable) -> None:
         """Compacts and indexes what was written since; needed for speed, never for finding."""

@@ -18,14 +18,9 @@ from knowledge.errors import IndexUnavailable, KnowledgeError
 from knowledge.filter_sql import render_sql, text_literal
 from knowledge.filters import EVERYTHING, Filter
 from knowledge.index import Hit, IndexRow, IndexTable, check_rows
+from knowledge.lance_commits import Commits, is_conflict, says
 from knowledge.terms import query_terms
 from knowledge.vectors import Vectors
-
-# A commit met by another is tried again this often, after a pause of up to 2^n x 10 ms, 1 s at most: about 20 s in all,
-# more than 30 writers of one table need. After that the step's own retry takes over.
-COMMIT_ATTEMPTS_MAX = 30
-_PAUSE_S_FIRST = 0.01
-_PAUSE_S_MAX = 1.0
 
 # Each write adds a file and leaves its rows out of the full-text index: searches then read them one by one (160 ms at
 # 20,000 rows, 4 ms after). So every 64th write of this process compacts.
@@ -38,7 +33,6 @@ VERSIONS_KEPT = timedelta(minutes=15)
 UPSERT_ATTEMPTS_MAX = 10
 
 _KNOWLEDGE_BASE_ID = re.compile(r"[A-Za-z0-9_-]{1,128}")
-_RETRYABLE = ("retryable commit conflict", "too many concurrent writers", "incompatible transaction", "commit conflict")
 _MISSING = ("was not found", "not found", "does not exist")
 _FULL_TEXT: dict[str, Any] = {
     "base_tokenizer": "whitespace",
@@ -67,8 +61,7 @@ class LanceIndex:
     ) -> None:
         self._uri = uri
         self._storage_options = storage_options
-        self._rng = rng or random.Random()  # noqa: S311  # spreads retries, guards nothing
-        self._sleep = sleep
+        self._commits = Commits(rng or random.Random(), sleep)  # noqa: S311  # spreads retries, guards nothing
         self._optimize_every_writes = optimize_every_writes
         self._connecting = asyncio.Lock()
         self._connection: Any = None
@@ -93,7 +86,7 @@ class LanceIndex:
             handle = await self._open(table)
             erased = 0 if handle is None else int(await handle.count_rows(_of_document(document_id)))
             if erased:
-                await self._committed(lambda: handle.delete(_of_document(document_id)))
+                await self._commits.run(lambda: handle.delete(_of_document(document_id)))
                 await self._after_write(table)
             return erased
 
@@ -122,7 +115,13 @@ class LanceIndex:
             return await _hits(query, limit, filters, "_distance", lambda distance: 1.0 - distance)
 
     async def search_keyword(
-        self, table: IndexTable, query: str, *, limit: int, filters: Filter = EVERYTHING
+        self,
+        table: IndexTable,
+        query: str,
+        *,
+        limit: int,
+        filters: Filter = EVERYTHING,
+        similar_to: Vectors | None = None,
     ) -> list[Hit]:
         terms = query_terms(query)
         if not terms:
@@ -134,13 +133,13 @@ class LanceIndex:
                 return []
             # A MatchQuery, not a string: a string is parsed, and words of the user would become operators.
             matching = handle.query().nearest_to_text(match_query(" ".join(terms), "terms"))
-            return await _hits(matching, limit, filters, "_score", float)
+            return await _hits(matching, limit, filters, "_score", float, similar_to)
 
     async def optimize(self, table: IndexTable) -> None:
         async with self._translated(table):
             handle = await self._open(table)
             if handle is not None:
-                await self._committed(lambda: handle.optimize(cleanup_older_than=VERSIONS_KEPT))
+                await self._commits.run(lambda: handle.optimize(cleanup_older_than=VERSIONS_KEPT))
 
     async def check(self) -> None:
         async with self._translated(None):
@@ -171,7 +170,7 @@ class LanceIndex:
         try:
             handle = await connection.open_table(_name(table))
         except (ValueError, FileNotFoundError) as error:
-            if not _says(error, _MISSING):
+            if not says(error, _MISSING):
                 raise
             return None
         await self._ensure_indices(handle)
@@ -186,7 +185,7 @@ class LanceIndex:
             await connection.create_table(_name(table), schema=table_schema(dimensions), mode="create")
         except (ValueError, RuntimeError) as error:
             # Another process was first; its table is the one to use.
-            if not _says(error, ("already exists",)) and not _says(error, _RETRYABLE):
+            if not says(error, ("already exists",)) and not is_conflict(error):
                 raise
         handle = await self._open(table)
         if handle is None:
@@ -204,7 +203,7 @@ class LanceIndex:
         }
         present = {column for index in await handle.list_indices() for column in index.columns}
         for column in wanted.keys() - present:
-            await self._committed(partial(handle.create_index, column, config=wanted[column]))
+            await self._commits.run(partial(handle.create_index, column, config=wanted[column]))
 
     async def _replace(self, handle: Any, document_id: str, rows: Sequence[IndexRow]) -> None:
         """A new document is added (5 ms); an old one is merged (20 ms at 20,000 rows), so no search misses it.
@@ -217,13 +216,13 @@ class LanceIndex:
         data = to_table(rows, rows[0].vector.shape[0])
         for _ in range(UPSERT_ATTEMPTS_MAX):
             if await handle.count_rows(_of_document(document_id)):
-                await self._committed(lambda: _merge(handle, document_id).execute(data))
+                await self._commits.run(lambda: _merge(handle, document_id).execute(data))
             else:
-                await self._committed(lambda: handle.add(data))
+                await self._commits.run(lambda: handle.add(data))
             if await handle.count_rows(_of_document(document_id)) == len(rows):
                 return
-            await self._committed(lambda: handle.delete(_of_document(document_id)))
-            await self._pause(attempt=0)
+            await self._commits.run(lambda: handle.delete(_of_document(document_id)))
+            await self._commits.pause(attempt=0)
         raise IndexUnavailable(f"other writers keep writing the document {document_id}")
 
     async def _after_write(self, table: IndexTable) -> None:
@@ -234,23 +233,8 @@ class LanceIndex:
             await self._handles[table].optimize(cleanup_older_than=VERSIONS_KEPT)
         except (RuntimeError, ValueError, OSError) as error:
             # Another process compacts, or wrote meanwhile: the next 64 writes try again, nothing is lost by it.
-            if not _says(error, _RETRYABLE):
+            if not is_conflict(error):
                 raise
-
-    async def _committed(self, commit: Callable[[], Awaitable[object]]) -> None:
-        for attempt in range(COMMIT_ATTEMPTS_MAX):
-            try:
-                await commit()
-            except (RuntimeError, ValueError, OSError) as error:
-                if not _says(error, _RETRYABLE):
-                    raise
-                await self._pause(attempt)
-            else:
-                return
-        raise IndexUnavailable(f"{COMMIT_ATTEMPTS_MAX} commits in a row met another writer's")
-
-    async def _pause(self, attempt: int) -> None:
-        await self._sleep(self._rng.uniform(0, min(_PAUSE_S_MAX, _PAUSE_S_FIRST * 2**attempt)))
 
     @asynccontextmanager
     async def _translated(self, table: IndexTable | None) -> AsyncIterator[None]:
@@ -267,15 +251,26 @@ class LanceIndex:
 
 
 async def _hits(
-    query: Any, limit: int, filters: Filter, score_column: str, to_score: Callable[[float], float]
+    query: Any,
+    limit: int,
+    filters: Filter,
+    score_column: str,
+    to_score: Callable[[float], float],
+    similar_to: Vectors | None = None,
 ) -> list[Hit]:
-    from knowledge.lance_rows import HIT_COLUMNS, to_hit
+    from knowledge.lance_rows import HIT_COLUMNS, similarities, to_hit
 
     predicate = render_sql(filters)
     if predicate is not None:
         query = query.where(predicate)
-    records = await query.limit(limit).select([*HIT_COLUMNS, score_column]).to_list()
-    hits = [to_hit(record, to_score(record[score_column])) for record in records]
+    vector_column = [] if similar_to is None else ["vector"]
+    found = await query.limit(limit).select([*HIT_COLUMNS, score_column, *vector_column]).to_arrow()
+    near = [None] * len(found) if similar_to is None else similarities(found, similar_to)
+    records = found.select([*HIT_COLUMNS, score_column]).to_pylist()
+    hits = [
+        to_hit(record, to_score(record[score_column]), similarity)
+        for record, similarity in zip(records, near, strict=True)
+    ]
     return sorted(hits, key=lambda hit: (-hit.score, hit.chunk.chunk_id))
 
 
@@ -300,11 +295,6 @@ def _name(table: IndexTable) -> str:
     if not _KNOWLEDGE_BASE_ID.fullmatch(table.knowledge_base_id):
         raise KnowledgeError(f"{table.knowledge_base_id!r} cannot name a table")
     return f"{table.knowledge_base_id}.{table.generation}"
-
-
-def _says(error: Exception, phrases: tuple[str, ...]) -> bool:
-    message = str(error).lower()
-    return any(phrase in message for phrase in phrases)
 
 
 def _import_match_query() -> Any:

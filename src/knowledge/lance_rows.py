@@ -20,6 +20,7 @@ from knowledge.chunk import Chunk, indexed_text
 from knowledge.filter_sql import metadata_columns
 from knowledge.index import Hit, IndexRow
 from knowledge.terms import index_terms
+from knowledge.vectors import Vectors
 
 HIT_COLUMNS = [
     "chunk_id", "document_id", "filename", "ordinal", "text", "start", "end", "page", "headings", "tokens", "metadata",
@@ -61,7 +62,16 @@ def to_table(rows: Sequence[IndexRow], dimensions: int) -> pa.Table:
     return pa.Table.from_arrays(columns, schema=schema)
 
 
-def to_hit(record: Mapping[str, Any], score: float) -> Hit:
+def similarities(found: pa.Table, vector: Vectors) -> list[float]:
+    """The cosine of each found row's `vector` column with a unit vector; taken as one block, not number by number."""
+    # The type information of pyarrow knows no list arrays.
+    block: Any = found["vector"].combine_chunks()
+    values: Vectors = block.flatten().to_numpy(zero_copy_only=False)
+    products: list[float] = (values.reshape(-1, len(vector)) @ vector).tolist()
+    return products
+
+
+def to_hit(record: Mapping[str, Any], score: float, similarity: float | None) -> Hit:
     """A row that a search answered with `HIT_COLUMNS`."""
     chunk = Chunk(
         chunk_id=record["chunk_id"],
@@ -73,7 +83,7 @@ def to_hit(record: Mapping[str, Any], score: float) -> Hit:
         headings=tuple(record["headings"]),
         tokens=record["tokens"],
     )
-    return Hit(record["document_id"], record["filename"], chunk, json.loads(record["metadata"]), score)
+    return Hit(record["document_id"], record["filename"], chunk, json.loads(record["metadata"]), score, similarity)
 
 
 def _record(row: IndexRow) -> dict[str, object]:

@@ -10,8 +10,8 @@ LETTERS_MIN: Final = 20
 SCRIPT_SHARE_MIN: Final = 0.3
 # A tenth of kana is enough: Japanese is mostly Han by count in titles, Chinese never has any.
 KANA_SHARE_MIN: Final = 0.1
-# One word in nine of running English is among the list below; 3 in 100 is far above chance in any other language.
-STOP_WORD_SHARE_MIN: Final = 0.08
+# A third of running English is among the words below; addresses and names thin it out to a twentieth.
+STOP_WORD_SHARE_MIN: Final = 0.05
 
 _SCRIPTS: Final = {
     "kana": re.compile("[\u3040-\u30ff]"),
@@ -23,14 +23,16 @@ _SCRIPTS: Final = {
     "latin": re.compile("[A-Za-z\u00c0-\u024f]"),
     "other": re.compile("[\u0400-\u04ff\u0600-\u06ff\u0900-\u0dff]"),
 }
+_WEIGHTS: Final = {"kana": 3, "zh": 3, "ko": 3}
+# The commonest small words of each language, as one string each; none is long enough to be a word of substance.
 _STOP_WORDS: Final = {
-    "en": frozenset(["the", "of", "and", "to", "in", "is", "that", "for", "with", "was", "on", "are", "as", "by", "at", "be", "this", "from", "it"]),
-    "de": frozenset(["der", "die", "und", "das", "den", "von", "zu", "mit", "ist", "des", "im", "dem", "nicht", "ein", "eine", "auf", "für"]),
-    "fr": frozenset(["le", "la", "les", "des", "et", "du", "une", "est", "que", "dans", "pour", "qui", "sur", "pas", "par", "au", "aux"]),
-    "es": frozenset(["el", "la", "los", "las", "que", "del", "una", "por", "con", "para", "como", "más", "su", "se", "al", "lo"]),
-    "it": frozenset(["il", "che", "di", "della", "per", "una", "sono", "con", "non", "dei", "nel", "alla", "gli", "anche", "è"]),
-    "pt": frozenset(["o", "que", "do", "da", "em", "um", "para", "com", "não", "uma", "os", "dos", "as", "mais", "ao", "à"]),
-    "nl": frozenset(["de", "het", "een", "van", "en", "dat", "op", "te", "niet", "zijn", "met", "voor", "aan", "er", "ook"]),
+    "en": "the of and to in is that for with was on are as by at be this from it",
+    "de": "der die und das den von zu mit ist des im dem nicht ein eine auf für",
+    "fr": "le la les des et du une est que dans pour qui sur pas par au aux",
+    "es": "el la los las que del una por con para como más su se al lo",
+    "it": "il che di della per una sono con non dei nel alla gli anche è",
+    "pt": "o que do da em um para com não uma os dos as mais ao à",
+    "nl": "de het een van en dat op te niet zijn met voor aan er ook",
 }
 _WORD: Final = re.compile("[a-z\u00e0-\u024f]+")
 
@@ -42,7 +44,8 @@ def detect_language(text: str, declared: str | None = None) -> str | None:
 
 
 def _by_script(sample: str) -> str | None:
-    counts = {name: len(pattern.findall(sample)) for name, pattern in _SCRIPTS.items()}
+    # One Han character says as much as three letters: a Chinese text with English terms in it stays Chinese.
+    counts = {name: len(pattern.findall(sample)) * _WEIGHTS.get(name, 1) for name, pattern in _SCRIPTS.items()}
     letters = sum(counts.values())
     if letters < LETTERS_MIN and not counts["zh"] + counts["kana"] + counts["ko"]:
         return None
@@ -64,7 +67,7 @@ def _by_script(sample: str) -> str | None:
 def _by_small_words(sample: str) -> str | None:
     words = Counter(_WORD.findall(sample.lower()))
     total = sum(words.values())
-    shares = {code: sum(words[word] for word in stop_words) / total for code, stop_words in _STOP_WORDS.items()}
+    shares = {code: sum(words[word] for word in stop_words.split()) / total for code, stop_words in _STOP_WORDS.items()}
     best = max(shares, key=shares.__getitem__)
     return best if shares[best] >= STOP_WORD_SHARE_MIN else None
 

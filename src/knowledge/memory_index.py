@@ -61,14 +61,20 @@ class MemoryIndex:
         return _best(scored, limit)
 
     async def search_keyword(
-        self, table: IndexTable, query: str, *, limit: int, filters: Filter = EVERYTHING
+        self,
+        table: IndexTable,
+        query: str,
+        *,
+        limit: int,
+        filters: Filter = EVERYTHING,
+        similar_to: Vectors | None = None,
     ) -> list[Hit]:
         terms = query_terms(query)
         everything = list(self._stored(table))
         length_mean = sum(stored.length for stored in everything) / max(1, len(everything))
         idf = {term: _idf(len(everything), sum(term in stored.terms for stored in everything)) for term in terms}
         scored = [(_bm25(stored, idf, length_mean), stored) for stored in self._passing(table, filters)]
-        return _best([(score, stored) for score, stored in scored if score > 0], limit)
+        return _best([(score, stored) for score, stored in scored if score > 0], limit, similar_to)
 
     async def optimize(self, table: IndexTable) -> None:
         """There is nothing to compact."""
@@ -108,9 +114,11 @@ def _bm25(stored: _Stored, idf: dict[str, float], length_mean: float) -> float:
     return score
 
 
-def _best(scored: list[tuple[float, _Stored]], limit: int) -> list[Hit]:
+def _best(scored: list[tuple[float, _Stored]], limit: int, similar_to: Vectors | None = None) -> list[Hit]:
     scored.sort(key=lambda pair: (-pair[0], pair[1].row.chunk.chunk_id))
-    return [
-        Hit(stored.row.document_id, stored.row.filename, stored.row.chunk, stored.row.metadata, score)
-        for score, stored in scored[:limit]
-    ]
+    return [_hit(stored.row, score, similar_to) for score, stored in scored[:limit]]
+
+
+def _hit(row: IndexRow, score: float, similar_to: Vectors | None) -> Hit:
+    similarity = None if similar_to is None else float(np.dot(row.vector, similar_to))
+    return Hit(row.document_id, row.filename, row.chunk, row.metadata, score, similarity)

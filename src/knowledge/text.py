@@ -60,10 +60,13 @@ class ParsedText(msgspec.Struct, frozen=True):
     def page_of(self, offset: int) -> int | None:
         """The number of the page that holds the character at `offset`; None where there are no pages.
 
-        What stands between two pages belongs to the earlier one.
+        What stands between two pages belongs to the earlier one; what stands behind the last page (footnotes,
+        running headers) to none.
         """
         index = bisect_right(self.pages, offset, key=_start_of_page) - 1
-        return self.pages[index].number if index >= 0 else None
+        if index < 0 or (index == len(self.pages) - 1 and offset >= self.pages[index].end):
+            return None
+        return self.pages[index].number
 
     def heading_path(self, offset: int) -> tuple[str, ...]:
         """The headings that the character at `offset` stands under, outermost first."""

@@ -19,6 +19,11 @@ TEXT_CHARS_MAX = 32_768
 _SLICE_TEXTS = 16
 
 
+# Taken off the end of a query. The model hears a question mark louder than a word: nDCG@10 without it .774 against .765
+# on cmrc2018, .204 against .195 on cranfield.
+_QUERY_END = " \t\r\n.?!。？！"
+
+
 class _Encoder(Protocol):
     def encode(self, texts: list[str]) -> Vectors: ...
 
@@ -44,7 +49,7 @@ class UseEmbedder:
         return unit_vectors(values, rows=len(texts), dimensions=DIMENSIONS)
 
     async def embed_query(self, text: str) -> Vectors:
-        vector: Vectors = (await self.embed_passages([text]))[0]
+        vector: Vectors = (await self.embed_passages([text.rstrip(_QUERY_END)]))[0]
         return vector
 
     async def close(self) -> None:

@@ -79,12 +79,13 @@ class TextWriter:
         start = self._append(mark + words, _Block.PARAGRAPH)
         self._headings.append(Heading(level=level, text=words, start=start))
 
-    def list_item(self, text: str, *, marker: str = "-", depth: int = 0) -> None:
-        """One item of a list; `depth` 0 is outermost."""
+    def list_item(self, text: str, *, marker: str = "", depth: int = 0) -> None:
+        """One item of a list, with its marker (`3.`, `B.`) where that means something; `depth` 0 is outermost."""
         words = join_wrapped_cjk(clean(text)).strip()
         if words:
             indent = LIST_INDENT * min(depth, LIST_DEPTH_MAX)
-            self._append(f"{indent}{one_line(marker)} {words}", _Block.LIST_ITEM)
+            label = f"{one_line(marker)} " if marker else ""
+            self._append(indent + label + words, _Block.LIST_ITEM)
 
     def table(self, rows: Iterable[Sequence[str]]) -> None:
         """Rows of cells as a Markdown table, one row a line, the first row its header."""

@@ -1,0 +1,22 @@
+# Installs from the same lock files as `make`: nothing is fetched that has no hash there.
+FROM python:3.13-slim AS build
+WORKDIR /src
+RUN python -m venv /opt/millstream
+ENV PATH=/opt/millstream/bin:$PATH PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_CACHE_DIR=1
+COPY requirements/build.txt requirements/runtime.txt requirements/
+RUN pip install --require-hashes -r requirements/build.txt -r requirements/runtime.txt
+COPY pyproject.toml README.md LICENSE ./
+COPY src src
+RUN pip install --no-deps --no-build-isolation .
+
+FROM python:3.13-slim
+RUN useradd --system --uid 10001 --home-dir /data millstream && install -d -o millstream /data
+COPY --from=build /opt/millstream /opt/millstream
+ENV PATH=/opt/millstream/bin:$PATH PYTHONUNBUFFERED=1 MILLSTREAM_DATA_DIR=/data
+USER millstream
+WORKDIR /data
+VOLUME /data
+EXPOSE 8321
+STOPSIGNAL SIGTERM
+ENTRYPOINT ["millstream"]
+CMD ["up"]

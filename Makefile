@@ -1,0 +1,64 @@
+# Millstream: the one way to do each thing, here and in CI. `make` lists them.
+SHELL := /bin/sh
+PYTHON ?= $(shell for p in python3.13 python3.12 python3.11 python3; do \
+  command -v $$p >/dev/null 2>&1 && $$p -c 'import sys, venv, ensurepip; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' 2>/dev/null \
+  && { echo $$p; break; }; done)
+VENV ?= .venv
+BIN := $(VENV)/bin
+RUN_STAMP := $(VENV)/.run-installed
+DEV_STAMP := $(VENV)/.dev-installed
+PIP := $(BIN)/pip --disable-pip-version-check --no-input install -q
+PYTEST := $(BIN)/python -m pytest -q
+WORKERS ?= 2
+
+.PHONY: help demo run test test-unit check format lint types contracts lock bench clean
+.DEFAULT_GOAL := help
+
+help: ## list the targets
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
+
+$(BIN)/python:
+	@test -n "$(PYTHON)" || { echo "Millstream needs Python 3.11, 3.12 or 3.13 with venv (on Debian: apt install python3-venv)." >&2; exit 2; }
+	@$(PYTHON) -m venv $(VENV)
+
+$(RUN_STAMP): requirements/runtime.txt requirements/build.txt pyproject.toml | $(BIN)/python
+	@echo "installing the locked requirements into $(VENV) (a minute or two, once)"
+	@$(PIP) --require-hashes -r requirements/build.txt -r requirements/runtime.txt
+	@$(PIP) --no-deps --no-build-isolation --editable .
+	@touch $@
+
+$(DEV_STAMP): requirements/dev.txt $(RUN_STAMP)
+	@echo "installing what checks and tests need"
+	@$(PIP) --require-hashes -r requirements/dev.txt
+	@touch $@
+
+demo: $(RUN_STAMP) ## show the whole way on the documents under samples/; leaves nothing running
+	@$(BIN)/millstream demo
+
+run: $(RUN_STAMP) ## keep the service running on http://127.0.0.1:8321, data under ./data
+	@exec $(BIN)/millstream up
+
+test: $(DEV_STAMP) ## every test: real Redis, real HTTP, real S3 server, end to end
+	@$(PYTEST) -n $(WORKERS) --dist loadfile tests
+
+test-unit: $(DEV_STAMP) ## the tests without any server, under 20 s
+	@$(PYTEST) tests/unit tests/architecture
+
+check: $(DEV_STAMP) ## the one truth: format, lint, types, contracts, all tests, the demo
+	@$(BIN)/ruff format --check -q .
+	@$(BIN)/ruff check -q .
+	@$(BIN)/mypy src tests
+	@$(BIN)/lint-imports
+	@$(MAKE) --no-print-directory test
+	@$(MAKE) --no-print-directory demo
+
+format: $(DEV_STAMP) ## put the code in its one form
+	@$(BIN)/ruff format -q .
+	@$(BIN)/ruff check -q --fix .
+
+lock: ## resolve the requirements anew (needs uv); commit the result
+	@for name in build runtime dev; do uv pip compile -q --universal --generate-hashes --python-version 3.11 \
+	  --no-emit-index-url --no-header --no-annotate -o requirements/$$name.txt requirements/$$name.in; done
+
+clean: ## remove the environment and caches; ./data stays
+	@rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

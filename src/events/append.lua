@@ -1,0 +1,155 @@
+#!lua
+-- Appends the events of one or several streams of one partition, together or not at all, with everything that follows.
+--
+-- Scripts do not roll back: whatever could refuse (a key of a wrong type, a version, a limit) is read first, and the
+-- first write comes after the last check. Without `allow-oom` the server refuses the whole call when memory is full.
+--
+-- KEYS  log      stream  e: envelope (bytes 4 to 19 are the event's id), n: dense number
+--       meta     hash    epoch, number, last: of the last event
+--       due      zset    timer by unix ms
+--       dead     zset    stream id by unix ms
+--       then for each write    stream  hash  v: version, e: last event's id
+--                              history list  entry ids, shortened from the front by the archiver
+--       then the tallies       hash  o open, s succeeded, f failed, c cancelled, k skipped
+--       then the inboxes       stream  p: packed pointer
+--       then the inbox of the acknowledged delivery, if there is one
+-- ARGV  group, events_per_stream_max, entry to acknowledge or '', writes, tallies, inboxes, then
+--       for each write:  expected version, events, each event
+--       for each tally:  five changes, 1 if the task has finished
+--       for each consequence:  i inbox pointer tally-or-0 | t due_ms timer | d failed_ms stream | r stream
+-- Answers {1, epoch, is repeat, entry ids...} | {2, write, actual version} | {3, write}: too many events in the stream
+local call = redis.call
+local LOG, META, DUE, DEAD = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
+local group, events_max, acknowledged = ARGV[1], tonumber(ARGV[2]), ARGV[3]
+local write_count, tally_count, inbox_count = tonumber(ARGV[4]), tonumber(ARGV[5]), tonumber(ARGV[6])
+local RPUSH_MAX = 1000 -- Lua's stack holds 8,000 values
+local TALLY_FIELDS = 5
+
+-- Reads and checks.
+local first_tally_key = 4 + 2 * write_count
+local first_inbox_key = first_tally_key + tally_count
+local place = 7
+local writes = {}
+for w = 1, write_count do
+  local stream, history = KEYS[3 + 2 * w], KEYS[4 + 2 * w]
+  local found = call('HMGET', stream, 'v', 'e')
+  local count = tonumber(ARGV[place + 1])
+  writes[w] = {
+    stream = stream, history = history, kept = call('LLEN', history),
+    version = tonumber(found[1] or 0), last_id = found[2],
+    expected = tonumber(ARGV[place]), count = count, first = place + 2,
+    event_id = string.sub(ARGV[place + 1 + count], 4, 19),
+  }
+  place = place + 2 + count
+end
+local meta = call('HMGET', META, 'epoch', 'number')
+local epoch, number = tonumber(meta[1] or 1), tonumber(meta[2] or 0)
+call('XLEN', LOG)
+call('ZCARD', DUE)
+call('ZCARD', DEAD)
+for i = 1, inbox_count do call('XLEN', KEYS[first_inbox_key + i]) end
+local tallies = {}
+for t = 1, tally_count do
+  local found = call('HMGET', KEYS[first_tally_key + t], 'o', 's', 'f', 'c', 'k')
+  local tally = {exists = found[1] and true or false, finished = ARGV[place + TALLY_FIELDS] == '1', lacks = false}
+  for f = 1, TALLY_FIELDS do
+    local change = tonumber(ARGV[place + f - 1])
+    if change < 0 then tally.lacks = true end
+    tally[f] = tonumber(found[f] or 0) + change
+  end
+  tallies[t] = tally
+  place = place + TALLY_FIELDS + 1
+end
+local acknowledged_key = KEYS[first_inbox_key + inbox_count + 1]
+if acknowledged ~= '' then call('XLEN', acknowledged_key) end
+
+local function acknowledge()
+  if acknowledged == '' or call('EXISTS', acknowledged_key) == 0 then return end
+  if call('XACK', acknowledged_key, group, acknowledged) == 1 then call('XDEL', acknowledged_key, acknowledged) end
+end
+
+-- A repeated call: every write's last event is where it would have come to lie.
+local function is_in_the_log(write)
+  local last = write.expected + write.count
+  if write.version < last then return false end
+  local trimmed = write.version - write.kept
+  if write.expected < trimmed then return false end -- the archive has its positions: a conflict tells the writer to look
+  if write.version == last then return write.last_id == write.event_id end
+  local id = call('LINDEX', write.history, last - 1 - trimmed)
+  local entries = call('XRANGE', LOG, id, id)
+  return entries[1] ~= nil and string.sub(entries[1][2][2], 4, 19) == write.event_id
+end
+
+local is_repeat = true
+for w = 1, write_count do
+  if not is_in_the_log(writes[w]) then
+    is_repeat = false
+    break
+  end
+end
+local answer = {1, epoch, 0}
+if is_repeat then
+  answer[3] = 1
+  for w = 1, write_count do
+    local write = writes[w]
+    local from = write.expected - (write.version - write.kept)
+    for _, id in ipairs(call('LRANGE', write.history, from, from + write.count - 1)) do answer[#answer + 1] = id end
+  end
+  acknowledge()
+  return answer
+end
+
+for w = 1, write_count do
+  if writes[w].version ~= writes[w].expected then return {2, w, writes[w].version} end
+end
+for w = 1, write_count do
+  if writes[w].expected + writes[w].count > events_max then return {3, w} end
+end
+
+-- Writes.
+for w = 1, write_count do
+  local write = writes[w]
+  local first_answer = #answer + 1
+  for e = write.first, write.first + write.count - 1 do
+    number = number + 1
+    answer[#answer + 1] = call('XADD', LOG, '*', 'e', ARGV[e], 'n', string.format('%d', number))
+  end
+  for from = first_answer, #answer, RPUSH_MAX do
+    call('RPUSH', write.history, unpack(answer, from, math.min(from + RPUSH_MAX - 1, #answer)))
+  end
+  call('HSET', write.stream, 'v', write.expected + write.count, 'e', write.event_id)
+end
+call('HSET', META, 'epoch', epoch, 'number', string.format('%d', number), 'last', answer[#answer])
+
+for t = 1, tally_count do
+  local tally, key = tallies[t], KEYS[first_tally_key + t]
+  tally.changed = tally.exists or not tally.lacks -- taking from nothing: the task has finished, its tally is gone
+  if tally.finished then
+    call('DEL', key)
+  elseif tally.changed then
+    call('HSET', key, 'o', tally[1], 's', tally[2], 'f', tally[3], 'c', tally[4], 'k', tally[5])
+  end
+end
+
+while place <= #ARGV do
+  local kind = ARGV[place]
+  if kind == 'i' then
+    local tally = tallies[tonumber(ARGV[place + 3])]
+    if tally == nil or (tally.changed and tally[1] == 0) then
+      call('XADD', KEYS[first_inbox_key + tonumber(ARGV[place + 1])], '*', 'p', ARGV[place + 2])
+    end
+    place = place + 4
+  elseif kind == 't' then
+    call('ZADD', DUE, ARGV[place + 1], ARGV[place + 2])
+    place = place + 3
+  elseif kind == 'd' then
+    call('ZADD', DEAD, ARGV[place + 1], ARGV[place + 2])
+    place = place + 3
+  else
+    call('ZREM', DEAD, ARGV[place + 1])
+    place = place + 2
+  end
+end
+
+acknowledge()
+return answer

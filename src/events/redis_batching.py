@@ -1,0 +1,115 @@
+"""Calls of one script that wait in the same turn of the event loop leave as one pipeline.
+
+One awaited call after another costs 40 to 80 µs of client time each, in a pipeline 12 to 20 µs. While `FLIGHTS_MAX`
+pipelines are under way, what arrives waits for the next one: the busier, the larger the batches.
+"""
+
+import asyncio
+from collections.abc import Sequence
+from typing import Any, Final
+
+from redis.asyncio import Redis
+from redis.exceptions import NoScriptError, RedisError
+
+from events.errors import LogUnavailable
+from events.redis_border import Argument, Command, Script, execute, translated
+
+FLIGHTS_MAX: Final = 4
+"""Pipelines under way at a time, 1 to the size of the connection pool."""
+
+BATCH_CALLS_MAX: Final = 256
+"""Calls a pipeline: at 7 to 15 µs each the server answers within 4 ms."""
+
+BATCH_BYTES_MAX: Final = 8_388_608
+"""Arguments a pipeline; a single larger call goes alone. Redis cuts a connection that has 1 GiB of unread commands."""
+
+
+class _Call:
+    __slots__ = ("answer", "command", "size_bytes")
+
+    def __init__(self, command: Command, size_bytes: int, answer: asyncio.Future[Any]) -> None:
+        self.command = command
+        self.size_bytes = size_bytes
+        self.answer = answer
+
+
+class Batching:
+    """Sends one script's calls. A call that is cancelled may still take effect."""
+
+    def __init__(self, client: Redis, script: Script) -> None:
+        self._client = client
+        self._script = script
+        self._waiting: list[_Call] = []
+        self._is_launching = False
+        self._flights: set[asyncio.Task[None]] = set()
+
+    async def run(self, keys: Sequence[str], arguments: Sequence[Argument], *, size_bytes: int) -> Any:
+        """The script's answer. Raises LogUnavailable, LogFull and what else `translated` makes of a refusal."""
+        loop = asyncio.get_running_loop()
+        call = _Call(self._script.command(keys, arguments), size_bytes, loop.create_future())
+        self._waiting.append(call)
+        if not self._is_launching:
+            self._is_launching = True
+            loop.call_soon(self._launch)
+        return await call.answer
+
+    def _launch(self) -> None:
+        self._is_launching = False
+        while self._waiting and len(self._flights) < FLIGHTS_MAX:
+            flight = asyncio.get_running_loop().create_task(self._fly(self._next_batch()))
+            self._flights.add(flight)
+            flight.add_done_callback(self._landed)
+
+    def _landed(self, flight: asyncio.Task[None]) -> None:
+        self._flights.discard(flight)
+        if self._waiting and not flight.cancelled():
+            self._launch()
+
+    def _next_batch(self) -> list[_Call]:
+        size_bytes = calls = 0
+        for call in self._waiting[:BATCH_CALLS_MAX]:
+            size_bytes += call.size_bytes
+            if calls and size_bytes > BATCH_BYTES_MAX:
+                break
+            calls += 1
+        batch, self._waiting = self._waiting[:calls], self._waiting[calls:]
+        return batch
+
+    async def _fly(self, batch: list[_Call]) -> None:
+        try:
+            answers = await self._send([call.command for call in batch])
+            unknown = [place for place, answer in enumerate(answers) if isinstance(answer, NoScriptError)]
+            if unknown:
+                await self._script.load(self._client)
+                again = await self._send([batch[place].command for place in unknown])
+                for place, answer in zip(unknown, again, strict=True):
+                    answers[place] = answer
+        except (RedisError, OSError) as error:
+            answers = [error] * len(batch)
+        except asyncio.CancelledError:
+            _settle(batch, [LogUnavailable("the call was broken off; whether it took effect is unknown")] * len(batch))
+            raise
+        _settle(batch, answers)
+
+    async def _send(self, commands: list[Command]) -> list[Any]:
+        if len(commands) == 1:
+            try:
+                return [await execute(self._client, *commands[0])]
+            except NoScriptError as error:
+                return [error]
+        async with self._client.pipeline(transaction=False) as pipeline:
+            for command in commands:
+                pipeline.execute_command(*command)
+            return await pipeline.execute(raise_on_error=False)
+
+
+def _settle(batch: list[_Call], answers: Sequence[Any]) -> None:
+    for call, answer in zip(batch, answers, strict=True):
+        if call.answer.done():
+            continue
+        if isinstance(answer, RedisError | OSError):
+            call.answer.set_exception(translated(answer))
+        elif isinstance(answer, Exception):
+            call.answer.set_exception(answer)
+        else:
+            call.answer.set_result(answer)

@@ -1,0 +1,156 @@
+"""The inboxes on consumer groups. An entry of an inbox is a packed pointer; keys are described in `keys.py`.
+
+Waiting is a plain XREAD behind the last entries that an empty sweep saw, then the sweep again. A blocking XREADGROUP
+would save one round trip, but give more than `count`, mix up the order, and hide deliveries when it is cancelled.
+
+Whatever hands deliveries out goes through the client that never repeats a call by itself: a repetition after a lost
+reply would succeed and leave the first call's deliveries in this consumer's hands, unseen.
+"""
+
+import asyncio
+from collections.abc import Iterator, Sequence
+from typing import Any, Final
+
+from redis.asyncio import Redis
+from redis.exceptions import RedisError, ResponseError
+
+from events.errors import CorruptEvent
+from events.inbox import RELEASED, Delivery, InboxDepth, InboxKey
+from events.keys import Keys
+from events.pointer import INBOX_CODES, delivery_of
+from events.redis_border import Script, at_the_border, execute, translated
+from events.redis_log import BLOCK_MS_MAX, GROUP
+
+RELEASED_IDLE_MS: Final = 1_000_000_000
+"""Released entries look as if nobody had touched them for 11 days."""
+
+CONSUMER_FORGET_MS: Final = 86_400_000
+"""A consumer last heard of a day ago leaves the list of heartbeats; what it may still hold stays claimable."""
+
+
+class RedisInbox:
+    """Inbox on Redis. `blocking_client` waits long and repeats nothing (see `redis_setup.make_clients`)."""
+
+    def __init__(self, client: Redis, blocking_client: Redis, keys: Keys) -> None:
+        self._client = client
+        self._blocking = blocking_client
+        self._keys = keys
+        self._take = Script("take.lua")
+        self._claim = Script("claim.lua")
+        self._acknowledge = Script("acknowledge.lua")
+        self._consumers = Script("consumers.lua")
+        self._move_due = Script("move_due.lua")
+
+    async def take(self, inboxes: Sequence[InboxKey], *, consumer: str, count: int, wait_ms: int = 0) -> list[Delivery]:
+        if not inboxes or count <= 0:
+            return []
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + wait_ms / 1_000
+        taken, last = await self._sweep(inboxes, consumer, count)
+        while not taken and (rest_ms := int((deadline - loop.time()) * 1_000)) > 0:
+            arrived = await self._wait(last, min(rest_ms, BLOCK_MS_MAX))
+            if arrived:
+                taken, seen = await self._sweep([key for key in inboxes if key in arrived], consumer, count)
+                last |= seen
+        return taken
+
+    async def mine(self, inboxes: Sequence[InboxKey], *, consumer: str, count: int) -> list[Delivery]:
+        if not inboxes or count <= 0:
+            return []
+        found, _ = await self._take.run(self._client, self._names(inboxes), (GROUP, consumer, count, "0", 0))
+        return await self._deliveries(inboxes, found)
+
+    async def acknowledge(self, delivery: Delivery) -> None:
+        await self._acknowledge.run(self._client, [self._name_of(delivery)], (GROUP, delivery.entry_id))
+
+    async def release(self, delivery: Delivery) -> None:
+        held = (delivery.entry_id,)
+        try:
+            await self._client.xclaim(
+                self._name_of(delivery), GROUP, RELEASED, 0, held, idle=RELEASED_IDLE_MS, justid=True
+            )
+        except (RedisError, OSError) as error:
+            if not _is_no_group(error):
+                raise translated(error) from error
+
+    async def beat(self, consumer: str) -> None:
+        await self._consumers.run(self._client, [self._keys.consumers], ("beat", consumer))
+
+    async def leave(self, consumer: str) -> None:
+        await self._consumers.run(self._client, [self._keys.consumers], ("leave", consumer))
+
+    async def claim_from_dead(
+        self, inboxes: Sequence[InboxKey], *, consumer: str, count: int, silent_ms_min: int
+    ) -> list[Delivery]:
+        if not inboxes or count <= 0:
+            return []
+        judge = ("judge", silent_ms_min, CONSUMER_FORGET_MS)
+        dead, living = await self._consumers.run(self._client, [self._keys.consumers], judge)
+        arguments = (GROUP, consumer, count, silent_ms_min, RELEASED, len(dead), *dead, *living)
+        found = await self._claim.run(self._blocking, self._names(inboxes), arguments)
+        return await self._deliveries(inboxes, found)
+
+    async def move_due(self, partition: int, *, limit: int = 100) -> int:
+        inboxes = [self._keys.inbox(partition, step, lane) for step, lane in INBOX_CODES]
+        moved: int = await self._move_due.run(self._client, [self._keys.due(partition), *inboxes], (limit,))
+        return moved
+
+    async def depth(self, inbox: InboxKey) -> InboxDepth:
+        name = self._name(inbox)
+        with at_the_border():
+            async with self._client.pipeline(transaction=False) as pipeline:
+                pipeline.xlen(name)
+                pipeline.xpending(name, GROUP)
+                entries, summary = await pipeline.execute(raise_on_error=False)
+            for answer in (entries, summary):
+                if isinstance(answer, Exception) and not _is_no_group(answer):
+                    raise answer
+        pending = 0 if isinstance(summary, Exception) else summary["pending"]
+        return InboxDepth(waiting=max(entries - pending, 0), pending=pending)
+
+    async def _sweep(
+        self, inboxes: Sequence[InboxKey], consumer: str, count: int
+    ) -> tuple[list[Delivery], dict[InboxKey, bytes]]:
+        """One call for all inboxes: outside a Cluster a script may touch any slot.
+
+        Also answers the last entry of each inbox if nothing was found.
+        """
+        found, last = await self._take.run(self._blocking, self._names(inboxes), (GROUP, consumer, count, ">", 1))
+        return await self._deliveries(inboxes, found), dict(zip(inboxes, last, strict=False))
+
+    async def _wait(self, last: dict[InboxKey, bytes], block_ms: int) -> set[InboxKey]:
+        """The inboxes in which something lies behind the last entry that was seen."""
+        names = {self._name(key).encode(): key for key in last}
+        with at_the_border():
+            streams = (*names, *last.values())
+            answer = await execute(self._blocking, "XREAD", "COUNT", 1, "BLOCK", block_ms, "STREAMS", *streams)
+        return {names[name] for name in answer}
+
+    async def _deliveries(self, inboxes: Sequence[InboxKey], found: Sequence[Any]) -> list[Delivery]:
+        """Entries that hold no pointer lead to no event: they are acknowledged, else they would come back for ever."""
+        deliveries = []
+        for inbox, entry_id, pointer in _entries(inboxes, found):
+            try:
+                deliveries.append(delivery_of(inbox, entry_id, pointer))
+            except CorruptEvent:
+                await self._acknowledge.run(self._client, [self._name(inbox)], (GROUP, entry_id))
+        return deliveries
+
+    def _names(self, inboxes: Sequence[InboxKey]) -> list[str]:
+        return [self._name(inbox) for inbox in inboxes]
+
+    def _name(self, inbox: InboxKey) -> str:
+        return self._keys.inbox(inbox.partition, inbox.step, inbox.lane)
+
+    def _name_of(self, delivery: Delivery) -> str:
+        return self._keys.inbox(delivery.partition, delivery.step, delivery.lane)
+
+
+def _entries(inboxes: Sequence[InboxKey], found: Sequence[Any]) -> Iterator[tuple[InboxKey, str, bytes]]:
+    for index, entry_id, pointer in zip(found[0::3], found[1::3], found[2::3], strict=True):
+        yield inboxes[index - 1], entry_id.decode(), pointer
+
+
+def _is_no_group(error: Exception) -> bool:
+    """Nobody has read from the inbox yet, so nothing is in anybody's hands."""
+    return isinstance(error, ResponseError) and str(error).startswith("NOGROUP")

@@ -1,0 +1,203 @@
+"""The log on Redis Streams. Keys and their fields are described in `keys.py` and `append.lua`.
+
+The server's clock gives entry ids; an append is one script call, so it is in the log wholly or not at all.
+"""
+
+import asyncio
+from collections.abc import Sequence
+from typing import Any, Final
+
+import msgspec
+from redis.asyncio import Redis
+
+from events.append_plan import Consequence, EnterDead, EnterDue, EnterInbox, LeaveDead, Plan, plan_append
+from events.codec import decode
+from events.envelope import Envelope, Position
+from events.errors import CorruptEvent, HistoryArchived, InvalidAppend, InvalidId, VersionGap
+from events.ids import TaskId, partition_of
+from events.inbox import Delivery
+from events.keys import Keys
+from events.log import EVENTS_PER_STREAM_MAX, Appended, Conflict, Head, Tally, Unreadable, Write
+from events.redis_batching import Batching
+from events.redis_border import Argument, Script, at_the_border, execute
+from events.steps import Lane, Step
+
+GROUP: Final = "mill"
+"""The one consumer group of every inbox."""
+
+EPOCH_FIRST: Final = 1
+"""The epoch of a log that never lost its end in a fail-over."""
+
+BLOCK_MS_MAX: Final = 2_000
+"""One blocking read; the client waits 3 s longer for the answer, else redis-py takes silence for a broken line."""
+
+HISTORY_PAGE_EVENTS: Final = 1_000
+"""Events of one stream read in one call: about 1 ms of server time."""
+
+
+class RedisLog:
+    """EventLog on Redis. `blocking_client` serves nothing but blocking reads (see `redis_setup.make_clients`)."""
+
+    def __init__(
+        self, client: Redis, blocking_client: Redis, keys: Keys, *, events_per_stream_max: int = EVENTS_PER_STREAM_MAX
+    ) -> None:
+        self._client = client
+        self._blocking = blocking_client
+        self._keys = keys
+        self._events_per_stream_max = events_per_stream_max
+        self._append = Batching(client, Script("append.lua"))
+        self._history = Script("history.lua")
+
+    @property
+    def partitions(self) -> int:
+        return self._keys.partitions
+
+    async def append(self, writes: Sequence[Write], *, acknowledge: Delivery | None = None) -> Appended | Conflict:
+        plan = plan_append(writes, partitions=self.partitions, acknowledge=acknowledge)
+        keys, arguments = append_call(plan, self._keys, acknowledge, self._events_per_stream_max)
+        size_bytes = sum(len(payload) for write in plan.writes for payload in write.payloads)
+        answer: list[Any] = await self._append.run(keys, arguments, size_bytes=size_bytes)
+        match answer:
+            case [1, int(epoch), int(is_repeat), *entry_ids]:
+                return Appended(tuple(_position(epoch, entry) for entry in entry_ids), is_repeat=is_repeat == 1)
+            case [2, int(write), int(actual_version)]:
+                return Conflict(plan.writes[write - 1].stream_id, actual_version)
+            case _:
+                raise InvalidAppend(f"a stream may hold {self._events_per_stream_max} events")
+
+    async def read(
+        self, partition: int, *, after: Position | None = None, limit: int = 1_000, wait_ms: int = 0
+    ) -> list[Envelope | Unreadable]:
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + wait_ms / 1_000
+        while True:
+            found = await self._page(partition, after, limit)
+            rest_ms = int((deadline - loop.time()) * 1_000)
+            if found or rest_ms <= 0:
+                return found
+            await self._wait(partition, after, min(rest_ms, BLOCK_MS_MAX))
+
+    async def history(self, stream_id: str, *, after_version: int = 0) -> list[Envelope]:
+        partition = partition_of(stream_id)
+        keys = [self._keys.stream(stream_id), self._keys.history(stream_id), self._keys.log(partition)]
+        epoch = await self._epoch(partition)
+        envelopes: list[Envelope] = []
+        while True:
+            next_after = after_version + len(envelopes)
+            answer = await self._history.run(self._client, keys, (next_after, HISTORY_PAGE_EVENTS))
+            version, trimmed = answer[:2]
+            if next_after < trimmed:
+                raise HistoryArchived(trimmed)
+            for entry, payload, number in zip(answer[2::3], answer[3::3], answer[4::3], strict=True):
+                envelopes.append(_next_of(stream_id, after_version + len(envelopes) + 1, epoch, entry, payload, number))
+            if after_version + len(envelopes) >= version:
+                return envelopes
+            if len(answer) == 2:
+                raise VersionGap(f"the stream stands at {version}, its history ends at {next_after}")
+
+    async def tally(self, task_id: TaskId) -> Tally:
+        with at_the_border():
+            found = await self._client.hmget(self._keys.tally(task_id), ["o", "s", "f", "c", "k"])
+        return Tally(*(int(count or 0) for count in found))
+
+    async def head(self, partition: int) -> Head:
+        self._check(partition)
+        with at_the_border():
+            found = await execute(self._client, "HMGET", self._keys.meta(partition), "epoch", "number", "last")
+        epoch, number, last = int(found[0] or EPOCH_FIRST), int(found[1] or 0), found[2]
+        return Head(epoch, number, _position(epoch, last) if last else None)
+
+    async def _epoch(self, partition: int) -> int:
+        with at_the_border():
+            return int(await self._client.hget(self._keys.meta(partition), "epoch") or EPOCH_FIRST)
+
+    async def _page(self, partition: int, after: Position | None, limit: int) -> list[Envelope | Unreadable]:
+        self._check(partition)
+        first = "-" if after is None else f"({after.entry_id}"
+        with at_the_border():
+            async with self._client.pipeline(transaction=False) as pipeline:
+                pipeline.hget(self._keys.meta(partition), "epoch")
+                pipeline.execute_command("XRANGE", self._keys.log(partition), first, "+", "COUNT", limit)
+                epoch, entries = await pipeline.execute()
+        return [_read_entry(int(epoch or EPOCH_FIRST), entry, fields or {}) for entry, fields in entries]
+
+    async def _wait(self, partition: int, after: Position | None, block_ms: int) -> None:
+        log, entry_id = self._keys.log(partition), "0-0" if after is None else after.entry_id
+        with at_the_border():
+            await execute(self._blocking, "XREAD", "COUNT", 1, "BLOCK", block_ms, "STREAMS", log, entry_id)
+
+    def _check(self, partition: int) -> None:
+        if not 0 <= partition < self.partitions:
+            raise InvalidId(f"there is no partition {partition}, there are {self.partitions}")
+
+
+def append_call(
+    plan: Plan, keys: Keys, acknowledge: Delivery | None, events_per_stream_max: int
+) -> tuple[list[str], list[Argument]]:
+    """KEYS and ARGV as the head of `append.lua` describes them."""
+    inboxes = list(
+        dict.fromkeys((found.step, found.lane) for found in plan.consequences if isinstance(found, EnterInbox))
+    )
+    partition = plan.partition
+    changes = {**dict.fromkeys(plan.finished, Tally()), **plan.tallies}
+    tallies = list(changes)
+    names = [keys.log(partition), keys.meta(partition), keys.due(partition), keys.dead(partition)]
+    acknowledged = acknowledge.entry_id if acknowledge else ""
+    arguments: list[Argument] = [
+        GROUP,
+        events_per_stream_max,
+        acknowledged,
+        len(plan.writes),
+        len(tallies),
+        len(inboxes),
+    ]
+    for write in plan.writes:
+        names += (keys.stream(write.stream_id), keys.history(write.stream_id))
+        arguments += (write.expected_version, len(write.payloads), *write.payloads)
+    for task, change in changes.items():
+        names.append(keys.tally(task))
+        arguments += (*msgspec.structs.astuple(change), int(task in plan.finished))
+    names += (keys.inbox(partition, step, lane) for step, lane in inboxes)
+    if acknowledge is not None:
+        names.append(keys.inbox(partition, acknowledge.step, acknowledge.lane))
+    for consequence in plan.consequences:
+        arguments += _consequence_arguments(consequence, inboxes, tallies)
+    return names, arguments
+
+
+def _consequence_arguments(
+    consequence: Consequence, inboxes: list[tuple[Step, Lane]], tallies: list[str]
+) -> tuple[Argument, ...]:
+    match consequence:
+        case EnterInbox(step, lane, pointer, when_task_ends):
+            tally = 0 if when_task_ends is None else tallies.index(when_task_ends) + 1
+            return "i", inboxes.index((step, lane)) + 1, pointer, tally
+        case EnterDue(due_at_ms, timer):
+            return "t", due_at_ms, timer
+        case EnterDead(failed_at_ms, stream_id):
+            return "d", failed_at_ms, stream_id
+        case LeaveDead(stream_id):
+            return "r", stream_id
+
+
+def _position(epoch: int, entry_id: bytes) -> Position:
+    ms, _, sequence = entry_id.partition(b"-")
+    return Position(epoch, int(ms), int(sequence))
+
+
+def _read_entry(epoch: int, entry_id: bytes, fields: dict[bytes, bytes]) -> Envelope | Unreadable:
+    position = _position(epoch, entry_id)
+    payload, number = fields.get(b"e", b""), fields.get(b"n", b"")
+    try:
+        return decode(payload, position=position, number=int(number))
+    except (CorruptEvent, ValueError) as error:
+        return Unreadable(position, int(number) if number.isdigit() else 0, payload, str(error))
+
+
+def _next_of(stream_id: str, version: int, epoch: int, entry_id: bytes, payload: bytes, number: bytes) -> Envelope:
+    if not payload:
+        raise VersionGap(f"version {version} of the stream is in its history but not in the log")
+    envelope = decode(payload, position=_position(epoch, entry_id), number=int(number))
+    if envelope.stream_id != stream_id or envelope.version != version:
+        raise VersionGap(f"the log holds version {envelope.version} of {envelope.stream_id} where {version} is next")
+    return envelope

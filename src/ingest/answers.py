@@ -1,0 +1,119 @@
+"""Which problem document each error is answered with."""
+
+from collections.abc import Callable, Mapping
+from typing import Any, Final
+
+import msgspec
+import structlog
+from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import Response
+from starlette.types import ExceptionHandler
+
+from blobs.errors import BlobStoreFull, BlobStoreUnavailable
+from domain.errors import Contention, Refused
+from events.errors import InvalidId, LogFull, LogUnavailable
+from ingest.problems import CODE_OF_STATUS, Flaw, Problem, ProblemCode, Rejected, problem, problem_response
+from ingest.request_id import request_id_of
+from ingest.validation import flaw_of
+from knowledge.errors import EmbeddingError, IndexUnavailable, InvalidSearch
+
+ToProblem = Callable[[Any], Problem]
+"""Takes the error of the class that it is registered for."""
+
+_log = structlog.get_logger()
+
+
+def exception_handlers(extra: Mapping[type[Exception], ToProblem] | None = None) -> dict[Any, ExceptionHandler]:
+    """For `Starlette(exception_handlers=…)`: every error becomes a problem document.
+
+    `extra` adds errors of packages that this one may not know. A class also covers those derived from it.
+    """
+    table = {**_PROBLEMS, **(extra or {})}
+    handlers: dict[Any, ExceptionHandler] = {kind: _handler(to_problem) for kind, to_problem in table.items()}
+    return {**handlers, HTTPException: _answer_framework, Exception: _answer_unexpected}
+
+
+def _handler(to_problem: ToProblem) -> ExceptionHandler:
+    async def answer(request: Request, error: Exception) -> Response:
+        document = to_problem(error)
+        if document.status >= 500:
+            _log.warning("answered_unavailable", code=document.code, error=repr(error), path=request.scope["path"])
+        return problem_response(document, request_id_of(request.scope))
+
+    return answer
+
+
+async def _answer_framework(request: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)
+    document = _of_status(error.status_code, error.detail)
+    return problem_response(document, request_id_of(request.scope), error.headers)
+
+
+async def _answer_unexpected(request: Request, error: Exception) -> Response:
+    """The text of an unexpected error may hold anything (paths, keys, content): it goes to the log alone."""
+    _log.error("unexpected_error", path=request.scope["path"], method=request.method, exc_info=error)
+    document = problem(ProblemCode.INTERNAL_ERROR, "The error was recorded under the request id.")
+    return problem_response(document, request_id_of(request.scope))
+
+
+def _of_status(status: int, detail: str) -> Problem:
+    if status in CODE_OF_STATUS:
+        return problem(CODE_OF_STATUS[status], detail)
+    return problem(ProblemCode.BAD_REQUEST if status < 500 else ProblemCode.INTERNAL_ERROR, detail)
+
+
+def _of_rejected(error: Rejected) -> Problem:
+    return problem(error.code, error.detail, errors=error.errors)
+
+
+def _of_refused(error: Refused) -> Problem:
+    return problem(ProblemCode(error.code.value), error.detail)
+
+
+def _of_validation(error: msgspec.ValidationError) -> Problem:
+    flaw = flaw_of(error)
+    return problem(ProblemCode.VALIDATION_FAILED, flaw.message, errors=(flaw,))
+
+
+def _of_invalid_search(error: InvalidSearch) -> Problem:
+    return problem(ProblemCode.VALIDATION_FAILED, error.message, errors=(Flaw(error.pointer, error.message),))
+
+
+def _of_embedding(error: EmbeddingError) -> Problem:
+    if error.is_permanent:
+        return problem(ProblemCode.EMBEDDING_REJECTED, "The embedding model refused; its settings need a look.")
+    wait_s = None if error.retry_after_s is None else max(1, round(error.retry_after_s))
+    return problem(ProblemCode.EMBEDDING_UNAVAILABLE, "Try again in a moment.", retry_after_s=wait_s)
+
+
+def _same(code: ProblemCode, detail: str) -> ToProblem:
+    """The same answer for every error of a class: what its text says is for operators."""
+    return lambda _error: problem(code, detail)
+
+
+_NO_JSON: Final = _same(ProblemCode.INVALID_JSON, "The body is not JSON (UTF-8, RFC 8259) that can be read.")
+_NO_ROOM: Final = _same(ProblemCode.STORAGE_FULL, "Nothing was accepted; an operator has to make room.")
+
+_PROBLEMS: Final[Mapping[type[Exception], ToProblem]] = {
+    Rejected: _of_rejected,
+    Refused: _of_refused,
+    InvalidId: _same(ProblemCode.NOT_FOUND, "There is nothing with this id."),
+    LogUnavailable: _same(
+        ProblemCode.DEPENDENCY_UNAVAILABLE,
+        "The event log does not answer; whether the request took effect is unknown. "
+        "Repeat it: with the same Idempotency-Key it takes effect once.",
+    ),
+    LogFull: _NO_ROOM,
+    BlobStoreUnavailable: _same(ProblemCode.DEPENDENCY_UNAVAILABLE, "The blob store does not answer; try again."),
+    BlobStoreFull: _NO_ROOM,
+    IndexUnavailable: _same(ProblemCode.DEPENDENCY_UNAVAILABLE, "The search index does not answer; try again."),
+    Contention: _same(ProblemCode.CONTENTION, "Others kept changing the same thing; try again."),
+    InvalidSearch: _of_invalid_search,
+    EmbeddingError: _of_embedding,
+    msgspec.ValidationError: _of_validation,
+    msgspec.DecodeError: _NO_JSON,
+    UnicodeDecodeError: _NO_JSON,
+    RecursionError: _NO_JSON,
+    ClientDisconnect: _same(ProblemCode.CLIENT_DISCONNECTED, "Nothing was accepted."),
+}

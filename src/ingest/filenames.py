@@ -1,0 +1,62 @@
+"""Pure: the file name of a stranger as a name that is safe to store, to show and to send back."""
+
+import re
+import unicodedata
+from pathlib import PurePosixPath
+from typing import Final
+from urllib.parse import unquote
+
+NAME_BYTES_MAX: Final = 255
+"""What file systems allow; a name is downloaded under again."""
+
+EXTENSION_BYTES_MAX: Final = 16
+"""A longer one is no extension worth keeping when a name is cut."""
+
+UNNAMED: Final = "unnamed"
+
+_SEPARATORS: Final = re.compile(r"[/\\]")
+_EXTENDED: Final = re.compile(r";\s*filename\*\s*=\s*\"?([\w-]{1,40})'[^';]{0,40}'([^\s;\"]+)", re.ASCII | re.IGNORECASE)
+_REPLACED: Final = "_"
+_HIDDEN_CATEGORIES: Final = frozenset({"Cc", "Cs", "Zl", "Zp"})
+_BIDI_CONTROLS: Final = frozenset("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069\ufeff")
+"""They let `exe.fdp` be shown as `pdf.exe` reversed. The joiner of emoji (U+200D) is none of them."""
+
+
+def clean_filename(name: str) -> str:
+    """The base name in NFC, without control characters, 1 to 255 bytes of UTF-8; `unnamed` where nothing is left.
+
+    Total and idempotent. A name that is cut keeps its extension and ends at a character.
+    """
+    normal = unicodedata.normalize("NFC", "".join(map(_visible, name)))
+    base = _SEPARATORS.split(normal.rstrip("/\\ "))[-1].strip()
+    if not base.strip(". "):
+        return UNNAMED
+    return _shortened(base)
+
+
+def extended_filename(disposition: str) -> str | None:
+    """The `filename*` of a Content-Disposition (RFC 6266), which some clients send for names outside ASCII."""
+    found = _EXTENDED.search(disposition)
+    if found is None:
+        return None
+    try:
+        return unquote(found[2], encoding=found[1], errors="replace")
+    except LookupError:
+        return unquote(found[2], errors="replace")
+
+
+def _visible(character: str) -> str:
+    if unicodedata.category(character) in _HIDDEN_CATEGORIES or character in _BIDI_CONTROLS:
+        return _REPLACED
+    return character
+
+
+def _shortened(base: str) -> str:
+    if len(base.encode()) <= NAME_BYTES_MAX:
+        return base
+    suffix = PurePosixPath(base).suffix
+    if len(suffix.encode()) > EXTENSION_BYTES_MAX:
+        suffix = ""
+    stem = base.removesuffix(suffix).encode()[: NAME_BYTES_MAX - len(suffix.encode())]
+    # A cut between a letter and its combining mark can leave a form that NFC would join otherwise: normalise again.
+    return unicodedata.normalize("NFC", stem.decode(errors="ignore").strip() + suffix)

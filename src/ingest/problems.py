@@ -1,0 +1,165 @@
+"""Problem documents (RFC 9457): every code that an error answer may carry, with its HTTP status."""
+
+from collections.abc import Mapping
+from enum import StrEnum
+from typing import Final
+
+import msgspec
+from starlette.responses import Response
+
+MEDIA_TYPE: Final = "application/problem+json"
+RETRY_AFTER_S: Final = 5
+"""What a client is asked to wait where nobody knows better: a restart of Redis takes about as long."""
+
+
+class ProblemCode(StrEnum):
+    """Stable: programs branch on these, people read title and detail."""
+
+    BAD_CURSOR = "bad_cursor"
+    BAD_IDEMPOTENCY_KEY = "bad_idempotency_key"
+    BAD_REQUEST = "bad_request"
+    CLIENT_DISCONNECTED = "client_disconnected"
+    CONTENT_ENCODING_NOT_SUPPORTED = "content_encoding_not_supported"
+    CONTENTION = "contention"
+    DEPENDENCY_UNAVAILABLE = "dependency_unavailable"
+    DOCUMENT_ENDED = "document_ended"
+    DOCUMENT_REMOVED = "document_removed"
+    EMBEDDING_REJECTED = "embedding_rejected"
+    EMBEDDING_UNAVAILABLE = "embedding_unavailable"
+    EMPTY_FILE = "empty_file"
+    FORBIDDEN = "forbidden"
+    IDEMPOTENCY_KEY_REUSED = "idempotency_key_reused"
+    INTERNAL_ERROR = "internal_error"
+    INVALID_JSON = "invalid_json"
+    KNOWLEDGE_BASE_DELETED = "knowledge_base_deleted"
+    METHOD_NOT_ALLOWED = "method_not_allowed"
+    MISSING_FILE = "missing_file"
+    MULTIPART_MALFORMED = "multipart_malformed"
+    MULTIPART_TRUNCATED = "multipart_truncated"
+    NOT_FOUND = "not_found"
+    PAYLOAD_TOO_LARGE = "payload_too_large"
+    REINDEX_REQUIRED = "reindex_required"
+    STEP_NOT_REACHED = "step_not_reached"
+    STORAGE_FULL = "storage_full"
+    TASK_FINISHED = "task_finished"
+    TOO_MANY_PARTS = "too_many_parts"
+    UNAUTHENTICATED = "unauthenticated"
+    UNKNOWN_DOCUMENT = "unknown_document"
+    UNKNOWN_KNOWLEDGE_BASE = "unknown_knowledge_base"
+    UNKNOWN_TASK = "unknown_task"
+    UNSUPPORTED_MEDIA_TYPE = "unsupported_media_type"
+    UNSUPPORTED_TYPE = "unsupported_type"
+    VALIDATION_FAILED = "validation_failed"
+
+
+_ANSWERS: Final[Mapping[ProblemCode, tuple[int, str]]] = {
+    ProblemCode.BAD_CURSOR: (400, "The cursor cannot be used"),
+    ProblemCode.BAD_IDEMPOTENCY_KEY: (400, "The Idempotency-Key header is not valid"),
+    ProblemCode.BAD_REQUEST: (400, "The request cannot be understood"),
+    ProblemCode.CLIENT_DISCONNECTED: (400, "The request ended before its body did"),
+    ProblemCode.CONTENT_ENCODING_NOT_SUPPORTED: (415, "Compressed request bodies are not supported"),
+    ProblemCode.CONTENTION: (503, "Too many changes at the same time"),
+    ProblemCode.DEPENDENCY_UNAVAILABLE: (503, "A service that is needed does not answer"),
+    ProblemCode.DOCUMENT_ENDED: (409, "The document has ended"),
+    ProblemCode.DOCUMENT_REMOVED: (409, "The document was deleted"),
+    ProblemCode.EMBEDDING_REJECTED: (502, "The embedding model refused the text"),
+    ProblemCode.EMBEDDING_UNAVAILABLE: (503, "The embedding model does not answer"),
+    ProblemCode.EMPTY_FILE: (422, "A file is empty"),
+    ProblemCode.FORBIDDEN: (403, "Not allowed"),
+    ProblemCode.IDEMPOTENCY_KEY_REUSED: (422, "The Idempotency-Key belongs to another request"),
+    ProblemCode.INTERNAL_ERROR: (500, "Something went wrong here"),
+    ProblemCode.INVALID_JSON: (400, "The body is not valid JSON"),
+    ProblemCode.KNOWLEDGE_BASE_DELETED: (409, "The knowledge base was deleted"),
+    ProblemCode.METHOD_NOT_ALLOWED: (405, "This method is not allowed here"),
+    ProblemCode.MISSING_FILE: (400, "The request has no file"),
+    ProblemCode.MULTIPART_MALFORMED: (400, "The multipart body is malformed"),
+    ProblemCode.MULTIPART_TRUNCATED: (400, "The multipart body ends too early"),
+    ProblemCode.NOT_FOUND: (404, "There is nothing here"),
+    ProblemCode.PAYLOAD_TOO_LARGE: (413, "The request is too large"),
+    ProblemCode.REINDEX_REQUIRED: (409, "The change needs a new index"),
+    ProblemCode.STEP_NOT_REACHED: (409, "The document never came that far"),
+    ProblemCode.STORAGE_FULL: (507, "There is no room left"),
+    ProblemCode.TASK_FINISHED: (409, "The task has finished"),
+    ProblemCode.TOO_MANY_PARTS: (400, "The request has too many parts"),
+    ProblemCode.UNAUTHENTICATED: (401, "A valid key is needed"),
+    ProblemCode.UNKNOWN_DOCUMENT: (404, "There is no such document"),
+    ProblemCode.UNKNOWN_KNOWLEDGE_BASE: (404, "There is no such knowledge base"),
+    ProblemCode.UNKNOWN_TASK: (404, "There is no such task"),
+    ProblemCode.UNSUPPORTED_MEDIA_TYPE: (415, "The Content-Type is not supported"),
+    ProblemCode.UNSUPPORTED_TYPE: (415, "Files of this type are not supported"),
+    ProblemCode.VALIDATION_FAILED: (422, "The request breaks a rule"),
+}
+
+CODE_OF_STATUS: Final[Mapping[int, ProblemCode]] = {
+    401: ProblemCode.UNAUTHENTICATED,
+    403: ProblemCode.FORBIDDEN,
+    404: ProblemCode.NOT_FOUND,
+    405: ProblemCode.METHOD_NOT_ALLOWED,
+    413: ProblemCode.PAYLOAD_TOO_LARGE,
+    415: ProblemCode.UNSUPPORTED_MEDIA_TYPE,
+    422: ProblemCode.VALIDATION_FAILED,
+    503: ProblemCode.DEPENDENCY_UNAVAILABLE,
+}
+"""For errors of the framework, which know a status alone; any other below 500 is a bad_request."""
+
+
+class Flaw(msgspec.Struct, frozen=True):
+    """One broken rule; `pointer` is the JSON pointer (RFC 6901) of the member that breaks it, empty for the whole."""
+
+    pointer: str
+    message: str
+
+
+class Problem(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """The body of an error answer. `retry_after_s` is in the Retry-After header too."""
+
+    type: str
+    title: str
+    status: int
+    code: ProblemCode
+    detail: str
+    request_id: str | None = None
+    errors: tuple[Flaw, ...] = ()
+    retry_after_s: int | None = None
+
+
+class Rejected(Exception):
+    """A request that this package refuses; nothing of it stays."""
+
+    def __init__(self, code: ProblemCode, detail: str, errors: tuple[Flaw, ...] = ()) -> None:
+        super().__init__(detail)
+        self.code = code
+        self.detail = detail
+        self.errors = errors
+
+
+def invalid(pointer: str, message: str) -> Rejected:
+    """A rule of the request body is broken at one place."""
+    return Rejected(ProblemCode.VALIDATION_FAILED, message, (Flaw(pointer, message),))
+
+
+def problem(
+    code: ProblemCode, detail: str, *, errors: tuple[Flaw, ...] = (), retry_after_s: int | None = None
+) -> Problem:
+    """The problem document of a code; the request id is put in when it is answered."""
+    status, title = _ANSWERS[code]
+    if retry_after_s is None and status == 503:
+        retry_after_s = RETRY_AFTER_S
+    return Problem(
+        type=f"urn:millstream:problem:{code}",
+        title=title,
+        status=status,
+        code=code,
+        detail=detail,
+        errors=errors,
+        retry_after_s=retry_after_s,
+    )
+
+
+def problem_response(document: Problem, request_id: str, headers: Mapping[str, str] | None = None) -> Response:
+    """The answer; it carries the request id itself, so that one sent from outside all middleware has it too."""
+    sent = {**(headers or {}), "X-Request-Id": request_id, "Cache-Control": "no-store"}
+    if document.retry_after_s is not None:
+        sent["Retry-After"] = str(document.retry_after_s)
+    body = msgspec.json.encode(msgspec.structs.replace(document, request_id=request_id))
+    return Response(body, status_code=document.status, headers=sent, media_type=MEDIA_TYPE)

@@ -1,0 +1,46 @@
+"""Every request has an id: in the answer's X-Request-Id, in problem documents, and on every line of the log."""
+
+import re
+from collections.abc import Callable, MutableMapping
+from typing import Any, Final
+
+import structlog
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+_VALID: Final = re.compile(r"[A-Za-z0-9._-]{1,64}")
+"""Anything else could forge lines of a log or be reflected into a page."""
+
+_KEY: Final = "request_id"
+UNASSIGNED: Final = "unassigned"
+"""Seen only where an application is put together without the middleware."""
+
+
+class RequestIdMiddleware:
+    """Takes the client's X-Request-Id where it is harmless, makes one otherwise, and puts it on the answer."""
+
+    def __init__(self, app: ASGIApp, new_request_id: Callable[[], str]) -> None:
+        self._app = app
+        self._new_request_id = new_request_id
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        offered = Headers(scope=scope).get("x-request-id", "")
+        request_id = offered if _VALID.fullmatch(offered) else self._new_request_id()
+        scope.setdefault("state", {})[_KEY] = request_id
+
+        async def send_with_id(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                MutableHeaders(scope=message)["X-Request-Id"] = request_id
+            await send(message)
+
+        with structlog.contextvars.bound_contextvars(request_id=request_id):
+            await self._app(scope, receive, send_with_id)
+
+
+def request_id_of(scope: MutableMapping[str, Any]) -> str:
+    """The id of the request that this scope belongs to."""
+    request_id: str = scope.get("state", {}).get(_KEY, UNASSIGNED)
+    return request_id

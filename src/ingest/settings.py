@@ -1,0 +1,66 @@
+"""The limits of what comes in."""
+
+from typing import Final
+
+import msgspec
+
+from events.log import EVENTS_PER_APPEND_MAX
+
+KIB: Final = 1024
+MIB: Final = 1024 * KIB
+GIB: Final = 1024 * MIB
+
+_RANGES: Final[dict[str, tuple[int, int]]] = {
+    "upload_bytes_max": (1, 1024 * GIB),
+    "request_bytes_max": (KIB, 16 * 1024 * GIB),
+    "files_max": (1, EVENTS_PER_APPEND_MAX - 1),
+    "fields_max": (1, 10_000),
+    "field_bytes_max": (KIB, 16 * MIB),
+    "part_header_bytes_max": (512, MIB),
+    "json_bytes_max": (KIB, 16 * MIB),
+    "metadata_bytes_max": (KIB, 32 * KIB),
+    "not_before_days_max": (1, 3_660),
+    "sidecars_in_flight_max": (1, 256),
+}
+
+
+class IngestSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """Raises ValueError for a value outside its range (`_RANGES`, both ends included)."""
+
+    upload_bytes_max: int = GIB
+    """One file."""
+
+    request_bytes_max: int = 10 * GIB
+    """One multipart request with everything in it."""
+
+    files_max: int = 1_000
+    """Files of one request; a task and its documents enter the log in one append, which bounds it."""
+
+    fields_max: int = 1_000
+    """Form fields of one request that are no files."""
+
+    field_bytes_max: int = MIB
+    """One form field; it is held in memory."""
+
+    part_header_bytes_max: int = 80 * KIB
+    """One header line of a part: a file name of 64 KiB must still arrive, to be cut rather than refused."""
+
+    json_bytes_max: int = MIB
+    """A JSON body."""
+
+    metadata_bytes_max: int = 16 * KIB
+    """A document's metadata as JSON; it is part of an event, which may have 64 KiB."""
+
+    not_before_days_max: int = 365
+    """How far in the future processing may be asked to begin."""
+
+    sidecars_in_flight_max: int = 16
+    """How many sidecars of one request are stored at the same time."""
+
+    def __post_init__(self) -> None:
+        for name, (least, most) in _RANGES.items():
+            value = getattr(self, name)
+            if not least <= value <= most:
+                raise ValueError(f"{name} must be {least:,} to {most:,}, not {value:,}")
+        if self.upload_bytes_max > self.request_bytes_max:
+            raise ValueError("upload_bytes_max must not exceed request_bytes_max: no file of that size could come")

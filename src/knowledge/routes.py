@@ -1,0 +1,76 @@
+"""HTTP of the knowledge side: search in one knowledge base or in several."""
+
+from collections.abc import Awaitable, Callable
+from typing import Annotated, TypeVar
+
+import msgspec
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from knowledge.errors import InvalidSearch
+from knowledge.retriever import SCOPES_MAX, Retriever
+from knowledge.search import SearchRequest, SearchScope
+
+# Room for 2,000 characters of query and filters with thousands of values; more is no search.
+BODY_BYTES_MAX = 256 * 1024
+
+Body = TypeVar("Body", bound=SearchRequest)
+ResolveScope = Callable[[Request, str], Awaitable[SearchScope]]
+
+
+class SearchManyRequest(SearchRequest, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A search over several knowledge bases."""
+
+    knowledge_base_ids: Annotated[list[str], msgspec.Meta(min_length=1, max_length=SCOPES_MAX)]
+
+
+_search_decoder = msgspec.json.Decoder(SearchRequest)
+_search_many_decoder = msgspec.json.Decoder(SearchManyRequest)
+_encoder = msgspec.json.Encoder()
+
+
+def search_routes(retriever: Retriever, resolve_scope: ResolveScope) -> list[Route]:
+    """The two search calls of the API.
+
+    `resolve_scope(request, kb_id)` gives the live generation and its model, or raises what the caller may not see.
+    Bodies that break a rule raise msgspec's DecodeError or ValidationError, or InvalidSearch; problem documents
+    are made by whoever mounts the routes.
+    """
+
+    async def search_one(request: Request) -> Response:
+        search = _decoded(_search_decoder, await _body(request))
+        scope = await resolve_scope(request, request.path_params["kb_id"])
+        return _answer(await retriever.search([scope], search))
+
+    async def search_many(request: Request) -> Response:
+        search = _decoded(_search_many_decoder, await _body(request))
+        # One after the other: the first that may not be searched ends it, with its own error.
+        scopes = [await resolve_scope(request, kb_id) for kb_id in dict.fromkeys(search.knowledge_base_ids)]
+        return _answer(await retriever.search(scopes, search))
+
+    return [
+        Route("/api/v1/knowledge-bases/{kb_id}/search", search_one, methods=["POST"], name="search"),
+        Route("/api/v1/search", search_many, methods=["POST"], name="search_many"),
+    ]
+
+
+def _decoded(decoder: msgspec.json.Decoder[Body], body: bytes) -> Body:
+    try:
+        return decoder.decode(body)
+    except (UnicodeDecodeError, RecursionError) as error:
+        # msgspec lets these two through beside its own errors.
+        raise InvalidSearch("the body is not JSON that can be read") from error
+
+
+async def _body(request: Request) -> bytes:
+    body = bytearray()
+    async for part in request.stream():
+        body += part
+        if len(body) > BODY_BYTES_MAX:
+            raise InvalidSearch(f"the body has more than {BODY_BYTES_MAX:,} bytes")
+    return bytes(body)
+
+
+def _answer(result: msgspec.Struct) -> Response:
+    return Response(_encoder.encode(result), media_type="application/json")

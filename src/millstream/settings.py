@@ -1,0 +1,167 @@
+"""Every setting: unit, range, default, meaning. Read once, from `MILLSTREAM_…` variables, then `millstream.toml`."""
+
+import os
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal, get_args, get_type_hints
+
+import msgspec
+from msgspec import Meta
+
+from millstream.errors import ExitCode, Stop
+
+ENVIRONMENT_PREFIX = "MILLSTREAM_"
+CONFIG_FILE = "millstream.toml"
+MASK = "••••••"
+
+_SECRET = {"secret": True}
+
+
+class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Flat and typed. A name ends in its unit; 0 for a count that is found out by itself says so."""
+
+    host: Annotated[str, Meta(min_length=1, description="address the API listens on")] = "127.0.0.1"
+    port: Annotated[int, Meta(ge=0, le=65_535, description="port of the API; 0 takes a free one")] = 8321
+    open_beyond_loopback: Annotated[
+        bool, Meta(description="allow an address other than loopback although there are no keys yet")
+    ] = False
+    allowed_hosts: Annotated[
+        str, Meta(description="host names, comma-separated, that requests may name besides loopback")
+    ] = ""
+    data_dir: Annotated[str, Meta(min_length=1, description="where the embedded default keeps everything")] = "./data"
+    redis_url: Annotated[
+        str, Meta(description="redis://, rediss:// or unix:// of a Redis of your own; empty starts an embedded one")
+    ] = ""
+    partitions: Annotated[
+        int, Meta(ge=0, le=256, description="partitions of the log, fixed at first start; 0 takes what is there, or 8")
+    ] = 0
+    blobs_url: Annotated[
+        str, Meta(description="file:///path or s3://bucket/prefix; empty is a folder of the data directory")
+    ] = ""
+    s3_endpoint_url: Annotated[str, Meta(description="S3 server, unless it is Amazon's")] = ""
+    s3_region: Annotated[str, Meta(description="S3 region")] = ""
+    s3_access_key: Annotated[str, Meta(description="S3 access key", extra=_SECRET)] = ""
+    s3_secret_key: Annotated[str, Meta(description="S3 secret key", extra=_SECRET)] = ""
+    index_url: Annotated[
+        str, Meta(description="directory of the search index; empty is a folder of the data directory")
+    ] = ""
+    workers: Annotated[int, Meta(ge=0, le=64, description="worker processes of `up`; 0 is one a core, at most 4")] = 0
+    worker_slots: Annotated[int, Meta(ge=1, le=256, description="steps a worker process has in hand at once")] = 16
+    parse_processes: Annotated[int, Meta(ge=1, le=64, description="parsing child processes of a worker")] = 1
+    parse_memory_bytes_max: Annotated[
+        int, Meta(ge=134_217_728, description="address space of a parsing child, bytes")
+    ] = 1_610_612_736
+    parse_cpu_s_max: Annotated[int, Meta(ge=1, le=3_600, description="CPU time for one document, seconds")] = 30
+    parse_wall_s_max: Annotated[int, Meta(ge=1, le=3_600, description="time for one document, seconds")] = 60
+    drain_s_max: Annotated[
+        int, Meta(ge=1, le=60, description="how long a stopping process may finish what it has begun, seconds")
+    ] = 8
+    embedding: Annotated[
+        str,
+        Meta(min_length=1, description="model of new knowledge bases: local, hash, or openai for the endpoint below"),
+    ] = "local"
+    openai_base_url: Annotated[
+        str, Meta(description="OpenAI-compatible endpoint, e.g. https://api.siliconflow.cn/v1")
+    ] = ""
+    openai_api_key: Annotated[str, Meta(description="key of that endpoint", extra=_SECRET)] = ""
+    openai_embedding_model: Annotated[str, Meta(description="embedding model there, e.g. BAAI/bge-m3")] = "BAAI/bge-m3"
+    openai_embedding_dimensions: Annotated[int, Meta(ge=1, le=16_384, description="length of that model's vectors")] = (
+        1_024
+    )
+    upload_bytes_max: Annotated[int, Meta(ge=1, description="size of one file, bytes")] = 1_073_741_824
+    request_bytes_max: Annotated[int, Meta(ge=1, description="size of one upload request, bytes")] = 10_737_418_240
+    files_max: Annotated[int, Meta(ge=1, le=1_000, description="files in one upload request")] = 1_000
+    log_level: Annotated[
+        Literal["debug", "info", "warning", "error"], Meta(description="least severity that is logged")
+    ] = "info"
+    log_format: Annotated[
+        Literal["auto", "json", "console"], Meta(description="auto is console at a terminal, json elsewhere")
+    ] = "auto"
+
+    def __repr__(self) -> str:
+        shown = ", ".join(f"{name}={shown_value(self, name)!r}" for name in self.__struct_fields__)
+        return f"Settings({shown})"
+
+    @property
+    def data_path(self) -> Path:
+        return Path(self.data_dir).expanduser().resolve()
+
+
+class Loaded(msgspec.Struct, frozen=True):
+    """The settings and, by field, where each value came from."""
+
+    settings: Settings
+    origins: dict[str, str]
+
+
+def load_settings(environment: Mapping[str, str] | None = None, *, config_file: Path | None = None) -> Loaded:
+    """Raises Stop that names every unknown name and every bad value at once."""
+    environment = os.environ if environment is None else environment
+    path = config_file or Path(environment.get(f"{ENVIRONMENT_PREFIX}CONFIG", CONFIG_FILE))
+    values, origins, problems = _from_file(path, must_exist=config_file is not None)
+    _overlay_environment(environment, values, origins, problems)
+    converted = {name: _convert(name, value, origins[name], problems) for name, value in values.items()}
+    if problems:
+        raise Stop("; ".join(problems), hint="`millstream settings` lists every name", exit_code=ExitCode.CONFIGURATION)
+    settings = Settings(**converted)
+    return Loaded(settings, {name: origins.get(name, "default") for name in Settings.__struct_fields__})
+
+
+def shown_value(settings: Settings, name: str) -> object:
+    """A value as it may be printed: secrets masked."""
+    value = getattr(settings, name)
+    return MASK if value and _meta(name).get("secret") else value
+
+
+def description_of(name: str) -> str:
+    """What the setting means."""
+    return next((meta.description or "" for meta in _metas(name)), "")
+
+
+def _from_file(path: Path, *, must_exist: bool) -> tuple[dict[str, Any], dict[str, str], list[str]]:
+    if not path.exists():
+        problems = [f"{path} does not exist"] if must_exist else []
+        return {}, {}, problems
+    try:
+        read = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (tomllib.TOMLDecodeError, OSError, UnicodeDecodeError) as error:
+        return {}, {}, [f"{path} cannot be read: {error}"]
+    unknown = [f"{path}: unknown setting {name!r}" for name in read if name not in Settings.__struct_fields__]
+    known = {name: value for name, value in read.items() if name in Settings.__struct_fields__}
+    return known, dict.fromkeys(known, str(path)), unknown
+
+
+def _overlay_environment(
+    environment: Mapping[str, str], values: dict[str, Any], origins: dict[str, str], problems: list[str]
+) -> None:
+    for variable, value in environment.items():
+        if not variable.startswith(ENVIRONMENT_PREFIX) or variable in _OTHER_VARIABLES:
+            continue
+        name = variable.removeprefix(ENVIRONMENT_PREFIX).lower()
+        if name not in Settings.__struct_fields__:
+            problems.append(f"unknown variable {variable}")
+            continue
+        values[name], origins[name] = value, variable
+
+
+def _convert(name: str, value: Any, origin: str, problems: list[str]) -> Any:
+    try:
+        return msgspec.convert(value, _HINTS[name], strict=False)
+    except msgspec.ValidationError as error:
+        shown = MASK if _meta(name).get("secret") else repr(value)
+        problems.append(f"{origin}: {name}={shown}: {error}")
+        return None
+
+
+def _metas(name: str) -> list[Meta]:
+    return [meta for meta in get_args(_HINTS[name])[1:] if isinstance(meta, Meta)]
+
+
+def _meta(name: str) -> dict[str, Any]:
+    return next((meta.extra for meta in _metas(name) if meta.extra), {})
+
+
+_HINTS = get_type_hints(Settings, include_extras=True)
+_OTHER_VARIABLES = {f"{ENVIRONMENT_PREFIX}CONFIG", f"{ENVIRONMENT_PREFIX}URL"}
+"""Which file to read, and where a client finds its server: neither is a setting of the service."""

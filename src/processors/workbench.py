@@ -1,0 +1,44 @@
+"""What every attempt works with; built once a worker."""
+
+from collections.abc import Callable
+
+import msgspec
+import structlog
+
+from domain.handle import Context
+from events.ids import EventId
+from events.inbox import Delivery, Inbox
+from events.log import EventLog
+from processors.retry import RetryPolicy
+
+
+class Workbench(msgspec.Struct, frozen=True, kw_only=True):
+    """`log` is patient (patience.py); `clock_us` is unix µs; `random` answers floats in [0, 1)."""
+
+    log: EventLog
+    inbox: Inbox
+    worker: str
+    clock_us: Callable[[], int]
+    new_event_id: Callable[[], EventId]
+    random: Callable[[], float]
+    policy: RetryPolicy = RetryPolicy()
+
+    def context(self, delivery: Delivery) -> Context:
+        """For the envelopes that a delivery leads to: its task, caused by its event."""
+        return Context(
+            clock_us=self.clock_us,
+            new_event_id=self.new_event_id,
+            correlation_id=delivery.correlation_id,
+            causation_id=delivery.event_id,
+        )
+
+    def logger(self, delivery: Delivery, *, attempt: int | None = None) -> structlog.typing.FilteringBoundLogger:
+        """A logger that names task, document, step and attempt on every line."""
+        logger: structlog.typing.FilteringBoundLogger = structlog.get_logger().bind(
+            task=delivery.correlation_id,
+            document=delivery.stream_id,
+            step=delivery.step.value,
+            attempt=attempt,
+            worker=self.worker,
+        )
+        return logger

@@ -1,0 +1,108 @@
+"""The inboxes on Redis keep the contract, and what only a real server can do."""
+
+import asyncio
+
+import pytest
+
+from events.inbox import InboxDepth
+from events.redis_border import execute
+from events.redis_log import GROUP
+from events.redis_setup import Clients
+from events.steps import Step
+from tests.contract.inbox_contract import BOTH, HOUR_MS, INTERACTIVE, InboxContract, put
+from tests.contract.log_world import LogWorld, RedisWorld, inbox_key
+
+pytest_plugins = ("tests.servers.redis",)
+
+
+class TestRedisInbox(InboxContract):
+    @pytest.fixture
+    def world(self, redis_clients: Clients) -> LogWorld:
+        return RedisWorld(redis_clients)
+
+
+@pytest.fixture
+def redis_world(redis_clients: Clients) -> RedisWorld:
+    return RedisWorld(redis_clients)
+
+
+def name(world: RedisWorld, step: Step = Step.PARSE) -> str:
+    key = inbox_key(step)
+    return world.keys.inbox(key.partition, key.step, key.lane)
+
+
+async def test_a_consumer_that_never_beat_is_dead_when_it_has_not_asked_for_long(redis_world: RedisWorld) -> None:
+    await put(redis_world)
+    held = await redis_world.inbox.take(BOTH, consumer="a", count=1)
+    async with asyncio.timeout(10):
+        while not (found := await redis_world.inbox.claim_from_dead(BOTH, consumer="b", count=1, silent_ms_min=5)):
+            continue
+    assert found == held
+
+
+async def test_a_dead_consumer_without_deliveries_is_taken_out_and_one_with_deliveries_is_not(
+    redis_world: RedisWorld, redis_clients: Clients
+) -> None:
+    await put(redis_world, count=3)
+    held = await redis_world.inbox.take(BOTH, consumer="a", count=3)
+    await redis_world.inbox.leave("a")
+    await redis_world.inbox.claim_from_dead(BOTH, consumer="b", count=2, silent_ms_min=HOUR_MS)
+    assert await _consumers(redis_world, redis_clients) == {"a": 1, "b": 2}
+    await redis_world.inbox.claim_from_dead(BOTH, consumer="b", count=9, silent_ms_min=HOUR_MS)
+    assert await _consumers(redis_world, redis_clients) == {"b": 3}
+    assert await redis_world.inbox.mine(BOTH, consumer="b", count=9) == held
+
+
+async def test_an_entry_that_was_deleted_while_it_was_pending_is_dropped(
+    redis_world: RedisWorld, redis_clients: Clients
+) -> None:
+    await put(redis_world, count=3)
+    first, second, third = await redis_world.inbox.take(BOTH, consumer="a", count=3)
+    await redis_clients.commands.xdel(name(redis_world), first.entry_id, second.entry_id)
+    assert await redis_world.inbox.mine(BOTH, consumer="a", count=1) == [third]
+    assert await redis_world.inbox.depth(INTERACTIVE) == InboxDepth(waiting=0, pending=1)
+
+
+async def test_an_entry_that_is_no_pointer_is_acknowledged_and_the_others_are_handed_out(
+    redis_world: RedisWorld, redis_clients: Clients
+) -> None:
+    await redis_clients.commands.xadd(name(redis_world), {"p": "junk"})
+    documents = await put(redis_world)
+    found = await redis_world.inbox.take(BOTH, consumer="a", count=9)
+    assert [delivery.stream_id for delivery in found] == documents
+    assert await redis_world.inbox.depth(INTERACTIVE) == InboxDepth(waiting=0, pending=1)
+
+
+async def test_a_group_that_vanished_is_made_again_from_the_beginning(
+    redis_world: RedisWorld, redis_clients: Clients
+) -> None:
+    documents = await put(redis_world, count=2)
+    await redis_world.inbox.take(BOTH, consumer="a", count=1)
+    await redis_clients.commands.xgroup_destroy(name(redis_world), GROUP)
+    assert await redis_world.inbox.depth(INTERACTIVE) == InboxDepth(waiting=2, pending=0)
+    found = await redis_world.inbox.take(BOTH, consumer="a", count=9)
+    assert [delivery.stream_id for delivery in found] == documents
+
+
+async def test_a_timer_of_a_newer_program_stays_and_hinders_nobody(
+    redis_world: RedisWorld, redis_clients: Clients
+) -> None:
+    await redis_clients.commands.zadd(redis_world.keys.due(0), {b"\xc8" + bytes(74): 1})
+    await put(redis_world, not_before_us=2_000)
+    assert await redis_world.inbox.move_due(0) == 1
+    assert await redis_clients.commands.zcard(redis_world.keys.due(0)) == 1
+
+
+async def test_consumers_are_forgotten_a_day_after_their_last_heartbeat(
+    redis_world: RedisWorld, redis_clients: Clients
+) -> None:
+    await redis_world.inbox.beat("old")
+    await redis_world.pass_time(25 * HOUR_MS)
+    await redis_world.inbox.beat("new")
+    await redis_world.inbox.claim_from_dead(BOTH, consumer="new", count=1, silent_ms_min=HOUR_MS)
+    assert await redis_clients.commands.zrange(redis_world.keys.consumers, 0, -1) == [b"new"]
+
+
+async def _consumers(world: RedisWorld, clients: Clients) -> dict[str, int]:
+    found = await execute(clients.commands, "XINFO", "CONSUMERS", name(world), GROUP)
+    return {info[b"name"].decode(): info[b"pending"] for info in found}

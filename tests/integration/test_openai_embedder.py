@@ -1,0 +1,212 @@
+"""The OpenAI-compatible embedder against a real HTTP server that speaks the protocol, and misbehaves on demand."""
+
+import threading
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+import msgspec
+import pytest
+
+from knowledge.embedders import Embedder
+from knowledge.errors import EmbeddingError
+from knowledge.hash_embedder import HashEmbedder
+from knowledge.openai_embedder import OpenAIEmbedder
+from tests.contract.embedder_contract import EmbedderContract
+
+DIMENSIONS = 256
+KEY = "sk-very-secret"
+NOW = datetime(2026, 1, 1, 12, 0, 0, tzinfo=UTC)
+
+Reply = tuple[int, dict[str, str], bytes]
+
+
+def embeddings(body: dict[str, Any]) -> Reply:
+    """What a well-behaved provider answers, last text first: `index` gives the order, not the place."""
+    hashing = HashEmbedder(dimensions=DIMENSIONS)
+    data = [
+        {"object": "embedding", "index": index, "embedding": hashing.counts(text).tolist()}
+        for index, text in enumerate(body["input"])
+    ]
+    return 200, {}, msgspec.json.encode({"object": "list", "data": data[::-1], "model": body["model"]})
+
+
+class Provider(ThreadingHTTPServer):
+    """Answers with `reply`; keeps what it was asked. `silent` makes it wait for `release` before it answers."""
+
+    daemon_threads = True
+
+    def __init__(self) -> None:
+        super().__init__(("127.0.0.1", 0), _Handler)
+        self.reply: Callable[[dict[str, Any]], Reply] = embeddings
+        self.bodies: list[dict[str, Any]] = []
+        self.authorizations: list[str | None] = []
+        self.is_silent = False
+        self.release = threading.Event()
+
+    @property
+    def base_url(self) -> str:
+        return f"http://127.0.0.1:{self.server_port}/v1"
+
+
+class _Handler(BaseHTTPRequestHandler):
+    server: Provider
+
+    def do_POST(self) -> None:
+        body = msgspec.json.decode(self.rfile.read(int(self.headers["Content-Length"])))
+        self.server.bodies.append({"path": self.path, **body})
+        self.server.authorizations.append(self.headers["Authorization"])
+        if self.server.is_silent:
+            self.server.release.wait(30)
+        status, headers, content = self.server.reply(body)
+        self.send_response(status)
+        for name, value in {"Content-Type": "application/json", **headers}.items():
+            self.send_header(name, value)
+        self.send_header("Content-Length", str(len(content)))
+        self.end_headers()
+        self.wfile.write(content)
+
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002  # the name is the base class's
+        """Tests print nothing."""
+
+
+@pytest.fixture
+def provider() -> Iterator[Provider]:
+    server = Provider()
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+    thread.start()
+    yield server
+    server.release.set()
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+@pytest.fixture(autouse=True)
+def _no_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+
+
+def make(provider: Provider, **settings: Any) -> OpenAIEmbedder:
+    return OpenAIEmbedder(
+        base_url=provider.base_url,
+        api_key=KEY,
+        model="bge-m3",
+        dimensions=DIMENSIONS,
+        clock=lambda: NOW,
+        **settings,
+    )
+
+
+class TestOpenAIEmbedder(EmbedderContract):
+    @pytest.fixture
+    def embedder(self, provider: Provider) -> Embedder:
+        return make(provider, batch_texts=4)
+
+
+async def refusal_of(embedder: Embedder, texts: tuple[str, ...] = ("one", "two")) -> EmbeddingError:
+    with pytest.raises(EmbeddingError) as refusal:
+        await embedder.embed_passages(texts)
+    assert KEY not in str(refusal.value)
+    await embedder.close()
+    return refusal.value
+
+
+async def test_requests_carry_model_texts_and_key_in_batches(provider: Provider) -> None:
+    embedder = make(provider, batch_texts=2)
+    await embedder.embed_passages(["a", "b", "c"])
+    await embedder.close()
+    assert [body["input"] for body in provider.bodies] == [["a", "b"], ["c"]]
+    assert {(body["path"], body["model"]) for body in provider.bodies} == {("/v1/embeddings", "bge-m3")}
+    assert provider.authorizations == [f"Bearer {KEY}"] * 2
+
+
+@pytest.mark.parametrize(
+    ("status", "is_permanent"),
+    [
+        *((status, True) for status in (302, 400, 401, 403, 404, 413)),
+        *((status, False) for status in (408, 429, 500, 502, 503, 504)),
+    ],
+)
+async def test_the_status_says_whether_trying_again_helps(provider: Provider, status: int, is_permanent: bool) -> None:
+    provider.reply = lambda _: (status, {"Location": "/elsewhere"}, f'{{"error": "bad key {KEY}"}}'.encode())
+    error = await refusal_of(make(provider))
+    assert (error.code, error.is_permanent, error.retry_after_s) == (f"provider_{status}", is_permanent, None)
+    assert "bad key ***" in error.message
+    assert len(provider.bodies) == 1
+
+
+@pytest.mark.parametrize(
+    ("header", "seconds"),
+    [
+        ("7", 7.0),
+        ("0", 0.0),
+        ("999999", 3_600.0),
+        ("Thu, 01 Jan 2026 12:00:30 GMT", 30.0),
+        ("Thu, 01 Jan 2026 11:00:00 GMT", 0.0),
+        ("soon", None),
+        ("-5", None),
+        ("2.5e", None),
+    ],
+)
+async def test_retry_after_is_seconds_or_a_date(provider: Provider, header: str, seconds: float | None) -> None:
+    provider.reply = lambda _: (429, {"Retry-After": header}, b"{}")
+    assert (await refusal_of(make(provider))).retry_after_s == seconds
+
+
+@pytest.mark.parametrize(
+    ("content", "code"),
+    [
+        (b"<html>busy</html>", "provider_answer"),
+        (b"", "provider_answer"),
+        (b"[" * 100_000, "provider_answer"),
+        (b'{"data": [{"index": 0, "embedding": [null]}]}', "provider_answer"),
+        (b'{"data": []}', "wrong_count"),
+        (b'{"data": [{"index": 0, "embedding": [1]}, {"index": 0, "embedding": [1]}]}', "wrong_count"),
+        (b'{"data": [{"index": 0, "embedding": [1]}, {"index": 2, "embedding": [1]}]}', "wrong_count"),
+        (b'{"data": [{"index": 0, "embedding": [1, 2]}, {"index": 1, "embedding": [1, 2]}]}', "wrong_dimensions"),
+        (b'{"data": [{"index": 0, "embedding": [1]}, {"index": 1, "embedding": [1, 2]}]}', "wrong_dimensions"),
+    ],
+)
+async def test_an_answer_that_is_no_list_of_vectors_is_refused(provider: Provider, content: bytes, code: str) -> None:
+    provider.reply = lambda _: (200, {}, content)
+    assert (await refusal_of(make(provider))).code == code
+
+
+@pytest.mark.parametrize(("number", "code"), [("0", "zero_vector"), ("1e39", "not_finite")])
+async def test_vectors_without_direction_are_refused(provider: Provider, number: str, code: str) -> None:
+    vector = f"[{','.join([number] * DIMENSIONS)}]"
+    provider.reply = lambda _: (200, {}, f'{{"data": [{{"index": 0, "embedding": {vector}}}]}}'.encode())
+    assert (await refusal_of(make(provider), ("one",))).code == code
+
+
+async def test_an_answer_without_end_is_cut_off(provider: Provider) -> None:
+    provider.reply = lambda _: (200, {}, b" " * 300_000)
+    error = await refusal_of(make(provider, response_bytes_max=100_000))
+    assert error.code == "provider_answer"
+    assert "100,000 bytes" in error.message
+
+
+async def test_a_silent_provider_is_given_up_and_may_be_asked_again(provider: Provider) -> None:
+    provider.is_silent = True
+    error = await refusal_of(make(provider, timeout_s=0.1))
+    assert (error.code, error.is_permanent) == ("provider_timeout", False)
+
+
+async def test_a_provider_that_is_not_there_may_be_asked_again() -> None:
+    embedder = OpenAIEmbedder(base_url="http://127.0.0.1:1", api_key=None, model="m", dimensions=2)
+    error = await refusal_of(embedder)
+    assert (error.code, error.is_permanent) == ("provider_unreachable", False)
+
+
+@pytest.mark.parametrize("base_url", ["ftp://127.0.0.1/v1", "not a url", "http://127.0.0.1:99999/v1"])
+async def test_an_address_that_cannot_be_used_is_permanent(base_url: str) -> None:
+    error = await refusal_of(OpenAIEmbedder(base_url=base_url, api_key=None, model="m", dimensions=2))
+    assert error.is_permanent
+
+
+async def test_the_key_is_not_in_the_representation(provider: Provider) -> None:
+    embedder = make(provider)
+    assert KEY not in repr(embedder)
+    await embedder.close()

@@ -1,0 +1,263 @@
+"""The log in memory and the log on Redis, driven side by side at random: every answer must be the same.
+
+Entry ids differ (each store has its own clock), so positions are compared by their dense numbers and deliveries without
+their entry ids.
+"""
+
+import asyncio
+from collections.abc import Coroutine
+from typing import Any, Final, TypeVar
+
+import msgspec
+import pytest
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
+
+from events.document import DocumentCancelled, DocumentFailed, DocumentParsed, ReprocessingRequested, StepFailed
+from events.envelope import Envelope, Event, Position
+from events.ids import DocumentId, KnowledgeBaseId, TaskId
+from events.inbox import Delivery
+from events.log import Appended, Conflict, Tally, Unreadable, Write
+from events.redis_setup import make_clients
+from events.steps import Lane, Step
+from events.task import TaskFinished
+from tests.contract.log_world import MemoryWorld, RedisWorld, inbox_key
+from tests.event_samples import accepted, indexed, write
+from tests.servers.redis_process import RedisProcess
+
+pytest_plugins = ("tests.servers.redis",)
+
+T = TypeVar("T")
+Pair = tuple[Delivery, Delivery]
+
+PARTITIONS_USED: Final = (0, 1)
+HOUR_MS: Final = 3_600_000
+NEVER_US: Final = 4_102_444_800_000_000
+KB: Final = {
+    partition: KnowledgeBaseId(f"kb_{partition:02x}" + "0" * 12 + "7000" + "8" + "0" * 15) for partition in (0, 1)
+}
+TASKS: Final = {partition: TaskId(f"task_{partition:02x}" + "0" * 12 + "7000" + "8" + "0" * 15) for partition in (0, 1)}
+DOCUMENTS: Final = {
+    partition: [DocumentId(f"doc_{partition:02x}" + "0" * 12 + "7000" + "8" + f"{n:015x}") for n in range(3)]
+    for partition in (0, 1)
+}
+INBOXES: Final = [
+    inbox_key(step, lane, partition)
+    for lane in Lane
+    for step in (Step.PARSE, Step.CHUNK, Step.EMBED, Step.FINISH)
+    for partition in PARTITIONS_USED
+]
+
+
+def events_of(partition: int) -> st.SearchStrategy[Event]:
+    """Facts of every route, with times long past or never to come."""
+    task, knowledge_base = TASKS[partition], KB[partition]
+    times = st.sampled_from([1_000_000, 1_000_500, 2_000_000, NEVER_US])
+    return st.one_of(
+        st.builds(lambda at: accepted(task, knowledge_base, not_before_us=at), st.none() | times),
+        st.just(DocumentParsed(text_blob="t", parser="p", pages=1, characters=1)),
+        st.just(indexed()),
+        st.builds(lambda at: StepFailed(step=Step.EMBED, attempt=1, code="x", message="x", retry_at_us=at), times),
+        st.just(DocumentFailed(step=Step.PARSE, code="x", message="x")),
+        st.just(DocumentCancelled()),
+        st.just(ReprocessingRequested(from_step=Step.CHUNK, reason="r", task_id=task)),
+    )
+
+
+TALLIES = st.sampled_from(
+    [
+        (),
+        (Tally(open_documents=1),),
+        (Tally(open_documents=-1, succeeded=1),),
+        (Tally(succeeded=-1, failed=1),),
+        (Tally(open_documents=1), Tally(open_documents=-1, skipped=1)),
+    ]
+)
+CONSUMERS = st.sampled_from(["a", "b", "c"])
+COUNTS = st.integers(0, 4)
+
+
+class LogMachine(RuleBasedStateMachine):
+    """One example: an empty store on either side, then any mixture of calls."""
+
+    server_url = ""
+
+    @initialize()
+    def open(self) -> None:
+        self.runner = asyncio.Runner()
+        self.clients = make_clients(self.server_url)
+        self.run(self.clients.commands.flushall())
+        self.memory, self.redis = MemoryWorld(), RedisWorld(self.clients)
+        self.versions: dict[str, int] = {}
+        self.calls: list[tuple[list[Write], Pair | None]] = []
+        self.held: list[Pair] = []
+        self.numbers: tuple[dict[Position, int], dict[Position, int]] = ({}, {})
+
+    def teardown(self) -> None:
+        if hasattr(self, "clients"):
+            self.run(self.clients.aclose())
+            self.runner.close()
+
+    def run(self, call: Coroutine[Any, Any, T]) -> T:
+        return self.runner.run(call)
+
+    @rule(data=st.data(), partition=st.sampled_from(PARTITIONS_USED), lane=st.sampled_from(Lane))
+    def append(self, data: st.DataObject, partition: int, lane: Lane) -> None:
+        documents = data.draw(st.lists(st.sampled_from(DOCUMENTS[partition]), min_size=1, max_size=3, unique=True))
+        writes = [self._write(data, document, partition, lane) for document in documents]
+        holds = [pair for pair in self.held if pair[0].partition == partition]
+        acknowledged = data.draw(st.sampled_from([None, *holds]))
+        self.calls.append((writes, acknowledged))
+        self._append(writes, acknowledged)
+
+    @rule(partition=st.sampled_from(PARTITIONS_USED), lane=st.sampled_from(Lane))
+    def finish_task(self, partition: int, lane: Lane) -> None:
+        task = TASKS[partition]
+        finished = TaskFinished(succeeded=1, failed=0, cancelled=0, skipped=0)
+        expected = self.versions.get(task, 0)
+        writes = [write(task, expected, finished, knowledge_base=KB[partition], task=task, lane=lane)]
+        self.calls.append((writes, None))
+        self._append(writes, None)
+
+    @rule(data=st.data())
+    def repeat_an_append(self, data: st.DataObject) -> None:
+        if self.calls:
+            self._append(*data.draw(st.sampled_from(self.calls)))
+
+    @rule(consumer=CONSUMERS, count=COUNTS, keys=st.lists(st.sampled_from(INBOXES), unique=True, min_size=1))
+    def take(self, consumer: str, count: int, keys: list[Any]) -> None:
+        self._hold(
+            self.run(self.memory.inbox.take(keys, consumer=consumer, count=count)),
+            self.run(self.redis.inbox.take(keys, consumer=consumer, count=count)),
+        )
+
+    @rule(consumer=CONSUMERS, count=COUNTS)
+    def claim(self, consumer: str, count: int) -> None:
+        arguments = {"consumer": consumer, "count": count, "silent_ms_min": HOUR_MS}
+        self._hold(
+            self.run(self.memory.inbox.claim_from_dead(INBOXES, **arguments)),
+            self.run(self.redis.inbox.claim_from_dead(INBOXES, **arguments)),
+        )
+
+    @rule(data=st.data(), way=st.sampled_from(["acknowledge", "release"]))
+    def let_go(self, data: st.DataObject, way: str) -> None:
+        if self.held:
+            in_memory, in_redis = data.draw(st.sampled_from(self.held))
+            self.run(getattr(self.memory.inbox, way)(in_memory))
+            self.run(getattr(self.redis.inbox, way)(in_redis))
+
+    @rule(consumer=CONSUMERS, way=st.sampled_from(["beat", "leave"]))
+    def come_or_go(self, consumer: str, way: str) -> None:
+        self.run(getattr(self.memory.inbox, way)(consumer))
+        self.run(getattr(self.redis.inbox, way)(consumer))
+
+    @rule(partition=st.sampled_from(PARTITIONS_USED), limit=st.integers(1, 3))
+    def move_due(self, partition: int, limit: int) -> None:
+        in_memory = self.run(self.memory.inbox.move_due(partition, limit=limit))
+        assert in_memory == self.run(self.redis.inbox.move_due(partition, limit=limit))
+
+    @rule(partition=st.sampled_from(PARTITIONS_USED))
+    def put_junk(self, partition: int) -> None:
+        self.run(self.memory.put_raw(partition, b"junk"))
+        self.run(self.redis.put_raw(partition, b"junk"))
+
+    @rule(consumer=CONSUMERS, count=COUNTS)
+    def compare_what_is_held(self, consumer: str, count: int) -> None:
+        in_memory = self.run(self.memory.inbox.mine(INBOXES, consumer=consumer, count=count))
+        in_redis = self.run(self.redis.inbox.mine(INBOXES, consumer=consumer, count=count))
+        assert without_ids(in_memory) == without_ids(in_redis)
+
+    @rule(partition=st.sampled_from(PARTITIONS_USED), after=st.integers(0, 4))
+    def compare_streams(self, partition: int, after: int) -> None:
+        for stream in (*DOCUMENTS[partition], TASKS[partition]):
+            in_memory = self.run(self.memory.log.history(stream, after_version=after))
+            in_redis = self.run(self.redis.log.history(stream, after_version=after))
+            assert [without_position(each) for each in in_memory] == [without_position(each) for each in in_redis]
+
+    @invariant()
+    def both_hold_the_same(self) -> None:
+        if not hasattr(self, "clients"):
+            return
+        for partition in PARTITIONS_USED:
+            assert self._new_entries(0, partition) == self._new_entries(1, partition)
+            task = TASKS[partition]
+            assert self.run(self.memory.log.tally(task)) == self.run(self.redis.log.tally(task))
+            dead = self.run(self.memory.dead_letters(partition))
+            assert dead == self.run(self.redis.dead_letters(partition))
+        for key in INBOXES:
+            assert self.run(self.memory.inbox.depth(key)) == self.run(self.redis.inbox.depth(key)), key
+
+    def _write(self, data: st.DataObject, document: DocumentId, partition: int, lane: Lane) -> Write:
+        expected = max(self.versions.get(document, 0) + data.draw(st.sampled_from([0, 0, 0, 0, -1, 1])), 0)
+        events = data.draw(st.lists(events_of(partition), min_size=1, max_size=3))
+        return write(
+            document,
+            expected,
+            *events,
+            knowledge_base=KB[partition],
+            task=TASKS[partition],
+            lane=lane,
+            tally=data.draw(TALLIES),
+        )
+
+    def _append(self, writes: list[Write], acknowledged: Pair | None) -> None:
+        in_memory, in_redis = acknowledged or (None, None)
+        one = self.run(self.memory.log.append(writes, acknowledge=in_memory))
+        other = self.run(self.redis.log.append(writes, acknowledge=in_redis))
+        for partition in PARTITIONS_USED:
+            assert self._new_entries(0, partition) == self._new_entries(1, partition)
+        assert self._answer(0, one) == self._answer(1, other)
+        if isinstance(one, Appended) and not one.is_repeat:
+            self.versions |= {each.stream_id: each.expected_version + len(each.envelopes) for each in writes}
+
+    def _answer(self, side: int, answer: Appended | Conflict) -> object:
+        match answer:
+            case Appended(positions, is_repeat):
+                return [self.numbers[side][position] for position in positions], is_repeat
+            case Conflict():
+                return answer
+
+    def _new_entries(self, side: int, partition: int) -> list[Envelope | Unreadable]:
+        """What came since the last look; remembers the number of each position."""
+        world = (self.memory, self.redis)[side]
+        numbers, last = self.numbers[side], self.__dict__.setdefault(f"last{side}{partition}", [None])
+        entries = self.run(world.log.read(partition, after=last[0]))
+        for entry in entries:
+            assert entry.position is not None
+            assert entry.number is not None
+            numbers[entry.position] = entry.number
+            last[0] = entry.position
+        head = self.run(world.log.head(partition))
+        assert head.position == last[0]
+        return [without_position(entry) for entry in entries]
+
+    def _hold(self, in_memory: list[Delivery], in_redis: list[Delivery]) -> None:
+        assert without_ids(in_memory) == without_ids(in_redis)
+        self.held.extend(zip(in_memory, in_redis, strict=True))
+
+
+def without_ids(deliveries: list[Delivery]) -> list[Delivery]:
+    return [msgspec.structs.replace(delivery, entry_id="") for delivery in deliveries]
+
+
+def without_position(entry: Envelope | Unreadable) -> Envelope | Unreadable:
+    if isinstance(entry, Envelope):
+        return msgspec.structs.replace(entry, position=None)
+    return msgspec.structs.replace(entry, position=Position(0, 0, 0), reason="")
+
+
+@pytest.mark.timeout(300)
+def test_memory_and_redis_never_differ(redis_server: RedisProcess) -> None:
+    class Machine(LogMachine):
+        server_url = redis_server.url
+
+    run_state_machine_as_test(  # type: ignore[no-untyped-call]  # hypothesis gives it no types
+        Machine,
+        settings=settings(
+            max_examples=40,
+            stateful_step_count=30,
+            deadline=None,
+            suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
+        ),
+    )

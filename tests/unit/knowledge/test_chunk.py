@@ -1,0 +1,46 @@
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from knowledge.chunk import CHUNK_ID_CHARS, Chunk, chunk_ids, count_tokens, decode_chunks, encode_chunks, indexed_text
+from knowledge.errors import KnowledgeError
+
+CHUNK = Chunk("a" * 32, 0, "磨 stone", 4, 11, 2, ("Handbook", "Stones"), 2)
+
+
+def test_chunks_survive_their_blob() -> None:
+    assert decode_chunks(encode_chunks([CHUNK, CHUNK])) == (CHUNK, CHUNK)
+
+
+@pytest.mark.parametrize("blob", [b"", b"\xc1", b"\x91\x01", encode_chunks([CHUNK])[:-1], b"\x92" * 5_000])
+def test_a_damaged_blob_is_refused(blob: bytes) -> None:
+    with pytest.raises(KnowledgeError, match="damaged"):
+        decode_chunks(blob)
+
+
+def test_unchanged_text_keeps_its_id_when_its_neighbours_change() -> None:
+    before = chunk_ids("doc_1", ["one", "two", "three"])
+    after = chunk_ids("doc_1", ["new", "two", "three", "more"])
+    assert before[1:] == after[1:3]
+
+
+def test_repeated_text_and_other_documents_get_other_ids() -> None:
+    ids = chunk_ids("doc_1", ["same", "same"]) + chunk_ids("doc_2", ["same"])
+    assert len(set(ids)) == 3
+    assert all(len(chunk_id) == CHUNK_ID_CHARS and int(chunk_id, 16) >= 0 for chunk_id in ids)
+
+
+@given(st.text(), st.text())
+def test_a_whole_never_has_more_tokens_than_its_parts(left: str, right: str) -> None:
+    assert count_tokens(left + right) <= count_tokens(left) + count_tokens(right)
+
+
+@pytest.mark.parametrize(("text", "tokens"), [("", 0), (" \n", 0), ("面粉", 2), ("flour, water", 3), ("a" * 17, 3)])
+def test_tokens_are_characters_words_and_marks(text: str, tokens: int) -> None:
+    assert count_tokens(text) == tokens
+
+
+def test_headings_that_the_text_lacks_are_indexed_with_it() -> None:
+    assert indexed_text(CHUNK) == "Handbook\nStones\n磨 stone"
+    within = Chunk("a" * 32, 0, "# Handbook\nStones", 0, 17, None, ("Handbook",), 4)
+    assert indexed_text(within) == within.text

@@ -1,0 +1,132 @@
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from knowledge.chunk import count_tokens
+from knowledge.chunkers import Chunker, ChunkerKind, make_chunker
+from knowledge.errors import ParseError, ParseErrorCode
+from knowledge.text import Heading, Page, ParsedText, TextFormat
+
+SMALL = {kind: make_chunker(kind, size_tokens=16, overlap_tokens=4) for kind in ChunkerKind}
+WORDS = st.sampled_from(
+    [
+        "stone ",
+        "磨坊每天磨面粉，",
+        "停机。",
+        "Lift it. ",
+        "\n",
+        "\n\n",
+        "# Head\n",
+        "| a | b |\n",
+        "x" * 40,
+        "  ",
+        "a, ",
+        "\t",
+    ]
+)
+TEXTS = st.one_of(st.text(max_size=300), st.lists(WORDS, max_size=80).map("".join), st.just("a" * 500))
+
+
+@st.composite
+def parsed_texts(draw: st.DrawFn) -> ParsedText:
+    text = draw(TEXTS)
+    starts = sorted(draw(st.sets(st.integers(0, max(0, len(text) - 1)), max_size=6))) if text else []
+    headings = tuple(Heading(draw(st.integers(1, 3)), f"h{start}", start) for start in starts)
+    return ParsedText(text=text, headings=headings, format=TextFormat.MARKDOWN)
+
+
+@pytest.mark.parametrize("kind", list(ChunkerKind))
+@settings(max_examples=60, deadline=None)
+@given(text=parsed_texts())
+def test_chunks_are_exact_spans_that_cover_all_that_is_visible(kind: ChunkerKind, text: ParsedText) -> None:
+    chunks = SMALL[kind].chunk(text, document_id="doc_1", chunks_max=10_000)
+    covered: set[int] = set()
+    for ordinal, chunk in enumerate(chunks):
+        assert chunk.ordinal == ordinal
+        assert text.text[chunk.start : chunk.end] == chunk.text
+        assert chunk.text.strip() == chunk.text != ""
+        assert chunk.tokens == count_tokens(chunk.text) <= 16
+        assert chunk.headings == text.heading_path(chunk.start)
+        covered.update(range(chunk.start, chunk.end))
+    assert all(place in covered for place, character in enumerate(text.text) if not character.isspace())
+    assert len({chunk.chunk_id for chunk in chunks}) == len(chunks)
+    assert [chunk.start for chunk in chunks] == sorted(chunk.start for chunk in chunks)
+
+
+@pytest.mark.parametrize("kind", list(ChunkerKind))
+def test_the_same_text_makes_the_same_chunks(kind: ChunkerKind) -> None:
+    text = ParsedText(text="Lift the stone. Oil the shaft. " * 30)
+    first = SMALL[kind].chunk(text, document_id="doc_1", chunks_max=100)
+    again = make_chunker(kind, size_tokens=16, overlap_tokens=4).chunk(text, document_id="doc_1", chunks_max=100)
+    assert first == again
+    assert len(first) > 5
+
+
+def chunk_texts(chunker: Chunker, text: ParsedText) -> list[str]:
+    return [chunk.text for chunk in chunker.chunk(text, document_id="doc_1", chunks_max=100)]
+
+
+def test_chinese_is_cut_between_sentences() -> None:
+    text = ParsedText(text="石磨每月检查一次。检查前必须停机。停机后等待十分钟。然后抬起上磨。")
+    assert chunk_texts(make_chunker(ChunkerKind.SENTENCE, size_tokens=20, overlap_tokens=0), text) == [
+        "石磨每月检查一次。检查前必须停机。",
+        "停机后等待十分钟。然后抬起上磨。",
+    ]
+
+
+def test_overlap_repeats_whole_sentences() -> None:
+    text = ParsedText(text="Open the gate now. Stop. Lift the heavy stone up. Clean it well today please. Done.")
+    chunker = make_chunker(ChunkerKind.SENTENCE, size_tokens=16, overlap_tokens=6)
+    texts = chunk_texts(chunker, text)
+    assert texts == [
+        "Open the gate now. Stop.",
+        "Stop. Lift the heavy stone up.",
+        "Lift the heavy stone up. Clean it well today please. Done.",
+    ] or all(later.split(". ")[0] in earlier for earlier, later in zip(texts, texts[1:], strict=False))
+    assert len(texts) > 1
+
+
+def test_sections_do_not_flow_into_one_another() -> None:
+    one, two = "# Safety\n" + "Wear a mask here. " * 4, "# Prices\n" + "Rye costs four. " * 4
+    text = ParsedText(
+        text=one + two, headings=(Heading(1, "Safety", 0), Heading(1, "Prices", len(one))), format=TextFormat.MARKDOWN
+    )
+    chunks = SMALL[ChunkerKind.MARKDOWN].chunk(text, document_id="doc_1", chunks_max=100)
+    assert {chunk.headings for chunk in chunks} == {("Safety",), ("Prices",)}
+    assert all(("mask" in chunk.text) != ("Rye" in chunk.text) for chunk in chunks)
+
+
+def test_small_sections_are_joined() -> None:
+    text = "# A\n# B\n# C\nStones."
+    headings = tuple(Heading(1, name, text.index(f"# {name}")) for name in "ABC")
+    assert chunk_texts(SMALL[ChunkerKind.MARKDOWN], ParsedText(text=text, headings=headings)) == [text]
+
+
+def test_a_chunk_has_the_page_that_it_starts_on() -> None:
+    text = "Stones turn. " * 10
+    pages = (Page(1, 0, 65), Page(2, 65, len(text)))
+    chunks = SMALL[ChunkerKind.SENTENCE].chunk(ParsedText(text=text, pages=pages), document_id="d", chunks_max=100)
+    assert [chunk.page for chunk in chunks] == [1 if chunk.start < 65 else 2 for chunk in chunks]
+    assert {chunk.page for chunk in chunks} == {1, 2}
+
+
+@pytest.mark.parametrize("kind", list(ChunkerKind))
+def test_too_many_chunks_are_refused(kind: ChunkerKind) -> None:
+    with pytest.raises(ParseError) as refusal:
+        SMALL[kind].chunk(ParsedText(text="Lift. " * 100), document_id="d", chunks_max=3)
+    assert refusal.value.code is ParseErrorCode.TOO_MANY_CHUNKS
+
+
+@pytest.mark.parametrize("kind", list(ChunkerKind))
+def test_nothing_visible_makes_no_chunk(kind: ChunkerKind) -> None:
+    assert SMALL[kind].chunk(ParsedText(text=" \n\t\n "), document_id="d", chunks_max=3) == ()
+
+
+@pytest.mark.parametrize(("size", "overlap"), [(15, 0), (8_193, 0), (100, 51), (100, -1)])
+def test_sizes_out_of_range_are_refused(size: int, overlap: int) -> None:
+    with pytest.raises(ValueError, match="must be"):
+        make_chunker(ChunkerKind.SENTENCE, size_tokens=size, overlap_tokens=overlap)
+
+
+def test_settings_are_in_the_name() -> None:
+    assert make_chunker(ChunkerKind.MARKDOWN, size_tokens=128, overlap_tokens=16).name == "markdown-128-16"
