@@ -36,7 +36,6 @@ CACHE = Path(tempfile.gettempdir()) / "millstream-bench-vectors"
 BASELINES = {"cranfield": "bm25s en-stem k1=1.2 b=0.75", "cmrc2018": "bm25s cjk-bigram k1=1.2 b=0.75"}
 RECALL_DEPTH = 100
 NDCG_DEPTH = 10
-DOCUMENTS_A_WRITE = 50
 CHUNKS_A_WRITE = 1_000
 
 
@@ -70,8 +69,8 @@ class CachedEmbedder:
 
     async def learn(self, queries: Sequence[str]) -> None:
         """Embeds all queries beforehand, so that searches are timed without the model."""
-        vectors = await self.embed_passages(queries)
-        self._queries.update(zip(queries, vectors, strict=True))
+        for query in queries:
+            self._queries[query] = await self._embedder.embed_query(query)
 
     async def embed_query(self, text: str) -> Vectors:
         return self._queries[text]
@@ -205,7 +204,7 @@ async def run(arguments: argparse.Namespace) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--queries", type=int, default=600, help="queries of each collection (default 600)")
+    parser.add_argument("--queries", type=int, default=300, help="queries of each collection (default 300)")
     parser.add_argument("--chunks", type=int, default=20_000, help="chunks for the speed part (default 20,000)")
     arguments = parser.parse_args()
     if not DATA.exists():

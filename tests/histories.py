@@ -1,10 +1,11 @@
 """Hypothesis strategies for histories that really happened.
 
-A history is made by driving the decider with commands drawn for the state at hand, so that it holds nothing that the
+A history is made by driving the decider with commands chosen for the state at hand, so that it holds nothing that the
 product could not have written. Times rise by a millisecond an event; ids are made by counting.
 """
 
-from collections.abc import Callable, Iterable, Iterator
+from collections import deque
+from collections.abc import Callable, Iterable
 from itertools import count
 from typing import Any, Final, NamedTuple, TypeVar
 
@@ -17,7 +18,14 @@ from domain.handle import Context, prepare
 from events import ids
 from events.envelope import Envelope
 from events.ids import EventId
-from tests.commands_by_state import document_commands, knowledge_base_commands, task_commands
+from tests.commands_by_state import (
+    COMMAND_BYTES,
+    Tape,
+    document_command,
+    knowledge_base_command,
+    tapes,
+    task_command,
+)
 from tests.strategies import DOCUMENTS, KNOWLEDGE_BASE, TASKS
 
 S = TypeVar("S")
@@ -52,25 +60,27 @@ def _event_id(number: int) -> EventId:
 
 
 def drive(
-    draw: st.DrawFn,
     decider: Decider[S, C],
     stream_id: str,
-    commands_for: Callable[[S], st.SearchStrategy[C]],
+    command_for: Callable[[S, Tape], C],
+    tape: Tape,
     *,
     said_max: int,
-    first: int,
-) -> Iterator[Said]:
+    first: int = 1,
+) -> tuple[Said, ...]:
     """Says up to `said_max` commands to one stream, each chosen for the state that the ones before it left."""
     context, folded = context_for(TASKS[0], first=first), Folded(decider.initial)
-    for _ in range(draw(st.integers(0, said_max))):
-        command = draw(commands_for(folded.state))
+    said = []
+    for _ in range(said_max - tape.number(said_max + 1)):
+        command = command_for(folded.state, tape)
         try:
             prepared = prepare(decider, stream_id, folded, [command], context)
         except Refused:
-            yield Said(command, ())
+            said.append(Said(command, ()))
             continue
         folded = prepared.after
-        yield Said(command, prepared.write.envelopes if prepared.write else ())
+        said.append(Said(command, prepared.write.envelopes if prepared.write else ()))
+    return tuple(said)
 
 
 def envelopes_of(said: Iterable[Said]) -> History:
@@ -78,11 +88,12 @@ def envelopes_of(said: Iterable[Said]) -> History:
     return tuple(envelope for one in said for envelope in one.led_to)
 
 
-@st.composite
-def document_stories(draw: st.DrawFn, *, ordinal: int = 0, said_max: int = 40) -> tuple[Said, ...]:
+def document_stories(*, ordinal: int = 0, said_max: int = 40) -> st.SearchStrategy[tuple[Said, ...]]:
     """What was said to one document, and what came of it."""
     stream_id, first = DOCUMENTS[ordinal], ordinal * 1_000_000 + 1
-    return tuple(drive(draw, DOCUMENT, stream_id, document_commands, said_max=said_max, first=first))
+    return tapes(said_max * 4).map(
+        lambda tape: drive(DOCUMENT, stream_id, document_command, tape, said_max=said_max, first=first)
+    )
 
 
 def document_histories(*, ordinal: int = 0, said_max: int = 40) -> st.SearchStrategy[History]:
@@ -99,26 +110,32 @@ def histories_of_documents(*, documents_max: int = 4, said_max: int = 25) -> st.
     )
 
 
-@st.composite
-def interleavings(draw: st.DrawFn, histories: tuple[History, ...]) -> History:
+def interleaved(histories: tuple[History, ...], tape: Tape) -> History:
     """The events of all streams in one order, each stream's own order kept."""
-    rest = [list(history) for history in histories if history]
-    mixed: list[Envelope] = []
+    rest = [deque(history) for history in histories if history]
+    mixed = []
     while rest:
-        chosen = draw(st.integers(0, len(rest) - 1)) if len(rest) > 1 else 0
-        mixed.append(rest[chosen].pop(0))
+        chosen = tape.number(len(rest))
+        mixed.append(rest[chosen].popleft())
         rest = [history for history in rest if history]
     return tuple(mixed)
 
 
-@st.composite
-def task_stories(draw: st.DrawFn, *, said_max: int = 8) -> tuple[Said, ...]:
+def interleavings(histories: tuple[History, ...]) -> st.SearchStrategy[History]:
+    """Orders in which several streams' events may have reached one log."""
+    return tapes(sum(map(len, histories))).map(lambda tape: interleaved(histories, tape))
+
+
+def task_stories(*, said_max: int = 8) -> st.SearchStrategy[tuple[Said, ...]]:
     """What was said to one task, and what came of it."""
-    return tuple(drive(draw, TASK, TASKS[0], task_commands, said_max=said_max, first=1))
+    return tapes(said_max * COMMAND_BYTES).map(
+        lambda tape: drive(TASK, TASKS[0], task_command, tape, said_max=said_max)
+    )
 
 
-@st.composite
-def knowledge_base_stories(draw: st.DrawFn, *, said_max: int = 12) -> tuple[Said, ...]:
+def knowledge_base_stories(*, said_max: int = 12) -> st.SearchStrategy[tuple[Said, ...]]:
     """What was said to one knowledge base, and what came of it."""
     decider = knowledge_base_decider(KNOWLEDGE_BASE)
-    return tuple(drive(draw, decider, KNOWLEDGE_BASE, knowledge_base_commands, said_max=said_max, first=1))
+    return tapes(said_max * COMMAND_BYTES).map(
+        lambda tape: drive(decider, KNOWLEDGE_BASE, knowledge_base_command, tape, said_max=said_max)
+    )

@@ -129,6 +129,21 @@ class S3BlobStore:
         advice = f"Make sure that {where} answers and that its bucket {self._settings.bucket!r} may be written to."
         await check_by_probe(self, advice=advice)
 
+    async def create_bucket(self) -> bool:
+        """Make the bucket, False where it is there already: for set-up, a running service's keys need no such right."""
+        bucket, region = self._settings.bucket, self._settings.region
+        # Amazon refuses its default region as a constraint, and every other region without one.
+        options = {} if region == "us-east-1" else {"CreateBucketConfiguration": {"LocationConstraint": region}}
+
+        async def create(s3: Any) -> bool:
+            try:
+                await s3.create_bucket(Bucket=bucket, **options)
+            except (s3.exceptions.BucketAlreadyOwnedByYou, s3.exceptions.BucketAlreadyExists):
+                return False
+            return True
+
+        return await self._call("", create)
+
     async def abort_abandoned_uploads(self, *, older_than: timedelta, now: datetime) -> int:
         """Abort uploads in parts that were begun before then by processes that died; return how many (up to
         1,000 a call).

@@ -60,7 +60,8 @@ class S3Sink:
         """Stop the part on its way and abort the upload."""
         if self._part is not None:
             self._part.cancel()
-            await asyncio.wait({self._part})
+            # Whether it failed no longer matters: everything that the upload holds goes with the abort below.
+            await asyncio.gather(self._part, return_exceptions=True)
             self._part = None
         if self._begun is not None:
             await asyncio.wait({self._begun}, timeout=DISCARD_TIMEOUT_S)

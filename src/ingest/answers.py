@@ -45,7 +45,8 @@ def _handler(to_problem: ToProblem) -> ExceptionHandler:
 
 
 async def _answer_framework(request: Request, error: Exception) -> Response:
-    assert isinstance(error, HTTPException)
+    if not isinstance(error, HTTPException):
+        raise error
     document = _of_status(error.status_code, error.detail)
     return problem_response(document, request_id_of(request.scope), error.headers)
 

@@ -15,7 +15,9 @@ EXTENSION_BYTES_MAX: Final = 16
 UNNAMED: Final = "unnamed"
 
 _SEPARATORS: Final = re.compile(r"[/\\]")
-_EXTENDED: Final = re.compile(r";\s*filename\*\s*=\s*\"?([\w-]{1,40})'[^';]{0,40}'([^\s;\"]+)", re.ASCII | re.IGNORECASE)
+_EXTENDED: Final = re.compile(
+    r";\s*filename\*\s*=\s*\"?([\w-]{1,40})'[^';]{0,40}'([^\s;\"]+)", re.ASCII | re.IGNORECASE
+)
 _REPLACED: Final = "_"
 _HIDDEN_CATEGORIES: Final = frozenset({"Cc", "Cs", "Zl", "Zp"})
 _BIDI_CONTROLS: Final = frozenset("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069\ufeff")

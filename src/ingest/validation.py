@@ -8,7 +8,7 @@ import msgspec
 from ingest.problems import Flaw, ProblemCode, Rejected
 
 _PLACE: Final = re.compile(r"(?P<message>.*?) - at (?:`key` in )?`\$(?P<path>[^`]*)`", re.DOTALL)
-_STEP: Final = re.compile(r"\.([^.\[]+)|\[(\d+)\]")
+_STEP: Final = re.compile(r"\.([^.\[\]]+)|\[(\d+)\]")
 _NAMED_FIELD: Final = re.compile(r"(?:missing required|contains unknown) field `([^`]*)`")
 
 
@@ -17,7 +17,8 @@ def flaw_of(error: msgspec.ValidationError, prefix: str = "") -> Flaw:
     text = str(error)
     placed = _PLACE.fullmatch(text)
     message, path = (placed["message"], placed["path"]) if placed else (text, "")
-    steps = [name or index for name, index in _STEP.findall(path)]
+    named_path = path.partition("[...]")[0]
+    steps = [name or index for name, index in _STEP.findall(named_path)]
     if named := _NAMED_FIELD.search(message):
         steps.append(named[1])
     return Flaw(prefix + "".join(f"/{escape(step)}" for step in steps), message)

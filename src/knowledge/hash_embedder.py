@@ -1,4 +1,4 @@
-"""A tiny deterministic embedder: hashed character 3-grams. For tests and the simulation, not for answers."""
+"""A tiny deterministic embedder: hashed pairs of characters. For tests and the simulation, not for answers."""
 
 import zlib
 from collections.abc import Sequence
@@ -8,12 +8,12 @@ import numpy as np
 from knowledge.embedders import HASH_MODEL
 from knowledge.vectors import Vectors, unit_vectors
 
-DIMENSIONS_DEFAULT = 64
-_GRAM_CHARS = 3
+DIMENSIONS_DEFAULT = 256
+_GRAM_CHARS = 2
 
 
 class HashEmbedder:
-    """Texts that share 3-grams point the same way; needs no model, no file and no thread."""
+    """Texts that share pairs of characters point the same way; needs no model, no file and no thread."""
 
     def __init__(self, *, dimensions: int = DIMENSIONS_DEFAULT) -> None:
         self.model = HASH_MODEL

@@ -12,10 +12,10 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from datetime import timedelta
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 from knowledge.errors import IndexUnavailable, KnowledgeError
-from knowledge.filter_sql import render_sql, text_literal
+from knowledge.filter_sql import text_literal
 from knowledge.filters import EVERYTHING, Filter
 from knowledge.index import Hit, IndexRow, IndexTable, check_rows
 from knowledge.lance_commits import Commits, is_conflict, says
@@ -44,6 +44,17 @@ _FULL_TEXT: dict[str, Any] = {
 }
 
 
+class _Handle(NamedTuple):
+    """An open table, and what never changes about it."""
+
+    rows: Any
+    dimensions: int
+
+    def check_dimensions(self, dimensions: int) -> None:
+        if dimensions != self.dimensions:
+            raise KnowledgeError(f"the table holds vectors of {self.dimensions} dimensions, not {dimensions}")
+
+
 class LanceIndex:
     """An `Index` on LanceDB at `uri` (a path, or `s3://...` with `storage_options`).
 
@@ -65,7 +76,7 @@ class LanceIndex:
         self._optimize_every_writes = optimize_every_writes
         self._connecting = asyncio.Lock()
         self._connection: Any = None
-        self._handles: dict[IndexTable, Any] = {}
+        self._handles: dict[IndexTable, _Handle] = {}
         self._writes: dict[IndexTable, int] = {}
 
     async def upsert(self, table: IndexTable, document_id: str, rows: Sequence[IndexRow]) -> int:
@@ -76,17 +87,19 @@ class LanceIndex:
         async with self._translated(table):
             dimensions = rows[0].vector.shape[0]
             handle = await self._open(table) or await self._create(table, dimensions)
-            await _check_dimensions(handle, dimensions)
-            await self._replace(handle, document_id, rows)
+            handle.check_dimensions(dimensions)
+            await self._replace(handle.rows, document_id, rows)
             await self._after_write(table)
         return len(rows)
 
     async def erase(self, table: IndexTable, document_id: str) -> int:
         async with self._translated(table):
             handle = await self._open(table)
-            erased = 0 if handle is None else int(await handle.count_rows(_of_document(document_id)))
+            if handle is None:
+                return 0
+            erased = int(await handle.rows.count_rows(_of_document(document_id)))
             if erased:
-                await self._commits.run(lambda: handle.delete(_of_document(document_id)))
+                await self._commits.run(lambda: handle.rows.delete(_of_document(document_id)))
                 await self._after_write(table)
             return erased
 
@@ -94,7 +107,7 @@ class LanceIndex:
         async with self._translated(table):
             handle = await self._open(table)
             predicate = None if document_id is None else _of_document(document_id)
-            return 0 if handle is None else int(await handle.count_rows(predicate))
+            return 0 if handle is None else int(await handle.rows.count_rows(predicate))
 
     async def drop(self, table: IndexTable) -> None:
         async with self._translated(table):
@@ -105,14 +118,16 @@ class LanceIndex:
     async def search_vector(
         self, table: IndexTable, vector: Vectors, *, limit: int, filters: Filter = EVERYTHING
     ) -> list[Hit]:
+        from knowledge.lance_rows import read_hits
+
         async with self._translated(table):
             handle = await self._open(table)
             if handle is None:
                 return []
-            await _check_dimensions(handle, vector.shape[0])
-            query = handle.query().nearest_to(vector).distance_type("dot")
+            handle.check_dimensions(vector.shape[0])
+            query = handle.rows.query().nearest_to(vector).distance_type("dot")
             # LanceDB's dot distance is 1 - dot product.
-            return await _hits(query, limit, filters, "_distance", lambda distance: 1.0 - distance)
+            return await read_hits(query, limit, filters, "_distance", lambda distance: 1.0 - distance)
 
     async def search_keyword(
         self,
@@ -126,20 +141,22 @@ class LanceIndex:
         terms = query_terms(query)
         if not terms:
             return []
+        from knowledge.lance_rows import read_hits
+
         match_query = await asyncio.to_thread(_import_match_query)
         async with self._translated(table):
             handle = await self._open(table)
             if handle is None:
                 return []
             # A MatchQuery, not a string: a string is parsed, and words of the user would become operators.
-            matching = handle.query().nearest_to_text(match_query(" ".join(terms), "terms"))
-            return await _hits(matching, limit, filters, "_score", float, similar_to)
+            matching = handle.rows.query().nearest_to_text(match_query(" ".join(terms), "terms"))
+            return await read_hits(matching, limit, filters, "_score", float, similar_to)
 
     async def optimize(self, table: IndexTable) -> None:
         async with self._translated(table):
             handle = await self._open(table)
             if handle is not None:
-                await self._commits.run(lambda: handle.optimize(cleanup_older_than=VERSIONS_KEPT))
+                await self._commits.run(lambda: handle.rows.optimize(cleanup_older_than=VERSIONS_KEPT))
 
     async def check(self) -> None:
         async with self._translated(None):
@@ -161,23 +178,24 @@ class LanceIndex:
                 )
         return self._connection
 
-    async def _open(self, table: IndexTable) -> Any:
+    async def _open(self, table: IndexTable) -> _Handle | None:
         """The table's handle, or None where there is no such table (yet, or any more)."""
         handle = self._handles.get(table)
         if handle is not None:
             return handle
         connection = await self._connect()
         try:
-            handle = await connection.open_table(_name(table))
+            rows = await connection.open_table(_name(table))
         except (ValueError, FileNotFoundError) as error:
             if not says(error, _MISSING):
                 raise
             return None
-        await self._ensure_indices(handle)
-        self._handles[table] = handle
-        return handle
+        await self._ensure_indices(rows)
+        schema = await rows.schema()
+        self._handles[table] = _Handle(rows, schema.field("vector").type.list_size)
+        return self._handles[table]
 
-    async def _create(self, table: IndexTable, dimensions: int) -> Any:
+    async def _create(self, table: IndexTable, dimensions: int) -> _Handle:
         from knowledge.lance_rows import table_schema
 
         connection = await self._connect()
@@ -215,10 +233,13 @@ class LanceIndex:
 
         data = to_table(rows, rows[0].vector.shape[0])
         for _ in range(UPSERT_ATTEMPTS_MAX):
+            version = await handle.version()
             if await handle.count_rows(_of_document(document_id)):
                 await self._commits.run(lambda: _merge(handle, document_id).execute(data))
             else:
                 await self._commits.run(lambda: handle.add(data))
+                if await handle.version() == version + 1:
+                    return  # nobody committed between looking and adding: no need to count again (3 ms)
             if await handle.count_rows(_of_document(document_id)) == len(rows):
                 return
             await self._commits.run(lambda: handle.delete(_of_document(document_id)))
@@ -230,7 +251,7 @@ class LanceIndex:
         if self._writes[table] % self._optimize_every_writes:
             return
         try:
-            await self._handles[table].optimize(cleanup_older_than=VERSIONS_KEPT)
+            await self._handles[table].rows.optimize(cleanup_older_than=VERSIONS_KEPT)
         except (RuntimeError, ValueError, OSError) as error:
             # Another process compacts, or wrote meanwhile: the next 64 writes try again, nothing is lost by it.
             if not is_conflict(error):
@@ -248,37 +269,6 @@ class LanceIndex:
             if table is not None:
                 self._handles.pop(table, None)
             raise IndexUnavailable(f"the index failed: {error}") from error
-
-
-async def _hits(
-    query: Any,
-    limit: int,
-    filters: Filter,
-    score_column: str,
-    to_score: Callable[[float], float],
-    similar_to: Vectors | None = None,
-) -> list[Hit]:
-    from knowledge.lance_rows import HIT_COLUMNS, similarities, to_hit
-
-    predicate = render_sql(filters)
-    if predicate is not None:
-        query = query.where(predicate)
-    vector_column = [] if similar_to is None else ["vector"]
-    found = await query.limit(limit).select([*HIT_COLUMNS, score_column, *vector_column]).to_arrow()
-    near = [None] * len(found) if similar_to is None else similarities(found, similar_to)
-    records = found.select([*HIT_COLUMNS, score_column]).to_pylist()
-    hits = [
-        to_hit(record, to_score(record[score_column]), similarity)
-        for record, similarity in zip(records, near, strict=True)
-    ]
-    return sorted(hits, key=lambda hit: (-hit.score, hit.chunk.chunk_id))
-
-
-async def _check_dimensions(handle: Any, dimensions: int) -> None:
-    schema = await handle.schema()
-    stored = schema.field("vector").type.list_size
-    if stored != dimensions:
-        raise KnowledgeError(f"the table holds vectors of {stored} dimensions, not {dimensions}")
 
 
 def _merge(handle: Any, document_id: str) -> Any:

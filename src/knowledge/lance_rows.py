@@ -10,14 +10,15 @@ Data dictionary of a table (one row a chunk):
 """
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
 from knowledge.chunk import Chunk, indexed_text
-from knowledge.filter_sql import metadata_columns
+from knowledge.filter_sql import metadata_columns, render_sql
+from knowledge.filters import Filter
 from knowledge.index import Hit, IndexRow
 from knowledge.terms import index_terms
 from knowledge.vectors import Vectors
@@ -62,7 +63,33 @@ def to_table(rows: Sequence[IndexRow], dimensions: int) -> pa.Table:
     return pa.Table.from_arrays(columns, schema=schema)
 
 
-def similarities(found: pa.Table, vector: Vectors) -> list[float]:
+async def read_hits(
+    query: Any,
+    limit: int,
+    filters: Filter,
+    score_column: str,
+    to_score: Callable[[float], float],
+    similar_to: Vectors | None = None,
+) -> list[Hit]:
+    """Runs a query of LanceDB that scores: its rows that pass the filter, best first, ties by chunk id.
+
+    The filter applies before the search, so that rare rows are found. `similar_to` adds each row's cosine with it.
+    """
+    predicate = render_sql(filters)
+    if predicate is not None:
+        query = query.where(predicate)
+    vector_column = [] if similar_to is None else ["vector"]
+    found = await query.limit(limit).select([*HIT_COLUMNS, score_column, *vector_column]).to_arrow()
+    near = [None] * len(found) if similar_to is None else _similarities(found, similar_to)
+    records = found.select([*HIT_COLUMNS, score_column]).to_pylist()
+    hits = [
+        _to_hit(record, to_score(record[score_column]), similarity)
+        for record, similarity in zip(records, near, strict=True)
+    ]
+    return sorted(hits, key=lambda hit: (-hit.score, hit.chunk.chunk_id))
+
+
+def _similarities(found: pa.Table, vector: Vectors) -> list[float]:
     """The cosine of each found row's `vector` column with a unit vector; taken as one block, not number by number."""
     # The type information of pyarrow knows no list arrays.
     block: Any = found["vector"].combine_chunks()
@@ -71,7 +98,7 @@ def similarities(found: pa.Table, vector: Vectors) -> list[float]:
     return products
 
 
-def to_hit(record: Mapping[str, Any], score: float, similarity: float | None) -> Hit:
+def _to_hit(record: Mapping[str, Any], score: float, similarity: float | None) -> Hit:
     """A row that a search answered with `HIT_COLUMNS`."""
     chunk = Chunk(
         chunk_id=record["chunk_id"],

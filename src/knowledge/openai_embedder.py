@@ -20,6 +20,7 @@ TIMEOUT_S_DEFAULT = 60.0  # for one batch, from connecting to the last byte
 RESPONSE_BYTES_MAX = 64 * 1024 * 1024  # 2,048 vectors of 3,072 numbers are about 70 % of it
 RETRY_AFTER_S_MAX = 3_600.0
 _DETAIL_CHARS_MAX = 200
+_PORT_MAX = 65_535
 
 # Statuses that say "later", besides all 5xx: request timeout, conflict, too early, too many requests.
 _RETRYABLE_STATUSES = frozenset({408, 409, 425, 429})
@@ -44,7 +45,8 @@ def _utc_now() -> datetime:
 class OpenAIEmbedder:
     """`POST {base_url}/embeddings`, `batch_texts` texts at a time, one batch after the other.
 
-    The key is sent in one header and appears nowhere else: not in `repr`, not in an error.
+    The key is sent in one header and appears nowhere else: not in `repr`, not in an error. Raises ValueError where
+    `base_url` is no http or https address.
     """
 
     def __init__(
@@ -61,6 +63,7 @@ class OpenAIEmbedder:
     ) -> None:
         self.model = model
         self.dimensions = dimensions
+        _check_address(base_url)
         self._url = f"{base_url.rstrip('/')}/embeddings"
         self._api_key = api_key
         self._batch_texts = batch_texts
@@ -96,8 +99,6 @@ class OpenAIEmbedder:
                 answer = await self._post(msgspec.json.encode(body))
         except (TimeoutError, httpx.TimeoutException) as error:
             raise EmbeddingError("provider_timeout", f"no answer within {self._timeout_s:g} s") from error
-        except (httpx.InvalidURL, httpx.UnsupportedProtocol) as error:
-            raise EmbeddingError("provider_address", "the base URL cannot be used", is_permanent=True) from error
         except httpx.HTTPError as error:
             raise EmbeddingError("provider_unreachable", self._masked(str(error) or type(error).__name__)) from error
         return unit_vectors(_in_order(answer, len(texts)), rows=len(texts), dimensions=self.dimensions)
@@ -143,6 +144,15 @@ class OpenAIEmbedder:
             return None
         when = when if when.tzinfo else when.replace(tzinfo=UTC)
         return min(max((when - self._clock()).total_seconds(), 0.0), RETRY_AFTER_S_MAX)
+
+
+def _check_address(base_url: str) -> None:
+    try:
+        url = httpx.URL(base_url)
+    except httpx.InvalidURL as error:
+        raise ValueError(f"the base URL cannot be used: {error}") from error
+    if url.scheme not in ("http", "https") or not url.host or not 0 < (url.port or 80) <= _PORT_MAX:
+        raise ValueError("the base URL must be an http or https address")
 
 
 def _in_order(answer: _Answer, count: int) -> list[list[float]]:

@@ -25,7 +25,8 @@ def unit_vectors(values: npt.ArrayLike, *, rows: int, dimensions: int) -> Vector
     `zero_vector`, because each of them would make every later search silently wrong.
     """
     try:
-        array = np.asarray(values, dtype=np.float32)
+        with np.errstate(over="ignore"):  # too large for float32 becomes infinity, and is refused below
+            array = np.asarray(values, dtype=np.float32)
     except (TypeError, ValueError) as error:
         raise EmbeddingError("wrong_dimensions", f"vectors of unequal length or type: {error}") from error
     if rows == 0 and array.size == 0:

@@ -69,12 +69,11 @@ def root() -> None:
 def main() -> None:
     """The entry point: every expected trouble ends as one line on stderr and an exit code."""
     try:
-        root(standalone_mode=False)
+        # Outside its standalone mode click does not raise a command's Exit but returns the code.
+        sys.exit(root(standalone_mode=False) or ExitCode.DONE)
     except Stop as stop:
         _say(stop.what, stop.hint)
         sys.exit(stop.exit_code)
-    except click.exceptions.Exit as done:
-        sys.exit(done.exit_code)
     except click.Abort:
         sys.exit(130)
     except click.UsageError as error:

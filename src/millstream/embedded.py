@@ -7,13 +7,17 @@ else on the machine or the network can reach it.
 
 import asyncio
 import fcntl
+import hashlib
 import os
 import re
 import shutil
 import signal
+import stat
 import subprocess
 import sys
 import tempfile
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import IO, Self
 
@@ -49,7 +53,7 @@ class EmbeddedRedis:
     def __init__(self, data_dir: Path) -> None:
         self._data_dir = data_dir
         self._redis_dir = data_dir / "redis"
-        self._socket_dir: str | None = None
+        self._socket_dir: Path | None = None
         self._process: asyncio.subprocess.Process | None = None
         self._lock: IO[str] | None = None
         self._socket = self._redis_dir / "redis.sock"
@@ -69,10 +73,12 @@ class EmbeddedRedis:
     async def __aenter__(self) -> Self:
         self._redis_dir.mkdir(parents=True, exist_ok=True)
         self._take_lock()
-        if len(os.fsencode(self._socket)) > SOCKET_PATH_BYTES_MAX:
-            self._socket_dir = tempfile.mkdtemp(prefix="millstream-")
-            self._socket = Path(self._socket_dir) / "redis.sock"
-        await self.start()
+        try:
+            self._place_socket()
+            await self.start()
+        except BaseException:
+            await self.__aexit__()
+            raise
         return self
 
     async def __aexit__(self, *_: object) -> None:
@@ -81,6 +87,11 @@ class EmbeddedRedis:
             shutil.rmtree(self._socket_dir, ignore_errors=True)
         if self._lock:
             self._lock.close()
+
+    async def is_served(self) -> bool:
+        """Whether a server, of whatever process, answers for this data directory."""
+        self._place_socket()
+        return await self._asks(b"PING", expect=b"+PONG")
 
     async def start(self) -> None:
         """Starts the server and waits until it has loaded its data. Raises Stop."""
@@ -113,6 +124,11 @@ class EmbeddedRedis:
     async def wait(self) -> int:
         """The exit code, once the server has ended."""
         return await self._process.wait() if self._process else 0
+
+    def _place_socket(self) -> None:
+        if len(os.fsencode(self._socket)) > SOCKET_PATH_BYTES_MAX:
+            self._socket_dir = _short_directory(self._redis_dir)
+            self._socket = self._socket_dir / "redis.sock"
 
     def _arguments(self, log_path: Path) -> list[str]:
         return [
@@ -149,7 +165,8 @@ class EmbeddedRedis:
 
     async def _stop_orphan(self) -> None:
         """A server whose millstream was killed still has the files open; it is told to go, since we hold the lock."""
-        if not await self._asks(b"PING", expect=b"+PONG"):
+        # Any answer counts: one that still loads its file says so, and would write to it all the same.
+        if not await self._asks(b"PING", expect=b""):
             return
         await self._asks(b"SHUTDOWN NOSAVE", expect=b"")
         deadline = asyncio.get_running_loop().time() + STOP_S_MAX
@@ -171,6 +188,47 @@ class EmbeddedRedis:
             return False
         finally:
             writer.close()
+
+
+@asynccontextmanager
+async def reachable_redis(redis_url: str, data_dir: Path) -> AsyncIterator[str]:
+    """The URL of the configured Redis, else of the embedded one: the running one, or one started for this while only.
+
+    Raises Stop.
+    """
+    if redis_url:
+        yield redis_url
+        return
+    embedded = EmbeddedRedis(data_dir)
+    if await embedded.is_served():
+        yield embedded.url
+        return
+    if not (data_dir / "redis").exists():
+        raise Stop(
+            f"there is nothing in {data_dir} yet",
+            hint="start `millstream up` once, or name another folder with MILLSTREAM_DATA_DIR",
+            exit_code=ExitCode.UNREACHABLE,
+        )
+    async with embedded:
+        yield embedded.url
+
+
+def _short_directory(redis_dir: Path) -> Path:
+    """Where the socket of a directory with a long path lies: the same at each start, so that an orphan is found.
+
+    Raises Stop where somebody else made it: a server there would not be ours.
+    """
+    digest = hashlib.sha256(os.fsencode(redis_dir)).hexdigest()[:16]
+    directory = Path(tempfile.gettempdir()) / f"millstream-{os.getuid()}-{digest}"
+    directory.mkdir(mode=0o700, exist_ok=True)
+    found = directory.lstat()
+    if found.st_uid != os.getuid() or not stat.S_ISDIR(found.st_mode) or found.st_mode & 0o077:
+        raise Stop(
+            f"{directory} belongs to somebody else",
+            hint="remove it, or choose a data directory with a shorter path",
+            exit_code=ExitCode.CONFIGURATION,
+        )
+    return directory
 
 
 def _version_of(binary: str) -> tuple[int, ...]:

@@ -1,6 +1,7 @@
 """Every setting: unit, range, default, meaning. Read once, from `MILLSTREAM_…` variables, then `millstream.toml`."""
 
 import os
+import re
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
@@ -47,11 +48,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         str, Meta(description="directory of the search index; empty is a folder of the data directory")
     ] = ""
     workers: Annotated[int, Meta(ge=0, le=64, description="worker processes of `up`; 0 is one a core, at most 4")] = 0
-    worker_slots: Annotated[int, Meta(ge=1, le=256, description="steps a worker process has in hand at once")] = 16
     parse_processes: Annotated[int, Meta(ge=1, le=64, description="parsing child processes of a worker")] = 1
-    parse_memory_bytes_max: Annotated[
-        int, Meta(ge=134_217_728, description="address space of a parsing child, bytes")
-    ] = 1_610_612_736
+    parse_memory_bytes_max: Annotated[int, Meta(ge=268_435_456, description="memory of a parsing child, bytes")] = (
+        1_073_741_824
+    )
     parse_cpu_s_max: Annotated[int, Meta(ge=1, le=3_600, description="CPU time for one document, seconds")] = 30
     parse_wall_s_max: Annotated[int, Meta(ge=1, le=3_600, description="time for one document, seconds")] = 60
     drain_s_max: Annotated[
@@ -98,8 +98,8 @@ class Loaded(msgspec.Struct, frozen=True):
 def load_settings(environment: Mapping[str, str] | None = None, *, config_file: Path | None = None) -> Loaded:
     """Raises Stop that names every unknown name and every bad value at once."""
     environment = os.environ if environment is None else environment
-    path = config_file or Path(environment.get(f"{ENVIRONMENT_PREFIX}CONFIG", CONFIG_FILE))
-    values, origins, problems = _from_file(path, must_exist=config_file is not None)
+    named = config_file or environment.get(f"{ENVIRONMENT_PREFIX}CONFIG")
+    values, origins, problems = _from_file(Path(named or CONFIG_FILE), must_exist=bool(named))
     _overlay_environment(environment, values, origins, problems)
     converted = {name: _convert(name, value, origins[name], problems) for name, value in values.items()}
     if problems:
@@ -109,9 +109,11 @@ def load_settings(environment: Mapping[str, str] | None = None, *, config_file: 
 
 
 def shown_value(settings: Settings, name: str) -> object:
-    """A value as it may be printed: secrets masked."""
+    """A value as it may be printed: secrets masked, also the password within a URL."""
     value = getattr(settings, name)
-    return MASK if value and _meta(name).get("secret") else value
+    if value and _meta(name).get("secret"):
+        return MASK
+    return _without_password(value) if name.endswith("_url") else value
 
 
 def description_of(name: str) -> str:
@@ -152,6 +154,11 @@ def _convert(name: str, value: Any, origin: str, problems: list[str]) -> Any:
         shown = MASK if _meta(name).get("secret") else repr(value)
         problems.append(f"{origin}: {name}={shown}: {error}")
         return None
+
+
+def _without_password(url: str) -> str:
+    """`scheme://user:password@host` with the password masked; a URL without one as it is."""
+    return re.sub(r"(?<=://)([^/?#:]*):[^/?#]*@", rf"\1:{MASK}@", url)
 
 
 def _metas(name: str) -> list[Meta]:

@@ -51,7 +51,7 @@ class Supervisor:
         return own | ({"redis": self._redis.pid} if self._redis else {})
 
     async def __aenter__(self) -> Self:
-        self._listener = _listen(self._settings.host, self._settings.port)
+        self._listener = listen(self._settings.host, self._settings.port)
         try:
             await self._start_redis()
             self._start_children()
@@ -159,7 +159,7 @@ def worker_count(settings: Settings) -> int:
     return settings.workers or max(1, min(4, os.cpu_count() or 1))
 
 
-def _listen(host: str, port: int) -> socket.socket:
+def listen(host: str, port: int) -> socket.socket:
     """The socket is bound here and inherited, so that clients wait in its queue while the API restarts. Raises Stop."""
     try:
         family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]

@@ -56,7 +56,7 @@ def after_outage(policy: RetryPolicy, outages: int, retry_after_s: float | None,
 
 
 def _delay_s(policy: RetryPolicy, failures: int, retry_after_s: float | None, random: float) -> float:
-    ceiling_s = min(policy.cap_s, policy.base_s * 2 ** min(max(failures, 1) - 1, _DOUBLINGS_MAX))
+    ceiling_s = min(policy.cap_s, policy.base_s * 2.0 ** min(max(failures, 1) - 1, _DOUBLINGS_MAX))
     jittered_s = random * ceiling_s
     if retry_after_s is None:
         return jittered_s

@@ -131,6 +131,15 @@ class IndexContract:
         assert texts_of(hits) == ["d", "c"]
         assert hits[0].score > hits[1].score == pytest.approx(np.cos(0.1), abs=1e-4)
 
+    async def test_hits_by_word_know_their_cosine_where_it_is_asked_for(self, index: Index) -> None:
+        await index.upsert(TABLE, "doc_1", rows_of("doc_1", ["flour a", "flour b", "flour c"]))
+        plain = await index.search_keyword(TABLE, "flour", limit=5)
+        assert [hit.similarity for hit in plain] == [None] * 3
+        hits = await index.search_keyword(TABLE, "flour", limit=5, similar_to=direction(0.1))
+        by_text = {hit.chunk.text: hit.similarity for hit in hits}
+        assert by_text == pytest.approx({"flour a": np.cos(0.1), "flour b": 1.0, "flour c": np.cos(0.1)}, abs=1e-5)
+        assert await index.search_keyword(TABLE, "water", limit=5, similar_to=direction(0.1)) == []
+
     async def test_rare_words_weigh_more_than_common_ones(self, index: Index) -> None:
         texts = ["flour sieve bran", "flour stone water", "flour wheel grain", "flour sack rope"]
         await index.upsert(TABLE, "doc_1", rows_of("doc_1", texts))

@@ -16,13 +16,14 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 
 from events.document import DocumentCancelled, DocumentFailed, DocumentParsed, ReprocessingRequested, StepFailed
 from events.envelope import Envelope, Event, Position
-from events.ids import DocumentId, KnowledgeBaseId, TaskId
+from events.ids import DocumentId, KnowledgeBaseId, TaskId, partition_of
 from events.inbox import Delivery
 from events.log import Appended, Conflict, Tally, Unreadable, Write
+from events.redis_border import execute
 from events.redis_setup import make_clients
 from events.steps import Lane, Step
 from events.task import TaskFinished
-from tests.contract.log_world import MemoryWorld, RedisWorld, inbox_key
+from tests.contract.log_world import LogWorld, MemoryWorld, RedisWorld, inbox_key
 from tests.event_samples import accepted, indexed, write
 from tests.servers.redis_process import RedisProcess
 
@@ -30,6 +31,7 @@ pytest_plugins = ("tests.servers.redis",)
 
 T = TypeVar("T")
 Pair = tuple[Delivery, Delivery]
+Numbers = dict[tuple[int, Position], int]
 
 PARTITIONS_USED: Final = (0, 1)
 HOUR_MS: Final = 3_600_000
@@ -87,12 +89,13 @@ class LogMachine(RuleBasedStateMachine):
     def open(self) -> None:
         self.runner = asyncio.Runner()
         self.clients = make_clients(self.server_url)
-        self.run(self.clients.commands.flushall())
+        self.run(execute(self.clients.commands, "FLUSHALL"))
         self.memory, self.redis = MemoryWorld(), RedisWorld(self.clients)
         self.versions: dict[str, int] = {}
         self.calls: list[tuple[list[Write], Pair | None]] = []
         self.held: list[Pair] = []
-        self.numbers: tuple[dict[Position, int], dict[Position, int]] = ({}, {})
+        self.numbers: tuple[Numbers, Numbers] = ({}, {})
+        self.seen: dict[tuple[int, int], Position] = {}
 
     def teardown(self) -> None:
         if hasattr(self, "clients"):
@@ -134,11 +137,7 @@ class LogMachine(RuleBasedStateMachine):
 
     @rule(consumer=CONSUMERS, count=COUNTS)
     def claim(self, consumer: str, count: int) -> None:
-        arguments = {"consumer": consumer, "count": count, "silent_ms_min": HOUR_MS}
-        self._hold(
-            self.run(self.memory.inbox.claim_from_dead(INBOXES, **arguments)),
-            self.run(self.redis.inbox.claim_from_dead(INBOXES, **arguments)),
-        )
+        self._hold(*(self.run(self._claim(world, consumer, count)) for world in (self.memory, self.redis)))
 
     @rule(data=st.data(), way=st.sampled_from(["acknowledge", "release"]))
     def let_go(self, data: st.DataObject, way: str) -> None:
@@ -188,6 +187,9 @@ class LogMachine(RuleBasedStateMachine):
         for key in INBOXES:
             assert self.run(self.memory.inbox.depth(key)) == self.run(self.redis.inbox.depth(key)), key
 
+    async def _claim(self, world: LogWorld, consumer: str, count: int) -> list[Delivery]:
+        return await world.inbox.claim_from_dead(INBOXES, consumer=consumer, count=count, silent_ms_min=HOUR_MS)
+
     def _write(self, data: st.DataObject, document: DocumentId, partition: int, lane: Lane) -> Write:
         expected = max(self.versions.get(document, 0) + data.draw(st.sampled_from([0, 0, 0, 0, -1, 1])), 0)
         events = data.draw(st.lists(events_of(partition), min_size=1, max_size=3))
@@ -207,29 +209,28 @@ class LogMachine(RuleBasedStateMachine):
         other = self.run(self.redis.log.append(writes, acknowledge=in_redis))
         for partition in PARTITIONS_USED:
             assert self._new_entries(0, partition) == self._new_entries(1, partition)
-        assert self._answer(0, one) == self._answer(1, other)
+        partition = partition_of(writes[0].stream_id)
+        assert self._answer(0, partition, one) == self._answer(1, partition, other)
         if isinstance(one, Appended) and not one.is_repeat:
             self.versions |= {each.stream_id: each.expected_version + len(each.envelopes) for each in writes}
 
-    def _answer(self, side: int, answer: Appended | Conflict) -> object:
+    def _answer(self, side: int, partition: int, answer: Appended | Conflict) -> object:
         match answer:
             case Appended(positions, is_repeat):
-                return [self.numbers[side][position] for position in positions], is_repeat
+                return [self.numbers[side][partition, position] for position in positions], is_repeat
             case Conflict():
                 return answer
 
     def _new_entries(self, side: int, partition: int) -> list[Envelope | Unreadable]:
         """What came since the last look; remembers the number of each position."""
         world = (self.memory, self.redis)[side]
-        numbers, last = self.numbers[side], self.__dict__.setdefault(f"last{side}{partition}", [None])
-        entries = self.run(world.log.read(partition, after=last[0]))
+        entries = self.run(world.log.read(partition, after=self.seen.get((side, partition))))
         for entry in entries:
             assert entry.position is not None
             assert entry.number is not None
-            numbers[entry.position] = entry.number
-            last[0] = entry.position
-        head = self.run(world.log.head(partition))
-        assert head.position == last[0]
+            self.numbers[side][partition, entry.position] = entry.number
+            self.seen[side, partition] = entry.position
+        assert self.run(world.log.head(partition)).position == self.seen.get((side, partition))
         return [without_position(entry) for entry in entries]
 
     def _hold(self, in_memory: list[Delivery], in_redis: list[Delivery]) -> None:
@@ -252,7 +253,7 @@ def test_memory_and_redis_never_differ(redis_server: RedisProcess) -> None:
     class Machine(LogMachine):
         server_url = redis_server.url
 
-    run_state_machine_as_test(  # type: ignore[no-untyped-call]  # hypothesis gives it no types
+    run_state_machine_as_test(
         Machine,
         settings=settings(
             max_examples=40,

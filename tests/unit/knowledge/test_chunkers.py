@@ -1,3 +1,5 @@
+from itertools import pairwise
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -5,6 +7,7 @@ from hypothesis import strategies as st
 from knowledge.chunk import count_tokens
 from knowledge.chunkers import Chunker, ChunkerKind, make_chunker
 from knowledge.errors import ParseError, ParseErrorCode
+from knowledge.sentences import split_sentences
 from knowledge.text import Heading, Page, ParsedText, TextFormat
 
 SMALL = {kind: make_chunker(kind, size_tokens=16, overlap_tokens=4) for kind in ChunkerKind}
@@ -78,12 +81,9 @@ def test_overlap_repeats_whole_sentences() -> None:
     text = ParsedText(text="Open the gate now. Stop. Lift the heavy stone up. Clean it well today please. Done.")
     chunker = make_chunker(ChunkerKind.SENTENCE, size_tokens=16, overlap_tokens=6)
     texts = chunk_texts(chunker, text)
-    assert texts == [
-        "Open the gate now. Stop.",
-        "Stop. Lift the heavy stone up.",
-        "Lift the heavy stone up. Clean it well today please. Done.",
-    ] or all(later.split(". ")[0] in earlier for earlier, later in zip(texts, texts[1:], strict=False))
     assert len(texts) > 1
+    for earlier, later in pairwise(texts):
+        assert earlier.endswith(split_sentences(later)[0].strip())
 
 
 def test_sections_do_not_flow_into_one_another() -> None:
@@ -99,7 +99,8 @@ def test_sections_do_not_flow_into_one_another() -> None:
 def test_small_sections_are_joined() -> None:
     text = "# A\n# B\n# C\nStones."
     headings = tuple(Heading(1, name, text.index(f"# {name}")) for name in "ABC")
-    assert chunk_texts(SMALL[ChunkerKind.MARKDOWN], ParsedText(text=text, headings=headings)) == [text]
+    chunker = make_chunker(ChunkerKind.MARKDOWN, size_tokens=32, overlap_tokens=0)
+    assert chunk_texts(chunker, ParsedText(text=text, headings=headings)) == [text]
 
 
 def test_a_chunk_has_the_page_that_it_starts_on() -> None:

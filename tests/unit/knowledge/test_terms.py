@@ -16,9 +16,8 @@ def test_terms_are_single_words_with_spans_in_the_text(text: str) -> None:
 
 
 @given(st.text())
-def test_what_is_searched_for_is_what_is_indexed(text: str) -> None:
-    assert set(query_terms(text)) <= set(index_terms(text).split())
-    assert bool(query_terms(text)) == bool(index_terms(text))
+def test_every_text_finds_itself(text: str) -> None:
+    assert not index_terms(text) or set(query_terms(text)) & set(index_terms(text).split())
 
 
 @pytest.mark.parametrize(
@@ -32,6 +31,7 @@ def test_what_is_searched_for_is_what_is_indexed(text: str) -> None:
         ("v1.2.3", "v1 2 3 v1.2.3"),
         ("磨盘T85粉", "磨 磨盘 盘 t85 粉"),
         ("?! — …", ""),
+        ("the sum x of vitamin C", "sum vitamin c"),
     ],
 )
 def test_text_becomes_terms(text: str, terms: str) -> None:
@@ -42,7 +42,8 @@ def test_text_becomes_terms(text: str, terms: str) -> None:
     ("query", "terms"),
     [
         ("What is the millstone?", ["millston"]),
-        ("what is this", ["what", "is", "thi"]),
+        ("what is this", []),
+        ("vitamin c", ["vitamin", "c"]),
         ("石磨多重", ["石磨", "磨多", "多重"]),
         ("磨", ["磨"]),
         ("T85 粉", ["t85", "粉"]),

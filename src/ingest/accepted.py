@@ -1,0 +1,72 @@
+"""The answer to whatever made or changed a task: its id, what it is doing, and its documents."""
+
+from collections.abc import Sequence
+from functools import reduce
+from operator import add
+
+import msgspec
+
+from domain.counts import Counts, counts_of
+from domain.document import DocumentState, Erased, Removed, Skipped, Unknown, record_of
+from domain.status import DocumentPhase, TaskPhase, document_phase, task_phase
+from domain.task import FinishedTask, OpenTask
+from events.ids import DocumentId, TaskId, document_id
+
+
+class DocumentLine(msgspec.Struct, frozen=True, kw_only=True):
+    """One document of a task, in the order of the request."""
+
+    document_id: DocumentId
+    filename: str
+    status: DocumentPhase
+    duplicate_of: DocumentId | None
+
+
+class AcceptedTask(msgspec.Struct, frozen=True, kw_only=True):
+    """`status` is the task's at the time of the answer; `links` say where to follow it."""
+
+    task_id: TaskId
+    status: TaskPhase
+    message: str
+    documents: tuple[DocumentLine, ...]
+    links: dict[str, str]
+
+
+def accepted_task(
+    task_id: TaskId, task: OpenTask | FinishedTask, documents: Sequence[DocumentState], message: str
+) -> AcceptedTask:
+    """`documents` are the task's, by their ordinals."""
+    path = task_path(task_id)
+    return AcceptedTask(
+        task_id=task_id,
+        status=task_phase(task, reduce(add, map(counts_of, documents), Counts())),
+        message=message,
+        documents=tuple(_line(document_id(task_id, ordinal), state) for ordinal, state in enumerate(documents)),
+        links={"task": path, "documents": f"{path}/documents", "stream": f"{path}/stream"},
+    )
+
+
+def task_path(task_id: TaskId) -> str:
+    """Where the task is read."""
+    return f"/api/v1/tasks/{task_id}"
+
+
+def _line(document: DocumentId, state: DocumentState) -> DocumentLine:
+    return DocumentLine(
+        document_id=document,
+        filename=_filename(state),
+        status=document_phase(state),
+        duplicate_of=state.duplicate_of if isinstance(state, Skipped) else None,
+    )
+
+
+def _filename(state: DocumentState) -> str:
+    match state:
+        case Unknown():
+            return ""
+        case Skipped():
+            return state.filename
+        case Removed() | Erased():
+            return _filename(state.before)
+        case _:
+            return record_of(state).about.filename

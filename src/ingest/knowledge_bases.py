@@ -1,0 +1,159 @@
+"""Creating, changing and deleting knowledge bases."""
+
+from typing import Annotated, Any, Final
+
+import msgspec
+from msgspec import UNSET, Meta, UnsetType
+
+from domain.commands import ChangeKnowledgeBase, CreateKnowledgeBase, DeleteKnowledgeBase
+from domain.decider import Folded
+from domain.deciders import knowledge_base_decider
+from domain.errors import RefusalCode, Refused
+from domain.handle import Handled, handle, load
+from domain.knowledge_base import KnowledgeBaseState, active
+from domain.knowledge_base_status import KnowledgeBaseCounts, KnowledgeBaseStatus, knowledge_base_status
+from events.ids import KnowledgeBaseId, derived_knowledge_base_id
+from events.knowledge_base import KnowledgeBaseCreated, KnowledgeBaseSettings
+from ingest.body import refuse_controls
+from ingest.problems import invalid
+from ingest.services import IngestServices
+from ingest.validation import rejected
+
+NAME_CHARS_MAX: Final = 200
+DESCRIPTION_CHARS_MAX: Final = 2_000
+
+Name = Annotated[str, Meta(min_length=1, max_length=NAME_CHARS_MAX)]
+Description = Annotated[str, Meta(max_length=DESCRIPTION_CHARS_MAX)]
+
+
+class RequestedSettings(KnowledgeBaseSettings, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The settings, by the same rules, from somebody who may have mistyped one."""
+
+
+class CreateBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Asks for a knowledge base."""
+
+    name: Name
+    description: Description = ""
+    settings: RequestedSettings = RequestedSettings()
+
+
+class ChangeBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Only what is given is changed; within `settings` too."""
+
+    name: Name | UnsetType = UNSET
+    description: Description | UnsetType = UNSET
+    settings: dict[str, Any] | UnsetType = UNSET
+
+
+async def create(
+    services: IngestServices, body: CreateBody, idempotency_key: str | None, actor: str
+) -> KnowledgeBaseStatus:
+    """Raises Rejected, Refused (idempotency_key_reused, knowledge_base_deleted), Contention, what the log raises."""
+    command = CreateKnowledgeBase(
+        name=_checked_name(body.name),
+        description=_checked_description(body.description),
+        settings=_checked_settings(services, body.settings),
+    )
+    if idempotency_key is None:
+        stream_id = services.ids.knowledge_base(services.log.partitions)
+    else:
+        stream_id = derived_knowledge_base_id(idempotency_key, actor, services.log.partitions)
+    handled = await handle(
+        services.log,
+        knowledge_base_decider(stream_id),
+        stream_id,
+        [command],
+        services.context(stream_id, actor),
+        known=Folded(knowledge_base_decider(stream_id).initial),
+    )
+    if handled.envelopes:
+        return _status(stream_id, handled, KnowledgeBaseCounts(), services.clock_us())
+    await _refuse_other_request(services, stream_id, command)
+    return await _status_with_counts(services, stream_id, handled)
+
+
+async def change(
+    services: IngestServices, stream_id: KnowledgeBaseId, body: ChangeBody, actor: str
+) -> KnowledgeBaseStatus:
+    """Raises Rejected, Refused (unknown_knowledge_base, knowledge_base_deleted, reindex_required), Contention."""
+    decider = knowledge_base_decider(stream_id)
+    known = await load(services.log, decider, stream_id)
+    present = active(known.state)
+    command = ChangeKnowledgeBase(
+        name=None if body.name is UNSET else _checked_name(body.name),
+        description=None if body.description is UNSET else _checked_description(body.description),
+        settings=None if body.settings is UNSET else _merged_settings(services, present.settings, body.settings),
+    )
+    handled = await handle(services.log, decider, stream_id, [command], services.context(stream_id, actor), known=known)
+    return await _status_with_counts(services, stream_id, handled)
+
+
+async def delete(services: IngestServices, stream_id: KnowledgeBaseId, actor: str) -> None:
+    """Its documents are erased behind the answer. Raises Refused (unknown_knowledge_base), Contention."""
+    command = DeleteKnowledgeBase(reason="deleted by request")
+    await handle(
+        services.log, knowledge_base_decider(stream_id), stream_id, [command], services.context(stream_id, actor)
+    )
+
+
+async def _refuse_other_request(
+    services: IngestServices, stream_id: KnowledgeBaseId, command: CreateKnowledgeBase
+) -> None:
+    """Compared with the first fact, not with the state: a name changed since does not make a repeat another request."""
+    first = (await services.log.history(stream_id))[0].event
+    asked = KnowledgeBaseCreated(name=command.name, description=command.description, settings=command.settings)
+    if first != asked:
+        raise Refused(
+            RefusalCode.IDEMPOTENCY_KEY_REUSED,
+            "this Idempotency-Key came with another request before; use a new key for a new request",
+        )
+
+
+def _checked_name(name: str) -> str:
+    refuse_controls(name, "/name")
+    stripped = name.strip()
+    if not stripped:
+        raise invalid("/name", "must not be blank")
+    return stripped
+
+
+def _checked_description(description: str) -> str:
+    refuse_controls(description, "/description", allowed="\n\r\t")
+    return description
+
+
+def _merged_settings(
+    services: IngestServices, present: KnowledgeBaseSettings, given: dict[str, Any]
+) -> KnowledgeBaseSettings:
+    try:
+        merged = msgspec.convert({**msgspec.to_builtins(present), **given}, RequestedSettings)
+    except msgspec.ValidationError as error:
+        raise rejected(error, "/settings") from error
+    return _checked_settings(services, merged)
+
+
+def _checked_settings(services: IngestServices, asked: RequestedSettings) -> KnowledgeBaseSettings:
+    if asked.chunk_overlap_tokens >= asked.chunk_tokens:
+        raise invalid("/settings/chunk_overlap_tokens", "must be less than chunk_tokens")
+    dimensions = services.known_embedding(asked.embedding_model)
+    if dimensions is None:
+        raise invalid("/settings/embedding_model", "this embedding model cannot be used here")
+    if asked.embedding_dimensions is not None and asked.embedding_dimensions > dimensions:
+        raise invalid("/settings/embedding_dimensions", f"the model makes vectors of {dimensions:,} dimensions")
+    return KnowledgeBaseSettings(**msgspec.structs.asdict(asked))
+
+
+async def _status_with_counts(
+    services: IngestServices, stream_id: KnowledgeBaseId, handled: Handled[KnowledgeBaseState]
+) -> KnowledgeBaseStatus:
+    return _status(stream_id, handled, await services.counts_of(stream_id), services.clock_us())
+
+
+def _status(
+    stream_id: KnowledgeBaseId, handled: Handled[KnowledgeBaseState], counts: KnowledgeBaseCounts, now_us: int
+) -> KnowledgeBaseStatus:
+    """`version` is that of the knowledge base's own stream; the views add a step for each change of a document."""
+    state = active(handled.folded.state)
+    updated_at_us = handled.envelopes[-1].recorded_at_us if handled.envelopes else min(state.changed_at_us, now_us)
+    return knowledge_base_status(stream_id, state, counts, version=handled.folded.version, updated_at_us=updated_at_us)

@@ -1,0 +1,276 @@
+"""File parts of a form streamed into the blob store, hashed on the way; nothing is spooled, memory is bounded.
+
+Parts named `file` are documents, in the order in which they come; at most one part named `options` is JSON. A request
+is taken whole or refused whole: the first part that breaks a rule ends it, and its name is in the answer.
+"""
+
+from collections.abc import AsyncIterator, Callable
+from typing import Final, TypeGuard
+
+import msgspec
+import structlog
+from multipart import (  # type: ignore[import-untyped]  # the library carries no py.typed; only this module meets it
+    MultipartError,
+    MultipartSegment,
+    ParserLimitReached,
+    PushMultipartParser,
+)
+
+from blobs.errors import BlobError
+from blobs.store import BlobRef, BlobWriter
+from ingest.filenames import clean_filename, extended_filename
+from ingest.form_headers import request_too_large
+from ingest.problems import Flaw, ProblemCode, Rejected, invalid
+from ingest.settings import IngestSettings
+from ingest.type_probe import TypeProbe
+from ingest.validation import escape
+from knowledge.media_type import MediaType, is_supported
+
+FILE_PART: Final = "file"
+OPTIONS_PART: Final = "options"
+
+PART_HEADERS_MAX: Final = 8
+"""RFC 7578 knows three."""
+
+PREAMBLE_BYTES_MAX: Final = 64 * 1024
+"""Text in front of the first boundary was meant for mail readers of 1996; nobody sends it in a form."""
+
+DECLARED_TYPE_CHARS_MAX: Final = 200
+
+_PLAIN_ENCODINGS: Final = frozenset({"", "7bit", "8bit", "binary"})
+
+_log = structlog.get_logger()
+
+
+class StoredFile(msgspec.Struct, frozen=True, kw_only=True):
+    """A file part whose bytes are in the blob store."""
+
+    filename: str
+    media_type: MediaType
+    declared_media_type: str | None
+    blob: BlobRef
+
+
+class Form(msgspec.Struct, frozen=True):
+    """A form that came whole: at least one file, and the options as they were sent (None: there were none)."""
+
+    files: tuple[StoredFile, ...]
+    options: bytes | None
+
+
+OpenBlob = Callable[[int], BlobWriter]
+"""Begins the blob of the n-th file, from 0."""
+
+
+async def read_form(stream: AsyncIterator[bytes], boundary: str, settings: IngestSettings, open_blob: OpenBlob) -> Form:
+    """Reads a form to its end; each piece is stored before the next one is asked for.
+
+    Raises Rejected, whatever the blob store raises, and whatever the stream raises. The blob in the making is then
+    aborted; deleting those of earlier parts is the caller's.
+    """
+    parser = PushMultipartParser(
+        boundary, max_header_size=settings.part_header_bytes_max, max_header_count=PART_HEADERS_MAX
+    )
+    parts = _Parts(settings, open_blob)
+    received_bytes = 0
+    try:
+        async for piece in stream:
+            received_bytes += len(piece)
+            if received_bytes > settings.request_bytes_max:
+                raise request_too_large(settings)
+            if piece:
+                await _parse(parser, piece, parts)
+            if parts.are_none and received_bytes > PREAMBLE_BYTES_MAX + settings.part_header_bytes_max:
+                raise _malformed("no part begins")
+        _end(parser)
+        return parts.form()
+    finally:
+        await parts.abandon()
+
+
+async def _parse(parser: PushMultipartParser, piece: bytes, parts: "_Parts") -> None:
+    try:
+        for event in parser.parse(piece):
+            if isinstance(event, MultipartSegment):
+                await parts.begin(event)
+            elif event is None:
+                await parts.end()
+            else:
+                await parts.take(event)
+    except ParserLimitReached as error:
+        raise _malformed("the headers of a part are too long or too many") from error
+    except MultipartError as error:
+        raise _malformed(str(error.args[0])) from error
+
+
+def _end(parser: PushMultipartParser) -> None:
+    try:
+        parser.close()
+    except MultipartError as error:
+        raise Rejected(
+            ProblemCode.MULTIPART_TRUNCATED, "The body ends before its closing boundary; nothing was stored."
+        ) from error
+
+
+class _File(msgspec.Struct):
+    filename: str
+    declared_media_type: str | None
+    writer: BlobWriter
+    probe: TypeProbe
+
+
+class _Field(msgspec.Struct):
+    name: str
+    data: bytearray
+
+
+class _Parts:
+    """The parts so far, and the one in the making."""
+
+    def __init__(self, settings: IngestSettings, open_blob: OpenBlob) -> None:
+        self._settings = settings
+        self._open_blob = open_blob
+        self._files: list[StoredFile] = []
+        self._fields = 0
+        self._options: bytes | None = None
+        self._unknown: str | None = None
+        self._current: _File | _Field | None = None
+
+    @property
+    def are_none(self) -> bool:
+        return self._current is None and not self._files and not self._fields
+
+    async def begin(self, segment: MultipartSegment) -> None:
+        _refuse_encoded_part(segment)
+        if segment.name == FILE_PART:
+            self._begin_file(segment)
+        else:
+            self._begin_field(segment)
+
+    async def take(self, data: bytes) -> None:
+        match self._current:
+            case _File() as file:
+                await self._take_file(file, data)
+            case _Field() as field:
+                field.data += data
+                if len(field.data) > self._settings.field_bytes_max:
+                    raise Rejected(
+                        ProblemCode.PAYLOAD_TOO_LARGE,
+                        f"A form field may have {self._settings.field_bytes_max:,} bytes.",
+                    )
+            case None:
+                raise _malformed("data outside of a part")
+
+    async def end(self) -> None:
+        match self._current:
+            case _File() as file:
+                self._files.append(await _store(file, len(self._files)))
+            case _Field(name=name, data=data) if name == OPTIONS_PART:
+                self._options = bytes(data)
+            case _:
+                pass
+        self._current = None
+
+    async def abandon(self) -> None:
+        """Nothing stays of a part that did not end."""
+        if not isinstance(self._current, _File):
+            return
+        try:
+            await self._current.writer.abort()
+        except BlobError as left:
+            # What ended the request is the answer; the store takes abandoned writes away by itself after a while.
+            _log.warning("unfinished_blob_left", error=repr(left))
+
+    def form(self) -> Form:
+        if not self._files:
+            raise Rejected(ProblemCode.MISSING_FILE, "Send at least one part named file, with a filename.")
+        self._refuse_unknown()
+        return Form(tuple(self._files), self._options)
+
+    def _begin_file(self, segment: MultipartSegment) -> None:
+        if len(self._files) == self._settings.files_max:
+            raise Rejected(ProblemCode.TOO_MANY_PARTS, f"One request may have {self._settings.files_max:,} files.")
+        self._refuse_unknown()
+        filename = clean_filename(_filename_of(segment))
+        self._current = _File(filename, _declared_type(segment), self._open_blob(len(self._files)), TypeProbe(filename))
+
+    def _begin_field(self, segment: MultipartSegment) -> None:
+        self._fields += 1
+        name = segment.name or ""
+        if self._fields > self._settings.fields_max:
+            raise Rejected(ProblemCode.TOO_MANY_PARTS, f"One request may have {self._settings.fields_max:,} fields.")
+        if name == OPTIONS_PART and self._options is not None:
+            raise invalid("/options", "the part options came twice")
+        if name != OPTIONS_PART and self._unknown is None:
+            self._unknown = name
+            if self._files:
+                self._refuse_unknown()
+        self._current = _Field(name, bytearray())
+
+    def _refuse_unknown(self) -> None:
+        """Judged as soon as there is a file: a form without one is told that first."""
+        if self._unknown is not None:
+            shown = self._unknown[:80]
+            raise invalid(f"/{escape(shown)}", f"unknown part {shown!r}: there are file and options")
+
+    async def _take_file(self, file: _File, data: bytes) -> None:
+        if file.writer.size_bytes + len(data) > self._settings.upload_bytes_max:
+            raise Rejected(
+                ProblemCode.PAYLOAD_TOO_LARGE,
+                f"{file.filename!r} is too large: one file may have {self._settings.upload_bytes_max:,} bytes.",
+            )
+        await file.probe.feed(data)
+        if file.probe.is_refused:
+            raise _unsupported(file.filename, len(self._files))
+        await file.writer.write(data)
+
+
+async def _store(file: _File, ordinal: int) -> StoredFile:
+    if file.writer.size_bytes == 0:
+        raise Rejected(
+            ProblemCode.EMPTY_FILE, f"{file.filename!r} has no bytes.", (Flaw(f"/file/{ordinal}", "0 bytes"),)
+        )
+    media_type = await file.probe.finish()
+    if not is_supported(media_type):
+        raise _unsupported(file.filename, ordinal)
+    return StoredFile(
+        filename=file.filename,
+        media_type=media_type,
+        declared_media_type=file.declared_media_type,
+        blob=await file.writer.commit(),
+    )
+
+
+def _refuse_encoded_part(segment: MultipartSegment) -> None:
+    """Browsers never encode a part and RFC 7578 (4.7) gave it up: taken for bytes it would be stored as nonsense."""
+    encoding = segment.header("Content-Transfer-Encoding") or ""
+    if encoding.strip().lower() not in _PLAIN_ENCODINGS:
+        raise _malformed("send the bytes of a part as they are, without Content-Transfer-Encoding")
+    if (segment.content_type or "").startswith("multipart/"):
+        raise _malformed("nested multipart bodies are not supported")
+
+
+def _filename_of(segment: MultipartSegment) -> str:
+    extended = extended_filename(segment.header("Content-Disposition") or "")
+    return extended if extended is not None else segment.filename or ""
+
+
+def _declared_type(segment: MultipartSegment) -> str | None:
+    declared = segment.content_type
+    return declared if _is_short_ascii(declared) else None
+
+
+def _is_short_ascii(text: str | None) -> TypeGuard[str]:
+    return text is not None and text.isascii() and text.isprintable() and 0 < len(text) <= DECLARED_TYPE_CHARS_MAX
+
+
+def _unsupported(filename: str, ordinal: int) -> Rejected:
+    return Rejected(
+        ProblemCode.UNSUPPORTED_TYPE,
+        f"{filename!r} is, by its content, of a type that cannot be read; no file of this request was accepted.",
+        (Flaw(f"/file/{ordinal}", "unsupported type"),),
+    )
+
+
+def _malformed(reason: str) -> Rejected:
+    return Rejected(ProblemCode.MULTIPART_MALFORMED, f"The multipart body cannot be read: {reason}.")

@@ -1,0 +1,81 @@
+"""The `options` part of an upload."""
+
+from datetime import UTC, datetime, timedelta
+from typing import Annotated, Final
+
+import msgspec
+from msgspec import Meta
+
+from events.document import Metadata
+from events.steps import Lane
+from ingest.body import refuse_nul
+from ingest.problems import Flaw, ProblemCode, Rejected, invalid
+from ingest.settings import IngestSettings
+from ingest.validation import rejected
+
+METADATA_ENTRIES_MAX: Final = 64
+METADATA_KEY_CHARS_MAX: Final = 200
+METADATA_VALUE_CHARS_MAX: Final = 2_000
+"""Keys and values may be as long as those that a search can filter by."""
+
+INT_MIN: Final = -(2**63)
+INT_MAX: Final = 2**63 - 1
+"""What MessagePack and the index can hold."""
+
+EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+
+_Key = Annotated[str, Meta(min_length=1, max_length=METADATA_KEY_CHARS_MAX)]
+_Value = (
+    Annotated[str, Meta(max_length=METADATA_VALUE_CHARS_MAX)]
+    | Annotated[int, Meta(ge=INT_MIN, le=INT_MAX)]
+    | float
+    | bool
+)
+
+
+class OptionsBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """As a client sends it."""
+
+    metadata: Annotated[dict[_Key, _Value], Meta(max_length=METADATA_ENTRIES_MAX)] = {}
+    lane: Lane = Lane.INTERACTIVE
+    not_before: Annotated[datetime, Meta(tz=True)] | None = None
+
+
+class UploadOptions(msgspec.Struct, frozen=True, kw_only=True):
+    """As it is used: `not_before_us` is unix µs; what lies in the past is kept, and due at once."""
+
+    metadata: Metadata = {}
+    lane: Lane = Lane.INTERACTIVE
+    not_before_us: int | None = None
+
+
+_decoder = msgspec.json.Decoder(OptionsBody)
+
+
+def parse_options(raw: bytes, settings: IngestSettings, now_us: int) -> UploadOptions:
+    """Raises Rejected, with pointers below `/options`."""
+    try:
+        body = _decoder.decode(raw)
+    except msgspec.ValidationError as error:
+        raise rejected(error, "/options") from error
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise Rejected(
+            ProblemCode.INVALID_JSON, "The part options is not JSON.", (Flaw("/options", "not JSON (UTF-8)"),)
+        ) from error
+    for key, value in body.metadata.items():
+        refuse_nul(key, "/options/metadata")
+        refuse_nul(value, "/options/metadata")
+    if len(msgspec.json.encode(body.metadata)) > settings.metadata_bytes_max:
+        raise invalid("/options/metadata", f"must have at most {settings.metadata_bytes_max:,} bytes as JSON")
+    return UploadOptions(
+        metadata=dict(body.metadata), lane=body.lane, not_before_us=_not_before_us(body.not_before, settings, now_us)
+    )
+
+
+def _not_before_us(not_before: datetime | None, settings: IngestSettings, now_us: int) -> int | None:
+    if not_before is None:
+        return None
+    due_us = (not_before - EPOCH) // timedelta(microseconds=1)
+    if due_us - now_us > timedelta(days=settings.not_before_days_max) / timedelta(microseconds=1):
+        raise invalid("/options/not_before", f"must be within {settings.not_before_days_max} days")
+    return max(due_us, 0)

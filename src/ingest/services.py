@@ -1,0 +1,39 @@
+"""What the routes of this package work with; the composition makes it once."""
+
+from collections.abc import Awaitable, Callable
+
+import msgspec
+from starlette.requests import Request
+
+from blobs.store import BlobStore
+from domain.handle import Context
+from domain.knowledge_base_status import KnowledgeBaseCounts
+from events.ids import IdFactory, KnowledgeBaseId
+from events.log import EventLog
+from ingest.settings import IngestSettings
+
+ActorOf = Callable[[Request], str]
+"""Who asks; goes into every event. Without keys it is one name for everybody."""
+
+KnownEmbedding = Callable[[str], int | None]
+"""The dimensions of an embedding model that can be made here, None for any other name."""
+
+CountsOf = Callable[[KnowledgeBaseId], Awaitable[KnowledgeBaseCounts]]
+"""The counters of a knowledge base as the views have them, which are not this package's."""
+
+
+class IngestServices(msgspec.Struct, frozen=True, kw_only=True):
+    """`clock_us` is unix µs; `ids` makes event and task ids, and the nonces of blob keys."""
+
+    log: EventLog
+    blobs: BlobStore
+    ids: IdFactory
+    clock_us: Callable[[], int]
+    actor_of: ActorOf
+    known_embedding: KnownEmbedding
+    counts_of: CountsOf
+    settings: IngestSettings = IngestSettings()
+
+    def context(self, correlation_id: str, actor: str) -> Context:
+        """What goes into the envelopes of one request."""
+        return Context(clock_us=self.clock_us, new_event_id=self.ids.event, correlation_id=correlation_id, actor=actor)

@@ -1,0 +1,64 @@
+"""Blobs that no event speaks of yet: whatever ends a request before its append deletes them again."""
+
+import asyncio
+from types import TracebackType
+from typing import Final, Self
+
+import structlog
+
+from blobs.errors import BlobError
+from blobs.store import BlobRef, BlobStore, BlobWriter
+
+DELETES_IN_FLIGHT_MAX: Final = 16
+
+_log = structlog.get_logger()
+
+
+class UnclaimedBlobs:
+    """An async context manager; what was stored through it stays only where `claim` was the last word."""
+
+    def __init__(self, store: BlobStore) -> None:
+        self._store = store
+        self._keys: list[str] = []
+        self._is_claimed = False
+
+    def writer(self, key: str) -> BlobWriter:
+        """Begin a blob. Its key is remembered at once: a commit that fails half-way may have taken effect."""
+        self._keys.append(key)
+        return self._store.writer(key)
+
+    async def put(self, key: str, data: bytes) -> BlobRef:
+        """Store a whole blob."""
+        self._keys.append(key)
+        return await self._store.put(key, data)
+
+    def claim(self) -> None:
+        """From now on an event may speak of them. Called before the append: its answer can be lost."""
+        self._is_claimed = True
+
+    def disclaim(self) -> None:
+        """It is certain that no event speaks of them."""
+        self._is_claimed = False
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if not self._is_claimed and self._keys:
+            # Shielded: the deletion goes on where the request itself was cancelled.
+            await asyncio.shield(asyncio.create_task(self._delete_all()))
+
+    async def _delete_all(self) -> None:
+        turns = asyncio.Semaphore(DELETES_IN_FLIGHT_MAX)
+
+        async def delete(key: str) -> None:
+            async with turns:
+                try:
+                    await self._store.delete(key)
+                except BlobError as left:
+                    # Not lost: a blob without an event is an orphan, which the collector takes after its grace period.
+                    _log.warning("orphan_left", key=key, error=repr(left))
+
+        await asyncio.gather(*map(delete, self._keys))

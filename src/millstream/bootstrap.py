@@ -1,0 +1,125 @@
+"""Settings -> roles: plain constructor calls, no decisions."""
+
+import asyncio
+import os
+import random
+import secrets
+import socket
+from collections.abc import Collection
+
+from events.ids import parse_knowledge_base_id
+from events.knowledge_base import KnowledgeBaseSettings
+from events.steps import Step
+from knowledge.chunkers import Chunker, ChunkerKind, make_chunker
+from knowledge.embedders import vector_weight_of
+from knowledge.limits import ParseLimits
+from knowledge.search import SearchScope
+from millstream.errors import ExitCode, Stop
+from millstream.settings import Settings
+from millstream.stores import Stores, clock_us, open_stores
+from processors.sandbox import Sandbox, SandboxSettings
+from processors.settings import WorkerSettings
+from processors.worker import Worker
+from projections.projector import run_projectors
+from projections.queries import Queries
+from projections.redis_views import RedisViews
+
+
+async def running_worker(settings: Settings, stop: asyncio.Event, *, name: str, steps: str) -> None:
+    """A worker until `stop`, then its drain. Raises Stop."""
+    served = _steps(steps)
+    async with open_stores(settings) as stores:
+        sandbox = Sandbox(_sandbox_settings(settings))
+        try:
+            if served is None or Step.PARSE in served:
+                await sandbox.warm()
+            await _worker(stores, sandbox, name=process_name(name), steps=served).run(stop)
+        finally:
+            await sandbox.close()
+
+
+async def running_projector(settings: Settings, stop: asyncio.Event) -> None:
+    """A projector for every partition until `stop`. Raises Stop."""
+    async with open_stores(settings) as stores:
+        await run_projectors(stores.log, views_of(stores), holder=process_name("projector"), stop=stop)
+
+
+def views_of(stores: Stores) -> RedisViews:
+    """The read models of the installation."""
+    return RedisViews(stores.clients.commands, stores.keys)
+
+
+def queries_of(stores: Stores) -> Queries:
+    """Questions to the read models, and to the log where they lag behind."""
+    return Queries(stores.log, views_of(stores))
+
+
+async def search_scope(queries: Queries, knowledge_base_id: str) -> SearchScope:
+    """Where a search in a knowledge base looks. Raises InvalidId and Refused."""
+    known, generation = await queries.search_scope(parse_knowledge_base_id(knowledge_base_id))
+    model = known.settings.embedding_model
+    weight = known.settings.vector_weight
+    return SearchScope(
+        knowledge_base_id=knowledge_base_id,
+        generation=generation,
+        embedding_model=model,
+        vector_weight=vector_weight_of(model) if weight is None else weight,
+    )
+
+
+def chunker_for(settings: KnowledgeBaseSettings) -> Chunker:
+    """The chunker that a knowledge base asks for."""
+    return make_chunker(
+        ChunkerKind(settings.chunker.value),
+        size_tokens=settings.chunk_tokens,
+        overlap_tokens=settings.chunk_overlap_tokens,
+    )
+
+
+def process_name(role: str) -> str:
+    """Unique among all processes that ever run: role, host, pid and chance."""
+    return f"{role}@{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(4)}"
+
+
+def _worker(stores: Stores, sandbox: Sandbox, *, name: str, steps: Collection[Step] | None) -> Worker:
+    return Worker(
+        name=name,
+        log=stores.log,
+        inbox=stores.inbox,
+        blobs=stores.blobs,
+        index=stores.index,
+        embedder_for=lambda settings: stores.embeddings.of(settings.embedding_model),
+        chunker_for=chunker_for,
+        parser=sandbox,
+        documents_of=queries_of(stores).documents_of,
+        clock_us=clock_us,
+        ids=stores.ids,
+        rng=random.Random(),  # noqa: S311  spreads retries and turns, guards nothing
+        settings=_worker_settings(stores.settings),
+        steps=steps,
+    )
+
+
+def _worker_settings(settings: Settings) -> WorkerSettings:
+    # Twice the parsing children: while one document is parsed, the next is read and the last is recorded.
+    return WorkerSettings(parse_slots=2 * settings.parse_processes, drain_s=settings.drain_s_max)
+
+
+def _sandbox_settings(settings: Settings) -> SandboxSettings:
+    limits = ParseLimits(
+        cpu_s=settings.parse_cpu_s_max,
+        wall_s=settings.parse_wall_s_max,
+        memory_bytes_max=settings.parse_memory_bytes_max,
+    )
+    return SandboxSettings(children_max=settings.parse_processes, limits=limits)
+
+
+def _steps(named: str) -> frozenset[Step] | None:
+    """The steps that a worker serves; None for all. Raises Stop."""
+    if not named.strip():
+        return None
+    try:
+        return frozenset(Step(name.strip()) for name in named.split(","))
+    except ValueError as error:
+        names = ", ".join(step.value for step in Step if step is not Step.CALLBACK)
+        raise Stop(str(error), hint=f"steps are: {names}", exit_code=ExitCode.USAGE) from None

@@ -1,0 +1,75 @@
+"""Commands for whoever runs the service: settings, doctor, replay."""
+
+import asyncio
+
+import click
+import msgspec
+
+from millstream.commands.output import as_json
+from millstream.errors import ExitCode
+from millstream.settings import ENVIRONMENT_PREFIX, description_of, load_settings, shown_value
+
+
+class _Row(msgspec.Struct):
+    name: str
+    value: object
+    origin: str
+    meaning: str
+
+
+@click.command()
+@click.option("--json", "json", is_flag=True, help="Print JSON.")
+def settings(json: bool) -> None:
+    """Print each setting with its value, where it came from and what it means; secrets masked."""
+    loaded = load_settings()
+    rows = [
+        _Row(
+            f"{ENVIRONMENT_PREFIX}{name.upper()}",
+            shown_value(loaded.settings, name),
+            loaded.origins[name],
+            description_of(name),
+        )
+        for name in loaded.settings.__struct_fields__
+    ]
+    if json:
+        click.echo(as_json(rows))
+        return
+    for row in rows:
+        value = "(empty)" if row.value == "" else row.value
+        click.echo(f"{row.name:<40} {value!s:<24} {row.origin}")
+        click.echo(f"{'':<40} {row.meaning}")
+
+
+@click.command()
+@click.option("--create-bucket", is_flag=True, help="Make the S3 bucket if it does not exist yet.")
+@click.option("--json", "json", is_flag=True, help="Print JSON.")
+def doctor(create_bucket: bool, json: bool) -> None:
+    """Check each dependency and setting, and say what to do about what is wrong."""
+    from millstream.doctor import examine
+
+    findings = asyncio.run(examine(load_settings().settings, create_bucket=create_bucket))
+    if json:
+        click.echo(as_json(findings))
+    else:
+        for finding in findings:
+            click.echo(f"{'ok  ' if finding.is_good else 'BAD '} {finding.subject:<14} {finding.detail}")
+            if finding.advice:
+                click.echo(f"{'':<20}-> {finding.advice}")
+    if not all(finding.is_good for finding in findings):
+        raise click.exceptions.Exit(ExitCode.UNREACHABLE)
+
+
+@click.command()
+@click.option("--json", "json", is_flag=True, help="Print JSON.")
+def replay(json: bool) -> None:
+    """Rebuild every view from the log into a new generation, then swap; the service answers all the while."""
+    from millstream.replaying import replay_all
+
+    report = asyncio.run(replay_all(load_settings().settings, quiet=json))
+    if json:
+        click.echo(as_json(report))
+        return
+    click.echo(
+        f"rebuilt {report.events:,} events of {report.partitions} partitions in {report.seconds:.1f} s "
+        f"({report.events_per_s:,.0f} events/s); generation {report.generation} is live"
+    )

@@ -1,0 +1,161 @@
+"""`millstream doctor`: looks at everything that the service stands on."""
+
+import asyncio
+import os
+import shutil
+import socket
+import sys
+from collections.abc import Awaitable, Callable
+
+import msgspec
+
+from millstream.errors import Stop
+from millstream.roles import check_binding
+from millstream.settings import Settings
+
+CHECK_S_MAX = 15.0
+DISK_BYTES_MIN = 1_073_741_824
+"""Below 1 GiB free the next large upload or rewrite of the append-only file may fail."""
+FILES_OPEN_MIN = 1_024
+
+
+class Finding(msgspec.Struct, frozen=True):
+    """One thing looked at; `advice` says what to do where it is not good."""
+
+    subject: str
+    is_good: bool
+    detail: str
+    advice: str = ""
+
+
+async def examine(settings: Settings, *, create_bucket: bool = False) -> list[Finding]:
+    """Every check, each within 15 s and without changing anything (but the bucket, where asked)."""
+    findings = [_python(), _open_files(), _binding(settings), _embedding(settings)]
+    findings += [_disk(settings), *([] if settings.redis_url else [_embedded(settings)])]
+    if not settings.redis_url:
+        findings.append(_port(settings))
+    checks: list[tuple[str, Callable[[], Awaitable[str]]]] = [
+        *([("redis", lambda: _redis(settings))] if settings.redis_url else []),
+        ("blobs", lambda: _blobs(settings, create_bucket=create_bucket)),
+        ("index", lambda: _index(settings)),
+    ]
+    findings += await asyncio.gather(*(_within_limit(subject, check) for subject, check in checks))
+    return findings
+
+
+async def _within_limit(subject: str, check: Callable[[], Awaitable[str]]) -> Finding:
+    try:
+        return Finding(subject, True, await asyncio.wait_for(check(), CHECK_S_MAX))
+    except Stop as stop:
+        return Finding(subject, False, stop.what, stop.hint)
+    except TimeoutError:
+        return Finding(subject, False, f"no answer within {CHECK_S_MAX:.0f} s")
+    except Exception as error:
+        return Finding(subject, False, f"{type(error).__name__}: {error}")
+
+
+def _python() -> Finding:
+    version = ".".join(map(str, sys.version_info[:3]))
+    is_good = (3, 11) <= sys.version_info[:2] <= (3, 13)
+    return Finding("python", is_good, version, "" if is_good else "use Python 3.11, 3.12 or 3.13")
+
+
+def _open_files() -> Finding:
+    import resource
+
+    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    is_good = soft >= FILES_OPEN_MIN
+    return Finding("open files", is_good, f"limit {soft}", "" if is_good else f"raise it: ulimit -n {FILES_OPEN_MIN}")
+
+
+def _binding(settings: Settings) -> Finding:
+    try:
+        check_binding(settings)
+    except Stop as stop:
+        return Finding("binding", False, stop.what, stop.hint)
+    return Finding("binding", True, f"{settings.host}:{settings.port}, open (there are no keys yet)")
+
+
+def _embedding(settings: Settings) -> Finding:
+    from millstream.embeddings import Embeddings
+
+    try:
+        embeddings = Embeddings(settings)
+        dimensions = embeddings.of(embeddings.default).dimensions
+    except Stop as stop:
+        return Finding("embedding", False, stop.what, stop.hint)
+    except Exception as error:
+        return Finding("embedding", False, str(error), "set MILLSTREAM_OPENAI_BASE_URL and _OPENAI_API_KEY")
+    return Finding("embedding", True, f"{embeddings.default}, {dimensions} dimensions")
+
+
+def _disk(settings: Settings) -> Finding:
+    path = settings.data_path
+    while not path.exists():
+        path = path.parent
+    if not os.access(path, os.W_OK):
+        return Finding("data", False, f"{path} cannot be written", "choose another folder with MILLSTREAM_DATA_DIR")
+    free = shutil.disk_usage(path).free
+    is_good = free >= DISK_BYTES_MIN
+    return Finding(
+        "data",
+        is_good,
+        f"{settings.data_path}, {free / 1_073_741_824:.1f} GiB free",
+        "" if is_good else "make room, or choose another folder with MILLSTREAM_DATA_DIR",
+    )
+
+
+def _embedded(settings: Settings) -> Finding:
+    from millstream.embedded import redis_server_binary
+
+    try:
+        binary = redis_server_binary()
+    except Stop as stop:
+        return Finding("redis", False, stop.what, stop.hint)
+    return Finding("redis", True, f"embedded: {binary.name}, data in {settings.data_path / 'redis'}")
+
+
+def _port(settings: Settings) -> Finding:
+    try:
+        with socket.create_connection((settings.host, settings.port), timeout=1):
+            return Finding("port", True, f"{settings.port} answers: a service is running there")
+    except OSError:
+        return Finding("port", True, f"{settings.port} is free")
+
+
+async def _redis(settings: Settings) -> str:
+    from events.redis_setup import fsync_policy
+    from millstream.stores import open_stores
+
+    async with open_stores(settings) as stores:
+        policy = await fsync_policy(stores.clients.commands)
+        loss = "" if policy == "always" else " (a power cut may lose the last second: `appendfsync always`)"
+        return f"{stores.log.partitions} partitions, appendfsync {policy or 'unknown'}{loss}"
+
+
+async def _blobs(settings: Settings, *, create_bucket: bool) -> str:
+    from millstream.stores import open_blobs
+
+    blobs = open_blobs(settings)
+    try:
+        if create_bucket:
+            from blobs.s3 import S3BlobStore
+
+            if isinstance(blobs, S3BlobStore):
+                await blobs.create_bucket()
+        await blobs.check()
+    finally:
+        await blobs.close()
+    return settings.blobs_url or str(settings.data_path / "blobs")
+
+
+async def _index(settings: Settings) -> str:
+    from knowledge.lance_index import LanceIndex
+    from millstream.stores import index_location
+
+    index = LanceIndex(index_location(settings))
+    try:
+        await index.check()
+    finally:
+        await index.close()
+    return index_location(settings)

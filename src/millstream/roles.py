@@ -1,0 +1,100 @@
+"""Each role as a process: signals, the end of its supervisor, drain."""
+
+import asyncio
+import contextlib
+import os
+import signal
+import socket
+import sys
+from collections.abc import Awaitable, Callable
+
+import structlog
+
+from millstream.errors import ExitCode, Stop
+from millstream.settings import Settings
+from millstream.telemetry import configure_logging
+
+_log = structlog.get_logger()
+
+LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
+
+
+def check_binding(settings: Settings) -> None:
+    """Without keys the API is open to whoever reaches it: that is loopback, unless somebody said otherwise."""
+    if settings.host in LOOPBACK or settings.open_beyond_loopback:
+        return
+    raise Stop(
+        f"refusing to listen on {settings.host}: there are no keys, anybody could read and delete everything",
+        hint="keep MILLSTREAM_HOST=127.0.0.1, or set MILLSTREAM_OPEN_BEYOND_LOOPBACK=true behind a guard of your own",
+        exit_code=ExitCode.CONFIGURATION,
+    )
+
+
+def run_api(settings: Settings, *, supervised: bool, listen_fd: int | None) -> None:
+    """Serves HTTP until told to stop."""
+    check_binding(settings)
+    configure_logging(settings, role="api")
+    inherited = None if listen_fd is None else socket.socket(fileno=listen_fd)
+
+    async def serve(stop: asyncio.Event) -> None:
+        from millstream.api_server import serve_api
+
+        await serve_api(settings, stop, inherited=inherited)
+
+    _run(serve, supervised=supervised)
+
+
+def run_worker(settings: Settings, *, supervised: bool, name: str, steps: str) -> None:
+    """Works through the inboxes until told to stop, then drains."""
+    configure_logging(settings, role=name)
+
+    async def work(stop: asyncio.Event) -> None:
+        from millstream.bootstrap import running_worker
+
+        await running_worker(settings, stop, name=name, steps=steps)
+
+    _run(work, supervised=supervised)
+
+
+def run_projector(settings: Settings, *, supervised: bool) -> None:
+    """Folds events into views until told to stop."""
+    configure_logging(settings, role="projector")
+
+    async def project(stop: asyncio.Event) -> None:
+        from millstream.bootstrap import running_projector
+
+        await running_projector(settings, stop)
+
+    _run(project, supervised=supervised)
+
+
+def _run(role: Callable[[asyncio.Event], Awaitable[None]], *, supervised: bool) -> None:
+    async def main() -> None:
+        stop = asyncio.Event()
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGINT, signal.SIGTERM):
+            loop.add_signal_handler(number, stop.set)
+        if supervised:
+            loop.add_reader(sys.stdin.fileno(), _on_supervisor_gone, stop, loop)
+        _log.info("started", pid=os.getpid())
+        await role(stop)
+        _log.info("stopped")
+
+    with contextlib.suppress(KeyboardInterrupt):
+        _event_loop_run(main)
+
+
+def _on_supervisor_gone(stop: asyncio.Event, loop: asyncio.AbstractEventLoop) -> None:
+    """Our standard input is a pipe that the supervisor holds open; its end means that the supervisor is gone."""
+    if os.read(sys.stdin.fileno(), 1) == b"":
+        loop.remove_reader(sys.stdin.fileno())
+        stop.set()
+
+
+def _event_loop_run(main: Callable[[], Awaitable[None]]) -> None:
+    import uvloop
+
+    async def as_coroutine() -> None:
+        await main()
+
+    uvloop.run(as_coroutine())

@@ -1,0 +1,152 @@
+"""Settings -> the stores that every role stands on: Redis with log and inbox, blobs, index."""
+
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from secrets import token_bytes, token_hex
+from urllib.parse import unquote, urlsplit
+
+import msgspec
+
+from blobs.local import LocalBlobStore
+from blobs.store import BlobStore
+from events.errors import FormatMismatch, LogUnavailable, UnsafeConfiguration
+from events.ids import IdFactory
+from events.keys import Keys
+from events.redis_inbox import RedisInbox
+from events.redis_log import RedisLog
+from events.redis_setup import Clients, make_clients, open_installation
+from knowledge.lance_index import LanceIndex
+from millstream.embeddings import Embeddings
+from millstream.errors import ExitCode, Stop
+from millstream.settings import Settings
+
+
+class Stores(msgspec.Struct, frozen=True, kw_only=True):
+    """What a role works with; `secret` signs cursors and is the same in every process of an installation."""
+
+    settings: Settings
+    clients: Clients
+    keys: Keys
+    log: RedisLog
+    inbox: RedisInbox
+    blobs: BlobStore
+    index: LanceIndex
+    embeddings: Embeddings
+    ids: IdFactory
+    secret: bytes
+
+
+def clock_us() -> int:
+    """Unix time, microseconds."""
+    return time.time_ns() // 1_000
+
+
+@asynccontextmanager
+async def open_stores(settings: Settings) -> AsyncIterator[Stores]:
+    """Connects, checks that nothing would be lost, and closes at the end. Raises Stop that says what to do."""
+    clients = _clients(settings)
+    blobs = open_blobs(settings)
+    index = LanceIndex(index_location(settings))
+    embeddings = Embeddings(settings)
+    try:
+        keys = await _installation(settings, clients)
+        yield Stores(
+            settings=settings,
+            clients=clients,
+            keys=keys,
+            log=RedisLog(clients.commands, clients.blocking, keys),
+            inbox=RedisInbox(clients.commands, clients.blocking, keys),
+            blobs=blobs,
+            index=index,
+            embeddings=embeddings,
+            ids=IdFactory(lambda: time.time_ns() // 1_000_000, token_bytes),
+            secret=await _secret(clients, keys),
+        )
+    finally:
+        await embeddings.close()
+        await index.close()
+        await blobs.close()
+        await clients.aclose()
+
+
+def open_blobs(settings: Settings) -> BlobStore:
+    """The blob store that the settings name; nothing is connected yet. Raises Stop."""
+    url = urlsplit(settings.blobs_url)
+    match url.scheme:
+        case "":
+            return LocalBlobStore(Path(settings.blobs_url) if settings.blobs_url else settings.data_path / "blobs")
+        case "file":
+            return LocalBlobStore(Path(unquote(url.path)))
+        case "s3":
+            from blobs.s3 import S3BlobStore
+            from blobs.s3_settings import S3Settings
+
+            return S3BlobStore(
+                S3Settings(
+                    bucket=url.netloc,
+                    prefix=url.path.strip("/"),
+                    endpoint_url=settings.s3_endpoint_url or None,
+                    region=settings.s3_region or "us-east-1",
+                    access_key=settings.s3_access_key or None,
+                    secret_key=settings.s3_secret_key or None,
+                )
+            )
+        case other:
+            raise Stop(
+                f"MILLSTREAM_BLOBS_URL cannot begin with {other}:",
+                hint="use file:///path or s3://bucket/prefix",
+                exit_code=ExitCode.CONFIGURATION,
+            )
+
+
+def index_location(settings: Settings) -> str:
+    """The directory of the search index."""
+    return settings.index_url or str(settings.data_path / "index")
+
+
+def unreachable(settings: Settings, error: Exception) -> Stop:
+    """What a person is told when Redis does not answer; a password in the URL is left out."""
+    url = urlsplit(settings.redis_url)
+    shown = f"{url.scheme}://{url.hostname or ''}{f':{url.port}' if url.port else ''}{url.path}"
+    return Stop(
+        f"Redis does not answer at {shown}: {error}",
+        hint="start it, or correct MILLSTREAM_REDIS_URL; without that setting `millstream up` starts one",
+        exit_code=ExitCode.UNREACHABLE,
+    )
+
+
+def _clients(settings: Settings) -> Clients:
+    if not settings.redis_url:
+        raise Stop(
+            "MILLSTREAM_REDIS_URL is not set",
+            hint="`millstream up` starts a Redis of its own; a single role needs to be told where one is",
+            exit_code=ExitCode.CONFIGURATION,
+        )
+    try:
+        return make_clients(settings.redis_url)
+    except ValueError as error:
+        raise Stop(f"MILLSTREAM_REDIS_URL is not valid: {error}", exit_code=ExitCode.CONFIGURATION) from None
+
+
+async def _installation(settings: Settings, clients: Clients) -> Keys:
+    try:
+        return await open_installation(clients.commands, partitions=settings.partitions or None)
+    except UnsafeConfiguration as error:
+        raise Stop(str(error), exit_code=ExitCode.CONFIGURATION) from None
+    except FormatMismatch as error:
+        raise Stop(
+            str(error),
+            hint="start the version of millstream that wrote it, or choose another data directory or Redis",
+            exit_code=ExitCode.CONFIGURATION,
+        ) from None
+    except LogUnavailable as error:
+        raise unreachable(settings, error) from None
+
+
+async def _secret(clients: Clients, keys: Keys) -> bytes:
+    await clients.commands.hsetnx(keys.installation, "secret", token_hex(32))
+    found = await clients.commands.hget(keys.installation, "secret")
+    assert isinstance(found, bytes)  # noqa: S101  set one line above
+    return found

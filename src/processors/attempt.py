@@ -1,0 +1,163 @@
+"""One attempt at one step of one document: run it under its time limit, then report how it ended."""
+
+import asyncio
+from collections.abc import Sequence
+from typing import Any, assert_never
+
+from domain.commands import DocumentCommand, FailStep
+from domain.decider import Folded
+from domain.deciders import DOCUMENT
+from domain.document import DocumentState, Open, Running, awaited_step
+from domain.handle import handle, load
+from events.inbox import Delivery
+from processors.attempts import Attempts
+from processors.failures import INTERNAL_ERROR, TIME_LIMIT, outcome_of
+from processors.knowledge_bases import KnowledgeBases
+from processors.retry import OUTAGE_CODES, after_outage, next_attempt
+from processors.step import Done, Drop, Outcome, Processor, Reject, Retry, Superseded, Work
+from processors.workbench import Workbench
+
+
+class Attempt:
+    """An attempt that StepStarted has entered into the log. `before` counts the attempts ahead of this one."""
+
+    def __init__(
+        self,
+        processor: Processor,
+        bench: Workbench,
+        knowledge_bases: KnowledgeBases,
+        delivery: Delivery,
+        *,
+        number: int,
+        started: Folded[DocumentState],
+        before: Attempts,
+    ) -> None:
+        self._processor = processor
+        self._bench = bench
+        self._delivery = delivery
+        self._number = number
+        self._folded = started
+        self._before = before
+        self._log = bench.logger(delivery, attempt=number)
+        self._work = Work(
+            delivery=delivery,
+            document=started.state,
+            attempt=number,
+            worker=bench.worker,
+            failures=before.failures,
+            record=self._record,
+            knowledge_base=lambda: knowledge_bases.active(delivery.knowledge_base_id),
+        )
+
+    async def carry_out(self) -> None:
+        """Runs the processor and reports. Raises what the inbox raises; the log is waited for."""
+        outcome = await self._run()
+        self._log.info("attempt_ended", outcome=type(outcome).__name__, code=getattr(outcome, "code", None))
+        await self._report(outcome)
+
+    async def _run(self) -> Outcome:
+        limit_s = self._processor.time_limit_s
+        try:
+            async with asyncio.timeout(limit_s) as timer:
+                return await self._processor.run(self._work)
+        except Exception as error:
+            if isinstance(error, TimeoutError) and timer.expired():
+                return Retry(TIME_LIMIT, f"the step took longer than {limit_s:g} s")
+            expected = outcome_of(error)
+            if expected is not None:
+                return expected
+            self._log.exception("attempt_broke")
+            return Retry(INTERNAL_ERROR, f"the step broke with {type(error).__name__}; its log has the details")
+
+    async def _report(self, outcome: Outcome) -> None:
+        match outcome:
+            case Done():
+                await self._append(outcome.commands)
+            case Retry():
+                await self._append((self._failure(outcome.code, outcome.message, self._retry_at_us(outcome)),))
+            case Reject():
+                await self._append((self._failure(outcome.code, outcome.message, None),))
+            case Drop() | Superseded():
+                self._folded = await self._reloaded()
+                await self._go_without(self._folded.state)
+            case _:
+                assert_never(outcome)
+
+    async def _append(self, commands: Sequence[Any]) -> None:
+        handled = await handle(
+            self._bench.log,
+            DOCUMENT,
+            self._delivery.stream_id,
+            commands,
+            self._bench.context(self._delivery),
+            known=self._folded,
+            acknowledge=self._delivery,
+        )
+        self._folded = handled.folded
+        if not handled.envelopes:
+            await self._go_without(handled.folded.state)
+
+    async def _go_without(self, now: DocumentState) -> None:
+        """The result was refused. A delivery that another attempt works on is that attempt's to acknowledge."""
+        if self._is_mine(now):
+            # Nobody else is at it, so silence would leave the document waiting for ever.
+            failure = Retry(INTERNAL_ERROR, "the result does not fit the state of the document")
+            await self._append((self._failure(failure.code, failure.message, self._retry_at_us(failure)),))
+            return
+        self._log.info("attempt_superseded", state=type(now).__name__)
+        await self._take_back(now)
+        if awaited_step(now) is not self._delivery.step:
+            await self._bench.inbox.acknowledge(self._delivery)
+
+    async def _take_back(self, now: DocumentState) -> None:
+        """Side effects of a refused attempt vanish even where the stores are away for a while."""
+        tries = 0
+        while True:
+            try:
+                return await self._processor.abandon(self._work, now)
+            except Exception as error:
+                tries += 1
+                delay_s = after_outage(self._bench.policy, tries, None, self._bench.random())
+                expected = outcome_of(error)
+                if not (isinstance(expected, Retry) and expected.code in OUTAGE_CODES):
+                    raise
+                self._log.warning("taking_back_delayed", code=expected.code, delay_s=round(delay_s, 3))
+            await asyncio.sleep(delay_s)
+
+    async def _record(self, command: DocumentCommand) -> bool:
+        handled = await handle(
+            self._bench.log,
+            DOCUMENT,
+            self._delivery.stream_id,
+            [command],
+            self._bench.context(self._delivery),
+            known=self._folded,
+        )
+        self._folded = handled.folded
+        return bool(handled.envelopes) and self._is_mine(handled.folded.state)
+
+    def _is_mine(self, state: DocumentState) -> bool:
+        activity = state.activity if isinstance(state, Open) else None
+        return (
+            isinstance(activity, Running)
+            and activity.step is self._delivery.step
+            and activity.attempt == self._number
+            and activity.worker == self._bench.worker
+        )
+
+    def _failure(self, code: str, message: str, retry_at_us: int | None) -> FailStep:
+        return FailStep(
+            step=self._delivery.step, attempt=self._number, code=code, message=message, retry_at_us=retry_at_us
+        )
+
+    def _retry_at_us(self, retry: Retry) -> int | None:
+        policy, random = self._bench.policy, self._bench.random()
+        delay_s: float | None
+        if retry.code in OUTAGE_CODES:
+            delay_s = after_outage(policy, self._before.outages + 1, retry.retry_after_s, random)
+        else:
+            delay_s = next_attempt(policy, self._before.counted + 1, retry.retry_after_s, random)
+        return None if delay_s is None else self._bench.clock_us() + round(delay_s * 1_000_000)
+
+    async def _reloaded(self) -> Folded[DocumentState]:
+        return await load(self._bench.log, DOCUMENT, self._delivery.stream_id)

@@ -1,0 +1,64 @@
+"""DocumentParsed -> chunks."""
+
+import asyncio
+from collections.abc import Callable
+
+from blobs.store import BlobStore
+from domain.commands import RecordChunked
+from domain.document import DocumentState, Parsed
+from events.knowledge_base import KnowledgeBaseSettings
+from events.steps import Step
+from knowledge.chunk import Chunk, encode_chunks
+from knowledge.chunkers import Chunker
+from knowledge.text import ParsedText
+from processors.artifacts import chunks_blob
+from processors.leftovers import erase_leftovers
+from processors.step import Done, Outcome, Reject, Superseded, Work
+
+ChunkerFor = Callable[[KnowledgeBaseSettings], Chunker]
+"""Called in a thread: the first call imports LlamaIndex (2.6 s). May keep what it made."""
+
+
+class ChunkStep:
+    """Cuts the text as the knowledge base says. `chunks_max` is for one document."""
+
+    step = Step.CHUNK
+
+    def __init__(self, blobs: BlobStore, chunker_for: ChunkerFor, *, chunks_max: int, time_limit_s: float) -> None:
+        self._blobs = blobs
+        self._chunker_for = chunker_for
+        self._chunks_max = chunks_max
+        self.time_limit_s = time_limit_s
+
+    async def run(self, work: Work) -> Outcome:
+        """Raises ParseError(too_many_chunks), Refused and what the blob store raises."""
+        if not isinstance(work.document, Parsed):
+            return Superseded()
+        settings = (await work.knowledge_base()).settings
+        text = await self._blobs.get(work.document.text.text_blob)
+        name, chunks, encoded = await asyncio.to_thread(self._cut, text, settings, work.document_id)
+        if not chunks:
+            return Reject("no_text", "the document holds no text")
+        stored = await self._blobs.put(chunks_blob(work.document_id, work.attempt), encoded)
+        return Done(
+            (
+                RecordChunked(
+                    attempt=work.attempt,
+                    chunks_blob=stored.key,
+                    chunks=len(chunks),
+                    tokens=sum(chunk.tokens for chunk in chunks),
+                    chunker=name,
+                ),
+            )
+        )
+
+    async def abandon(self, work: Work, now: DocumentState) -> None:
+        """A removed document keeps nothing."""
+        await erase_leftovers(self._blobs, work, now)
+
+    def _cut(
+        self, text: bytes, settings: KnowledgeBaseSettings, document_id: str
+    ) -> tuple[str, tuple[Chunk, ...], bytes]:
+        chunker = self._chunker_for(settings)
+        chunks = chunker.chunk(ParsedText.decode(text), document_id=document_id, chunks_max=self._chunks_max)
+        return chunker.name, chunks, encode_chunks(chunks)

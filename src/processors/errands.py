@@ -1,0 +1,73 @@
+"""Deliveries without attempts in a document's history: finishing tasks, erasing. Repeated until they are done."""
+
+import asyncio
+from typing import assert_never
+
+from domain.errors import Refused
+from domain.handle import handle
+from events.inbox import Delivery
+from processors.failures import INTERNAL_ERROR, TIME_LIMIT, outcome_of
+from processors.retry import after_outage
+from processors.step import Done, Drop, Errand, Outcome, Reject, Retry, Superseded
+from processors.workbench import Workbench
+
+
+class ErrandDeliveries:
+    """Carries out the deliveries of one errand."""
+
+    def __init__(self, errand: Errand, bench: Workbench) -> None:
+        self._errand = errand
+        self._bench = bench
+
+    async def carry_out(self, delivery: Delivery, tries: int) -> float | None:
+        """None when it is over, else the seconds until it shall be called again (`tries` + 1)."""
+        logger = self._bench.logger(delivery, attempt=tries)
+        outcome = await self._run(delivery)
+        match outcome:
+            case Done():
+                await self._append(delivery, outcome)
+                logger.info("errand_done")
+            case Drop() | Superseded():
+                logger.info("errand_done", outcome=type(outcome).__name__, reason=getattr(outcome, "reason", None))
+                await self._bench.inbox.acknowledge(delivery)
+            case Retry() | Reject():
+                # There is nobody to hand a dead letter to: what must vanish must vanish, so it is tried for ever.
+                retry_after_s = outcome.retry_after_s if isinstance(outcome, Retry) else None
+                delay_s = after_outage(self._bench.policy, tries, retry_after_s, self._bench.random())
+                logger.warning("errand_delayed", code=outcome.code, reason=outcome.message, delay_s=round(delay_s, 3))
+                return delay_s
+            case _:
+                assert_never(outcome)
+        return None
+
+    async def _run(self, delivery: Delivery) -> Outcome:
+        limit_s = self._errand.time_limit_s
+        try:
+            async with asyncio.timeout(limit_s) as timer:
+                return await self._errand.run(delivery)
+        except Exception as error:
+            if isinstance(error, TimeoutError) and timer.expired():
+                return Retry(TIME_LIMIT, f"the step took longer than {limit_s:g} s")
+            expected = outcome_of(error)
+            if expected is not None:
+                return expected
+            self._bench.logger(delivery).exception("errand_broke")
+            return Retry(INTERNAL_ERROR, f"the step broke with {type(error).__name__}")
+
+    async def _append(self, delivery: Delivery, outcome: Done) -> None:
+        decider, stream_id = self._errand.subject(delivery)
+        try:
+            handled = await handle(
+                self._bench.log,
+                decider,
+                stream_id,
+                outcome.commands,
+                self._bench.context(delivery),
+                acknowledge=delivery,
+            )
+        except Refused as refused:
+            self._bench.logger(delivery).warning("errand_refused", code=refused.code.value)
+            await self._bench.inbox.acknowledge(delivery)
+            return
+        if not handled.envelopes:
+            await self._bench.inbox.acknowledge(delivery)

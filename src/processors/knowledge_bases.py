@@ -1,0 +1,66 @@
+"""The settings and the generation of knowledge bases, kept fresh by reading only what was appended since."""
+
+from collections import OrderedDict
+from collections.abc import Callable
+from typing import Final
+
+from domain.decider import Folded, fold
+from domain.deciders import knowledge_base_decider
+from domain.knowledge_base import (
+    ActiveKnowledgeBase,
+    DeletedKnowledgeBase,
+    KnowledgeBaseState,
+    UnknownKnowledgeBase,
+    active,
+)
+from events.ids import KnowledgeBaseId
+from events.log import EventLog
+from knowledge.index import IndexTable
+
+KEPT_MAX: Final = 1_000
+"""Knowledge bases kept in memory, the least recently used go first; some hundred bytes each."""
+
+FRESH_US: Final = 1_000_000
+"""For a second a state is not asked for again: at 200 small documents a second that halves the calls of a step. What
+enters a knowledge base that was deleted meanwhile is removed by the deletion itself."""
+
+
+class KnowledgeBases:
+    """Folds knowledge bases. `clock_us` is unix µs."""
+
+    def __init__(self, log: EventLog, *, clock_us: Callable[[], int]) -> None:
+        self._log = log
+        self._clock_us = clock_us
+        self._kept: OrderedDict[KnowledgeBaseId, tuple[int, Folded[KnowledgeBaseState]]] = OrderedDict()
+
+    async def active(self, knowledge_base: KnowledgeBaseId) -> ActiveKnowledgeBase:
+        """Raises Refused for one that does not exist or was deleted."""
+        return active(await self.state(knowledge_base))
+
+    async def state(self, knowledge_base: KnowledgeBaseId) -> KnowledgeBaseState:
+        """At most a second old."""
+        decider = knowledge_base_decider(knowledge_base)
+        read_at_us, folded = self._kept.get(knowledge_base, (0, Folded(decider.initial)))
+        now_us = self._clock_us()
+        if folded.version == 0 or not 0 <= now_us - read_at_us < FRESH_US:
+            history = await self._log.history(knowledge_base, after_version=folded.version)
+            folded = fold(decider, history, folded)
+            self._keep(knowledge_base, now_us, folded)
+        return folded.state
+
+    async def tables(self, knowledge_base: KnowledgeBaseId) -> tuple[IndexTable, ...]:
+        """Every index table that the knowledge base may ever have had."""
+        match await self.state(knowledge_base):
+            case UnknownKnowledgeBase():
+                last = 0
+            case ActiveKnowledgeBase() as known:
+                last = max(known.generation, known.building or 0)
+            case DeletedKnowledgeBase(before=before):
+                last = max(before.generation, before.building or 0)
+        return tuple(IndexTable(knowledge_base, generation) for generation in range(1, last + 1))
+
+    def _keep(self, knowledge_base: KnowledgeBaseId, now_us: int, folded: Folded[KnowledgeBaseState]) -> None:
+        self._kept[knowledge_base] = (now_us, folded)
+        self._kept.move_to_end(knowledge_base)
+        while len(self._kept) > KEPT_MAX:
+            self._kept.popitem(last=False)

@@ -1,0 +1,69 @@
+"""Every setting of a worker: unit last, with range and default."""
+
+import os
+from typing import Annotated, Final
+
+import msgspec
+from msgspec import Meta
+
+from events.steps import Step
+from processors.retry import RetryPolicy
+
+_CPUS: Final = os.cpu_count() or 1
+
+Slots = Annotated[int, Meta(ge=0, le=1_024)]
+
+
+class WorkerSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """How one worker process works. Slots are deliveries carried out at a time; 0 leaves a step to other workers."""
+
+    parse_slots: Slots = 2 * _CPUS
+    """Twice the parse children: while one document is parsed, the next is read and the last recorded."""
+    chunk_slots: Slots = 2
+    """Chunking holds the interpreter; more at a time are no faster."""
+    embed_slots: Slots = 4
+    """The local model runs in one thread; providers answer several requests at a time."""
+    index_slots: Slots = 4
+    finish_slots: Slots = 4
+    erase_slots: Slots = 2
+
+    parse_time_limit_s: Annotated[float, Meta(gt=0, le=86_400)] = 300.0
+    """Reading, waiting for a child and parsing; parsing alone is limited by ParseLimits."""
+    chunk_time_limit_s: Annotated[float, Meta(gt=0, le=86_400)] = 300.0
+    embed_time_limit_s: Annotated[float, Meta(gt=0, le=86_400)] = 3_600.0
+    """100,000 chunks take the local model half an hour; an attempt that is cut off resumes at its next batch."""
+    index_time_limit_s: Annotated[float, Meta(gt=0, le=86_400)] = 600.0
+    finish_time_limit_s: Annotated[float, Meta(gt=0, le=86_400)] = 30.0
+    erase_time_limit_s: Annotated[float, Meta(gt=0, le=86_400)] = 600.0
+
+    chunks_max: Annotated[int, Meta(ge=1, le=1_000_000)] = 100_000
+    """Chunks of one document."""
+    embed_batch_chunks: Annotated[int, Meta(ge=1, le=2_048)] = 64
+    """Chunks embedded and recorded together: what a crash can cost again."""
+
+    lease_ms: Annotated[int, Meta(ge=100, le=600_000)] = 60_000
+    """A worker silent for longer is dead. At least three heartbeats."""
+    heartbeat_ms: Annotated[int, Meta(ge=10, le=60_000)] = 5_000
+    claim_interval_ms: Annotated[int, Meta(ge=10, le=600_000)] = 2_000
+    """How often the dead and what was given back are looked for."""
+    take_wait_ms: Annotated[int, Meta(ge=10, le=2_000)] = 1_000
+    """How long an idle step waits for a delivery at a time: the longest that a stop waits for it."""
+    timer_interval_ms: Annotated[int, Meta(ge=10, le=60_000)] = 250
+    drain_s: Annotated[float, Meta(ge=0, le=600)] = 8.0
+    """How long work under way may go on after a stop, before it is given back."""
+    retry: RetryPolicy = RetryPolicy()
+
+    def __post_init__(self) -> None:
+        if self.lease_ms < 3 * self.heartbeat_ms:
+            raise ValueError("lease_ms must be at least three times heartbeat_ms, or a hiccup looks like a death")
+
+    def slots(self, step: Step) -> int:
+        """0 for a step that this worker does not serve."""
+        return {
+            Step.PARSE: self.parse_slots,
+            Step.CHUNK: self.chunk_slots,
+            Step.EMBED: self.embed_slots,
+            Step.INDEX: self.index_slots,
+            Step.FINISH: self.finish_slots,
+            Step.ERASE: self.erase_slots,
+        }.get(step, 0)

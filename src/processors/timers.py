@@ -1,0 +1,32 @@
+"""Moves what is due back into its inbox. Every worker does it for every partition; a timer is moved once."""
+
+import asyncio
+from typing import Final
+
+import structlog
+
+from events.errors import LogUnavailable
+from events.inbox import Inbox
+from processors.waiting import pause
+
+MOVED_MAX: Final = 100
+"""Timers moved in one call; more would hold the store's only thread for longer than a millisecond."""
+
+
+async def move_due_until(stop: asyncio.Event, inbox: Inbox, *, partitions: int, interval_s: float) -> None:
+    """Looks at each partition every `interval_s`: the longest that a due retry waits."""
+    is_out = False
+    while not stop.is_set():
+        try:
+            await asyncio.gather(*(_move_all(stop, inbox, partition) for partition in range(partitions)))
+            is_out = False
+        except LogUnavailable as error:
+            if not is_out:  # one line an outage
+                structlog.get_logger().warning("timers_unavailable", error=type(error).__name__)
+            is_out = True
+        await pause(stop, interval_s)
+
+
+async def _move_all(stop: asyncio.Event, inbox: Inbox, partition: int) -> None:
+    while await inbox.move_due(partition, limit=MOVED_MAX) == MOVED_MAX and not stop.is_set():
+        continue

@@ -1,0 +1,61 @@
+#!lua
+-- Writes rows, lists and checkpoint of one generation in one step, and announces the changed rows.
+--
+-- KEYS  checkpoint  hash    token, position, number, unreadable, unknown, refused, holder, until (server ms)
+--       changes     stream  c: packed changes, b: bytes of all entries ever, for trimming
+--       names       set     of every list of the generation that ever had a member
+--       then the tables (hash: row by id), then the lists (zset, all scores 0: ordered by member)
+-- ARGV  token, position expected, position, number, unreadable, unknown, refused, lease_ms, changes or '',
+--       feed_bytes_max, tables, lists, then
+--       for each table: rows, then id and row of each; for each list: name, removed, added, each removed, each added
+-- Answers 1 (also when this very commit took effect before), 0 where token or checkpoint are others by now.
+local call = redis.call
+local CHECKPOINT, CHANGES, NAMES = KEYS[1], KEYS[2], KEYS[3]
+local VALUES_MAX = 2000 -- even; Lua's stack holds 8,000 values
+
+local found = call('HMGET', CHECKPOINT, 'token', 'position')
+if found[1] ~= ARGV[1] then return 0 end
+local position = found[2] or ''
+if position == ARGV[3] then return 1 end
+if position ~= ARGV[2] then return 0 end
+
+local function in_parts(command, key, first, count, ...)
+  for from = first, first + count - 1, VALUES_MAX do
+    call(command, key, unpack(ARGV, from, math.min(from + VALUES_MAX, first + count) - 1))
+  end
+end
+
+local tables, lists = tonumber(ARGV[11]), tonumber(ARGV[12])
+local place = 13
+for t = 1, tables do
+  local values = 2 * tonumber(ARGV[place])
+  in_parts('HSET', KEYS[3 + t], place + 1, values)
+  place = place + 1 + values
+end
+for l = 1, lists do
+  local key, removed, added = KEYS[3 + tables + l], tonumber(ARGV[place + 1]), tonumber(ARGV[place + 2])
+  in_parts('ZREM', key, place + 3, removed)
+  local first = place + 3 + removed
+  for m = first, first + added - 1 do call('ZADD', key, 0, ARGV[m]) end
+  if added > 0 then call('SADD', NAMES, ARGV[place]) end
+  place = first + added
+end
+
+local time = call('TIME')
+local now_ms = tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000)
+call('HSET', CHECKPOINT, 'position', ARGV[3], 'number', ARGV[4], 'unreadable', ARGV[5], 'unknown', ARGV[6],
+  'refused', ARGV[7], 'until', string.format('%d', now_ms + tonumber(ARGV[8])))
+
+if ARGV[9] ~= '' then
+  local last = call('XREVRANGE', CHANGES, '+', '-', 'COUNT', 1)[1]
+  local total = (last and tonumber(last[2][4]) or 0) + #ARGV[9]
+  call('XADD', CHANGES, '*', 'c', ARGV[9], 'b', string.format('%d', total))
+  local oldest = call('XRANGE', CHANGES, '-', '+', 'COUNT', 1)[1]
+  local excess = total - tonumber(oldest[2][4]) - tonumber(ARGV[10])
+  if excess > 0 then
+    -- A tenth at a time, so that not every commit trims; the entry just written always stays.
+    local length = call('XLEN', CHANGES)
+    call('XTRIM', CHANGES, 'MAXLEN', math.max(1, math.floor(length * 0.9)))
+  end
+end
+return 1

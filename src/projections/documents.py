@@ -1,0 +1,114 @@
+"""Document rows: the folded state as it stands, which is the snapshot of the stream too.
+
+Lists: the documents of a knowledge base, all and by status, by the time of their acceptance; a removed document leaves
+them. A task's own documents need no list (their ids follow from the task's), those that entered it by reprocessing do.
+"""
+
+import msgspec
+
+from domain.decider import Folded, apply
+from domain.deciders import DOCUMENT
+from domain.document import DocumentState, Erased, Removed, Skipped, Unknown, record_of
+from domain.status import DocumentPhase, DocumentStatus, document_phase, document_status
+from events.envelope import Envelope, UnknownEvent
+from events.ids import DocumentId, KnowledgeBaseId, TaskId
+from projections.projection import DOCUMENTS, IndexEntry, Table, member
+
+
+class DocumentRow(msgspec.Struct, frozen=True, array_like=True):
+    """One document at a version of its stream; `updated_at_us` is the latest event's time."""
+
+    folded: Folded[DocumentState]
+    updated_at_us: int = 0
+
+    @property
+    def version(self) -> int:
+        return self.folded.version
+
+
+NEW = DocumentRow(Folded(DOCUMENT.initial))
+
+_encoder = msgspec.msgpack.Encoder()
+_decoder = msgspec.msgpack.Decoder(DocumentRow)
+
+
+class DocumentProjection:
+    """Projection[DocumentRow]."""
+
+    @property
+    def table(self) -> Table:
+        return DOCUMENTS
+
+    def decode(self, payload: bytes) -> DocumentRow:
+        return _decoder.decode(payload)
+
+    def encode(self, row: DocumentRow) -> bytes:
+        return _encoder.encode(row)
+
+    def follow(self, row: DocumentRow | None, envelope: Envelope) -> DocumentRow:
+        known = row or NEW
+        folded = apply(DOCUMENT.evolve, known.folded, envelope)
+        if folded is known.folded:
+            return known
+        if isinstance(envelope.event, UnknownEvent):
+            return DocumentRow(folded, known.updated_at_us)
+        return DocumentRow(folded, max(known.updated_at_us, envelope.recorded_at_us))
+
+    def entries(self, row_id: str, row: DocumentRow) -> frozenset[IndexEntry]:
+        state = row.folded.state
+        if isinstance(state, Unknown):
+            return frozenset()
+        place = member(accepted_at_us(state), row_id)
+        indexes = [task_documents_index(task) for task in reprocessed_under(state)]
+        if not isinstance(state, Removed | Erased):
+            knowledge_base = knowledge_base_of(state)
+            indexes += (
+                documents_index(knowledge_base),
+                documents_index(knowledge_base, document_phase(state)),
+            )
+        return frozenset(IndexEntry(index, place) for index in indexes)
+
+
+def status_of(document_id: DocumentId, row: DocumentRow) -> DocumentStatus | None:
+    """What a client sees; None for a document that does not exist."""
+    return document_status(document_id, row.folded.state, version=row.version, updated_at_us=row.updated_at_us)
+
+
+def knowledge_base_of(state: DocumentState) -> KnowledgeBaseId:
+    """Asked of a known state only."""
+    return DOCUMENT.placement(state).knowledge_base_id
+
+
+def accepted_at_us(state: DocumentState) -> int:
+    """When the document came in: its place in every list. Asked of a known state only."""
+    match state:
+        case Unknown():
+            raise ValueError("a document that does not exist came in at no time")
+        case Skipped():
+            return state.ended_at_us
+        case Removed() | Erased():
+            return accepted_at_us(state.before)
+        case _:
+            return record_of(state).about.accepted_at_us
+
+
+def reprocessed_under(state: DocumentState) -> tuple[TaskId, ...]:
+    """The tasks, oldest first, that the document entered later than the one it came in with."""
+    match state:
+        case Unknown() | Skipped():
+            return ()
+        case Removed() | Erased():
+            return reprocessed_under(state.before)
+        case _:
+            record = record_of(state)
+            return (*record.earlier_tasks, record.about.task_id)[1:]
+
+
+def documents_index(knowledge_base: KnowledgeBaseId, phase: DocumentPhase | None = None) -> str:
+    """The documents of a knowledge base, all or those of one status."""
+    return f"{knowledge_base}/documents" if phase is None else f"{knowledge_base}/documents/{phase.value}"
+
+
+def task_documents_index(task: TaskId) -> str:
+    """The documents that a task worked on though they came in with another."""
+    return f"{task}/documents"

@@ -1,0 +1,22 @@
+"""What can be wrong with a question to the views."""
+
+
+class InvalidQuery(Exception):
+    """A query parameter is unknown, repeated or out of its range; `pointer` names it (`/limit`)."""
+
+    def __init__(self, pointer: str, message: str) -> None:
+        super().__init__(f"{pointer}: {message}")
+        self.pointer = pointer
+        self.message = message
+
+
+class InvalidCursor(Exception):
+    """A cursor that was not given out by this installation for this very list."""
+
+
+class TooManyStreams(Exception):
+    """The process serves as many event streams as it may; another one, or the same a little later, has room."""
+
+
+class RebuildRefused(Exception):
+    """Another rebuild of the same partition is under way, or took over."""

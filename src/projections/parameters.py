@@ -1,0 +1,69 @@
+"""Query parameters, checked: unknown and repeated ones are refused, each value has its form."""
+
+from collections.abc import Iterable
+from enum import StrEnum
+from typing import TypeVar
+
+from projections.errors import InvalidQuery
+from projections.feed import FeedPosition
+from projections.lists import LIMIT_DEFAULT, LIMIT_MAX
+
+WAIT_S_MAX = 60
+"""The longest long poll: many proxies give up after a minute of silence."""
+
+NAME_CHARACTERS_MAX = 200
+
+E = TypeVar("E", bound=StrEnum)
+
+
+class Parameters:
+    """The parameters of one request. Every method raises InvalidQuery."""
+
+    def __init__(self, items: Iterable[tuple[str, str]], *, known: frozenset[str]) -> None:
+        self._values: dict[str, str] = {}
+        for name, value in items:
+            if name not in known:
+                raise InvalidQuery(f"/{name}", f"unknown parameter; known here: {', '.join(sorted(known)) or 'none'}")
+            if name in self._values:
+                raise InvalidQuery(f"/{name}", "the parameter is given twice")
+            self._values[name] = value
+
+    def text(self, name: str) -> str | None:
+        return self._values.get(name)
+
+    def limit(self) -> int:
+        return self._integer("limit", 1, LIMIT_MAX, LIMIT_DEFAULT)
+
+    def wait_s(self) -> int:
+        return self._integer("wait", 0, WAIT_S_MAX, 0)
+
+    def choice(self, name: str, kind: type[E]) -> E | None:
+        value = self._values.get(name)
+        if value is None:
+            return None
+        try:
+            return kind(value)
+        except ValueError:
+            raise InvalidQuery(f"/{name}", f"one of {', '.join(kind)} is expected") from None
+
+    def name(self) -> str | None:
+        value = self._values.get("name")
+        if value is not None and not 1 <= len(value) <= NAME_CHARACTERS_MAX:
+            raise InvalidQuery("/name", f"1 to {NAME_CHARACTERS_MAX} characters are expected")
+        return value
+
+    def last_event_id(self, header: str | None) -> FeedPosition | None:
+        """Where to resume: the header goes first, as a reconnecting client's knows more than its address does.
+
+        An id that no feed gave out leads to a fresh start: whoever sends it could do nothing about an error.
+        """
+        value = header or self._values.get("last_event_id")
+        return None if not value else FeedPosition.parse(value)
+
+    def _integer(self, name: str, low: int, high: int, default: int) -> int:
+        value = self._values.get(name)
+        if value is None:
+            return default
+        if not (value.isascii() and value.isdigit() and len(value) <= 9 and low <= int(value) <= high):
+            raise InvalidQuery(f"/{name}", f"a whole number from {low} to {high} is expected")
+        return int(value)

@@ -1,0 +1,144 @@
+"""Questions about one task, document or knowledge base. What was accepted is never unknown, however far behind
+the projector is: a missing row is folded from its history.
+"""
+
+from collections.abc import AsyncIterator, Sequence
+from typing import Final
+
+from domain.errors import RefusalCode, Refused
+from domain.knowledge_base import ActiveKnowledgeBase, UnknownKnowledgeBase, active
+from domain.knowledge_base_status import KnowledgeBaseStatus
+from domain.status import DocumentStatus, TaskStatus
+from events.document import DocumentAccepted, DocumentSkipped
+from events.errors import InvalidId
+from events.ids import DocumentId, KnowledgeBaseId, TaskId, document_id, partition_of
+from events.log import EventLog
+from projections import documents, knowledge_bases, tasks
+from projections.documents import DocumentRow, documents_index, task_documents_index
+from projections.on_demand import behind_the_views, fold_document, fold_task, fresh_knowledge_base, gathered
+from projections.projection import DOCUMENTS, TASKS, row_id_of
+from projections.rows import DOCUMENT_PROJECTION, TASK_PROJECTION
+from projections.tasks import TaskRow
+from projections.views import PAGE_ROWS_MAX, ViewStore
+
+DOCUMENTS_PAGE: Final = 200
+"""Documents read at a time while a whole task is told."""
+
+
+class Queries:
+    """Raises Refused for what does not exist, InvalidId, and what log and store raise."""
+
+    def __init__(self, event_log: EventLog, views: ViewStore) -> None:
+        self._log = event_log
+        self._views = views
+
+    def partition_of(self, stream: str) -> int:
+        """Raises InvalidId for a partition that this installation does not have."""
+        partition = partition_of(stream)
+        if partition >= self._views.partitions:
+            raise InvalidId(f"the id names partition {partition}, there are {self._views.partitions}")
+        return partition
+
+    async def task(self, task: TaskId) -> TaskStatus:
+        row = await self.task_row(task)
+        status = None if row is None else tasks.status_of(task, row)
+        if status is None:
+            raise Refused(RefusalCode.UNKNOWN_TASK, "there is no task with this id")
+        return status
+
+    async def task_row(self, task: TaskId) -> TaskRow | None:
+        """The view, or the fold of the history where the view does not know of the submission yet."""
+        payload = (await self._views.rows(self.partition_of(task), TASKS, [task]))[0]
+        row = None if payload is None else TASK_PROJECTION.decode(payload)
+        if row is not None and tasks.status_of(task, row) is not None:
+            return row
+        return await fold_task(self._log, task)
+
+    async def document(self, document: DocumentId) -> DocumentStatus:
+        found = await self.documents(self.partition_of(document), [document])
+        if not found:
+            raise Refused(RefusalCode.UNKNOWN_DOCUMENT, "there is no document with this id")
+        return found[0]
+
+    async def document_in(self, knowledge_base: KnowledgeBaseId, document: DocumentId) -> DocumentStatus:
+        """A document of this very knowledge base."""
+        status = await self.document(document)
+        if status.knowledge_base_id != knowledge_base:
+            raise Refused(RefusalCode.UNKNOWN_DOCUMENT, "there is no document with this id in the knowledge base")
+        return status
+
+    async def documents(self, partition: int, ids: Sequence[DocumentId]) -> list[DocumentStatus]:
+        """Those of the documents that exist, in the order asked for."""
+        payloads = dict(zip(ids, await self._views.rows(partition, DOCUMENTS, ids), strict=True))
+        missing = [one for one, payload in payloads.items() if payload is None]
+        folded = dict(zip(missing, await gathered(missing, self._fold_document), strict=True))
+        rows = (
+            (one, folded[one] if payload is None else DOCUMENT_PROJECTION.decode(payload))
+            for one, payload in payloads.items()
+        )
+        statuses = (None if row is None else documents.status_of(one, row) for one, row in rows)
+        return [status for status in statuses if status is not None]
+
+    async def documents_of_task(self, task: TaskId) -> AsyncIterator[list[DocumentStatus]]:
+        """All documents that the task works or worked on, a part at a time, in the order of their upload."""
+        partition = self.partition_of(task)
+        ids = await self.ids_of_task(task)
+        for start in range(0, len(ids), DOCUMENTS_PAGE):
+            yield await self.documents(partition, ids[start : start + DOCUMENTS_PAGE])
+
+    async def ids_of_task(self, task: TaskId) -> list[DocumentId]:
+        """The documents that came in with the task by their ordinals, else those that entered it by reprocessing."""
+        row = await self.task_row(task)
+        status = None if row is None else tasks.status_of(task, row)
+        if status is None:
+            raise Refused(RefusalCode.UNKNOWN_TASK, "there is no task with this id")
+        reprocessed = [one async for one in self._listed(self.partition_of(task), task_documents_index(task))]
+        return reprocessed or [document_id(task, ordinal) for ordinal in range(status.documents.total)]
+
+    async def knowledge_base(self, knowledge_base: KnowledgeBaseId) -> KnowledgeBaseStatus:
+        """As it was written last, with the counters of the view."""
+        self.partition_of(knowledge_base)
+        row = await fresh_knowledge_base(self._log, self._views, knowledge_base)
+        status = None if row is None else knowledge_bases.status_of(knowledge_base, row)
+        if status is None:
+            raise Refused(RefusalCode.UNKNOWN_KNOWLEDGE_BASE, "there is no knowledge base with this id")
+        return status
+
+    async def search_scope(self, knowledge_base: KnowledgeBaseId) -> tuple[ActiveKnowledgeBase, int]:
+        """The knowledge base and the index generation that searches read."""
+        self.partition_of(knowledge_base)
+        row = await fresh_knowledge_base(self._log, self._views, knowledge_base)
+        known = active(UnknownKnowledgeBase() if row is None else row.folded.state)
+        return known, known.generation
+
+    async def documents_of(self, knowledge_base: KnowledgeBaseId) -> AsyncIterator[DocumentId]:
+        """Every document whose acceptance is in the log when this is asked, each once; removed ones may be left out."""
+        partition = self.partition_of(knowledge_base)
+        newest: dict[DocumentId, None] = {}
+        async for envelope in behind_the_views(self._log, self._views, partition):
+            match envelope.event:
+                case DocumentAccepted(knowledge_base_id=owner) | DocumentSkipped(knowledge_base_id=owner):
+                    if owner == knowledge_base:
+                        newest[DocumentId(envelope.stream_id)] = None
+                case _:
+                    continue
+        async for document in self._listed(partition, documents_index(knowledge_base)):
+            newest.pop(document, None)
+            yield document
+        for document in newest:
+            yield document
+
+    async def _listed(self, partition: int, index: str) -> AsyncIterator[DocumentId]:
+        after: str | None = None
+        while True:
+            page = await self._views.page(
+                partition, index, DOCUMENTS, after=after, limit=PAGE_ROWS_MAX, newest_first=False
+            )
+            for row in page.rows:
+                yield DocumentId(row_id_of(row.member))
+            if len(page.rows) < PAGE_ROWS_MAX:
+                return
+            after = page.rows[-1].member
+
+    async def _fold_document(self, document: DocumentId) -> DocumentRow | None:
+        return await fold_document(self._log, document)

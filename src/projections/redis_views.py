@@ -1,0 +1,239 @@
+"""The views on Redis. Keys and their fields are described in `events/keys.py` and at the head of each script.
+
+A generation is made of `rows:<table>` (hash), `index:<list>` (zset) and `indexes` (set: the names of its lists).
+"""
+
+from collections.abc import AsyncIterator, Sequence
+from typing import Any, Final
+
+from redis.asyncio import Redis
+
+from events.envelope import Position
+from events.errors import LogUnavailable
+from events.keys import Keys
+from events.redis_border import Argument, at_the_border
+from projections.feed import FEED_BYTES_MAX, encode_changes
+from projections.projection import MEMBER_TIME_DIGITS, TABLES, RowKey, Table
+from projections.redis_script import ViewScript
+from projections.views import (
+    PAGE_ROWS_MAX,
+    Checkpoint,
+    Commit,
+    IndexedRow,
+    Lease,
+    LeaseHeld,
+    NotLive,
+    Page,
+)
+
+SCAN_COUNT: Final = 1_000
+GENERATION_READS_MAX: Final = 8
+"""How often a read begins again because the generation changed under it; rebuilds are hours apart."""
+
+CHECKPOINT_FIELDS: Final = ("position", "number", "unreadable", "unknown", "refused")
+
+
+class RedisViews:
+    """ViewStore on Redis."""
+
+    def __init__(self, client: Redis, keys: Keys, *, feed_bytes_max: int = FEED_BYTES_MAX) -> None:
+        self._client = client
+        self._keys = keys
+        self._feed_bytes_max = feed_bytes_max
+        self._live = dict.fromkeys(range(keys.partitions), 1)
+        self._commit = ViewScript("commit.lua")
+        self._acquire = ViewScript("acquire.lua")
+        self._release = ViewScript("release.lua")
+        self._swap = ViewScript("swap.lua")
+        self._page = ViewScript("page.lua")
+        self._rows = ViewScript("rows.lua")
+
+    @property
+    def partitions(self) -> int:
+        return self._keys.partitions
+
+    async def live_generation(self, partition: int) -> int:
+        with at_the_border():
+            self._live[partition] = int(await self._client.hget(self._keys.meta(partition), "generation") or 1)
+        return self._live[partition]
+
+    async def checkpoint(self, partition: int, generation: int | None = None) -> Checkpoint:
+        wanted = await self.live_generation(partition) if generation is None else generation
+        with at_the_border():
+            found: Any = await self._client.hmget(self._keys.checkpoint(partition, wanted), list(CHECKPOINT_FIELDS))
+        return _checkpoint(found)
+
+    async def rows(self, partition: int, table: Table, ids: Sequence[str]) -> list[bytes | None]:
+        found: list[bytes | None] = []
+        for start in range(0, len(ids), PAGE_ROWS_MAX):
+            part = ids[start : start + PAGE_ROWS_MAX]
+            found += await self._of_live(self._rows, partition, [_table_name(table)], part)
+        return found
+
+    async def page(
+        self, partition: int, index: str, table: Table, *, after: str | None, limit: int, newest_first: bool
+    ) -> Page:
+        names = [_index_name(index), _table_name(table)]
+        arguments = (after or "", limit, int(newest_first), MEMBER_TIME_DIGITS + 1)
+        total, *found = await self._of_live(self._page, partition, names, arguments)
+        rows = zip(found[::2], found[1::2], strict=True)
+        return Page(tuple(IndexedRow(member.decode(), payload) for member, payload in rows), total)
+
+    async def acquire(
+        self, partition: int, generation: int, *, holder: str, lease_ms: int, build: bool = False, seize: bool = False
+    ) -> Lease | LeaseHeld | NotLive:
+        keys = [self._keys.meta(partition), self._keys.checkpoint(partition, generation)]
+        answer: list[Any] = await self._acquire.run(
+            self._client, keys, (generation, holder, lease_ms, int(build), int(seize))
+        )
+        match answer:
+            case [0, int(live)]:
+                return NotLive(live)
+            case [2, int(left_ms)]:
+                return LeaseHeld(left_ms)
+            case [_, token, *fields]:
+                return Lease(
+                    partition=partition, generation=generation, token=int(token), checkpoint=_checkpoint(fields)
+                )
+            case _:
+                raise TypeError("acquire.lua answers a list")
+
+    async def release(self, lease: Lease) -> None:
+        await self._release.run(self._client, [self._checkpoint_key(lease)], (lease.token,))
+
+    async def load(self, lease: Lease, keys: Sequence[RowKey]) -> list[bytes | None]:
+        by_table: dict[Table, list[str]] = {}
+        for key in keys:
+            by_table.setdefault(key.table, []).append(key.id)
+        with at_the_border():
+            async with self._client.pipeline(transaction=False) as pipeline:
+                for table, ids in by_table.items():
+                    pipeline.hmget(self._keys.view(lease.partition, lease.generation, _table_name(table)), ids)
+                answers = await pipeline.execute()
+        found = {
+            RowKey(table, row_id): payload
+            for (table, ids), payloads in zip(by_table.items(), answers, strict=True)
+            for row_id, payload in zip(ids, payloads, strict=True)
+        }
+        return [found[key] for key in keys]
+
+    async def commit(self, commit: Commit) -> bool:
+        keys, arguments = self._commit_call(commit)
+        return bool(await self._commit.run(self._client, keys, arguments))
+
+    async def swap(self, live: Lease, built: Lease) -> bool:
+        keys = [self._keys.meta(live.partition), self._checkpoint_key(live), self._checkpoint_key(built)]
+        arguments = (live.generation, live.token, built.generation, built.token)
+        return bool(await self._swap.run(self._client, keys, arguments))
+
+    async def drop(self, partition: int, generation: int, *, limit: int) -> bool:
+        if generation == await self.live_generation(partition):
+            raise ValueError("the live generation cannot be dropped")
+        names = self._keys.view(partition, generation, "indexes")
+        with at_the_border():
+            # First the checkpoint: a writer that was forgotten about loses its lease with it.
+            await self._client.unlink(self._keys.checkpoint(partition, generation))
+            found: Any = await self._client.srandmember(names, limit)
+            if found:
+                async with self._client.pipeline(transaction=False) as pipeline:
+                    indexes = (_index_name(name.decode()) for name in found)
+                    pipeline.unlink(*(self._keys.view(partition, generation, index) for index in indexes))
+                    pipeline.srem(names, *found)
+                    await pipeline.execute()
+            if len(found) == limit:
+                return False
+            # The server frees a hash of millions of rows in a thread of its own.
+            tables = [self._keys.view(partition, generation, _table_name(table)) for table in TABLES]
+            await self._client.unlink(names, *tables)
+        return True
+
+    async def scan_rows(self, partition: int, generation: int, table: Table) -> AsyncIterator[tuple[str, bytes]]:
+        key = self._keys.view(partition, generation, _table_name(table))
+        with at_the_border():
+            async for row_id, payload in self._client.hscan_iter(key, count=SCAN_COUNT):
+                yield row_id.decode(), payload
+
+    async def scan_indexes(self, partition: int, generation: int) -> AsyncIterator[tuple[str, tuple[str, ...]]]:
+        names: AsyncIterator[Any] = self._client.sscan_iter(
+            self._keys.view(partition, generation, "indexes"), count=SCAN_COUNT
+        )
+        with at_the_border():
+            async for name in names:
+                index = name.decode()
+                key = self._keys.view(partition, generation, _index_name(index))
+                members: Any = await self._client.zrange(key, 0, -1)
+                if members:
+                    yield index, tuple(member.decode() for member in members)
+
+    async def _of_live(
+        self, script: ViewScript, partition: int, names: Sequence[str], arguments: Sequence[Argument]
+    ) -> list[Any]:
+        """What the script reads of the live generation; asked again where it was not the one that was live last."""
+        for _ in range(GENERATION_READS_MAX):
+            generation = self._live[partition]
+            keys = [self._keys.meta(partition), *(self._keys.view(partition, generation, name) for name in names)]
+            answer: list[Any] = await script.run(self._client, keys, (generation, *arguments))
+            live = int(answer[0])
+            if live == generation:
+                return answer[1:]
+            self._live[partition] = live
+        raise LogUnavailable("the views are being rebuilt over and over")
+
+    def _commit_call(self, commit: Commit) -> tuple[list[str], list[Argument]]:
+        lease, checkpoint = commit.lease, commit.checkpoint
+        tables: dict[Table, list[Argument]] = {}
+        for key, payload in commit.rows.items():
+            tables.setdefault(key.table, []).extend((key.id, payload))
+
+        def view(name: str) -> str:
+            return self._keys.view(lease.partition, lease.generation, name)
+
+        keys = [
+            self._checkpoint_key(lease),
+            self._keys.changes(lease.partition),
+            view("indexes"),
+            *(view(_table_name(table)) for table in tables),
+            *(view(_index_name(change.index)) for change in commit.indexes),
+        ]
+        arguments: list[Argument] = [
+            lease.token,
+            str(lease.checkpoint.position or ""),
+            str(checkpoint.position or ""),
+            checkpoint.number,
+            checkpoint.unreadable,
+            checkpoint.unknown,
+            checkpoint.refused,
+            commit.lease_ms,
+            encode_changes(commit.changes) if commit.changes else b"",
+            self._feed_bytes_max,
+            len(tables),
+            len(commit.indexes),
+        ]
+        for values in tables.values():
+            arguments += (len(values) // 2, *values)
+        for change in commit.indexes:
+            arguments += (change.index, len(change.removed), len(change.added), *change.removed, *change.added)
+        return keys, arguments
+
+    def _checkpoint_key(self, lease: Lease) -> str:
+        return self._keys.checkpoint(lease.partition, lease.generation)
+
+
+def _table_name(table: Table) -> str:
+    return f"rows:{table.name}"
+
+
+def _index_name(index: str) -> str:
+    return f"index:{index}"
+
+
+def _checkpoint(fields: Sequence[bytes | None]) -> Checkpoint:
+    position, *counts = fields
+    number, unreadable, unknown, refused = (int(count or 0) for count in counts)
+    return Checkpoint(
+        position=Position.parse(position.decode()) if position else None,
+        number=number,
+        unreadable=unreadable,
+        unknown=unknown,
+        refused=refused,
+    )

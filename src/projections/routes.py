@@ -1,0 +1,165 @@
+"""HTTP of the reading side: tasks, documents, knowledge bases, their histories and streams.
+
+Errors leave as exceptions (Refused, InvalidId, InvalidQuery, InvalidCursor, TooManyStreams, LogUnavailable); problem
+documents are made by whoever mounts the routes.
+"""
+
+import asyncio
+from typing import Final
+
+import msgspec
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from domain.status import DocumentPhase, TaskPhase, TaskStatus
+from events.ids import parse_document_id, parse_knowledge_base_id, parse_task_id
+from projections.lists import Lists
+from projections.parameters import Parameters
+from projections.sse import EventStream
+from projections.task_history import TaskHistory
+from projections.watching import Watch, WatchedKnowledgeBase, WatchedTask, changed_within
+
+API: Final = "/api/v1"
+NOTHING: Final = frozenset[str]()
+PAGED: Final = frozenset({"limit", "cursor"})
+RESUMED: Final = frozenset({"last_event_id"})
+
+_encoder = msgspec.json.Encoder()
+
+
+class ReadServices(msgspec.Struct, frozen=True):
+    """What the routes work with."""
+
+    lists: Lists
+    history: TaskHistory
+    watch: Watch
+
+
+def read_routes(services: ReadServices) -> list[Route]:
+    """Every route that only reads views and histories."""
+    return [*_task_routes(services), *_knowledge_base_routes(services)]
+
+
+def _task_routes(services: ReadServices) -> list[Route]:
+    lists, watch = services.lists, services.watch
+
+    async def list_tasks(request: Request) -> Response:
+        asked = _parameters(request, PAGED | {"knowledge_base", "status"})
+        knowledge_base = asked.text("knowledge_base")
+        listing = await lists.tasks(
+            knowledge_base=None if knowledge_base is None else parse_knowledge_base_id(knowledge_base),
+            phase=asked.choice("status", TaskPhase),
+            limit=asked.limit(),
+            cursor=asked.text("cursor"),
+        )
+        return _json(listing)
+
+    async def get_task(request: Request) -> Response:
+        task = parse_task_id(request.path_params["task_id"])
+        wait_s = _parameters(request, frozenset({"wait"})).wait_s()
+        status = await watch.queries.task(task)
+        if wait_s and _is_known(request, status):
+            known = status.version
+            status = await changed_within(
+                watch,
+                task,
+                is_known=lambda found: found.version == known,
+                wait_s=wait_s,
+                now_s=asyncio.get_running_loop().time,
+            )
+        return _tagged(request, status, status.version)
+
+    async def list_task_documents(request: Request) -> Response:
+        asked = _parameters(request, PAGED)
+        task = parse_task_id(request.path_params["task_id"])
+        return _json(await lists.task_documents(task, limit=asked.limit(), cursor=asked.text("cursor")))
+
+    async def list_task_events(request: Request) -> Response:
+        asked = _parameters(request, PAGED)
+        task = parse_task_id(request.path_params["task_id"])
+        return _json(await services.history.facts(task, limit=asked.limit(), cursor=asked.text("cursor")))
+
+    async def stream_task(request: Request) -> Response:
+        asked = _parameters(request, RESUMED)
+        subject = WatchedTask(watch.queries, parse_task_id(request.path_params["task_id"]))
+        return EventStream(watch, subject, asked.last_event_id(request.headers.get("last-event-id")))
+
+    path = f"{API}/tasks"
+    return [
+        Route(path, list_tasks, name="list_tasks"),
+        Route(f"{path}/{{task_id}}", get_task, name="get_task"),
+        Route(f"{path}/{{task_id}}/documents", list_task_documents, name="list_task_documents"),
+        Route(f"{path}/{{task_id}}/events", list_task_events, name="list_task_events"),
+        Route(f"{path}/{{task_id}}/stream", stream_task, name="stream_task"),
+    ]
+
+
+def _knowledge_base_routes(services: ReadServices) -> list[Route]:
+    lists, watch = services.lists, services.watch
+
+    async def list_knowledge_bases(request: Request) -> Response:
+        asked = _parameters(request, PAGED | {"name"})
+        return _json(await lists.knowledge_bases(name=asked.name(), limit=asked.limit(), cursor=asked.text("cursor")))
+
+    async def get_knowledge_base(request: Request) -> Response:
+        _parameters(request, NOTHING)
+        status = await watch.queries.knowledge_base(parse_knowledge_base_id(request.path_params["kb_id"]))
+        return _tagged(request, status, status.version)
+
+    async def list_documents(request: Request) -> Response:
+        asked = _parameters(request, PAGED | {"status"})
+        listing = await lists.documents(
+            parse_knowledge_base_id(request.path_params["kb_id"]),
+            phase=asked.choice("status", DocumentPhase),
+            limit=asked.limit(),
+            cursor=asked.text("cursor"),
+        )
+        return _json(listing)
+
+    async def get_document(request: Request) -> Response:
+        _parameters(request, NOTHING)
+        knowledge_base = parse_knowledge_base_id(request.path_params["kb_id"])
+        document = parse_document_id(request.path_params["document_id"])
+        status = await watch.queries.document_in(knowledge_base, document)
+        return _tagged(request, status, status.version)
+
+    async def stream_knowledge_base(request: Request) -> Response:
+        asked = _parameters(request, RESUMED)
+        subject = WatchedKnowledgeBase(watch.queries, parse_knowledge_base_id(request.path_params["kb_id"]))
+        return EventStream(watch, subject, asked.last_event_id(request.headers.get("last-event-id")))
+
+    path = f"{API}/knowledge-bases"
+    return [
+        Route(path, list_knowledge_bases, name="list_knowledge_bases"),
+        Route(f"{path}/{{kb_id}}", get_knowledge_base, name="get_knowledge_base"),
+        Route(f"{path}/{{kb_id}}/documents", list_documents, name="list_documents"),
+        Route(f"{path}/{{kb_id}}/documents/{{document_id}}", get_document, name="get_document"),
+        Route(f"{path}/{{kb_id}}/stream", stream_knowledge_base, name="stream_knowledge_base"),
+    ]
+
+
+def _parameters(request: Request, known: frozenset[str]) -> Parameters:
+    return Parameters(request.query_params.multi_items(), known=known)
+
+
+def _is_known(request: Request, status: TaskStatus) -> bool:
+    """A long poll waits for a change of what the caller has: without a tag, of what would be answered now."""
+    return "if-none-match" not in request.headers or _matches(request, status.version)
+
+
+def _matches(request: Request, version: int) -> bool:
+    """If-None-Match compares weakly (RFC 9110, section 13.1.2)."""
+    given = (tag.strip().removeprefix("W/") for tag in request.headers.get("if-none-match", "").split(","))
+    return any(tag in {"*", f'"{version}"'} for tag in given)
+
+
+def _tagged(request: Request, status: msgspec.Struct, version: int) -> Response:
+    headers = {"ETag": f'"{version}"', "Cache-Control": "no-cache"}
+    if _matches(request, version):
+        return Response(status_code=304, headers=headers)
+    return Response(_encoder.encode(status), media_type="application/json", headers=headers)
+
+
+def _json(answer: msgspec.Struct) -> Response:
+    return Response(_encoder.encode(answer), media_type="application/json", headers={"Cache-Control": "no-store"})

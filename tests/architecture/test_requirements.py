@@ -1,0 +1,107 @@
+"""The lock files: every version pinned with hashes, no address in them, and the same for everybody."""
+
+import importlib.metadata
+import re
+import tomllib
+from functools import cache
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+import events
+
+ROOT = Path(__file__).resolve().parents[2]
+REQUIREMENTS = ROOT / "requirements"
+LOCKS = ("build.txt", "runtime.txt", "dev.txt")
+FORBIDDEN = {"events", "opensearch-py"}
+"""The PyPI package Events has the import name of `src/events`; opensearch-py brings it in."""
+
+
+class Locked(NamedTuple):
+    """One requirement of a lock file."""
+
+    name: str
+    version: str
+    hashes: tuple[str, ...]
+
+
+@cache
+def locked(lock: str) -> dict[str, Locked]:
+    found: dict[str, Locked] = {}
+    for block in logical_lines(lock):
+        requirement = re.match(r"([A-Za-z0-9._-]+)(?:\[[^\]]*\])?==([^\s;]+)", block)
+        assert requirement is not None, f"{lock}: {block[:80]}"
+        name = normalised(requirement[1])
+        assert name not in found, f"{lock} pins {name} twice"
+        found[name] = Locked(name, requirement[2], tuple(re.findall(r"--hash=sha256:([0-9a-f]{64})(?:\s|$)", block)))
+    return found
+
+
+def logical_lines(lock: str) -> list[str]:
+    text = (REQUIREMENTS / lock).read_text(encoding="utf-8").replace("\\\n", " ")
+    return [line.strip() for line in text.splitlines() if line.strip() and not line.lstrip().startswith("#")]
+
+
+def asked_for(name: str) -> set[str]:
+    """The requirements of an `.in` file, without white space; its options (`-r`, `-c`) left out."""
+    lines = (REQUIREMENTS / name).read_text(encoding="utf-8").splitlines()
+    return {re.sub(r"\s", "", line) for line in lines if line.strip() and line[0] not in "#-"}
+
+
+def normalised(name: str) -> str:
+    """PEP 503."""
+    return re.sub(r"[-_.]+", "-", name).lower()
+
+
+@pytest.mark.parametrize("lock", LOCKS)
+def test_every_requirement_is_pinned_and_has_a_hash(lock: str) -> None:
+    assert locked(lock)
+    assert [one.name for one in locked(lock).values() if not one.hashes] == []
+
+
+@pytest.mark.parametrize("lock", LOCKS)
+def test_no_address_index_or_path_is_in_a_lock_file(lock: str) -> None:
+    text = (REQUIREMENTS / lock).read_text(encoding="utf-8")
+    assert re.findall(r"\S*(?:://|--(?:extra-)?index|--find-links|--trusted-host|file:|git\+|\s@\s)\S*", text) == []
+    assert [line for line in logical_lines(lock) if line.startswith("-")] == []
+
+
+def test_what_is_tested_is_what_runs() -> None:
+    dev = locked("dev.txt")
+    for part in ("runtime.txt", "build.txt"):
+        differing = {name for name, one in locked(part).items() if dev.get(name) != one}
+        assert differing == set(), f"dev.txt disagrees with {part}"
+
+
+def test_the_package_depends_on_what_the_lock_was_made_from() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    assert {re.sub(r"\s", "", requirement) for requirement in project["dependencies"]} == asked_for("runtime.in")
+
+
+@pytest.mark.parametrize(
+    ("source", "lock"), [("build.in", "build.txt"), ("runtime.in", "runtime.txt"), ("dev.in", "dev.txt")]
+)
+def test_everything_asked_for_is_locked(source: str, lock: str) -> None:
+    names = {normalised(re.split(r"[<>=!~\[;]", requirement)[0]) for requirement in asked_for(source)}
+    assert names
+    assert names - set(locked(lock)) == set()
+
+
+def test_nothing_brings_in_another_module_named_events() -> None:
+    assert Path(events.__file__ or "").resolve().is_relative_to(ROOT / "src")
+    for lock in LOCKS:
+        assert FORBIDDEN & set(locked(lock)) == set()
+    owners = importlib.metadata.packages_distributions().get("events", [])
+    assert [name for name in owners if normalised(name) != "millstream"] == []
+
+
+def test_what_is_installed_is_what_is_locked() -> None:
+    """The tests speak for the lock files only if they ran against them."""
+    installed = {normalised(found.name): found.version for found in importlib.metadata.distributions()}
+    differing = {
+        name: (installed[name], one.version)
+        for name, one in locked("dev.txt").items()
+        if name in installed and installed[name] != one.version
+    }
+    assert differing == {}

@@ -1,0 +1,165 @@
+"""What follows from each command about a task, in each of its states."""
+
+import pytest
+
+from domain import commands as c
+from domain.deciders import TASK
+from domain.errors import ImpossibleEvent, RefusalCode
+from domain.task import FinishedTask, OpenTask, TaskOutcome, TaskState, outcome_of
+from events import task as t
+from events.envelope import Event
+from events.log import Tally
+from events.steps import Lane
+from tests.specification import Given
+from tests.specification import given as given_events
+from tests.strategies import KNOWLEDGE_BASE
+
+SUBMIT = c.SubmitTask(
+    knowledge_base_id=KNOWLEDGE_BASE,
+    documents=2,
+    lane=Lane.BULK,
+    source=t.TaskSource.URL,
+    callback_url="https://example.org/done",
+    not_before_us=9,
+    idempotency_key_sha256="c" * 64,
+    request_sha256="a" * 64,
+)
+SUBMITTED = t.TaskSubmitted(
+    knowledge_base_id=KNOWLEDGE_BASE,
+    documents=2,
+    lane=Lane.BULK,
+    source=t.TaskSource.URL,
+    callback_url="https://example.org/done",
+    not_before_us=9,
+    idempotency_key_sha256="c" * 64,
+    request_sha256="a" * 64,
+)
+CANCELLED = t.TaskCancelled(reason="no longer wanted")
+FINISHED = t.TaskFinished(succeeded=1, failed=1, cancelled=0, skipped=0)
+WHOLE = Tally(open_documents=0, succeeded=1, failed=1)
+CANCEL = c.CancelTask(reason="no longer wanted")
+FINISH = c.FinishTask(tally=WHOLE)
+
+
+def given(*events: Event) -> Given[TaskState, c.TaskCommand]:
+    return given_events(TASK, *events)
+
+
+def test_a_request_becomes_a_task() -> None:
+    given().when(SUBMIT).then(SUBMITTED)
+
+
+def test_a_task_without_documents_is_refused() -> None:
+    nothing = c.SubmitTask(knowledge_base_id=KNOWLEDGE_BASE, documents=0)
+    given().when(nothing).then_refused(RefusalCode.VALIDATION_FAILED)
+
+
+@pytest.mark.parametrize("past", [(SUBMITTED,), (SUBMITTED, FINISHED)], ids=["open", "finished"])
+def test_the_same_request_under_the_same_key_is_the_same_task(past: tuple[Event, ...]) -> None:
+    given(*past).when(SUBMIT).then_nothing()
+
+
+@pytest.mark.parametrize("past", [(SUBMITTED,), (SUBMITTED, FINISHED)], ids=["open", "finished"])
+def test_another_request_under_the_same_key_is_refused(past: tuple[Event, ...]) -> None:
+    other = c.SubmitTask(knowledge_base_id=KNOWLEDGE_BASE, documents=2, request_sha256="b" * 64)
+    given(*past).when(other).then_refused(RefusalCode.IDEMPOTENCY_KEY_REUSED)
+
+
+def test_an_open_task_is_cancelled() -> None:
+    given(SUBMITTED).when(CANCEL).then(CANCELLED)
+
+
+@pytest.mark.parametrize("past", [(SUBMITTED, CANCELLED), (SUBMITTED, CANCELLED, FINISHED)], ids=["open", "finished"])
+def test_cancelling_twice_is_cancelling_once(past: tuple[Event, ...]) -> None:
+    given(*past).when(CANCEL).then_nothing()
+
+
+def test_a_finished_task_is_not_cancelled() -> None:
+    given(SUBMITTED, FINISHED).when(CANCEL).then_refused(RefusalCode.TASK_FINISHED)
+
+
+@pytest.mark.parametrize("command", [CANCEL, FINISH], ids=["cancel", "finish"])
+def test_a_task_that_does_not_exist_is_refused(command: c.TaskCommand) -> None:
+    given().when(command).then_refused(RefusalCode.UNKNOWN_TASK)
+
+
+def test_a_task_finishes_when_no_document_is_open() -> None:
+    given(SUBMITTED).when(FINISH).then(FINISHED)
+
+
+def test_a_cancelled_task_finishes_all_the_same() -> None:
+    given(SUBMITTED, CANCELLED).when(FINISH).then(FINISHED)
+
+
+@pytest.mark.parametrize(
+    "tally",
+    [
+        Tally(open_documents=1, succeeded=1),
+        Tally(open_documents=1, succeeded=1, failed=1),
+        Tally(succeeded=1),
+        Tally(succeeded=3),
+        Tally(),
+    ],
+    ids=["one open", "one open too many", "one missing", "one too many", "tally deleted"],
+)
+def test_a_task_does_not_finish_before_every_document_has_ended(tally: Tally) -> None:
+    given(SUBMITTED).when(c.FinishTask(tally=tally)).then_nothing()
+
+
+def test_a_task_finishes_once() -> None:
+    given(SUBMITTED, FINISHED).when(FINISH).then_nothing()
+
+
+@pytest.mark.parametrize(
+    ("tally", "outcome"),
+    [
+        (Tally(succeeded=2), TaskOutcome.COMPLETED),
+        (Tally(skipped=2), TaskOutcome.COMPLETED),
+        (Tally(succeeded=1, skipped=1), TaskOutcome.COMPLETED),
+        (Tally(succeeded=1, failed=1), TaskOutcome.PARTIAL),
+        (Tally(succeeded=1, cancelled=1), TaskOutcome.PARTIAL),
+        (Tally(skipped=1, failed=1), TaskOutcome.PARTIAL),
+        (Tally(skipped=1, cancelled=1), TaskOutcome.PARTIAL),
+        (Tally(failed=2), TaskOutcome.FAILED),
+        (Tally(failed=1, cancelled=1), TaskOutcome.FAILED),
+        (Tally(cancelled=2), TaskOutcome.CANCELLED),
+    ],
+    ids=str,
+)
+def test_the_outcome_follows_from_how_the_documents_ended(tally: Tally, outcome: TaskOutcome) -> None:
+    assert outcome_of(tally) is outcome
+    finished = t.TaskFinished(
+        succeeded=tally.succeeded, failed=tally.failed, cancelled=tally.cancelled, skipped=tally.skipped
+    )
+    given(SUBMITTED).when(c.FinishTask(tally=tally)).then(finished)
+    state = given(SUBMITTED, finished).state
+    assert isinstance(state, FinishedTask)
+    assert state.outcome is outcome
+
+
+def test_a_task_that_was_cancelled_too_late_for_all_its_documents_is_completed_and_says_when_it_was_cancelled() -> None:
+    state = given(SUBMITTED, CANCELLED, t.TaskFinished(succeeded=2, failed=0, cancelled=0, skipped=0)).state
+
+    assert isinstance(state, FinishedTask)
+    assert (state.outcome, state.cancelled_at_us, state.finished_at_us) == (TaskOutcome.COMPLETED, 2, 3)
+
+
+def test_a_task_keeps_what_was_asked() -> None:
+    state = given(SUBMITTED).state
+
+    assert isinstance(state, OpenTask)
+    submitted = state.submitted
+    assert (submitted.documents, submitted.lane, submitted.source) == (2, Lane.BULK, t.TaskSource.URL)
+    assert (submitted.callback_url, submitted.not_before_us) == ("https://example.org/done", 9)
+    assert (submitted.idempotency_key_sha256, submitted.submitted_at_us) == ("c" * 64, 1)
+
+
+@pytest.mark.parametrize(
+    "report",
+    [t.CallbackDelivered(attempt=1, status_code=200), t.CallbackFailed(attempt=1, status_code=500)],
+    ids=["delivered", "failed"],
+)
+def test_news_of_the_callback_change_nothing_of_a_finished_task(report: Event) -> None:
+    assert given(SUBMITTED, FINISHED, report).state == given(SUBMITTED, FINISHED).state
+    with pytest.raises(ImpossibleEvent):
+        given(SUBMITTED, report)

@@ -1,0 +1,164 @@
+"""Every error has its problem document, and no document says more than it should."""
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+import httpx
+import msgspec
+import pytest
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from blobs.errors import BlobStoreFull, BlobStoreUnavailable
+from domain.errors import Contention, RefusalCode, Refused
+from events.errors import InvalidId, LogFull, LogUnavailable
+from ingest.answers import exception_handlers
+from ingest.knowledge_bases import CreateBody
+from ingest.problems import Problem, ProblemCode, Rejected, problem
+from ingest.request_id import RequestIdMiddleware
+from ingest.validation import flaw_of
+from knowledge.errors import EmbeddingError, IndexUnavailable, InvalidSearch
+
+
+class Listed(msgspec.Struct):
+    names: list[str]
+
+
+class Foreign(Exception):
+    """An error of a package that this one may not know."""
+
+
+def of_foreign(error: Exception) -> Problem:
+    return problem(ProblemCode.BAD_CURSOR, str(error))
+
+
+async def answer_to(error: Exception, headers: dict[str, str] | None = None) -> httpx.Response:
+    async def fail(request: Request) -> Response:
+        raise error
+
+    app = Starlette(
+        routes=[Route("/fail", fail)],
+        exception_handlers=exception_handlers({Foreign: of_foreign}),
+        middleware=[Middleware(RequestIdMiddleware, new_request_id=lambda: "made-here")],
+    )
+    transport = httpx.ASGITransport(app, raise_app_exceptions=False)
+    async with httpx.AsyncClient(transport=transport, base_url="http://mill") as client:
+        return await client.get("/fail", headers=headers)
+
+
+def validation_error(body: bytes) -> msgspec.ValidationError:
+    with pytest.raises(msgspec.ValidationError) as caught:
+        msgspec.json.decode(body, type=CreateBody)
+    return caught.value
+
+
+def raised(call: Callable[[], Any]) -> Exception:
+    with pytest.raises(Exception) as caught:
+        call()
+    return caught.value
+
+
+ANSWERS = [
+    *((Refused(code, "why"), 404, code.value) for code in RefusalCode if code.value.startswith("unknown_")),
+    (Refused(RefusalCode.IDEMPOTENCY_KEY_REUSED, "why"), 422, "idempotency_key_reused"),
+    (Refused(RefusalCode.TASK_FINISHED, "why"), 409, "task_finished"),
+    (Refused(RefusalCode.DOCUMENT_ENDED, "why"), 409, "document_ended"),
+    (Refused(RefusalCode.DOCUMENT_REMOVED, "why"), 409, "document_removed"),
+    (Refused(RefusalCode.KNOWLEDGE_BASE_DELETED, "why"), 409, "knowledge_base_deleted"),
+    (Refused(RefusalCode.REINDEX_REQUIRED, "why"), 409, "reindex_required"),
+    (Refused(RefusalCode.VALIDATION_FAILED, "why"), 422, "validation_failed"),
+    (InvalidId("no"), 404, "not_found"),
+    (LogUnavailable("redis://secret@host"), 503, "dependency_unavailable"),
+    (LogFull("oom"), 507, "storage_full"),
+    (BlobStoreUnavailable("s3 secret"), 503, "dependency_unavailable"),
+    (BlobStoreFull("disk"), 507, "storage_full"),
+    (IndexUnavailable("secret path"), 503, "dependency_unavailable"),
+    (Contention("kb_00"), 503, "contention"),
+    (InvalidSearch("the query is empty", "/query"), 422, "validation_failed"),
+    (EmbeddingError("x", "secret"), 503, "embedding_unavailable"),
+    (EmbeddingError("x", "secret", is_permanent=True), 502, "embedding_rejected"),
+    (raised(lambda: msgspec.json.decode(b"{")), 400, "invalid_json"),
+    (raised(lambda: b"\xff".decode()), 400, "invalid_json"),
+    (RecursionError(), 400, "invalid_json"),
+    (Rejected(ProblemCode.MISSING_FILE, "no file"), 400, "missing_file"),
+    (HTTPException(404), 404, "not_found"),
+    (HTTPException(418), 400, "bad_request"),
+    (Foreign("garbled"), 400, "bad_cursor"),
+    (ZeroDivisionError("secret"), 500, "internal_error"),
+]
+
+
+@pytest.mark.parametrize(("error", "status", "code"), ANSWERS, ids=lambda value: str(value)[:40])
+async def test_an_error_is_answered_with_its_problem(error: Exception, status: int, code: str) -> None:
+    answer = await answer_to(error)
+    document = answer.json()
+    assert (answer.status_code, document["status"], document["code"]) == (status, status, code)
+    assert answer.headers["content-type"] == "application/problem+json"
+    assert answer.headers["x-request-id"] == document["request_id"] == "made-here"
+    assert document["type"] == f"urn:millstream:problem:{code}"
+    assert document["title"]
+    assert document["detail"]
+    assert "secret" not in answer.text
+    assert "Traceback" not in answer.text
+    assert ("retry-after" in answer.headers) == (status == 503)
+
+
+async def test_what_the_provider_asked_for_is_passed_on() -> None:
+    answer = await answer_to(EmbeddingError("rate", "slow down", retry_after_s=41.6))
+    assert answer.headers["retry-after"] == "42"
+
+
+async def test_the_allowed_methods_are_named() -> None:
+    answer = await answer_to(HTTPException(405, headers={"Allow": "GET"}))
+    assert answer.json()["code"] == "method_not_allowed"
+    assert answer.headers["allow"] == "GET"
+
+
+async def test_a_harmless_request_id_is_kept_and_a_hostile_one_replaced() -> None:
+    assert (await answer_to(InvalidId("x"), {"X-Request-Id": "abc-1.2_3"})).headers["x-request-id"] == "abc-1.2_3"
+    for hostile in ("a b", "a" * 65, "<script>", ""):
+        answer = await answer_to(InvalidId("x"), {"X-Request-Id": hostile})
+        assert answer.headers["x-request-id"] == "made-here"
+
+
+async def test_a_broken_rule_is_answered_with_its_pointer() -> None:
+    answer = await answer_to(validation_error(b'{"name": "a", "settings": {"chunk_tokens": 1}}'))
+    assert answer.status_code == 422
+    assert answer.json()["errors"][0]["pointer"] == "/settings/chunk_tokens"
+
+
+@pytest.mark.parametrize(
+    ("body", "pointer"),
+    [
+        (b"[]", ""),
+        (b'{"name": 1}', "/name"),
+        (b"{}", "/name"),
+        (b'{"name": "a", "nmae": 1}', "/nmae"),
+        (b'{"name": "a", "a/b~c": 1}', "/a~1b~0c"),
+        (b'{"name": "a", "settings": {"chunk": 1}}', "/settings/chunk"),
+        (b'{"name": "a", "settings": {"vector_weight": 2}}', "/settings/vector_weight"),
+    ],
+)
+def test_a_pointer_names_the_place(body: bytes, pointer: str) -> None:
+    flaw = flaw_of(validation_error(body))
+    assert flaw.pointer == pointer
+    assert "$" not in flaw.message
+
+
+def test_an_element_of_a_list_is_pointed_at_by_its_index() -> None:
+    with pytest.raises(msgspec.ValidationError) as caught:
+        msgspec.json.decode(b'{"names": ["a", 1]}', type=Listed)
+    assert flaw_of(caught.value).pointer == "/names/1"
+
+
+def test_every_refusal_of_the_domain_has_a_code_and_every_code_an_answer() -> None:
+    assert {code.value for code in RefusalCode} <= {code.value for code in ProblemCode}
+    for code in ProblemCode:
+        document = problem(code, "detail")
+        assert 400 <= document.status < 600
+        assert json.loads(msgspec.json.encode(document))["code"] == code.value

@@ -1,0 +1,154 @@
+from collections.abc import Sequence
+from itertools import count
+from typing import Any
+
+import numpy as np
+import pytest
+
+from knowledge.embedders import Embedder
+from knowledge.errors import InvalidSearch
+from knowledge.hash_embedder import HashEmbedder
+from knowledge.index import IndexRow, IndexTable
+from knowledge.memory_index import MemoryIndex
+from knowledge.ranking import Fusion
+from knowledge.retriever import Retriever
+from knowledge.search import SearchMode, SearchRequest, SearchScope
+from tests.contract.index_contract import rows_of
+
+TEXTS = [
+    "The millstone is dressed in spring.",
+    "Rye flour is sold in sacks of 25 kg.",
+    "石磨每年春天重新开槽。",
+    "Part MS-204/B holds the wheel.",
+]
+SCOPE = SearchScope("kb_one", 1, "hash", 0.3)
+OTHER = SearchScope("kb_two", 4, "hash", 0.3)
+
+
+async def filled(texts: Sequence[str] = TEXTS) -> MemoryIndex:
+    index, embedder = MemoryIndex(), HashEmbedder()
+    for number, (text, vector) in enumerate(zip(texts, await embedder.embed_passages(texts), strict=True)):
+        row = rows_of(f"doc_{number}", [text], page=number + 1, number=number)[0]
+        written = IndexRow(row.document_id, row.filename, row.chunk, vector, row.metadata)
+        await index.upsert(IndexTable("kb_one", 1), row.document_id, [written])
+        if number % 2:
+            await index.upsert(IndexTable("kb_two", 4), row.document_id, [written])
+    return index
+
+
+def retriever_over(index: MemoryIndex) -> Retriever:
+    ticks = count()
+    return Retriever(index, lambda _: HashEmbedder(), timer=lambda: next(ticks) * 0.002)
+
+
+@pytest.mark.parametrize("mode", list(SearchMode))
+@pytest.mark.parametrize(
+    ("query", "document_id"),
+    [("dressing the millstones", "doc_0"), ("rye flour sacks", "doc_1"), ("石磨开槽", "doc_2"), ("MS-204/B", "doc_3")],
+)
+async def test_the_passage_that_answers_comes_first(mode: SearchMode, query: str, document_id: str) -> None:
+    result = await retriever_over(await filled()).search([SCOPE], SearchRequest(query, mode=mode))
+    assert result.passages[0].document_id == document_id
+    assert (result.mode, result.took_ms) == (mode, 2.0)
+    scores = [passage.score for passage in result.passages]
+    assert scores == sorted(scores, reverse=True)
+
+
+async def test_a_passage_says_where_it_stands_and_why_it_was_found() -> None:
+    result = await retriever_over(await filled()).search([SCOPE], SearchRequest("rye flour", top_k=1))
+    (passage,) = result.passages
+    assert (passage.knowledge_base_id, passage.filename, passage.page) == ("kb_one", "doc_1.txt", 2)
+    assert passage.text[slice(*passage.span)] == passage.text == TEXTS[1]
+    assert [passage.text[slice(*span)] for span in passage.highlights] == ["Rye", "flour"]
+    assert passage.scores.keyword is not None
+    assert passage.scores.keyword > 0
+    assert passage.scores.vector == pytest.approx(float(passage.scores.vector or 0))
+    assert (passage.headings, dict(passage.metadata), passage.score) == (("Handbook",), {"number": 1}, 1.0)
+
+
+@pytest.mark.parametrize(
+    ("mode", "sides"),
+    [(SearchMode.KEYWORD, (True, False)), (SearchMode.VECTOR, (False, True)), (SearchMode.HYBRID, (True, True))],
+)
+async def test_a_mode_asks_only_its_sides(mode: SearchMode, sides: tuple[bool, bool]) -> None:
+    asked: list[str] = []
+
+    def embedder_for(model: str) -> Embedder:
+        asked.append(model)
+        return HashEmbedder()
+
+    result = await Retriever(await filled(), embedder_for).search([SCOPE], SearchRequest("rye flour", mode=mode))
+    best = result.passages[0].scores
+    assert (best.keyword is not None, best.vector is not None) == sides
+    assert asked == (["hash"] if sides[1] else [])
+
+
+async def test_hits_by_word_alone_get_their_cosine_too() -> None:
+    many = [f"wheel number {number}" for number in range(150)] + ["zymurgy"]
+    result = await retriever_over(await filled(many)).search([SCOPE], SearchRequest("zymurgy wheel", top_k=100))
+    assert all(passage.scores.vector is not None for passage in result.passages)
+    assert result.passages[0].text == "zymurgy"
+
+
+async def test_filters_documents_top_k_and_min_score_bound_the_answer() -> None:
+    retriever = retriever_over(await filled())
+    by_filter = await retriever.search([SCOPE], SearchRequest("mill", filters={"metadata.number": {"gte": 2}}))
+    assert {passage.document_id for passage in by_filter.passages} == {"doc_2", "doc_3"}
+    by_document = await retriever.search([SCOPE], SearchRequest("mill", document_ids=["doc_1", "doc_1", "none"]))
+    assert {passage.document_id for passage in by_document.passages} == {"doc_1"}
+    both = SearchRequest("mill", document_ids=["doc_1"], filters={"page": 3})
+    assert (await retriever.search([SCOPE], both)).passages == ()
+    assert len((await retriever.search([SCOPE], SearchRequest("mill", top_k=2))).passages) == 2
+    strict = await retriever.search([SCOPE], SearchRequest("rye flour", min_score=0.9))
+    assert [passage.document_id for passage in strict.passages] == ["doc_1"]
+
+
+async def test_several_knowledge_bases_are_one_ranking() -> None:
+    result = await retriever_over(await filled()).search([SCOPE, OTHER, OTHER], SearchRequest("rye flour", top_k=2))
+    assert [(passage.knowledge_base_id, passage.document_id) for passage in result.passages] == [
+        ("kb_one", "doc_1"),
+        ("kb_two", "doc_1"),
+    ]
+
+
+async def test_knowledge_bases_of_two_models_are_merged_by_score() -> None:
+    strong = SearchScope("kb_two", 4, "another", 0.5)
+    result = await retriever_over(await filled()).search([SCOPE, strong], SearchRequest("rye flour"))
+    assert {passage.knowledge_base_id for passage in result.passages[:2]} == {"kb_one", "kb_two"}
+    assert len(result.passages) == 6
+
+
+async def test_rank_fusion_can_be_asked_for() -> None:
+    request = SearchRequest("rye flour", fusion=Fusion.RRF)
+    assert (await retriever_over(await filled()).search([SCOPE], request)).passages[0].document_id == "doc_1"
+
+
+async def test_an_empty_knowledge_base_answers_nothing() -> None:
+    assert (await retriever_over(MemoryIndex()).search([SCOPE], SearchRequest("mill"))).passages == ()
+
+
+@pytest.mark.parametrize(
+    ("settings", "pointer"),
+    [
+        ({"query": " \n"}, "/query"),
+        ({"query": "x" * 2_001}, "/query"),
+        ({"query": "mill", "top_k": 0}, "/top_k"),
+        ({"query": "mill", "top_k": 101}, "/top_k"),
+        ({"query": "mill", "filters": {"colour": 1}}, "/filters/colour"),
+    ],
+)
+async def test_a_search_that_breaks_a_rule_is_refused(settings: dict[str, Any], pointer: str) -> None:
+    with pytest.raises(InvalidSearch) as refusal:
+        await retriever_over(MemoryIndex()).search([SCOPE], SearchRequest(**settings))
+    assert refusal.value.pointer == pointer
+
+
+async def test_a_search_of_no_or_of_too_many_knowledge_bases_is_refused() -> None:
+    for scopes in ([], [SCOPE] * 21):
+        with pytest.raises(InvalidSearch, match="1 to 20"):
+            await retriever_over(MemoryIndex()).search(scopes, SearchRequest("mill"))
+
+
+def test_hash_vectors_tell_the_texts_apart() -> None:
+    vectors = np.array([HashEmbedder().counts(text) for text in TEXTS])
+    assert np.linalg.matrix_rank(vectors) == len(TEXTS)

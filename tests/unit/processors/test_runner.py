@@ -1,0 +1,235 @@
+"""The loop of one step: slots, own pending, holding, claiming, draining."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+
+from events.document import DocumentParsed
+from events.errors import CorruptEvent, LogUnavailable
+from events.inbox import Delivery, InboxDepth
+from events.steps import Lane, Step
+from processors.liveness import claim_until
+from processors.runner import CarryOut, Runner
+from processors.step import Outcome, Work
+from tests.unit.processors.mill import PARTITIONS, WORKER, Mill, Obedient, done
+
+NOTHING = InboxDepth(waiting=0, pending=0)
+
+
+def runner_of(mill: Mill, carry_out: CarryOut, *, slots: int = 2, consumer: str = WORKER) -> Runner:
+    return Runner(
+        Step.PARSE,
+        carry_out,
+        mill.inbox,
+        consumer=consumer,
+        partitions=PARTITIONS,
+        slots=slots,
+        take_wait_ms=20,
+        random=lambda: 0.001,
+    )
+
+
+@asynccontextmanager
+async def running(runner: Runner, *, drain_s: float = 5.0) -> AsyncIterator[None]:
+    """The runner serves while inside and has drained behind it."""
+    stop = asyncio.Event()
+    task = asyncio.create_task(runner.run(stop, drain_s))
+    try:
+        async with asyncio.timeout(10):
+            yield
+    finally:
+        stop.set()
+        await task
+
+
+def is_parsed(event: object) -> bool:
+    return isinstance(event, DocumentParsed)
+
+
+class Gate:
+    """A processor's answer that waits; counts who is inside."""
+
+    def __init__(self, expected: int) -> None:
+        self.inside = 0
+        self.most = 0
+        self.is_full = asyncio.Event()
+        self.opens = asyncio.Event()
+        self._expected = expected
+
+    async def __call__(self, work: Work) -> Outcome:
+        self.inside += 1
+        self.most = max(self.most, self.inside)
+        if self.inside == self._expected:
+            self.is_full.set()
+        try:
+            await self.opens.wait()
+        finally:
+            self.inside -= 1
+        return await done(work)
+
+
+class Scripted:
+    """A CarryOut that answers or raises what the test says, and tells when it was called."""
+
+    def __init__(self, answer: Callable[[int], float | None]) -> None:
+        self.calls: list[int] = []
+        self.is_over = asyncio.Event()
+        self._answer = answer
+
+    async def carry_out(self, delivery: Delivery, tries: int) -> float | None:
+        self.calls.append(tries)
+        again_s = self._answer(tries)
+        if again_s is None:
+            self.is_over.set()
+        return again_s
+
+
+async def test_all_deliveries_are_carried_out_on_both_lanes() -> None:
+    mill = Mill()
+    await mill.submit(10)
+    await mill.submit(10, lane=Lane.BULK)
+    async with running(runner_of(mill, mill.deliveries(Obedient(done)))):
+        await mill.until(is_parsed, 20)
+    assert await mill.depth(Step.PARSE) == await mill.depth(Step.PARSE, Lane.BULK) == NOTHING
+
+
+async def test_what_arrives_while_a_runner_is_idle_is_taken_at_once() -> None:
+    mill = Mill()
+    async with running(runner_of(mill, mill.deliveries(Obedient(done)))):
+        await mill.submit(1)
+        await mill.until(is_parsed)
+
+
+async def test_no_more_than_the_slots_are_taken_or_carried_out_at_a_time() -> None:
+    mill, gate = Mill(), Gate(expected=3)
+    await mill.submit(8)
+    async with running(runner_of(mill, mill.deliveries(Obedient(gate)), slots=3)):
+        await gate.is_full.wait()
+        assert await mill.depth(Step.PARSE) == InboxDepth(waiting=5, pending=3)
+        gate.opens.set()
+        await mill.until(is_parsed, 8)
+    assert gate.most == 3
+
+
+async def test_work_under_way_is_finished_in_the_drain() -> None:
+    mill, gate = Mill(), Gate(expected=2)
+    await mill.submit(5)
+    stop = asyncio.Event()
+    task = asyncio.create_task(runner_of(mill, mill.deliveries(Obedient(gate))).run(stop, 5.0))
+    await gate.is_full.wait()
+    stop.set()
+    gate.opens.set()
+    await task
+    assert await mill.depth(Step.PARSE) == InboxDepth(waiting=3, pending=0)
+    assert (await mill.depth(Step.CHUNK)).waiting == 2
+
+
+async def test_what_cannot_be_finished_in_the_drain_is_given_back_at_once() -> None:
+    mill, gate = Mill(), Gate(expected=2)
+    await mill.submit(2)
+    async with running(runner_of(mill, mill.deliveries(Obedient(gate))), drain_s=0.01):
+        await gate.is_full.wait()
+    assert await mill.depth(Step.PARSE) == InboxDepth(waiting=0, pending=2)
+    assert len(await mill.claim(Step.PARSE, "worker-2", silent_ms_min=3_600_000)) == 2
+
+
+async def test_a_restarted_worker_takes_up_what_is_pending_in_its_name() -> None:
+    mill = Mill()
+    await mill.submit(5)
+    assert len(await mill.take(Step.PARSE, WORKER, 5)) == 5
+    async with running(runner_of(mill, mill.deliveries(Obedient(done)))):
+        await mill.until(is_parsed, 5)
+    assert await mill.depth(Step.PARSE) == NOTHING
+
+
+async def test_deliveries_of_the_dead_are_claimed_and_carried_out() -> None:
+    mill = Mill()
+    await mill.submit(3)
+    await mill.inbox.beat("worker-dead")
+    assert len(await mill.take(Step.PARSE, "worker-dead", 3)) == 3
+    mill.clock.advance(61)
+    runner, stop = runner_of(mill, mill.deliveries(Obedient(done))), asyncio.Event()
+    async with running(runner):
+        claims = asyncio.create_task(claim_until(stop, mill.inbox, [runner], WORKER, interval_s=0.01, lease_ms=60_000))
+        await mill.until(is_parsed, 3)
+        stop.set()
+        await claims
+    assert await mill.depth(Step.PARSE) == NOTHING
+
+
+async def test_a_delivery_that_is_in_hand_already_is_not_carried_out_twice() -> None:
+    mill, gate = Mill(), Gate(expected=1)
+    await mill.submit(1)
+    processor = Obedient(gate)
+    runner = runner_of(mill, mill.deliveries(processor))
+    async with running(runner):
+        await gate.is_full.wait()
+        runner.begin(await mill.inbox.mine(runner.inboxes, consumer=WORKER, count=10))
+        gate.opens.set()
+        await mill.until(is_parsed)
+    assert len(processor.attempts) == 1
+
+
+async def test_a_held_delivery_is_tried_again_and_occupies_no_slot() -> None:
+    mill = Mill()
+    await mill.submit(1)
+    scripted = Scripted(lambda tries: 0.001 if tries < 3 else None)
+    async with running(runner_of(mill, scripted, slots=1)):
+        await scripted.is_over.wait()
+    assert scripted.calls == [1, 2, 3]
+
+
+async def test_a_delivery_that_breaks_is_held_while_others_go_on() -> None:
+    """A history that cannot be folded must neither stop the worker nor vanish."""
+    mill = Mill()
+    await mill.submit(2)
+
+    class BreaksOnce:
+        def __init__(self) -> None:
+            self.seen: list[tuple[str, int]] = []
+            self.is_over = asyncio.Event()
+
+        async def carry_out(self, delivery: Delivery, tries: int) -> float | None:
+            self.seen.append((delivery.stream_id, tries))
+            if self.seen[0][0] == delivery.stream_id:
+                raise CorruptEvent("bytes that are no envelope")
+            self.is_over.set()
+            return None
+
+    broken = BreaksOnce()
+    async with running(runner_of(mill, broken, slots=1)):
+        await broken.is_over.wait()
+    assert (await mill.depth(Step.PARSE)).pending == 2
+    assert len(await mill.claim(Step.PARSE, "worker-2", silent_ms_min=3_600_000)) == 1
+
+
+async def test_held_deliveries_are_given_back_in_the_drain() -> None:
+    mill = Mill()
+    await mill.submit(1)
+    called = asyncio.Event()
+
+    def hold(tries: int) -> float:
+        called.set()
+        return 3_600.0
+
+    async with running(runner_of(mill, Scripted(hold))):
+        await called.wait()
+    assert len(await mill.claim(Step.PARSE, "worker-2", silent_ms_min=3_600_000)) == 1
+
+
+async def test_an_inbox_that_does_not_answer_is_asked_again() -> None:
+    mill = Mill()
+    await mill.submit(1)
+    take, failures = mill.inbox.take, 3
+
+    async def unsteady(*args: object, **options: object) -> list[Delivery]:
+        nonlocal failures
+        if failures:
+            failures -= 1
+            raise LogUnavailable("reset by peer")
+        return await take(*args, **options)  # type: ignore[arg-type]
+
+    mill.inbox.take = unsteady  # type: ignore[method-assign,assignment]
+    async with running(runner_of(mill, mill.deliveries(Obedient(done)))):
+        await mill.until(is_parsed)
+    assert failures == 0
