@@ -72,13 +72,13 @@ def decode(payload: bytes, *, position: Position | None = None, number: int | No
     try:
         frame = _frame_decoder.decode(payload)
         return Envelope(
-            event_id=EventId(frame.event_id.hex()),
+            event_id=_event_id(frame.event_id),
             stream_id=unpack_stream_id(frame.stream_id),
             version=frame.version,
             event=_decode_event(frame),
             recorded_at_us=frame.recorded_at_us,
             correlation_id=unpack_stream_id(frame.correlation_id),
-            causation_id=EventId(frame.causation_id.hex()) if frame.causation_id else None,
+            causation_id=_event_id(frame.causation_id) if frame.causation_id else None,
             actor=frame.actor,
             trace_parent=frame.trace_parent,
             position=position,
@@ -86,6 +86,12 @@ def decode(payload: bytes, *, position: Position | None = None, number: int | No
         )
     except (msgspec.DecodeError, InvalidId, RecursionError, UnicodeDecodeError) as error:
         raise CorruptEvent(f"the entry at {position or 'an unknown position'} is not readable: {error}") from error
+
+
+def _event_id(packed: bytes) -> EventId:
+    if len(packed) != 16:
+        raise InvalidId(f"an event id has 16 bytes, not {len(packed)}")
+    return EventId(packed.hex())
 
 
 def _decode_event(frame: _Frame) -> Event:

@@ -128,10 +128,10 @@ def pack_stream_id(stream: str) -> bytes:
 
 def unpack_stream_id(packed: bytes) -> str:
     """Raises InvalidId for bytes that `pack_stream_id` never wrote."""
-    try:
-        return f"{_KIND_OF_BYTE[packed[:1]]}_{packed[1:].hex()}"
-    except KeyError:
-        raise InvalidId(f"no kind of stream begins with byte {packed[:1].hex()}") from None
+    kind = _KIND_OF_BYTE.get(packed[:1])
+    if kind is None or len(packed) != 18 or packed[8] >> 4 not in (7, 8) or packed[10] >> 6 != 2:
+        raise InvalidId("the bytes are no packed id of a knowledge base, task or document")
+    return f"{kind}_{packed[1:].hex()}"
 
 
 _KIND_BYTE: Final = {"kb": b"k", "task": b"t", "doc": b"d"}

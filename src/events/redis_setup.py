@@ -2,7 +2,7 @@
 
 import re
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Final, Self
 
 from redis.asyncio import BlockingConnectionPool, Redis
@@ -125,23 +125,27 @@ def _agreed(stored_format: bytes | None, stored_partitions: bytes | None, partit
 async def check_server(client: Redis) -> None:
     """Refuses a server that is too old or may lose facts. INFO tells all, so CONFIG may be forbidden.
 
-    Raises UnsafeConfiguration with a sentence on what to change.
+    Raises UnsafeConfiguration with a sentence on what to change, and LogUnavailable.
     """
     with at_the_border():
-        server = await client.info("server")
-        persistence = await client.info("persistence")
-        memory = await client.info("memory")
-    version = str(server.get("redis_version", "0"))
+        found = [await client.info(section) for section in ("server", "persistence", "memory")]
+    reason = what_is_unsafe({name: str(value) for section in found for name, value in section.items()})
+    if reason is not None:
+        raise UnsafeConfiguration(reason)
+
+
+def what_is_unsafe(info: Mapping[str, str]) -> str | None:
+    """A sentence on what to change, from the fields of INFO; None for a server that is safe."""
+    version = info.get("redis_version", "unknown")
     if tuple(map(int, re.findall(r"\d+", version)[:3])) < SERVER_VERSION_MIN:
         floor = ".".join(map(str, SERVER_VERSION_MIN))
-        raise UnsafeConfiguration(f"Redis {version} is too old: run {floor} or later")
-    if int(persistence.get("aof_enabled", 0)) != 1:
-        raise UnsafeConfiguration("Redis keeps no append-only file, a crash would lose uploads: set `appendonly yes`")
-    policy = str(memory.get("maxmemory_policy", "unknown"))
+        return f"Redis {version} is too old: run {floor} or later"
+    if info.get("aof_enabled") != "1":
+        return "Redis keeps no append-only file, a crash would lose uploads: set `appendonly yes`"
+    policy = info.get("maxmemory_policy", "unknown")
     if policy != "noeviction":
-        raise UnsafeConfiguration(
-            f"Redis deletes facts when memory is full (maxmemory-policy {policy}): set `maxmemory-policy noeviction`"
-        )
+        return f"Redis deletes facts when memory is full (maxmemory-policy {policy}): set `maxmemory-policy noeviction`"
+    return None
 
 
 async def fsync_policy(client: Redis) -> str | None:

@@ -16,6 +16,7 @@ class ProblemCode(StrEnum):
     """Stable: programs branch on these, people read title and detail."""
 
     BAD_CURSOR = "bad_cursor"
+    BAD_HOST = "bad_host"
     BAD_IDEMPOTENCY_KEY = "bad_idempotency_key"
     BAD_REQUEST = "bad_request"
     CLIENT_DISCONNECTED = "client_disconnected"
@@ -54,6 +55,7 @@ class ProblemCode(StrEnum):
 
 _ANSWERS: Final[Mapping[ProblemCode, tuple[int, str]]] = {
     ProblemCode.BAD_CURSOR: (400, "The cursor cannot be used"),
+    ProblemCode.BAD_HOST: (400, "The Host header is not one of this service"),
     ProblemCode.BAD_IDEMPOTENCY_KEY: (400, "The Idempotency-Key header is not valid"),
     ProblemCode.BAD_REQUEST: (400, "The request cannot be understood"),
     ProblemCode.CLIENT_DISCONNECTED: (400, "The request ended before its body did"),

@@ -14,6 +14,7 @@ from datetime import timedelta
 from functools import partial
 from typing import Any, NamedTuple
 
+from knowledge.compaction import WRITES_MIN, Compaction
 from knowledge.errors import IndexUnavailable, KnowledgeError
 from knowledge.filter_sql import text_literal
 from knowledge.filters import EVERYTHING, Filter
@@ -21,10 +22,6 @@ from knowledge.index import Hit, IndexRow, IndexTable, check_rows
 from knowledge.lance_commits import Commits, is_conflict, says
 from knowledge.terms import query_terms
 from knowledge.vectors import Vectors
-
-# Each write adds a file and leaves its rows out of the full-text index: searches then read them one by one (160 ms at
-# 20,000 rows, 4 ms after). So every 64th write of this process compacts.
-OPTIMIZE_EVERY_WRITES = 64
 
 # Versions younger than this stay on disk: a reader in the middle of a search still needs its files.
 VERSIONS_KEPT = timedelta(minutes=15)
@@ -68,16 +65,16 @@ class LanceIndex:
         storage_options: dict[str, str] | None = None,
         rng: random.Random | None = None,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
-        optimize_every_writes: int = OPTIMIZE_EVERY_WRITES,
+        compact_writes_min: int = WRITES_MIN,
     ) -> None:
         self._uri = uri
         self._storage_options = storage_options
         self._commits = Commits(rng or random.Random(), sleep)  # noqa: S311  # spreads retries, guards nothing
-        self._optimize_every_writes = optimize_every_writes
+        self._compact_writes_min = compact_writes_min
         self._connecting = asyncio.Lock()
         self._connection: Any = None
         self._handles: dict[IndexTable, _Handle] = {}
-        self._writes: dict[IndexTable, int] = {}
+        self._compactions: dict[IndexTable, Compaction] = {}
 
     async def upsert(self, table: IndexTable, document_id: str, rows: Sequence[IndexRow]) -> int:
         check_rows(document_id, rows)
@@ -89,7 +86,7 @@ class LanceIndex:
             handle = await self._open(table) or await self._create(table, dimensions)
             handle.check_dimensions(dimensions)
             await self._replace(handle.rows, document_id, rows)
-            await self._after_write(table)
+            await self._after_write(table, len(rows))
         return len(rows)
 
     async def erase(self, table: IndexTable, document_id: str) -> int:
@@ -100,7 +97,7 @@ class LanceIndex:
             erased = int(await handle.rows.count_rows(_of_document(document_id)))
             if erased:
                 await self._commits.run(lambda: handle.rows.delete(_of_document(document_id)))
-                await self._after_write(table)
+                await self._after_write(table, rows=0)
             return erased
 
     async def count(self, table: IndexTable, document_id: str | None = None) -> int:
@@ -113,6 +110,7 @@ class LanceIndex:
         async with self._translated(table):
             connection = await self._connect()
             self._handles.pop(table, None)
+            self._compactions.pop(table, None)
             await connection.drop_table(_name(table), ignore_missing=True)
 
     async def search_vector(
@@ -246,16 +244,19 @@ class LanceIndex:
             await self._commits.pause(attempt=0)
         raise IndexUnavailable(f"other writers keep writing the document {document_id}")
 
-    async def _after_write(self, table: IndexTable) -> None:
-        self._writes[table] = self._writes.get(table, 0) + 1
-        if self._writes[table] % self._optimize_every_writes:
+    async def _after_write(self, table: IndexTable, rows: int) -> None:
+        compaction = self._compactions.setdefault(table, Compaction(writes_min=self._compact_writes_min))
+        if not compaction.wrote(rows):
             return
+        handle = self._handles[table].rows
         try:
-            await self._handles[table].rows.optimize(cleanup_older_than=VERSIONS_KEPT)
+            await handle.optimize(cleanup_older_than=VERSIONS_KEPT)
         except (RuntimeError, ValueError, OSError) as error:
-            # Another process compacts, or wrote meanwhile: the next 64 writes try again, nothing is lost by it.
+            # Another process compacts or wrote meanwhile. Nothing is lost: the rows are found as they are, and
+            # either it has done the work or the next round does.
             if not is_conflict(error):
                 raise
+        compaction.compacted(await handle.count_rows())
 
     @asynccontextmanager
     async def _translated(self, table: IndexTable | None) -> AsyncIterator[None]:

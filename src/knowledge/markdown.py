@@ -14,7 +14,7 @@ _SETEXT: Final = re.compile(r" {0,3}(=+|-+)[ \t]*$")
 _RULER: Final = re.compile(r" {0,3}\|?[ \t]*:?-+:?[ \t]*(\|[ \t]*:?-+:?[ \t]*)*\|?[ \t]*$")
 # A picture pasted as base64 is noise of up to megabytes in a text; its type is all that reads.
 _DATA_URI: Final = re.compile(r"(data:[\w.+-]+/[\w.+-]+)[;,][\w;=+-]*,?[A-Za-z0-9+/=%_-]{64,}")
-_MARKS: Final = re.compile(r"[*_`]+|!?\[([^\]]*)\]\([^)]*\)")
+_MARKS: Final = re.compile(r"[*_`]+|!?\[([^\[\]]{0,500})\]\([^()]{0,2000}\)")
 
 
 class Line(msgspec.Struct, frozen=True):

@@ -35,6 +35,7 @@ class Embeddings:
 
     def of(self, model: str) -> Embedder:
         """Raises EmbeddingError for a model that the present settings cannot make: mending them is all it needs."""
+        model = self.default if model == "local" else model
         if model not in self._made:
             try:
                 self._made[model] = make_embedder(

@@ -116,7 +116,7 @@ class ChangeTailer:
     """Follows the feeds and hands each change to whoever watches its task or knowledge base."""
 
     def __init__(self, feed: ChangeFeed, views: ViewStore, *, subscriptions_max: int = SUBSCRIPTIONS_MAX) -> None:
-        self._feed = feed
+        self.feed = feed
         self._views = views
         self._subscriptions_max = subscriptions_max
         self._subscriptions: dict[str, set[Subscription]] = defaultdict(set)
@@ -162,12 +162,12 @@ class ChangeTailer:
                 subscription.close()
 
     async def _follow(self, stop: asyncio.Event) -> None:
-        for partition in range(self._feed.partitions):
-            self._positions[partition] = await self._feed.feed_end(partition)
+        for partition in range(self.feed.partitions):
+            self._positions[partition] = await self.feed.feed_end(partition)
         for subscription in self._all():
             subscription.start_afresh()
         while not stop.is_set():
-            entries = await self._feed.feed_read(self._positions, limit=FEED_ENTRIES_MAX, wait_ms=WAIT_MS)
+            entries = await self.feed.feed_read(self._positions, limit=FEED_ENTRIES_MAX, wait_ms=WAIT_MS)
             by_partition: dict[int, list[FeedEntry]] = defaultdict(list)
             for entry in entries:
                 by_partition[entry.partition].append(entry)

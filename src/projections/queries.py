@@ -7,7 +7,7 @@ from typing import Final
 
 from domain.errors import RefusalCode, Refused
 from domain.knowledge_base import ActiveKnowledgeBase, UnknownKnowledgeBase, active
-from domain.knowledge_base_status import KnowledgeBaseStatus
+from domain.knowledge_base_status import KnowledgeBaseCounts, KnowledgeBaseStatus
 from domain.status import DocumentStatus, TaskStatus
 from events.document import DocumentAccepted, DocumentSkipped
 from events.errors import InvalidId
@@ -16,8 +16,8 @@ from events.log import EventLog
 from projections import documents, knowledge_bases, tasks
 from projections.documents import DocumentRow, documents_index, task_documents_index
 from projections.on_demand import behind_the_views, fold_document, fold_task, fresh_knowledge_base, gathered
-from projections.projection import DOCUMENTS, TASKS, row_id_of
-from projections.rows import DOCUMENT_PROJECTION, TASK_PROJECTION
+from projections.projection import DOCUMENTS, KNOWLEDGE_BASES, TASKS, row_id_of
+from projections.rows import DOCUMENT_PROJECTION, KNOWLEDGE_BASE_PROJECTION, TASK_PROJECTION
 from projections.tasks import TaskRow
 from projections.views import PAGE_ROWS_MAX, ViewStore
 
@@ -103,6 +103,11 @@ class Queries:
         if status is None:
             raise Refused(RefusalCode.UNKNOWN_KNOWLEDGE_BASE, "there is no knowledge base with this id")
         return status
+
+    async def knowledge_base_counts(self, knowledge_base: KnowledgeBaseId) -> KnowledgeBaseCounts:
+        """The counters of the view; all zero before the projector has read of the knowledge base."""
+        payload = (await self._views.rows(self.partition_of(knowledge_base), KNOWLEDGE_BASES, [knowledge_base]))[0]
+        return KnowledgeBaseCounts() if payload is None else KNOWLEDGE_BASE_PROJECTION.decode(payload).counts
 
     async def search_scope(self, knowledge_base: KnowledgeBaseId) -> tuple[ActiveKnowledgeBase, int]:
         """The knowledge base and the index generation that searches read."""

@@ -14,11 +14,16 @@ from starlette.routing import Route
 
 from domain.status import DocumentPhase, TaskPhase, TaskStatus
 from events.ids import parse_document_id, parse_knowledge_base_id, parse_task_id
+from events.log import EventLog
+from projections.changes import ChangeTailer
+from projections.cursors import Cursors
 from projections.lists import Lists
 from projections.parameters import Parameters
+from projections.queries import Queries
 from projections.sse import EventStream
 from projections.task_history import TaskHistory
-from projections.watching import Watch, WatchedKnowledgeBase, WatchedTask, changed_within
+from projections.views import ViewStore
+from projections.watching import HEARTBEAT_S, Watch, WatchedKnowledgeBase, WatchedTask, changed_within
 
 API: Final = "/api/v1"
 NOTHING: Final = frozenset[str]()
@@ -28,7 +33,7 @@ RESUMED: Final = frozenset({"last_event_id"})
 _encoder = msgspec.json.Encoder()
 
 
-class ReadServices(msgspec.Struct, frozen=True):
+class Services(msgspec.Struct, frozen=True):
     """What the routes work with."""
 
     lists: Lists
@@ -36,12 +41,20 @@ class ReadServices(msgspec.Struct, frozen=True):
     watch: Watch
 
 
-def read_routes(services: ReadServices) -> list[Route]:
-    """Every route that only reads views and histories."""
+def projection_routes(
+    event_log: EventLog, views: ViewStore, tailer: ChangeTailer, cursors: Cursors, *, heartbeat_s: float = HEARTBEAT_S
+) -> list[Route]:
+    """Every route that only reads views and histories. `tailer` is run, and stopped, by whoever mounts them."""
+    queries = Queries(event_log, views)
+    services = Services(
+        lists=Lists(event_log, views, queries, cursors),
+        history=TaskHistory(event_log, queries, cursors),
+        watch=Watch(queries, views, tailer, heartbeat_s),
+    )
     return [*_task_routes(services), *_knowledge_base_routes(services)]
 
 
-def _task_routes(services: ReadServices) -> list[Route]:
+def _task_routes(services: Services) -> list[Route]:
     lists, watch = services.lists, services.watch
 
     async def list_tasks(request: Request) -> Response:
@@ -95,7 +108,7 @@ def _task_routes(services: ReadServices) -> list[Route]:
     ]
 
 
-def _knowledge_base_routes(services: ReadServices) -> list[Route]:
+def _knowledge_base_routes(services: Services) -> list[Route]:
     lists, watch = services.lists, services.watch
 
     async def list_knowledge_bases(request: Request) -> Response:

@@ -12,7 +12,7 @@ import msgspec
 from domain.status import DocumentStatus, TaskStatus
 from events.ids import KnowledgeBaseId, TaskId
 from projections.changes import ChangeTailer, Frame, Subscription, Taken, frame_of, is_about, read_statuses
-from projections.feed import Change, ChangeFeed, FeedPosition
+from projections.feed import Change, FeedPosition
 from projections.queries import Queries
 from projections.rows import Status
 from projections.views import ViewStore
@@ -37,7 +37,6 @@ class Watch(msgspec.Struct, frozen=True):
 
     queries: Queries
     views: ViewStore
-    feed: ChangeFeed
     tailer: ChangeTailer
     heartbeat_s: float = HEARTBEAT_S
 
@@ -129,7 +128,7 @@ class Story:
     async def _beginning(self, resume_from: FeedPosition | None) -> AsyncIterator[Group]:
         entries = None
         if resume_from is not None:
-            entries = await self._watch.feed.feed_since(self._partition, resume_from, limit=RESUME_COMMITS_MAX)
+            entries = await self._watch.tailer.feed.feed_since(self._partition, resume_from, limit=RESUME_COMMITS_MAX)
         if entries is None or resume_from is None:
             async for group in self._afresh():
                 yield group
@@ -139,14 +138,14 @@ class Story:
 
     async def _afresh(self) -> AsyncIterator[Group]:
         """The place is read before the states, so they are at least as new as it says."""
-        position = await self._watch.feed.feed_end(self._partition)
+        position = await self._watch.tailer.feed.feed_end(self._partition)
         self._told = {}
         status = self._framed(self._subject.topic, "status", await self._subject.status())
         held: tuple[Frame, ...] = (status,)
         async for part in self._subject.documents():
             yield Group(held)
             held = tuple(self._framed(one.document_id, "document", one) for one in part)
-        self._told_until = await self._watch.feed.feed_end(self._partition)
+        self._told_until = await self._watch.tailer.feed.feed_end(self._partition)
         yield Group(held, position, is_end=status.is_end)
 
     async def _missed(self, changes: Sequence[Change], position: FeedPosition) -> Group:
@@ -157,7 +156,7 @@ class Story:
         self._told = {}
         frames = [self._framed(row_id, "document", status) for row_id, status in statuses.items()]
         frames.append(self._framed(topic, "status", await self._subject.status()))
-        self._told_until = await self._watch.feed.feed_end(self._partition)
+        self._told_until = await self._watch.tailer.feed.feed_end(self._partition)
         return Group(tuple(frames), position, is_end=frames[-1].is_end)
 
     async def _next(self, taken: Taken) -> AsyncIterator[Group]:

@@ -19,23 +19,31 @@ FORBIDDEN = {"events", "opensearch-py"}
 
 
 class Locked(NamedTuple):
-    """One requirement of a lock file."""
+    """One requirement of a lock file; `marker` says on which Pythons and platforms it holds."""
 
     name: str
     version: str
+    marker: str
     hashes: tuple[str, ...]
 
 
 @cache
-def locked(lock: str) -> dict[str, Locked]:
-    found: dict[str, Locked] = {}
-    for block in logical_lines(lock):
-        requirement = re.match(r"([A-Za-z0-9._-]+)(?:\[[^\]]*\])?==([^\s;]+)", block)
-        assert requirement is not None, f"{lock}: {block[:80]}"
-        name = normalised(requirement[1])
-        assert name not in found, f"{lock} pins {name} twice"
-        found[name] = Locked(name, requirement[2], tuple(re.findall(r"--hash=sha256:([0-9a-f]{64})(?:\s|$)", block)))
-    return found
+def locked(lock: str) -> frozenset[Locked]:
+    found = [one_locked(line) for line in logical_lines(lock)]
+    assert found
+    assert len({(one.name, one.marker) for one in found}) == len(found), f"{lock} pins something twice"
+    return frozenset(found)
+
+
+def one_locked(line: str) -> Locked:
+    requirement = re.match(r"([A-Za-z0-9._-]+)(?:\[[^\]]*\])?==([^\s;]+)\s*(?:;\s*(.*?))?\s*(?=--hash|$)", line)
+    assert requirement is not None, line[:80]
+    hashes = re.findall(r"--hash=sha256:([0-9a-f]{64})(?=\s|$)", line)
+    return Locked(normalised(requirement[1]), requirement[2], requirement[3] or "", tuple(hashes))
+
+
+def names_in(lock: str) -> set[str]:
+    return {one.name for one in locked(lock)}
 
 
 def logical_lines(lock: str) -> list[str]:
@@ -56,8 +64,7 @@ def normalised(name: str) -> str:
 
 @pytest.mark.parametrize("lock", LOCKS)
 def test_every_requirement_is_pinned_and_has_a_hash(lock: str) -> None:
-    assert locked(lock)
-    assert [one.name for one in locked(lock).values() if not one.hashes] == []
+    assert [one.name for one in locked(lock) if not one.hashes] == []
 
 
 @pytest.mark.parametrize("lock", LOCKS)
@@ -68,9 +75,8 @@ def test_no_address_index_or_path_is_in_a_lock_file(lock: str) -> None:
 
 
 def test_what_is_tested_is_what_runs() -> None:
-    dev = locked("dev.txt")
     for part in ("runtime.txt", "build.txt"):
-        differing = {name for name, one in locked(part).items() if dev.get(name) != one}
+        differing = {(one.name, one.version, one.marker) for one in locked(part) - locked("dev.txt")}
         assert differing == set(), f"dev.txt disagrees with {part}"
 
 
@@ -85,23 +91,19 @@ def test_the_package_depends_on_what_the_lock_was_made_from() -> None:
 def test_everything_asked_for_is_locked(source: str, lock: str) -> None:
     names = {normalised(re.split(r"[<>=!~\[;]", requirement)[0]) for requirement in asked_for(source)}
     assert names
-    assert names - set(locked(lock)) == set()
+    assert names - names_in(lock) == set()
 
 
 def test_nothing_brings_in_another_module_named_events() -> None:
     assert Path(events.__file__ or "").resolve().is_relative_to(ROOT / "src")
     for lock in LOCKS:
-        assert FORBIDDEN & set(locked(lock)) == set()
+        assert FORBIDDEN & names_in(lock) == set()
     owners = importlib.metadata.packages_distributions().get("events", [])
     assert [name for name in owners if normalised(name) != "millstream"] == []
 
 
 def test_what_is_installed_is_what_is_locked() -> None:
     """The tests speak for the lock files only if they ran against them."""
-    installed = {normalised(found.name): found.version for found in importlib.metadata.distributions()}
-    differing = {
-        name: (installed[name], one.version)
-        for name, one in locked("dev.txt").items()
-        if name in installed and installed[name] != one.version
-    }
-    assert differing == {}
+    pinned = {(one.name, one.version) for one in locked("dev.txt")}
+    installed = {(normalised(found.name), found.version) for found in importlib.metadata.distributions()}
+    assert {one for one in installed if one[0] in names_in("dev.txt")} - pinned == set()

@@ -18,7 +18,7 @@ def write_documents(uri: str, name: str, start: Event) -> None:
 
 
 async def _write(uri: str, name: str) -> None:
-    index = LanceIndex(uri, optimize_every_writes=5)
+    index = LanceIndex(uri, compact_writes_min=5)
     for _ in range(2):
         for number in range(DOCUMENTS):
             document_id = f"doc_{name}_{number}"

@@ -59,7 +59,7 @@ def files_in(folder: Path, part: str) -> int:
 
 
 async def test_many_small_writes_are_compacted_on_the_way(tmp_path: Path) -> None:
-    index = LanceIndex(str(tmp_path), optimize_every_writes=4)
+    index = LanceIndex(str(tmp_path), compact_writes_min=4)
     for number in range(9):
         await index.upsert(TABLE, f"doc_{number}", rows_of(f"doc_{number}", ["grain"]))
     assert len(await index.search_keyword(TABLE, "grain", limit=20)) == 9

@@ -44,9 +44,9 @@ class RedisProcess:
         self._process.wait()
 
     def stop(self) -> None:
+        """Kills: what it kept is not wanted any more, and SIGTERM is ignored while an append-only file is begun."""
         if self._process is not None and self._process.poll() is None:
-            self._process.terminate()
-            self._process.wait()
+            self.kill()
 
     def _arguments(self) -> list[str]:
         fixed = ["--port", "0", "--unixsocket", str(self._socket), "--dir", str(self._directory), "--save", ""]

@@ -12,7 +12,7 @@ from events.envelope import Envelope, Event, Position, UnknownEvent, UnknownReas
 from events.errors import CorruptEvent
 from events.log import EVENT_BYTES_MAX
 from tests.event_samples import accepted, envelope, indexed, new_document, new_knowledge_base, new_task
-from tests.event_strategies import envelopes
+from tests.strategies import envelopes
 
 
 def sample() -> Envelope:
@@ -76,7 +76,20 @@ def test_a_field_from_the_future_is_ignored() -> None:
 
 @pytest.mark.parametrize(
     ("place", "value"),
-    [(0, "text"), (1, b"x" + bytes(17)), (1, b""), (2, "1"), (3, 5), (4, 0), (5, None), (6, b"?"), (10, [1]), (10, {})],
+    [
+        (0, "text"),
+        (0, b"short"),
+        (7, b"short"),
+        (1, b"x" + bytes(17)),
+        (1, b""),
+        (2, "1"),
+        (3, 5),
+        (4, 0),
+        (5, None),
+        (6, b"?"),
+        (10, [1]),
+        (10, {}),
+    ],
 )
 def test_a_damaged_field_is_a_corrupt_event(place: int, value: object) -> None:
     frame = frame_of(encode(sample()))

@@ -16,9 +16,9 @@ from events.pointer import (
     unpack_pointer,
 )
 from events.steps import Lane, Step
-from tests.event_strategies import EVENT_IDS, KNOWLEDGE_BASES, STREAMS
+from tests.strategies import event_ids, knowledge_base_ids, stream_ids
 
-POINTERS = st.builds(Pointer, STREAMS, st.integers(1, 2**32 - 1), EVENT_IDS, STREAMS, KNOWLEDGE_BASES)
+POINTERS = st.builds(Pointer, stream_ids, st.integers(1, 2**32 - 1), event_ids, stream_ids, knowledge_base_ids)
 
 
 @given(POINTERS, st.sampled_from(Step), st.sampled_from(Lane))

@@ -22,7 +22,6 @@ RANGES = {
     "port": (0, 65_535),
     "partitions": (0, 256),
     "workers": (0, 64),
-    "worker_slots": (1, 256),
     "parse_processes": (1, 64),
     "parse_cpu_s_max": (1, 3_600),
     "parse_wall_s_max": (1, 3_600),
@@ -201,7 +200,7 @@ def values_of(name: str) -> st.SearchStrategy[Any]:
         case bool():
             return st.booleans()
         case int():
-            least, most = RANGES.get(name, (134_217_728, 2**40))
+            least, most = RANGES.get(name, (268_435_456, 2**40))
             return st.integers(least, most)
         case _:
             choices = {"log_level": ["debug", "info", "warning", "error"], "log_format": ["auto", "json", "console"]}

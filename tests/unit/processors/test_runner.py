@@ -229,7 +229,7 @@ async def test_an_inbox_that_does_not_answer_is_asked_again() -> None:
             raise LogUnavailable("reset by peer")
         return await take(*args, **options)  # type: ignore[arg-type]
 
-    mill.inbox.take = unsteady  # type: ignore[method-assign,assignment]
+    mill.inbox.take = unsteady  # type: ignore[method-assign]
     async with running(runner_of(mill, mill.deliveries(Obedient(done)))):
         await mill.until(is_parsed)
     assert failures == 0

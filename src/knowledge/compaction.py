@@ -1,0 +1,35 @@
+"""When a table of the index is worth compacting. Pure.
+
+What was written since is searched row by row (8 µs a row: 20 ms at 2,500) and every write leaves a file that counting
+has to open. Compacting rewrites the whole full-text index, though: measured 0.1 s at 64 and 0.7 s at 512 Chinese
+chunks of 500 characters. Waiting for a share of what is there keeps the cost per row about flat.
+"""
+
+WRITES_MIN = 128
+ROWS_MIN = 1_000
+WRITES_SHARE = 0.05
+ROWS_SHARE = 0.1
+
+
+class Compaction:
+    """Counts what one process wrote to one table since it was compacted."""
+
+    def __init__(self, *, writes_min: int = WRITES_MIN) -> None:
+        self._writes_min = writes_min
+        self._rows_total = 0
+        self._writes = 0
+        self._rows = 0
+
+    def wrote(self, rows: int) -> bool:
+        """Notes a write of so many rows; true where the table should be compacted now."""
+        self._writes += 1
+        self._rows += rows
+        writes_due = max(self._writes_min, WRITES_SHARE * self._rows_total)
+        rows_due = max(ROWS_MIN, ROWS_SHARE * self._rows_total)
+        return self._writes >= writes_due or self._rows >= rows_due
+
+    def compacted(self, rows_total: int) -> None:
+        """Starts counting again; the table holds `rows_total` rows."""
+        self._rows_total = rows_total
+        self._writes = 0
+        self._rows = 0

@@ -1,0 +1,147 @@
+"""One envelope for each event type and schema version ever written, and the files that hold their bytes.
+
+    python -m tests.golden.event_examples
+
+writes the files that are missing, and never touches one that is there: what was written once must be read for ever.
+"""
+
+from pathlib import Path
+from typing import Final
+
+from events import document as d
+from events import knowledge_base as k
+from events import task as t
+from events.codec import encode
+from events.envelope import Envelope, Fact
+from events.ids import DocumentId, EventId, KnowledgeBaseId, TaskId
+from events.steps import Lane, Step
+from events.upcasters import current_version
+
+DIRECTORY: Final = Path(__file__).parent / "events"
+
+KB: Final = KnowledgeBaseId("kb_07018bcfe5680070008000000000000001")
+TASK: Final = TaskId("task_07018bcfe5680070008000000000000002")
+DOCUMENT: Final = DocumentId("doc_07018bcfe5680080008000000000000003")
+OTHER: Final = DocumentId("doc_07018bcfe5680080008000000000000004")
+EVENT: Final = EventId("018bcfe5680070008000000000000005")
+CAUSE: Final = EventId("018bcfe5680070008000000000000006")
+TIME_US: Final = 1_700_000_000_123_456
+SHA256: Final = "ab" * 32
+
+EXAMPLES: Final[dict[tuple[str, int], Fact]] = {
+    ("DocumentAccepted", 1): d.DocumentAccepted(
+        knowledge_base_id=KB,
+        task_id=TASK,
+        filename="年度报告.pdf",
+        media_type="application/pdf",
+        size_bytes=123_456,
+        sha256=SHA256,
+        source_blob="documents/x/source",
+        declared_media_type="application/octet-stream",
+        metadata={"author": "李", "year": 2024, "score": 0.5, "final": True},
+        lane=Lane.BULK,
+        not_before_us=TIME_US,
+    ),
+    ("DocumentSkipped", 1): d.DocumentSkipped(
+        knowledge_base_id=KB,
+        task_id=TASK,
+        filename="copy.txt",
+        media_type="text/plain",
+        size_bytes=9,
+        sha256=SHA256,
+        duplicate_of=OTHER,
+    ),
+    ("StepStarted", 1): d.StepStarted(step=Step.PARSE, attempt=2, worker="host-1"),
+    ("DocumentParsed", 1): d.DocumentParsed(
+        text_blob="documents/x/text",
+        parser="pdf",
+        pages=12,
+        characters=34_567,
+        language="zh",
+        title="年度报告",
+        warnings=("page 3 has no text",),
+    ),
+    ("DocumentChunked", 1): d.DocumentChunked(
+        chunks_blob="documents/x/chunks", chunks=42, tokens=9_000, chunker="markdown"
+    ),
+    ("ChunksEmbedded", 1): d.ChunksEmbedded(
+        batch=1, first_chunk=32, last_chunk=41, vectors_blob="documents/x/vectors/1"
+    ),
+    ("DocumentEmbedded", 1): d.DocumentEmbedded(model="local", dimensions=256, tokens=9_000),
+    ("DocumentIndexed", 1): d.DocumentIndexed(generation=2, chunks=42),
+    ("StepFailed", 1): d.StepFailed(
+        step=Step.EMBED, attempt=1, code="provider_busy", message="429", retry_at_us=TIME_US
+    ),
+    ("DocumentFailed", 1): d.DocumentFailed(step=Step.PARSE, code="no_text", message="没有文字"),
+    ("ReprocessingRequested", 1): d.ReprocessingRequested(from_step=Step.CHUNK, reason="settings", task_id=TASK),
+    ("ChunkEdited", 1): d.ChunkEdited(chunk_id="c1", text="新的文字", enabled=False),
+    ("DocumentCancelled", 1): d.DocumentCancelled(reason="asked"),
+    ("DocumentRemoved", 1): d.DocumentRemoved(reason="asked"),
+    ("DocumentErased", 1): d.DocumentErased(rows_left=0, blobs_left=0),
+    ("TaskSubmitted", 1): t.TaskSubmitted(
+        knowledge_base_id=KB,
+        documents=3,
+        lane=Lane.BULK,
+        source=t.TaskSource.URL,
+        callback_url="https://example.com/hook",
+        not_before_us=TIME_US,
+        idempotency_key_sha256=SHA256,
+        request_sha256=SHA256,
+    ),
+    ("TaskCancelled", 1): t.TaskCancelled(reason="asked"),
+    ("TaskFinished", 1): t.TaskFinished(succeeded=1, failed=2, cancelled=3, skipped=4),
+    ("CallbackDelivered", 1): t.CallbackDelivered(attempt=1, status_code=204),
+    ("CallbackFailed", 1): t.CallbackFailed(attempt=1, status_code=500, next_attempt_at_us=TIME_US),
+    ("KnowledgeBaseCreated", 1): k.KnowledgeBaseCreated(
+        name="手册",
+        description="Manuals",
+        settings=k.KnowledgeBaseSettings(
+            chunker=k.ChunkerKind.SENTENCE,
+            chunk_tokens=128,
+            chunk_overlap_tokens=16,
+            embedding_model="bge-m3",
+            embedding_dimensions=1024,
+            vector_weight=0.5,
+        ),
+    ),
+    ("KnowledgeBaseChanged", 1): k.KnowledgeBaseChanged(name="手册 2"),
+    ("IndexGenerationStarted", 1): k.IndexGenerationStarted(generation=2),
+    ("IndexGenerationActivated", 1): k.IndexGenerationActivated(generation=2),
+    ("KnowledgeBaseDeleted", 1): k.KnowledgeBaseDeleted(reason="asked"),
+}
+"""What the file of each type and version decodes to today; past versions stay, with today's form of the fact."""
+
+
+def example(fact: Fact) -> Envelope:
+    """The envelope that every golden file holds its fact in."""
+    return Envelope(
+        event_id=EVENT,
+        stream_id=DOCUMENT,
+        version=7,
+        event=fact,
+        recorded_at_us=TIME_US,
+        correlation_id=TASK,
+        causation_id=CAUSE,
+        actor="key-1",
+        trace_parent="00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01",
+    )
+
+
+def path_of(event_type: str, schema_version: int) -> Path:
+    return DIRECTORY / f"{event_type}.v{schema_version}.msgpack"
+
+
+def write_missing() -> list[Path]:
+    """Writes the current version of each type that has no file yet."""
+    written = []
+    for (event_type, schema_version), fact in EXAMPLES.items():
+        path = path_of(event_type, schema_version)
+        if schema_version == current_version(event_type) and not path.exists():
+            path.write_bytes(encode(example(fact)))
+            written.append(path)
+    return written
+
+
+if __name__ == "__main__":
+    for path in write_missing():
+        print(path)

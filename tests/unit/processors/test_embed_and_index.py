@@ -1,0 +1,289 @@
+"""Embedding batch by batch and indexing: resumption, damage, and late writers."""
+
+from collections.abc import Sequence
+
+import pytest
+from msgspec.structs import replace
+
+from blobs.errors import BlobStoreUnavailable
+from blobs.memory import MemoryBlobStore
+from domain.commands import (
+    CancelDocument,
+    RecordChunked,
+    RecordIndexed,
+    RecordParsed,
+    RemoveDocument,
+    RequestReprocessing,
+    StartStep,
+)
+from domain.document import Chunked, Embedded, Failed, Indexed, Removed
+from events.document import ChunksEmbedded, DocumentEmbedded
+from events.ids import DocumentId
+from events.inbox import Delivery
+from events.steps import Step
+from knowledge.chunk import Chunk, chunk_ids, encode_chunks
+from knowledge.errors import EmbeddingError
+from knowledge.hash_embedder import HashEmbedder
+from knowledge.index import IndexRow, IndexTable
+from knowledge.memory_index import MemoryIndex
+from knowledge.vectors import Vectors
+from processors.documents import DocumentDeliveries
+from processors.embed import EmbedStep
+from processors.index import IndexStep
+from processors.knowledge_bases import KnowledgeBases
+from processors.retry import RetryPolicy
+from processors.step import Processor
+from tests.unit.processors.mill import Mill
+
+CHUNKS = 10
+BATCH = 4
+
+
+class CountingEmbedder(HashEmbedder):
+    """Remembers what it was asked; fails at the call numbers it is told to."""
+
+    def __init__(self, *failures: int) -> None:
+        super().__init__(dimensions=8)
+        self.batches: list[list[str]] = []
+        self._failures = failures
+
+    async def embed_passages(self, texts: Sequence[str]) -> Vectors:
+        self.batches.append(list(texts))
+        if len(self.batches) in self._failures:
+            raise EmbeddingError("provider_500", "try later")
+        return await super().embed_passages(texts)
+
+
+class World:
+    """A document that is chunked, on a mill in memory."""
+
+    def __init__(self, embedder: HashEmbedder | None = None, index: MemoryIndex | None = None) -> None:
+        self.mill = Mill()
+        self.blobs = MemoryBlobStore()
+        self.index = index or MemoryIndex()
+        self.knowledge_bases = KnowledgeBases(self.mill.log, clock_us=self.mill.clock)
+        self.embedder = embedder or CountingEmbedder()
+        self.embed = EmbedStep(self.blobs, lambda _: self.embedder, batch_chunks=BATCH, time_limit_s=5)
+        self.indexing = IndexStep(self.blobs, self.index, self.knowledge_bases, time_limit_s=5)
+        self.table = IndexTable(self.mill.knowledge_base, 1)
+
+    async def chunked(self, chunks: int = CHUNKS) -> DocumentId:
+        await self.mill.create()
+        _, (document,) = await self.mill.submit(filename="mill.md")
+        texts = [f"passage {ordinal}" for ordinal in range(chunks)]
+        cut = [
+            Chunk(chunk_id, ordinal, text, 0, len(text), None, (), 2)
+            for ordinal, (chunk_id, text) in enumerate(zip(chunk_ids(document, texts), texts, strict=True))
+        ]
+        await self.blobs.put(f"documents/{document}/chunks@1", encode_chunks(cut))
+        await self.mill.say(
+            document,
+            StartStep(step=Step.PARSE, attempt=1, worker="w"),
+            RecordParsed(attempt=1, text_blob="t", parser="p", pages=1, characters=9),
+            StartStep(step=Step.CHUNK, attempt=1, worker="w"),
+            RecordChunked(
+                attempt=1, chunks_blob=f"documents/{document}/chunks@1", chunks=chunks, tokens=2 * chunks, chunker="k"
+            ),
+        )
+        return document
+
+    async def run(self, processor: Processor, delivery: Delivery | None = None) -> None:
+        deliveries = DocumentDeliveries(processor, self.mill.bench(), self.knowledge_bases)
+        await deliveries.carry_out(delivery or await self.mill.take_one(processor.step), 1)
+
+    async def come_due(self) -> None:
+        self.mill.clock.advance(600)
+        for partition in range(self.mill.log.partitions):
+            await self.mill.inbox.move_due(partition)
+
+
+async def test_every_batch_is_recorded_and_the_last_together_with_the_end() -> None:
+    embedder = CountingEmbedder()
+    world = World(embedder)
+    document = await world.chunked()
+    await world.run(world.embed)
+    state = await world.mill.document(document)
+    assert isinstance(state, Embedded)
+    assert [(batch.first_chunk, batch.last_chunk) for batch in state.batches] == [(0, 3), (4, 7), (8, 9)]
+    assert [len(batch) for batch in embedder.batches] == [4, 4, 2]
+    assert (state.vectors.model, state.vectors.dimensions, state.vectors.tokens) == ("hash", 8, 20)
+    last = [(one.version, type(one.event)) for one in await world.mill.log.history(document)][-2:]
+    assert [kind for _, kind in last] == [ChunksEmbedded, DocumentEmbedded]
+
+
+async def test_a_crash_resumes_at_the_next_batch() -> None:
+    embedder = CountingEmbedder(3)
+    world = World(embedder)
+    document = await world.chunked()
+    await world.run(world.embed)
+    state = await world.mill.document(document)
+    assert isinstance(state, Chunked)
+    assert state.chunks_embedded == 8
+    await world.come_due()
+    await world.run(world.embed)
+    state = await world.mill.document(document)
+    assert isinstance(state, Embedded)
+    assert [len(batch) for batch in embedder.batches] == [4, 4, 2, 2]
+    assert [batch.vectors_blob.rsplit("/", 1)[1] for batch in state.batches] == ["0@1", "1@1", "2@2"]
+
+
+async def test_a_small_document_costs_two_appends() -> None:
+    world = World()
+    await world.chunked(chunks=3)
+    appends = 0
+    append = world.mill.log.append
+
+    async def counting(*args: object, **options: object) -> object:
+        nonlocal appends
+        appends += 1
+        return await append(*args, **options)  # type: ignore[arg-type]
+
+    world.mill.log.append = counting  # type: ignore[method-assign,assignment]
+    await world.run(world.embed)
+    assert appends == 2
+
+
+async def test_embedding_stops_at_the_next_batch_when_nobody_wants_it_any_more() -> None:
+    class CancelledMeanwhile(CountingEmbedder):
+        async def embed_passages(self, texts: Sequence[str]) -> Vectors:
+            if not self.batches:
+                await world.mill.say(document, CancelDocument())
+            return await super().embed_passages(texts)
+
+    embedder = CancelledMeanwhile()
+    world = World(embedder)
+    document = await world.chunked()
+    await world.run(world.embed)
+    assert len(embedder.batches) == 1
+    assert (await world.mill.depth(Step.EMBED)).pending == 0
+
+
+async def test_indexed_chunks_are_found() -> None:
+    world = World()
+    document = await world.chunked()
+    await world.run(world.embed)
+    await world.run(world.indexing)
+    state = await world.mill.document(document)
+    assert isinstance(state, Indexed)
+    assert (state.generation, await world.index.count(world.table, document)) == (1, CHUNKS)
+    (hit,) = await world.index.search_keyword(world.table, "passage 7", limit=1)
+    assert (hit.chunk.ordinal, hit.filename) == (7, "mill.md")
+
+
+@pytest.mark.parametrize("blob", ["chunks@1", "vectors/1@1"])
+@pytest.mark.parametrize("damage", [b"", b"damaged", None])
+async def test_damaged_artifacts_never_reach_the_index(blob: str, damage: bytes | None) -> None:
+    world = World()
+    document = await world.chunked()
+    await world.run(world.embed)
+    if damage is None:
+        await world.blobs.delete(f"documents/{document}/{blob}")
+    else:
+        await world.blobs.put(f"documents/{document}/{blob}", damage)
+    await world.run(world.indexing)
+    state = await world.mill.document(document)
+    assert isinstance(state, Failed)
+    assert state.code == ("blob_missing" if damage is None else "blob_corrupt")
+    assert await world.index.count(world.table) == 0
+
+
+class InterruptedIndex(MemoryIndex):
+    """Something happens between the writing of the rows and the report of it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.meanwhile: list[object] = []
+
+    async def upsert(self, table: IndexTable, document_id: str, rows: Sequence[IndexRow]) -> int:
+        written = await super().upsert(table, document_id, rows)
+        for happen in self.meanwhile:
+            self.meanwhile = []
+            await happen()  # type: ignore[operator]
+        return written
+
+
+async def test_rows_that_are_written_behind_a_removal_are_taken_out_again() -> None:
+    index = InterruptedIndex()
+    world = World(index=index)
+    document = await world.chunked()
+    await world.run(world.embed)
+
+    async def remove() -> None:
+        await world.mill.say(document, RemoveDocument())
+
+    index.meanwhile.append(remove)
+    await world.run(world.indexing)
+    assert isinstance(await world.mill.document(document), Removed)
+    assert await world.index.count(world.table) == 0
+    assert [info.key async for info in world.blobs.list(f"documents/{document}/")] == []
+
+
+async def test_a_cancelled_document_that_served_nothing_is_not_found() -> None:
+    index = InterruptedIndex()
+    world = World(index=index)
+    document = await world.chunked()
+    await world.run(world.embed)
+
+    async def cancel() -> None:
+        await world.mill.say(document, CancelDocument())
+
+    index.meanwhile.append(cancel)
+    await world.run(world.indexing)
+    assert await world.index.count(world.table) == 0
+
+
+async def test_a_late_writer_leaves_the_rows_that_are_due() -> None:
+    """It slept through a new attempt, a new embedding and its indexing, then wrote what is no longer due."""
+    index = InterruptedIndex()
+    world = World(index=index)
+    document = await world.chunked()
+    await world.run(world.embed)
+    task = world.mill.ids.task(world.mill.knowledge_base)
+
+    async def go_on_without_it() -> None:
+        await world.mill.say(document, StartStep(step=Step.INDEX, attempt=2, worker="worker-2"))
+        state = await world.mill.document(document)
+        assert isinstance(state, Embedded)
+        await world.mill.say(document, RecordIndexed(attempt=2, generation=1, chunks=CHUNKS))
+        await world.mill.say(document, RequestReprocessing(from_step=Step.EMBED, reason="model", task_id=task))
+        world.embedder = HashEmbedder(dimensions=8)
+        world.embedder.model = "newer"
+        await world.run(world.embed)
+        await world.run(world.indexing)
+        # As if the sleeper's rows had replaced these just now: what is due is no longer there.
+        await MemoryIndex.upsert(index, world.table, document, [])
+
+    index.meanwhile.append(go_on_without_it)
+    await world.run(world.indexing)
+    state = await world.mill.document(document)
+    assert isinstance(state, Indexed)
+    assert state.vectors.model == "newer"
+    assert await world.index.count(world.table, document) == CHUNKS
+
+
+async def test_taking_back_waits_for_a_store_that_is_away() -> None:
+    index = InterruptedIndex()
+    world = World(index=index)
+    document = await world.chunked()
+    await world.run(world.embed)
+    failures = 2
+    delete_prefix = world.blobs.delete_prefix
+
+    async def unsteady(prefix: str) -> int:
+        nonlocal failures
+        if failures:
+            failures -= 1
+            raise BlobStoreUnavailable("refused")
+        return await delete_prefix(prefix)
+
+    async def remove() -> None:
+        await world.mill.say(document, RemoveDocument())
+
+    world.blobs.delete_prefix = unsteady  # type: ignore[method-assign]
+    index.meanwhile.append(remove)
+    bench = world.mill.bench()
+    bench = replace(bench, policy=RetryPolicy(base_s=0.001))
+    deliveries = DocumentDeliveries(world.indexing, bench, world.knowledge_bases)
+    await deliveries.carry_out(await world.mill.take_one(Step.INDEX), 1)
+    assert failures == 0
+    assert [info.key async for info in world.blobs.list(f"documents/{document}/")] == []
