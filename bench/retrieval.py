@@ -204,7 +204,7 @@ async def run(arguments: argparse.Namespace) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--queries", type=int, default=300, help="queries of each collection (default 300)")
+    parser.add_argument("--queries", type=int, default=250, help="queries of each collection (default 250)")
     parser.add_argument("--chunks", type=int, default=20_000, help="chunks for the speed part (default 20,000)")
     arguments = parser.parse_args()
     if not DATA.exists():

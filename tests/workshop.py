@@ -61,8 +61,10 @@ class Workshop:
         await handle_together(self.log, requests, self._context(task))
         return task, names
 
-    async def work(self, document: DocumentId, *commands: c.DocumentCommand) -> None:
-        await handle(self.log, DOCUMENT, document, commands, self._context(document))
+    async def work(self, document: DocumentId, *commands: c.DocumentCommand) -> int:
+        """How many events followed."""
+        handled = await handle(self.log, DOCUMENT, document, commands, self._context(document))
+        return len(handled.envelopes)
 
     async def start(self, document: DocumentId, step: Step = Step.PARSE, attempt: int = 1) -> None:
         await self.work(document, c.StartStep(step=step, attempt=attempt, worker="w1"))
@@ -73,14 +75,15 @@ class Workshop:
         await self.work(document, c.RecordParsed(attempt=1, text_blob="t", parser="plain", pages=1, characters=9))
 
     async def complete(self, document: DocumentId) -> None:
-        """From accepted to searchable: eight events."""
+        """From accepted to searchable: nine events."""
         await self.parse(document)
         await self.start(document, Step.CHUNK)
         await self.work(document, c.RecordChunked(attempt=1, chunks_blob="c", chunks=3, tokens=9, chunker="markdown"))
         await self.start(document, Step.EMBED)
-        await self.work(document, c.RecordEmbedded(attempt=1, model="local", dimensions=2, tokens=9))
+        batch = c.RecordBatchEmbedded(attempt=1, batch=0, first_chunk=0, last_chunk=2, vectors_blob="v")
+        await self.work(document, batch, c.RecordEmbedded(attempt=1, model="local", dimensions=2, tokens=9))
         await self.start(document, Step.INDEX)
-        await self.work(document, c.RecordIndexed(attempt=1, generation=1, chunks=3))
+        assert await self.work(document, c.RecordIndexed(attempt=1, generation=1, chunks=3)) == 1
 
     async def fail(self, document: DocumentId) -> None:
         await self.start(document)

@@ -4,6 +4,7 @@ from typing import Annotated, Any, Final
 
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
+from msgspec.structs import replace
 
 from domain.commands import ChangeKnowledgeBase, CreateKnowledgeBase, DeleteKnowledgeBase
 from domain.decider import Folded
@@ -27,7 +28,9 @@ Description = Annotated[str, Meta(max_length=DESCRIPTION_CHARS_MAX)]
 
 
 class RequestedSettings(KnowledgeBaseSettings, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """The settings, by the same rules, from somebody who may have mistyped one."""
+    """The settings, by the same rules, from somebody who may have mistyped one; no model is the configured one."""
+
+    embedding_model: Annotated[str, Meta(max_length=200)] = ""
 
 
 class CreateBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -134,14 +137,16 @@ def _merged_settings(
 
 
 def _checked_settings(services: IngestServices, asked: RequestedSettings) -> KnowledgeBaseSettings:
-    if asked.chunk_overlap_tokens >= asked.chunk_tokens:
-        raise invalid("/settings/chunk_overlap_tokens", "must be less than chunk_tokens")
-    dimensions = services.known_embedding(asked.embedding_model)
-    if dimensions is None:
+    if asked.chunk_overlap_tokens > asked.chunk_tokens // 2:
+        raise invalid("/settings/chunk_overlap_tokens", "must be at most half of chunk_tokens")
+    model = services.known_embedding(asked.embedding_model)
+    if model is None:
         raise invalid("/settings/embedding_model", "this embedding model cannot be used here")
-    if asked.embedding_dimensions is not None and asked.embedding_dimensions > dimensions:
-        raise invalid("/settings/embedding_dimensions", f"the model makes vectors of {dimensions:,} dimensions")
-    return KnowledgeBaseSettings(**msgspec.structs.asdict(asked))
+    if asked.embedding_dimensions not in {None, model.dimensions}:
+        raise invalid("/settings/embedding_dimensions", f"the model makes vectors of {model.dimensions:,} dimensions")
+    settings = KnowledgeBaseSettings(**msgspec.structs.asdict(asked))
+    # The full name is recorded: an alias that means another model tomorrow would make the vectors incomparable.
+    return replace(settings, embedding_model=model.name, embedding_dimensions=model.dimensions)
 
 
 async def _status_with_counts(

@@ -9,7 +9,7 @@ from typing import Final, TypeGuard
 
 import msgspec
 import structlog
-from multipart import (  # type: ignore[import-untyped]  # the library carries no py.typed; only this module meets it
+from multipart import (
     MultipartError,
     MultipartSegment,
     ParserLimitReached,

@@ -15,8 +15,16 @@ from ingest.settings import IngestSettings
 ActorOf = Callable[[Request], str]
 """Who asks; goes into every event. Without keys it is one name for everybody."""
 
-KnownEmbedding = Callable[[str], int | None]
-"""The dimensions of an embedding model that can be made here, None for any other name."""
+
+class EmbeddingModel(msgspec.Struct, frozen=True):
+    """A model that can be made here, by its full name, and the length of its vectors."""
+
+    name: str
+    dimensions: int
+
+
+KnownEmbedding = Callable[[str], EmbeddingModel | None]
+"""The model of a name or alias (empty: the configured one), None for one that cannot be made here."""
 
 CountsOf = Callable[[KnowledgeBaseId], Awaitable[KnowledgeBaseCounts]]
 """The counters of a knowledge base as the views have them, which are not this package's."""

@@ -6,7 +6,7 @@ chunks of 500 characters. Waiting for a share of what is there keeps the cost pe
 """
 
 WRITES_MIN = 128
-ROWS_MIN = 1_000
+ROWS_MIN = 2_500
 WRITES_SHARE = 0.05
 ROWS_SHARE = 0.1
 

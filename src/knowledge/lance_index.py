@@ -252,8 +252,7 @@ class LanceIndex:
         try:
             await handle.optimize(cleanup_older_than=VERSIONS_KEPT)
         except (RuntimeError, ValueError, OSError) as error:
-            # Another process compacts or wrote meanwhile. Nothing is lost: the rows are found as they are, and
-            # either it has done the work or the next round does.
+            # Another process compacted or wrote meanwhile: rows are found as they are, the next round does the rest.
             if not is_conflict(error):
                 raise
         compaction.compacted(await handle.count_rows())

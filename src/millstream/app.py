@@ -17,16 +17,19 @@ from events.ids import KnowledgeBaseId
 from ingest.answers import exception_handlers
 from ingest.request_id import RequestIdMiddleware
 from ingest.routes import ingest_routes
-from ingest.services import IngestServices
+from ingest.services import EmbeddingModel, IngestServices
 from ingest.settings import IngestSettings
+from ingest.unread_body import UnreadBodyMiddleware
 from knowledge.retriever import Retriever
 from knowledge.routes import search_routes
 from knowledge.search import SearchScope
 from millstream.bootstrap import queries_of, search_scope, views_of
 from millstream.guard import Guard
+from millstream.methods import refusals
 from millstream.problems import PROJECTION_PROBLEMS
 from millstream.settings import Settings
 from millstream.stores import Stores, clock_us, open_stores
+from millstream.warming import in_background, warm_api
 from projections.changes import ChangeTailer
 from projections.cursors import Cursors
 from projections.queries import Queries
@@ -49,7 +52,8 @@ async def running_app(settings: Settings, stop: asyncio.Event) -> AsyncIterator[
         )
         tailing = asyncio.create_task(tailer.run(stop))
         try:
-            yield build_app(stores, tailer)
+            async with in_background(warm_api(stores)):
+                yield build_app(stores, tailer)
         finally:
             stop.set()
             await tailing
@@ -58,14 +62,18 @@ async def running_app(settings: Settings, stop: asyncio.Event) -> AsyncIterator[
 def build_app(stores: Stores, tailer: ChangeTailer) -> Starlette:
     """Routes and middleware over open stores."""
     settings = stores.settings
-    return Starlette(
+    app = Starlette(
         routes=_routes(stores, tailer),
         middleware=[
             Middleware(RequestIdMiddleware, new_request_id=stores.ids.unique),
+            Middleware(UnreadBodyMiddleware),
             Middleware(Guard, allowed_hosts=[settings.host, *settings.allowed_hosts.split(",")]),
         ],
         exception_handlers=exception_handlers(PROJECTION_PROBLEMS),
     )
+    # A redirect is no problem document, and an upload would be sent twice.
+    app.router.redirect_slashes = False
+    return app
 
 
 def _routes(stores: Stores, tailer: ChangeTailer) -> list[BaseRoute]:
@@ -74,12 +82,13 @@ def _routes(stores: Stores, tailer: ChangeTailer) -> list[BaseRoute]:
     async def resolve_scope(_request: Request, knowledge_base_id: str) -> SearchScope:
         return await search_scope(queries, knowledge_base_id)
 
-    return [
+    routes = [
         *_health_routes(stores),
         *ingest_routes(_ingest_services(stores, queries)),
         *projection_routes(stores.log, views_of(stores), tailer, Cursors(stores.secret)),
         *search_routes(Retriever(stores.index, stores.embeddings.of), resolve_scope),
     ]
+    return [*routes, *refusals(routes)]
 
 
 def _ingest_services(stores: Stores, queries: Queries) -> IngestServices:
@@ -97,7 +106,7 @@ def _ingest_services(stores: Stores, queries: Queries) -> IngestServices:
         ids=stores.ids,
         clock_us=clock_us,
         actor_of=lambda _request: ANONYMOUS,
-        known_embedding=stores.embeddings.dimensions_of,
+        known_embedding=lambda name: _known_embedding(stores, name),
         counts_of=counts_of,
         settings=IngestSettings(
             upload_bytes_max=settings.upload_bytes_max,
@@ -105,6 +114,12 @@ def _ingest_services(stores: Stores, queries: Queries) -> IngestServices:
             files_max=settings.files_max,
         ),
     )
+
+
+def _known_embedding(stores: Stores, name: str) -> EmbeddingModel | None:
+    full_name = stores.embeddings.full_name(name)
+    dimensions = stores.embeddings.dimensions_of(full_name)
+    return None if dimensions is None else EmbeddingModel(full_name, dimensions)
 
 
 class Dependency(msgspec.Struct, frozen=True):

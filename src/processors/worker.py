@@ -2,7 +2,7 @@
 
 import asyncio
 import random
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Coroutine
 
 import structlog
 
@@ -69,66 +69,53 @@ class Worker:
             random=rng.random,
             policy=settings.retry,
         )
-        knowledge_bases = KnowledgeBases(patient, clock_us=clock_us)
+        known = KnowledgeBases(patient, clock_us=clock_us)
+        parse_s, chunk_s = settings.parse_time_limit_s, settings.chunk_time_limit_s
+        embed_s, index_s = settings.embed_time_limit_s, settings.index_time_limit_s
+        batch, chunks_max = settings.embed_batch_chunks, settings.chunks_max
         documents: list[Processor] = [
-            ParseStep(blobs, parser, time_limit_s=settings.parse_time_limit_s),
-            ChunkStep(blobs, chunker_for, chunks_max=settings.chunks_max, time_limit_s=settings.chunk_time_limit_s),
-            EmbedStep(
-                blobs,
-                embedder_for,
-                batch_chunks=settings.embed_batch_chunks,
-                time_limit_s=settings.embed_time_limit_s,
-            ),
-            IndexStep(blobs, index, knowledge_bases, time_limit_s=settings.index_time_limit_s),
+            ParseStep(blobs, parser, time_limit_s=parse_s),
+            ChunkStep(blobs, chunker_for, chunks_max=chunks_max, time_limit_s=chunk_s),
+            EmbedStep(blobs, embedder_for, batch_chunks=batch, time_limit_s=embed_s),
+            IndexStep(blobs, index, known, time_limit_s=index_s),
         ]
         errands: list[Errand] = [
             FinishStep(patient, time_limit_s=settings.finish_time_limit_s),
-            EraseStep(blobs, index, knowledge_bases, documents_of, bench, time_limit_s=settings.erase_time_limit_s),
+            EraseStep(blobs, index, known, documents_of, bench, time_limit_s=settings.erase_time_limit_s),
         ]
-        served = {one.step: DocumentDeliveries(one, bench, knowledge_bases) for one in documents}
+        served: dict[Step, CarryOut] = {one.step: DocumentDeliveries(one, bench, known) for one in documents}
+        served |= {one.step: ErrandDeliveries(one, bench) for one in errands}
         self._runners = [
-            *(self._runner(step, carry_out) for step, carry_out in served.items() if _is_served(step, steps, settings)),
-            *(
-                self._runner(errand.step, ErrandDeliveries(errand, bench))
-                for errand in errands
-                if _is_served(errand.step, steps, settings)
-            ),
+            self._runner(step, carry_out)
+            for step, carry_out in served.items()
+            if settings.slots(step) > 0 and (steps is None or step in steps)
         ]
 
     async def run(self, stop: asyncio.Event) -> None:
         """Works until `stop`, drains, leaves. Raises an ExceptionGroup where a loop broke: a bug, never an outage."""
-        settings, ended = self._settings, asyncio.Event()
-        structlog.get_logger().info(
-            "worker_started", worker=self._name, steps=[runner.step.value for runner in self._runners]
-        )
+        ended = asyncio.Event()
+        steps = [runner.step.value for runner in self._runners]
+        structlog.get_logger().info("worker_started", worker=self._name, steps=steps)
         try:
             async with asyncio.TaskGroup() as loops:
-                loops.create_task(beat_until(ended, self._inbox, self._name, heartbeat_s=settings.heartbeat_ms / 1_000))
-                loops.create_task(
-                    claim_until(
-                        stop,
-                        self._inbox,
-                        self._runners,
-                        self._name,
-                        interval_s=settings.claim_interval_ms / 1_000,
-                        lease_ms=settings.lease_ms,
-                    )
-                )
-                loops.create_task(
-                    move_due_until(
-                        stop,
-                        self._inbox,
-                        partitions=self._partitions,
-                        interval_s=settings.timer_interval_ms / 1_000,
-                    )
-                )
+                for loop in self._loops(stop, ended):
+                    loops.create_task(loop)
                 async with asyncio.TaskGroup() as runners:
                     for runner in self._runners:
-                        runners.create_task(runner.run(stop, settings.drain_s))
+                        runners.create_task(runner.run(stop, self._settings.drain_s))
                 ended.set()
         finally:
             await leave(self._inbox, self._name, timeout_s=GIVE_BACK_S)
         structlog.get_logger().info("worker_stopped", worker=self._name)
+
+    def _loops(self, stop: asyncio.Event, ended: asyncio.Event) -> list[Coroutine[None, None, None]]:
+        settings, inbox = self._settings, self._inbox
+        heartbeat_s, interval_s = settings.heartbeat_ms / 1_000, settings.claim_interval_ms / 1_000
+        return [
+            beat_until(ended, inbox, self._name, heartbeat_s=heartbeat_s),
+            claim_until(stop, inbox, self._runners, self._name, interval_s=interval_s, lease_ms=settings.lease_ms),
+            move_due_until(stop, inbox, partitions=self._partitions, interval_s=settings.timer_interval_ms / 1_000),
+        ]
 
     def _runner(self, step: Step, carry_out: CarryOut) -> Runner:
         return Runner(
@@ -141,7 +128,3 @@ class Worker:
             take_wait_ms=self._settings.take_wait_ms,
             random=self._random,
         )
-
-
-def _is_served(step: Step, steps: Collection[Step] | None, settings: WorkerSettings) -> bool:
-    return settings.slots(step) > 0 and (steps is None or step in steps)

@@ -164,10 +164,11 @@ class MemoryViews:
         state = self._partitions[partition]
         if generation == state.live:
             raise ValueError("the live generation cannot be dropped")
-        indexes = state.generation(generation).indexes
-        for index in list(indexes)[:limit]:
-            del indexes[index]
-        if indexes:
+        dropped = state.generation(generation)
+        dropped.token, dropped.checkpoint = 0, Checkpoint()
+        for index in list(dropped.indexes)[:limit]:
+            del dropped.indexes[index]
+        if dropped.indexes:
             return False
         del state.generations[generation]
         return True

@@ -112,7 +112,8 @@ class Api:
         headers = {"Last-Event-ID": last_event_id} if last_event_id else {}
         with httpx_sse.connect_sse(self.http, "GET", f"/tasks/{task_id}/stream", headers=headers) as source:
             assert source.response.status_code == 200
-            yield source.iter_sse()
+            # httpx-sse hands out the lone `retry:` line as an event without data; by the standard it is none.
+            yield (event for event in source.iter_sse() if event.data)
 
     def pages(self, path: str, row_type: type[T], **params: str | int) -> Iterator[T]:
         """Every row of a listing, page after page."""

@@ -50,4 +50,6 @@ def _pdf(objects: Iterable[bytes], *, trailer: bytes) -> bytes:
     entries = b"".join(b"%010d 00000 n \n" % offset for offset in offsets)
     size = len(offsets) + 1
     table = b"xref\n0 %d\n0000000000 65535 f \n%b" % (size, entries)
-    return body + table + b"trailer\n<< /Size %d /Root 1 0 R%b >>\nstartxref\n%d\n%%%%EOF\n" % (size, trailer, len(body))
+    return (
+        body + table + b"trailer\n<< /Size %d /Root 1 0 R%b >>\nstartxref\n%d\n%%%%EOF\n" % (size, trailer, len(body))
+    )

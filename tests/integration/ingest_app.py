@@ -23,7 +23,7 @@ from events.memory import MemoryLog
 from ingest.answers import exception_handlers
 from ingest.request_id import RequestIdMiddleware
 from ingest.routes import ingest_routes
-from ingest.services import IngestServices
+from ingest.services import EmbeddingModel, IngestServices
 from ingest.settings import KIB, IngestSettings
 from ingest.unread_body import UnreadBodyMiddleware
 
@@ -50,7 +50,11 @@ def make_services(root: Path, settings: IngestSettings = SMALL, *, log: MemoryLo
         ids=new_ids(),
         clock_us=now_us,
         actor_of=lambda _request: "anonymous",
-        known_embedding={"local": 512, "hash": 64}.get,
+        known_embedding={
+            "": EmbeddingModel("local", 512),
+            "local": EmbeddingModel("local", 512),
+            "hash": EmbeddingModel("hash", 64),
+        }.get,
         counts_of=no_counts,
         settings=settings,
     )

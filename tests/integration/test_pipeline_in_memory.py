@@ -135,7 +135,7 @@ class World:
     def context(self, correlation_id: str) -> Context:
         return Context(clock_us=now_us, new_event_id=self.ids.event, correlation_id=correlation_id)
 
-    async def until(self, kind: type[Event], count: int = 1) -> None:  # type: ignore[valid-type]
+    async def until(self, kind: type[Event], count: int = 1) -> None:
         after, seen = None, 0
         async with asyncio.timeout(60):
             while seen < count:

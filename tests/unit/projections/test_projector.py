@@ -1,0 +1,179 @@
+"""The projector on memory: checkpoints, leases, crashes, and two of them at once."""
+
+import asyncio
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from events.memory import MemoryLog
+from projections.memory_views import MemoryViews
+from projections.projection import TABLES
+from projections.projector import LEASE_MS, Projector, run_projectors
+from projections.replay import compare
+from projections.views import Checkpoint, Commit
+from tests.projecting import project
+from tests.workshop import Workshop
+
+PARTITIONS = 2
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.now_ms = 1_000
+
+    def __call__(self) -> int:
+        return self.now_ms
+
+
+class CrashingViews(MemoryViews):
+    """Dies between fold and commit when told to."""
+
+    crashes = 0
+
+    async def commit(self, commit: Commit) -> bool:
+        if self.crashes:
+            self.crashes -= 1
+            raise SystemError("killed between fold and commit")
+        return await super().commit(commit)
+
+
+class World:
+    def __init__(self) -> None:
+        self.clock = Clock()
+        self.log = MemoryLog(partitions=PARTITIONS, clock_us=lambda: self.clock.now_ms * 1_000)
+        self.views = CrashingViews(partitions=PARTITIONS, clock_ms=self.clock)
+        self.workshop = Workshop(self.log)
+
+    def projector(self, holder: str = "one", page_events: int = 5) -> Projector:
+        return Projector(self.log, self.views, partition=0, holder=holder, page_events=page_events)
+
+    async def expect_views_as_folded_at_once(self) -> None:
+        fresh = MemoryViews(partitions=PARTITIONS, clock_ms=self.clock)
+        await project(self.log, fresh)
+        for partition in range(PARTITIONS):
+            assert await self.views.checkpoint(partition) == await fresh.checkpoint(partition)
+            for table in TABLES:
+                found = [row async for row in self.views.scan_rows(partition, 1, table)]
+                assert dict(found) == {row[0]: row[1] async for row in fresh.scan_rows(partition, 1, table)}
+            lists = [one async for one in self.views.scan_indexes(partition, 1)]
+            assert dict(lists) == {one[0]: one[1] async for one in fresh.scan_indexes(partition, 1)}
+
+
+@pytest.fixture
+def world() -> World:
+    return World()
+
+
+async def test_the_checkpoint_stands_at_the_last_event_of_the_log(world: World) -> None:
+    knowledge_base = await world.workshop.create(partition=0)
+    await world.workshop.through(knowledge_base, 2)
+    projector = world.projector()
+    while await projector.advance():
+        pass
+    head = await world.log.head(0)
+    assert await world.views.checkpoint(0) == Checkpoint(position=head.position, number=head.number)
+
+
+async def test_a_crash_between_fold_and_commit_repeats_harmlessly(world: World) -> None:
+    knowledge_base = await world.workshop.create(partition=0)
+    await world.workshop.through(knowledge_base, 3)
+    for _ in range(3):
+        world.views.crashes = 1
+        projector = world.projector()
+        with pytest.raises(SystemError):
+            await projector.advance()
+        assert await world.projector().advance()
+    await project(world.log, world.views, holder="one")
+    await world.expect_views_as_folded_at_once()
+
+
+async def test_the_second_projector_waits_for_the_lease_of_the_first(world: World) -> None:
+    knowledge_base = await world.workshop.create(partition=0)
+    first, second = world.projector("one"), world.projector("two")
+    assert await first.advance() == 1
+    await world.workshop.submit(knowledge_base)
+    assert await second.advance() is None
+    world.clock.now_ms += LEASE_MS + 1
+    assert await second.advance() == 2
+    await world.workshop.submit(knowledge_base)
+    assert await first.advance() == 0, "its commit is refused: another holds the lease now"
+    assert await first.advance() is None
+    assert await second.advance() == 2
+    await world.expect_views_as_folded_at_once()
+
+
+async def test_an_idle_projector_keeps_its_lease(world: World) -> None:
+    await world.workshop.create(partition=0)
+    first, second = world.projector("one"), world.projector("two")
+    await first.advance()
+    for _ in range(3):
+        world.clock.now_ms += LEASE_MS - 1
+        assert await first.advance() == 0
+        assert await second.advance() is None
+
+
+async def test_unreadable_entries_are_counted_and_passed_over(world: World) -> None:
+    knowledge_base = await world.workshop.create(partition=0)
+    world.log.put_raw(0, b"\xc1 no envelope")
+    await world.workshop.through(knowledge_base)
+    await project(world.log, world.views)
+    checkpoint = await world.views.checkpoint(0)
+    assert (checkpoint.unreadable, checkpoint.unknown, checkpoint.refused) == (1, 0, 0)
+    assert checkpoint.number == (await world.log.head(0)).number
+
+
+async def test_a_row_that_left_the_cache_is_read_again(world: World) -> None:
+    knowledge_base = await world.workshop.create(partition=0)
+    projector = Projector(world.log, world.views, partition=0, holder="one", page_events=3, cached_rows_max=2)
+    tasks = [await world.workshop.through(knowledge_base, 2) for _ in range(3)]
+    while await projector.advance():
+        pass
+    assert len(tasks) == 3
+    await world.expect_views_as_folded_at_once()
+
+
+async def test_running_projectors_follow_the_log_until_told_to_stop(world: World) -> None:
+    stop = asyncio.Event()
+    running = asyncio.create_task(run_projectors(world.log, world.views, holder="one", stop=stop))
+    knowledge_base = await world.workshop.create(partition=1)
+    task, _ = await world.workshop.through(knowledge_base)
+    position = world.views.feed_end
+    async with asyncio.timeout(10):
+        while (await world.views.checkpoint(1)).number < (await world.log.head(1)).number:
+            await world.views.feed_read({1: await position(1)}, limit=1, wait_ms=50)
+    stop.set()
+    await running
+    assert (await world.views.rows(1, TABLES[1], [task]))[0] is not None
+    assert await world.projector("two").advance() is not None, "the lease was given up"
+
+
+@settings(max_examples=15, deadline=None)
+@given(st.lists(st.sampled_from(["one", "two", "crash", "work", "time"]), max_size=25))
+def test_law_12_any_mixture_of_projectors_crashes_and_lost_leases_ends_as_one_fold(course: list[str]) -> None:
+    asyncio.run(_run_course(course))
+
+
+async def _run_course(course: list[str]) -> None:
+    world = World()
+    projectors = {name: world.projector(name, page_events=3) for name in ("one", "two")}
+    knowledge_base = await world.workshop.create(partition=0)
+    await world.workshop.through(knowledge_base)
+    for turn in course:
+        match turn:
+            case "work":
+                await world.workshop.through(knowledge_base)
+            case "time":
+                world.clock.now_ms += LEASE_MS + 1
+            case "crash":
+                world.views.crashes = 1
+            case name:
+                try:
+                    await projectors[name].advance()
+                except SystemError:
+                    projectors[name] = world.projector(name, page_events=3)
+    world.views.crashes = 0
+    world.clock.now_ms += LEASE_MS + 1
+    await project(world.log, world.views, holder="last")
+    await world.expect_views_as_folded_at_once()
+    assert await compare(world.views, 0, 1, 1) == []
