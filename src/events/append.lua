@@ -2,7 +2,7 @@
 -- Appends the events of one or several streams of one partition, together or not at all, with everything that follows.
 --
 -- Scripts do not roll back: whatever could refuse (a key of a wrong type, a version, a limit) is read first, and the
--- first write comes after the last check. Without `allow-oom` the server refuses the whole call when memory is full.
+-- first write, into the log, comes after the last other check. Without `allow-oom` the server refuses the whole call when memory is full.
 --
 -- KEYS  log      stream  e: envelope (bytes 4 to 19 are the event's id), n: dense number
 --       meta     hash    epoch, number, last: of the last event
@@ -13,7 +13,7 @@
 --       then the tallies       hash  o open, s succeeded, f failed, c cancelled, k skipped
 --       then the inboxes       stream  p: packed pointer
 --       then the inbox of the acknowledged delivery, if there is one
--- ARGV  group, events_per_stream_max, entry to acknowledge or '', writes, tallies, inboxes, then
+-- ARGV  group, events_per_stream_max, entry to acknowledge or '', writes, tallies, inboxes, 1 if due or dead are used, then
 --       for each write:  expected version, events, each event
 --       for each tally:  five changes, 1 if the task has finished
 --       for each consequence:  i inbox pointer tally-or-0 | t due_ms timer | d failed_ms stream | r stream
@@ -28,7 +28,7 @@ local TALLY_FIELDS = 5
 -- Reads and checks.
 local first_tally_key = 4 + 2 * write_count
 local first_inbox_key = first_tally_key + tally_count
-local place = 7
+local place = 8
 local writes = {}
 for w = 1, write_count do
   local stream, history = KEYS[3 + 2 * w], KEYS[4 + 2 * w]
@@ -44,9 +44,10 @@ for w = 1, write_count do
 end
 local meta = call('HMGET', META, 'epoch', 'number')
 local epoch, number = tonumber(meta[1] or 1), tonumber(meta[2] or 0)
-call('XLEN', LOG)
-call('ZCARD', DUE)
-call('ZCARD', DEAD)
+if ARGV[7] == '1' then
+  call('ZCARD', DUE)
+  call('ZCARD', DEAD)
+end
 for i = 1, inbox_count do call('XLEN', KEYS[first_inbox_key + i]) end
 local tallies = {}
 for t = 1, tally_count do

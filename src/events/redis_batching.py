@@ -12,7 +12,7 @@ from redis.asyncio import Redis
 from redis.exceptions import NoScriptError, RedisError
 
 from events.errors import LogUnavailable
-from events.redis_border import Argument, Command, Script, execute, translated
+from events.redis_border import Argument, Command, Script, exchange, translated
 
 FLIGHTS_MAX: Final = 4
 """Pipelines under way at a time, 1 to the size of the connection pool."""
@@ -77,30 +77,19 @@ class Batching:
 
     async def _fly(self, batch: list[_Call]) -> None:
         try:
-            answers = await self._send([call.command for call in batch])
+            answers = await exchange(self._client, [call.command for call in batch])
             unknown = [place for place, answer in enumerate(answers) if isinstance(answer, NoScriptError)]
             if unknown:
                 await self._script.load(self._client)
-                again = await self._send([batch[place].command for place in unknown])
+                again = await exchange(self._client, [batch[place].command for place in unknown])
                 for place, answer in zip(unknown, again, strict=True):
                     answers[place] = answer
-        except (RedisError, OSError) as error:
+        except Exception as error:  # whatever it is, those who wait must hear of it
             answers = [error] * len(batch)
         except asyncio.CancelledError:
             _settle(batch, [LogUnavailable("the call was broken off; whether it took effect is unknown")] * len(batch))
             raise
         _settle(batch, answers)
-
-    async def _send(self, commands: list[Command]) -> list[Any]:
-        if len(commands) == 1:
-            try:
-                return [await execute(self._client, *commands[0])]
-            except NoScriptError as error:
-                return [error]
-        async with self._client.pipeline(transaction=False) as pipeline:
-            for command in commands:
-                pipeline.execute_command(*command)
-            return await pipeline.execute(raise_on_error=False)
 
 
 def _settle(batch: list[_Call], answers: Sequence[Any]) -> None:

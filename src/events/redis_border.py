@@ -6,7 +6,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
 
+from hiredis import pack_command
 from redis.asyncio import Redis
+from redis.asyncio.connection import AbstractConnection
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import NoScriptError, OutOfMemoryError, RedisError, ResponseError
 from redis.exceptions import TimeoutError as RedisTimeoutError
@@ -50,6 +52,45 @@ def at_the_border() -> Iterator[None]:
 async def execute(client: Redis, *command: Argument) -> Any:
     """The server's answer to one command; redis-py's errors stay as they are."""
     return await client.execute_command(*command)  # type: ignore[no-untyped-call]  # redis-py gives it no types
+
+
+async def exchange(client: Redis, commands: Sequence[Command]) -> list[Any]:
+    """Sends commands at once and reads their answers in order; a refused one's answer is its ResponseError.
+
+    As a redis-py pipeline without a transaction, but packed by hiredis: a third less client time a command. A broken
+    connection is retried as the client is told to, so each command must be one that may be repeated.
+    """
+    packed = b"".join(map(_pack, commands))
+    connection: AbstractConnection = await client.connection_pool.get_connection()  # type: ignore[no-untyped-call]  # untyped
+
+    async def send_and_read() -> list[Any]:
+        await connection.send_packed_command(packed, check_health=False)
+        return [await _answer(connection) for _ in commands]
+
+    async def give_up(_error: Exception) -> None:
+        await connection.disconnect()
+
+    try:
+        answers: list[Any] = await connection.retry.call_with_retry(send_and_read, give_up)
+    except BaseException:
+        await connection.disconnect()  # answers that nobody read would be taken for those of the next commands
+        raise
+    else:
+        return answers
+    finally:
+        await client.connection_pool.release(connection)
+
+
+def _pack(command: Command) -> bytes:
+    packed: bytes = pack_command(tuple(command))  # type: ignore[arg-type]  # declared for one argument, takes any number
+    return packed
+
+
+async def _answer(connection: AbstractConnection) -> Any:
+    try:
+        return await connection.read_response()
+    except ResponseError as error:
+        return error
 
 
 class Script:

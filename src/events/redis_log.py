@@ -150,6 +150,7 @@ def append_call(
         len(plan.writes),
         len(tallies),
         len(inboxes),
+        int(any(not isinstance(found, EnterInbox) for found in plan.consequences)),
     ]
     for write in plan.writes:
         names += (keys.stream(write.stream_id), keys.history(write.stream_id))

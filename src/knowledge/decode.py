@@ -15,6 +15,10 @@ SAMPLE_BYTES_MAX: Final = 256 * 1024
 DECLARATION_BYTES_MAX: Final = 64 * 1024
 # Below this share of everyday characters a guessed multi-byte encoding is noise that happens to decode.
 COMMON_SHARE_MIN: Final = 0.7
+# Hangul and the first half of everyday Chinese share their bytes. Chinese needs the other half as well, so a text
+# that stays within the first half over this many characters is Korean.
+HANGUL_SHARE_MIN: Final = 0.97
+HANGUL_COUNT_MIN: Final = 12
 WIDE_PRINTABLE_MIN: Final = 0.9
 _ANCHORS: Final = frozenset(" \n\r\t,.:;-0123456789abcdefghijklmnopqrstuvwxyz，。、")
 
@@ -137,7 +141,11 @@ def _multi_byte_guesses(sample: bytes) -> list[str]:
     scored = []
     for order, (encoding, everyday) in enumerate(_MULTI_BYTE):
         text = _decode_sample(sample, encoding)
-        share = _common_share(text, everyday) if text is not None else 0.0
+        if text is None:
+            continue
+        share, count = _common_share(text, everyday)
+        if everyday == "euc_kr" and share >= HANGUL_SHARE_MIN and count >= HANGUL_COUNT_MIN:
+            share = 2.0
         if share >= COMMON_SHARE_MIN:
             scored.append((-share, order, encoding))
     return [encoding for _, _, encoding in sorted(scored)]
@@ -152,12 +160,12 @@ def _decode_sample(sample: bytes, encoding: str) -> str | None:
         return None
 
 
-def _common_share(text: str, everyday: str) -> float:
-    """The share of the non-ASCII characters of `text` that everyday writing in that encoding uses."""
+def _common_share(text: str, everyday: str) -> tuple[float, int]:
+    """The share of the non-ASCII characters of `text` that everyday writing in that encoding uses; their number."""
     foreign = [char for char in text if not char.isascii()]
     if not foreign:
-        return 0.0
-    return sum(_is_everyday(char, everyday) for char in foreign) / len(foreign)
+        return 0.0, 0
+    return sum(_is_everyday(char, everyday) for char in foreign) / len(foreign), len(foreign)
 
 
 def _is_everyday(char: str, everyday: str) -> bool:
@@ -178,7 +186,7 @@ def _is_everyday(char: str, everyday: str) -> bool:
         case "euc_jp":
             return 0xB0 <= lead <= 0xCF or lead in {0xA1, 0xA3, 0xA4, 0xA5}
         case _:
-            return 0xB0 <= lead <= 0xC8 or lead in {0xA1, 0xA3}
+            return 0xB0 <= lead <= 0xC8
 
 
 def _single_byte_guess(sample: bytes) -> str | None:

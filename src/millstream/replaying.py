@@ -11,8 +11,9 @@ from events.errors import LogUnavailable
 from millstream.bootstrap import process_name, views_of
 from millstream.embedded import reachable_redis
 from millstream.errors import Stop
+from millstream.installation import unreachable
 from millstream.settings import Settings
-from millstream.stores import Stores, open_stores, unreachable
+from millstream.stores import Stores, open_stores
 from projections import replay
 from projections.errors import RebuildRefused
 

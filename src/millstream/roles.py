@@ -16,6 +16,9 @@ from millstream.telemetry import configure_logging
 
 _log = structlog.get_logger()
 
+WORKER_NICENESS = 10
+"""Workers use whatever the processor has; at the same priority an upload waits for its 202 behind them."""
+
 LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
 
 
@@ -47,6 +50,7 @@ def run_api(settings: Settings, *, supervised: bool, listen_fd: int | None) -> N
 def run_worker(settings: Settings, *, supervised: bool, name: str, steps: str) -> None:
     """Works through the inboxes until told to stop, then drains."""
     configure_logging(settings, role=name)
+    os.nice(WORKER_NICENESS)
 
     async def work(stop: asyncio.Event) -> None:
         from millstream.bootstrap import running_worker

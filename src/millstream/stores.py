@@ -11,15 +11,15 @@ import msgspec
 
 from blobs.local import LocalBlobStore
 from blobs.store import BlobStore
-from events.errors import FormatMismatch, LogUnavailable, UnsafeConfiguration
 from events.ids import IdFactory
 from events.keys import Keys
 from events.redis_inbox import RedisInbox
 from events.redis_log import RedisLog
-from events.redis_setup import Clients, make_clients, open_installation
+from events.redis_setup import Clients
 from knowledge.lance_index import LanceIndex
 from millstream.embeddings import Embeddings
 from millstream.errors import ExitCode, Stop
+from millstream.installation import connect, open_keys
 from millstream.settings import Settings
 
 
@@ -46,12 +46,12 @@ def clock_us() -> int:
 @asynccontextmanager
 async def open_stores(settings: Settings) -> AsyncIterator[Stores]:
     """Connects, checks that nothing would be lost, and closes at the end. Raises Stop that says what to do."""
-    clients = _clients(settings)
+    clients = connect(settings)
     blobs = open_blobs(settings)
     index = LanceIndex(index_location(settings))
     embeddings = Embeddings(settings)
     try:
-        keys = await _installation(settings, clients)
+        keys = await open_keys(settings, clients)
         yield Stores(
             settings=settings,
             clients=clients,
@@ -104,45 +104,6 @@ def open_blobs(settings: Settings) -> BlobStore:
 def index_location(settings: Settings) -> str:
     """The directory of the search index."""
     return settings.index_url or str(settings.data_path / "index")
-
-
-def unreachable(settings: Settings, error: Exception) -> Stop:
-    """What a person is told when Redis does not answer; a password in the URL is left out."""
-    url = urlsplit(settings.redis_url)
-    shown = f"{url.scheme}://{url.hostname or ''}{f':{url.port}' if url.port else ''}{url.path}"
-    return Stop(
-        f"Redis does not answer at {shown}: {error}",
-        hint="start it, or correct MILLSTREAM_REDIS_URL; without that setting `millstream up` starts one",
-        exit_code=ExitCode.UNREACHABLE,
-    )
-
-
-def _clients(settings: Settings) -> Clients:
-    if not settings.redis_url:
-        raise Stop(
-            "MILLSTREAM_REDIS_URL is not set",
-            hint="`millstream up` starts a Redis of its own; a single role needs to be told where one is",
-            exit_code=ExitCode.CONFIGURATION,
-        )
-    try:
-        return make_clients(settings.redis_url)
-    except ValueError as error:
-        raise Stop(f"MILLSTREAM_REDIS_URL is not valid: {error}", exit_code=ExitCode.CONFIGURATION) from None
-
-
-async def _installation(settings: Settings, clients: Clients) -> Keys:
-    try:
-        return await open_installation(clients.commands, partitions=settings.partitions or None)
-    except UnsafeConfiguration as error:
-        raise Stop(str(error), exit_code=ExitCode.CONFIGURATION) from None
-    except FormatMismatch as error:
-        raise Stop(
-            str(error),
-            hint="start the version of millstream that wrote it, or choose another data directory or Redis",
-            exit_code=ExitCode.CONFIGURATION,
-        ) from None
-    except LogUnavailable as error:
-        raise unreachable(settings, error) from None
 
 
 async def _secret(clients: Clients, keys: Keys) -> bytes:

@@ -54,6 +54,7 @@ class Supervisor:
         self._listener = listen(self._settings.host, self._settings.port)
         try:
             await self._start_redis()
+            await self._check_installation()
             self._start_children()
         except BaseException:
             await self.__aexit__()
@@ -102,6 +103,12 @@ class Supervisor:
         self._announce(f"{'redis':<12} pid {redis.pid:<8}  embedded, data in {self._settings.data_path / 'redis'}")
         self._keepers.append(asyncio.create_task(self._keep_redis(redis)))
 
+    async def _check_installation(self) -> None:
+        """Here and not in the roles alone: a Redis that they refuse would have them started again and again."""
+        from millstream.installation import check_installation
+
+        await check_installation(self._reachable_settings())
+
     async def _keep_redis(self, redis: EmbeddedRedis) -> None:
         failures = 0
         while not self._stopping.is_set():
@@ -139,13 +146,18 @@ class Supervisor:
             self._children.append(child)
             self._keepers.append(asyncio.create_task(child.keep_running()))
 
-    def _environment(self) -> dict[str, str]:
+    def _reachable_settings(self) -> Settings:
+        """The settings with what was only found out at start: the free port, the embedded Redis."""
         settings = msgspec.structs.replace(self._settings, data_dir=str(self._settings.data_path), port=self._port)
-        if self._redis is not None:
-            settings = msgspec.structs.replace(settings, redis_url=self._redis.url)
+        return settings if self._redis is None else msgspec.structs.replace(settings, redis_url=self._redis.url)
+
+    def _environment(self) -> dict[str, str]:
         return {
+            # One BLAS thread a process: four on two cores made the local model ten times slower.
+            "OMP_NUM_THREADS": "1",
+            "OPENBLAS_NUM_THREADS": "1",
             **{name: value for name, value in os.environ.items() if not name.startswith(ENVIRONMENT_PREFIX)},
-            **environment_of(settings),
+            **environment_of(self._reachable_settings()),
         }
 
 

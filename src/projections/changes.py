@@ -112,6 +112,25 @@ class Subscription:
         return taken
 
 
+class _Topic:
+    """Who watches one task or knowledge base, and the version at which each row was offered last.
+
+    A row is read when its change is, so it may be newer than that change, and the changes up to it bring nothing new.
+    """
+
+    def __init__(self) -> None:
+        self.subscriptions: set[Subscription] = set()
+        self.offered: dict[str, int] = {}
+
+    def is_news(self, change: Change) -> bool:
+        return change.version > self.offered.get(change.id, -1)
+
+    def offer(self, frame: Frame, position: FeedPosition) -> None:
+        self.offered[frame.id] = frame.version
+        for subscription in self.subscriptions:
+            subscription.offer(frame, position)
+
+
 class ChangeTailer:
     """Follows the feeds and hands each change to whoever watches its task or knowledge base."""
 
@@ -119,7 +138,7 @@ class ChangeTailer:
         self.feed = feed
         self._views = views
         self._subscriptions_max = subscriptions_max
-        self._subscriptions: dict[str, set[Subscription]] = defaultdict(set)
+        self._topics: dict[str, _Topic] = {}
         self._count = 0
         self._positions: dict[int, FeedPosition] = {}
 
@@ -138,15 +157,16 @@ class ChangeTailer:
         if self._count >= self._subscriptions_max:
             raise TooManyStreams(f"{self._count} streams are open, no more are served at a time")
         subscription = Subscription(topic)
-        self._subscriptions[topic].add(subscription)
+        watched = self._topics.setdefault(topic, _Topic())
+        watched.subscriptions.add(subscription)
         self._count += 1
         try:
             yield subscription
         finally:
             self._count -= 1
-            self._subscriptions[topic].discard(subscription)
-            if not self._subscriptions[topic]:
-                del self._subscriptions[topic]
+            watched.subscriptions.discard(subscription)
+            if not watched.subscriptions:
+                del self._topics[topic]
 
     async def run(self, stop: asyncio.Event) -> None:
         """Follows until told to stop, then closes every subscription. What an outage hid is told as a fresh start."""
@@ -177,21 +197,24 @@ class ChangeTailer:
 
     async def _tell(self, partition: int, entries: Sequence[FeedEntry]) -> None:
         """Reads each watched row once, however many commits changed it and however many watch it."""
-        watched = {
-            change.id: change for entry in entries for change in entry.changes if _topic(change) in self._subscriptions
-        }
-        if not watched:
+        news = {change.id: change for entry in entries for change in entry.changes if self._is_watched_news(change)}
+        if not news:
             return
-        statuses = await read_statuses(self._views, partition, watched)
-        for row_id, status in statuses.items():
-            topic = _topic(watched[row_id]) or ""
-            # What is watched sends its `status`, what belongs to it its own kind.
-            frame = frame_of(row_id, "status" if row_id == topic else "document", status)
-            for subscription in tuple(self._subscriptions.get(topic, ())):
-                subscription.offer(frame, entries[-1].position)
+        for row_id, status in (await read_statuses(self._views, partition, news)).items():
+            topic = _topic(news[row_id])
+            watched = None if topic is None else self._topics.get(topic)
+            if watched is not None:
+                # What is watched sends its `status`, what belongs to it its own kind.
+                event = "status" if row_id == topic else "document"
+                watched.offer(frame_of(row_id, event, status), entries[-1].position)
+
+    def _is_watched_news(self, change: Change) -> bool:
+        topic = _topic(change)
+        watched = None if topic is None else self._topics.get(topic)
+        return watched is not None and watched.is_news(change)
 
     def _all(self) -> list[Subscription]:
-        return [one for subscriptions in self._subscriptions.values() for one in subscriptions]
+        return [one for topic in self._topics.values() for one in topic.subscriptions]
 
 
 async def read_statuses(views: ViewStore, partition: int, changes: Mapping[str, Change]) -> dict[str, Status]:

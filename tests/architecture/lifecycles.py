@@ -1,4 +1,4 @@
-"""The lifecycles as the deciders have them, found by walking: every example event and command, on every state in reach."""
+"""The lifecycles as the deciders have them, found by walking: all examples of events and commands, on all states."""
 
 from collections.abc import Callable, Hashable, Iterable
 from typing import Final, Generic, NamedTuple, TypeVar
@@ -6,7 +6,7 @@ from typing import Final, Generic, NamedTuple, TypeVar
 from domain import commands as c
 from domain.decider import Decider
 from domain.deciders import DOCUMENT, TASK, knowledge_base_decider
-from domain.document import Cancelled, Chunked, DocumentState, Failed, Open, Removed, attempts_at
+from domain.document import Cancelled, Chunked, DocumentState, Erased, Failed, Open, Removed, attempts_at
 from domain.errors import ImpossibleEvent, Refused
 from domain.knowledge_base import ActiveKnowledgeBase, KnowledgeBaseState
 from domain.task import FinishedTask, OpenTask, TaskState
@@ -115,8 +115,8 @@ def _document_commands(state: DocumentState) -> Iterable[c.DocumentCommand]:
         c.RemoveDocument(),
         c.RecordErased(rows_left=0, blobs_left=0),
     )
-    yield from (facts.batch(0, 0, 1, attempt=attempts_at(state, Step.EMBED)),)
-    yield from (facts.batch(1, 2, 2, attempt=attempts_at(state, Step.EMBED)),)
+    yield facts.batch(0, 0, 1, attempt=attempts_at(state, Step.EMBED))
+    yield facts.batch(1, 2, 2, attempt=attempts_at(state, Step.EMBED))
     yield c.RecordChunked(attempt=attempts_at(state, Step.CHUNK), chunks_blob="", chunks=0, tokens=0, chunker="")
     for step in STEPS:
         attempts = attempts_at(state, step)
@@ -130,11 +130,11 @@ def _document_commands(state: DocumentState) -> Iterable[c.DocumentCommand]:
 def _kind_of_document(state: DocumentState) -> Hashable:
     if isinstance(state, Failed | Cancelled):
         return type(state), _kind_of_document(state.reached)
-    if isinstance(state, Removed):
+    if isinstance(state, Removed | Erased):
         return type(state), _kind_of_document(state.before)
     if isinstance(state, Open):
         batches = len(state.batches) if isinstance(state, Chunked) else 0
-        return type(state), type(state.activity), batches, len(state.record.earlier_tasks)
+        return type(state), type(state.activity), batches
     return type(state)
 
 

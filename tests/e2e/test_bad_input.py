@@ -186,7 +186,7 @@ def test_a_hostile_file_name_is_cleaned(
     assert not [path for path in service.data_dir.rglob("*") if name and path.name == name], "no path holds the name"
 
 
-@pytest.mark.parametrize("kb_id", ["kb_0001a20a8aab3e7206a4b0b84f35404316", "nonsense", "..", "*", "kb_", "task_1"])
+@pytest.mark.parametrize("kb_id", ["kb_0001a20a8aab3e7206a4b0b84f35404316", "nonsense", "%2e%2e", "*", "kb_", "task_1"])
 def test_an_unknown_knowledge_base_is_not_found(api: Api, kb_id: str) -> None:
     assert problem_code(api.post_files(kb_id, [("a.txt", text_of(1))]))[0] == 404
     assert problem_code(api.http.get(f"/knowledge-bases/{kb_id}"))[0] == 404
@@ -205,7 +205,8 @@ def test_what_is_not_there_is_not_found(api: Api, path: str) -> None:
         (b"{", (400, "invalid_json")),
         (b'{"name": "x"} trailing', (400, "invalid_json")),
         (b'{"name": "\xff"}', (400, "invalid_json")),
-        (b"[" * 100_000, (400, "invalid_json")),
+        (b"[" * 100_000, (422, "validation_failed")),
+        (b'{"name": "a", "settings": ' + b'{"x": [' * 100_000, (422, "validation_failed")),
         (b"null", (422, "validation_failed")),
         (b'{"name": ""}', (422, "validation_failed")),
         (b'{"name": 1}', (422, "validation_failed")),

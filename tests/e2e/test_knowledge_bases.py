@@ -70,8 +70,8 @@ def test_a_deleted_knowledge_base_is_gone_with_everything_in_it(api: Api, servic
     poll(lambda: not [path for path in index.rglob("*") if path.is_file() and kb in str(path)], "its index is gone")
 
 
-def listed(api: Api) -> list[KnowledgeBaseStatus]:
-    return list(api.pages("/knowledge-bases", KnowledgeBaseStatus))
+def listed(api: Api, **params: str) -> list[KnowledgeBaseStatus]:
+    return list(api.pages("/knowledge-bases", KnowledgeBaseStatus, **params))
 
 
 def test_a_knowledge_base_deleted_in_the_middle_of_its_work_ends_the_task(api: Api, service: ServiceProcess) -> None:

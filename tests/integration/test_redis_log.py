@@ -3,18 +3,20 @@
 import asyncio
 from collections.abc import Awaitable, Callable
 
+import msgspec
 import pytest
 
-from events.document import DocumentParsed, StepStarted
+from events.document import DocumentFailed, DocumentParsed, StepStarted
 from events.errors import FormatMismatch, HistoryArchived, LogFull, LogUnavailable, VersionGap
 from events.ids import DocumentId
 from events.log import Appended, Conflict, Tally, Write
 from events.redis_border import execute
+from events.redis_log import HISTORY_PAGE_EVENTS, RedisLog
 from events.redis_setup import Clients, make_clients
 from events.steps import Step
 from tests.contract.inbox_contract import INTERACTIVE, put
 from tests.contract.log_world import RedisWorld
-from tests.event_samples import accepted, indexed, new_document, new_knowledge_base, new_task, write
+from tests.event_samples import accepted, new_document, new_knowledge_base, new_task, write
 from tests.servers.redis_process import RedisProcess
 
 pytest_plugins = ("tests.servers.redis",)
@@ -22,6 +24,14 @@ pytest_plugins = ("tests.servers.redis",)
 KB = new_knowledge_base()
 TASK = new_task()
 STARTED = StepStarted(step=Step.PARSE, attempt=1, worker="w")
+PARSED = DocumentParsed(text_blob="t", parser="p", pages=1, characters=1)
+EVERY_CONSEQUENCE = (
+    accepted(TASK, KB, not_before_us=1),
+    PARSED,
+    DocumentFailed(step=Step.PARSE, code="x", message="x"),
+)
+"""A timer, an inbox, a dead letter and, with a tally, the end of the task."""
+
 FAILED_TALLY = (Tally(open_documents=-1, failed=1),)
 
 
@@ -81,12 +91,12 @@ async def test_a_foreign_key_refuses_the_whole_append(world: RedisWorld, redis_c
     first, second = new_document(), new_document()
     writes = [
         started(first),
-        write(second, 0, accepted(TASK, KB), indexed(), knowledge_base=KB, task=TASK, tally=FAILED_TALLY),
+        write(second, 0, *EVERY_CONSEQUENCE, knowledge_base=KB, task=TASK, tally=FAILED_TALLY),
     ]
     keys = world.keys
     for key in (
         *(keys.log(0), keys.meta(0), keys.due(0), keys.dead(0), keys.tally(TASK)),
-        *(keys.stream(second), keys.history(second), keys.inbox(0, Step.PARSE, INTERACTIVE.lane)),
+        *(keys.stream(second), keys.history(second), keys.inbox(0, Step.CHUNK, INTERACTIVE.lane)),
     ):
         await execute(redis_clients.commands, "FLUSHALL")
         await execute(redis_clients.commands, "SET", key, "foreign")
@@ -197,8 +207,6 @@ async def test_a_history_that_ends_before_its_version_is_a_gap(world: RedisWorld
 
 
 async def test_a_long_history_is_read_page_by_page(redis_clients: Clients) -> None:
-    from events.redis_log import HISTORY_PAGE_EVENTS, RedisLog
-
     log = RedisLog(redis_clients.commands, redis_clients.blocking, RedisWorld(redis_clients).keys)
     document, wanted = new_document(), 2 * HISTORY_PAGE_EVENTS + 1
     await log.append([started(document, count=wanted)])
@@ -207,7 +215,7 @@ async def test_a_long_history_is_read_page_by_page(redis_clients: Clients) -> No
 
 
 async def test_large_events_leave_in_pipelines_of_bounded_size(world: RedisWorld) -> None:
-    large = DocumentParsed(text_blob="t", parser="p", pages=1, characters=1, title="字" * 20_000)
+    large = msgspec.structs.replace(PARSED, title="字" * 20_000)
     documents = [new_document() for _ in range(300)]
     calls = (world.log.append([write(document, 0, large, knowledge_base=KB, task=TASK)]) for document in documents)
     answers = await asyncio.gather(*calls)

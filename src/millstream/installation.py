@@ -1,0 +1,60 @@
+"""The Redis of an installation: connected, checked, and every trouble with it told in a line that says what to do.
+
+Light, because the supervisor checks before it starts anything: one line then, instead of one from every role again and
+again.
+"""
+
+from urllib.parse import urlsplit
+
+from events.errors import FormatMismatch, LogUnavailable, UnsafeConfiguration
+from events.keys import Keys
+from events.redis_setup import Clients, make_clients, open_installation
+from millstream.errors import ExitCode, Stop
+from millstream.settings import Settings
+
+
+async def check_installation(settings: Settings) -> None:
+    """Whether roles started with these settings could begin their work. Raises Stop."""
+    async with connect(settings) as clients:
+        await open_keys(settings, clients)
+
+
+def unreachable(settings: Settings, error: Exception) -> Stop:
+    """What a person is told when Redis does not answer; a password in the URL is left out."""
+    url = urlsplit(settings.redis_url)
+    shown = f"{url.scheme}://{url.hostname or ''}{f':{url.port}' if url.port else ''}{url.path}"
+    return Stop(
+        f"Redis does not answer at {shown}: {error}",
+        hint="start it, or correct MILLSTREAM_REDIS_URL; without that setting `millstream up` starts one",
+        exit_code=ExitCode.UNREACHABLE,
+    )
+
+
+def connect(settings: Settings) -> Clients:
+    """Clients of the Redis that the settings name; nothing is connected yet. Raises Stop."""
+    if not settings.redis_url:
+        raise Stop(
+            "MILLSTREAM_REDIS_URL is not set",
+            hint="`millstream up` starts a Redis of its own; a single role needs to be told where one is",
+            exit_code=ExitCode.CONFIGURATION,
+        )
+    try:
+        return make_clients(settings.redis_url)
+    except ValueError as error:
+        raise Stop(f"MILLSTREAM_REDIS_URL is not valid: {error}", exit_code=ExitCode.CONFIGURATION) from None
+
+
+async def open_keys(settings: Settings, clients: Clients) -> Keys:
+    """Checks that nothing would be lost and that the stored format is ours. Raises Stop that says what to do."""
+    try:
+        return await open_installation(clients.commands, partitions=settings.partitions or None)
+    except UnsafeConfiguration as error:
+        raise Stop(str(error), exit_code=ExitCode.CONFIGURATION) from None
+    except FormatMismatch as error:
+        raise Stop(
+            str(error),
+            hint="start the version of millstream that wrote it, or choose another data directory or Redis",
+            exit_code=ExitCode.CONFIGURATION,
+        ) from None
+    except LogUnavailable as error:
+        raise unreachable(settings, error) from None

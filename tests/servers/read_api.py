@@ -1,0 +1,73 @@
+"""The reading side over real HTTP: the projections' routes on uvicorn, in this process, on a free port of loopback."""
+
+import asyncio
+import socket
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import uvicorn
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+
+from domain.errors import Refused
+from events.errors import InvalidId
+from events.log import EventLog
+from projections.changes import ChangeTailer
+from projections.cursors import Cursors
+from projections.errors import InvalidCursor, InvalidQuery, TooManyStreams
+from projections.feed import ChangeFeed
+from projections.routes import projection_routes
+from projections.views import ViewStore
+from tests.waiting import wait_until
+
+STATUS = {Refused: 404, InvalidId: 404, InvalidQuery: 422, InvalidCursor: 400, TooManyStreams: 503}
+"""Problem documents are made elsewhere; here only the kind of error counts."""
+
+
+async def _answer(_request: Request, error: Exception) -> Response:
+    return JSONResponse({"error": type(error).__name__}, status_code=STATUS[type(error)])
+
+
+class ReadApi:
+    """A running server. `tailer` counts the open streams."""
+
+    def __init__(self, url: str, tailer: ChangeTailer) -> None:
+        self.url = url
+        self.tailer = tailer
+
+
+@asynccontextmanager
+async def serving(
+    event_log: EventLog,
+    views: ViewStore,
+    feed: ChangeFeed,
+    *,
+    heartbeat_s: float = 15.0,
+    streams_max: int = 100,
+    send_buffer_bytes: int | None = None,
+) -> AsyncIterator[ReadApi]:
+    """Serves until the block is left; streams are closed as a shutdown closes them.
+
+    `send_buffer_bytes` is what the kernel takes in advance for a reader that does not read: megabytes by default.
+    """
+    tailer, stop = ChangeTailer(feed, views, subscriptions_max=streams_max), asyncio.Event()
+    routes = projection_routes(
+        event_log, views, tailer, Cursors(b"the secret of a test, long enough"), heartbeat_s=heartbeat_s
+    )
+    app = Starlette(routes=routes, exception_handlers=dict.fromkeys(STATUS, _answer))
+    with socket.socket() as listening:
+        listening.bind(("127.0.0.1", 0))
+        if send_buffer_bytes is not None:
+            listening.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, send_buffer_bytes)
+        server = uvicorn.Server(uvicorn.Config(app, log_level="warning", lifespan="off"))
+        tailing = asyncio.create_task(tailer.run(stop))
+        running = asyncio.create_task(server.serve(sockets=[listening]))
+        await wait_until(lambda: server.started, "the server listens")
+        try:
+            yield ReadApi(f"http://127.0.0.1:{listening.getsockname()[1]}/api/v1", tailer)
+        finally:
+            stop.set()
+            await tailing
+            server.should_exit = True
+            await running
