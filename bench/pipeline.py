@@ -1,7 +1,7 @@
 """A whole service under 200 small uploads: POST to 202, 202 to searchable, documents a second.
 
-Starts `millstream up` on a temporary data directory and a free port, warms it up with one document, then sends uploads of
-one 3 kB document each, ten at a time. "Searchable" is the moment at which the task's stream says that it has ended.
+Starts `millstream up` on a temporary data directory and a free port, warms it up with one document, then sends uploads
+of one 3 kB document each, ten at a time. "Searchable" is the moment at which the task's stream says that it has ended.
 """
 
 import asyncio
@@ -81,18 +81,17 @@ async def until_ended(client: httpx.AsyncClient, task_id: str) -> None:
 def report(timings: Sequence[Timing], took_s: float) -> None:
     accepted_ms = sorted(one.accepted_s * 1_000 for one in timings)
     searchable_s = sorted(one.searchable_s for one in timings)
-    print(
-        f"{platform.machine()}, {os.cpu_count()} cores, Python {sys.version.split()[0]}, {len(timings)} uploads of 3 kB"
-    )
-    print(
-        f"POST to 202, {IN_FLIGHT} at a time: p50 {statistics.median(accepted_ms):.1f} ms, p99 {p99(accepted_ms):.1f} ms"
-    )
-    print(f"202 to searchable, all queued: p50 {statistics.median(searchable_s):.2f} s, p99 {p99(searchable_s):.2f} s")
+    machine = f"{platform.machine()}, {os.cpu_count()} cores, Python {sys.version.split()[0]}"
+    print(f"{machine}, {len(timings)} uploads of 3 kB")
+    print(f"POST to 202, {IN_FLIGHT} at a time: {shown(accepted_ms, 'ms')}")
+    print(f"202 to searchable, all queued: {shown(searchable_s, 's')}")
     print(f"{len(timings)} documents searchable in {took_s:.1f} s: {len(timings) / took_s:.1f} documents/s")
 
 
-def p99(values: Sequence[float]) -> float:
-    return values[min(len(values) - 1, int(len(values) * 0.99))]
+def shown(values: Sequence[float], unit: str) -> str:
+    """Median and 99th percentile of sorted values."""
+    p99 = values[min(len(values) - 1, int(len(values) * 0.99))]
+    return f"p50 {statistics.median(values):.2f} {unit}, p99 {p99:.2f} {unit}"
 
 
 if __name__ == "__main__":

@@ -133,8 +133,10 @@ def _check_odf_encryption(data: bytes, entries: list[zipfile.ZipInfo]) -> None:
     for entry in entries:
         if entry.filename == _ODF_MANIFEST and entry.file_size <= _MANIFEST_BYTES_MAX:
             packed = _packed(data, entry)
+            # Not zlib.decompress, which raises for a stream that ends early; counting has read this one already.
+            inflater = zlib.decompressobj(-zlib.MAX_WBITS)
             is_packed = entry.compress_type == zipfile.ZIP_DEFLATED
-            manifest = zlib.decompress(packed, -zlib.MAX_WBITS) if is_packed else bytes(packed)
+            manifest = inflater.decompress(packed, _MANIFEST_BYTES_MAX) if is_packed else bytes(packed)
             if _ODF_ENCRYPTION in manifest:
                 raise ParseError(ParseErrorCode.ENCRYPTED_DOCUMENT, "the document is encrypted")
 

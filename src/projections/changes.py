@@ -141,6 +141,7 @@ class ChangeTailer:
         self._topics: dict[str, _Topic] = {}
         self._count = 0
         self._positions: dict[int, FeedPosition] = {}
+        self._is_over = False
 
     @property
     def count(self) -> int:
@@ -157,6 +158,8 @@ class ChangeTailer:
         if self._count >= self._subscriptions_max:
             raise TooManyStreams(f"{self._count} streams are open, no more are served at a time")
         subscription = Subscription(topic)
+        if self._is_over:
+            subscription.close()
         watched = self._topics.setdefault(topic, _Topic())
         watched.subscriptions.add(subscription)
         self._count += 1
@@ -178,6 +181,7 @@ class ChangeTailer:
                     log.warning("change_feed_waits", reason=str(error))
                     await _pause(stop, RETRY_PAUSE_S)
         finally:
+            self._is_over = True
             for subscription in self._all():
                 subscription.close()
 

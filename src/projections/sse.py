@@ -6,12 +6,14 @@ group gets the group again. A finished task ends with `event: end`.
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from typing import Final
 
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
+from domain.errors import Refused
+from events.errors import LogUnavailable
 from projections.changes import Subscription
 from projections.feed import FeedPosition
 from projections.watching import Group, Story, Subject, Watch
@@ -66,8 +68,11 @@ class EventStream(Response):
         """Where the client reads slowly, `send` waits, and the subscription keeps the newest states meanwhile."""
         preface = b"retry: %d\n\n" % RETRY_MS
         await send({"type": "http.response.body", "body": preface + encode_group(first), "more_body": True})
-        async for group in groups:
-            await send({"type": "http.response.body", "body": encode_group(group), "more_body": True})
+        # A store that went away, or a subject that was deleted, cannot be told once the answer has begun: the stream
+        # ends, and the client that connects again is told by status code.
+        with suppress(LogUnavailable, Refused):
+            async for group in groups:
+                await send({"type": "http.response.body", "body": encode_group(group), "more_body": True})
         await send({"type": "http.response.body", "body": b""})
 
 

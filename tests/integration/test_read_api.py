@@ -14,13 +14,14 @@ import pytest
 from events.ids import TaskId
 from events.keys import Keys
 from events.redis_log import RedisLog
-from events.redis_setup import Clients
+from events.redis_setup import Clients, make_clients
 from projections.projector import run_projectors
 from projections.redis_feed import RedisFeed
 from projections.redis_views import RedisViews
 from tests.event_samples import new_document, new_task
 from tests.projecting import project
 from tests.servers.read_api import ReadApi, serving
+from tests.servers.redis_process import RedisProcess
 from tests.waiting import wait_for, wait_until
 from tests.workshop import Workshop
 
@@ -382,3 +383,21 @@ async def test_questions_that_cannot_be_answered_are_refused(world: World) -> No
             (f"{base}/documents?cursor=%E4%B8%AD", 400),
         ):
             assert (await client.get(api.url + path)).status_code == status, path
+
+
+async def test_a_stream_outlives_a_store_that_went_away_and_came_back(own_redis: RedisProcess) -> None:
+    async with make_clients(own_redis.url) as clients:
+        world = World(clients)
+        task, (document,) = await world.workshop.submit(await world.workshop.create())
+        await world.project()
+        async with world.serving() as api:
+            async with stream(api, f"/tasks/{task}/stream") as (_, events):
+                first = await until(events, lambda event: event.id is not None)
+                own_redis.kill()
+                own_redis.start()
+                await world.workshop.complete(document)
+                await project(world.log, world.views, holder="test")
+                await until(events, lambda event: event.data.get("status") == "completed")
+            async with stream(api, f"/tasks/{task}/stream?last_event_id={first[-1].id}") as (_, events):
+                missed = await until(events, lambda event: event.id is not None)
+        assert [event.data["status"] for event in missed] == ["completed", "processing"]

@@ -17,7 +17,7 @@ import pytest
 from millstream.child import Child, ChildSpec
 from millstream.errors import ExitCode, Stop
 from millstream.settings import Settings
-from millstream.supervisor import Supervisor, listen
+from millstream.supervisor import Supervisor, environment_of, listen
 from tests.servers.redis_process import RedisProcess, redis_binary
 from tests.waiting import is_alive, wait_until
 
@@ -175,15 +175,10 @@ def test_an_address_that_is_not_ours_is_refused() -> None:
     assert foreign.value.exit_code is ExitCode.UNREACHABLE
 
 
-async def test_a_role_that_dies_is_started_again_as_another_process(
-    settings: Settings, own_redis: RedisProcess
-) -> None:
+async def test_a_role_that_dies_is_started_again(settings: Settings, own_redis: RedisProcess) -> None:
     configured = msgspec.structs.replace(settings, redis_url=own_redis.url)
-    child = Child(
-        ChildSpec(name="projector", arguments=("projector", "--supervised")),
-        child_environment(configured),
-        lambda _: None,
-    )
+    spec = ChildSpec(name="projector", arguments=("projector", "--supervised"))
+    child = Child(spec, {**os.environ, **environment_of(configured)}, lambda _: None)
     keeper = asyncio.create_task(child.keep_running())
     await wait_until(lambda: child.is_running, "it runs")
     first = child.pid

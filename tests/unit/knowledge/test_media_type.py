@@ -135,9 +135,7 @@ def test_a_plain_zip_is_a_zip_whatever_it_is_called() -> None:
         (("Unknown",), "a.docx", MediaType.BINARY),
     ],
 )
-def test_an_old_office_file_is_known_by_its_streams(
-    streams: tuple[str, ...], name: str, media_type: MediaType
-) -> None:
+def test_an_old_office_file_is_known_by_its_streams(streams: tuple[str, ...], name: str, media_type: MediaType) -> None:
     assert sniff(compound_file(*streams), None, name) is media_type
 
 

@@ -105,6 +105,8 @@ async def test_each_change_reaches_those_who_watch_its_task_or_knowledge_base_an
         await running
         assert of_task.is_closed
     assert tailer.count == 0
+    with tailer.watching(task) as too_late:
+        assert too_late.is_closed
 
 
 async def test_more_streams_than_allowed_are_refused() -> None:
