@@ -71,9 +71,9 @@ async def create(
         known=Folded(knowledge_base_decider(stream_id).initial),
     )
     if handled.envelopes:
-        return _status(stream_id, handled, KnowledgeBaseCounts(), services.clock_us())
+        return _status_of_new(stream_id, handled)
     await _refuse_other_request(services, stream_id, command)
-    return await _status_with_counts(services, stream_id, handled)
+    return await services.status_of(stream_id)
 
 
 async def change(
@@ -88,8 +88,8 @@ async def change(
         description=None if body.description is UNSET else _checked_description(body.description),
         settings=None if body.settings is UNSET else _merged_settings(services, present.settings, body.settings),
     )
-    handled = await handle(services.log, decider, stream_id, [command], services.context(stream_id, actor), known=known)
-    return await _status_with_counts(services, stream_id, handled)
+    await handle(services.log, decider, stream_id, [command], services.context(stream_id, actor), known=known)
+    return await services.status_of(stream_id)
 
 
 async def delete(services: IngestServices, stream_id: KnowledgeBaseId, actor: str) -> None:
@@ -149,16 +149,11 @@ def _checked_settings(services: IngestServices, asked: RequestedSettings) -> Kno
     return replace(settings, embedding_model=model.name, embedding_dimensions=model.dimensions)
 
 
-async def _status_with_counts(
-    services: IngestServices, stream_id: KnowledgeBaseId, handled: Handled[KnowledgeBaseState]
-) -> KnowledgeBaseStatus:
-    return _status(stream_id, handled, await services.counts_of(stream_id), services.clock_us())
-
-
-def _status(
-    stream_id: KnowledgeBaseId, handled: Handled[KnowledgeBaseState], counts: KnowledgeBaseCounts, now_us: int
-) -> KnowledgeBaseStatus:
-    """`version` is that of the knowledge base's own stream; the views add a step for each change of a document."""
-    state = active(handled.folded.state)
-    updated_at_us = handled.envelopes[-1].recorded_at_us if handled.envelopes else min(state.changed_at_us, now_us)
-    return knowledge_base_status(stream_id, state, counts, version=handled.folded.version, updated_at_us=updated_at_us)
+def _status_of_new(stream_id: KnowledgeBaseId, handled: Handled[KnowledgeBaseState]) -> KnowledgeBaseStatus:
+    return knowledge_base_status(
+        stream_id,
+        active(handled.folded.state),
+        KnowledgeBaseCounts(),
+        version=handled.folded.version,
+        updated_at_us=handled.envelopes[-1].recorded_at_us,
+    )

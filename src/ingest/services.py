@@ -7,7 +7,7 @@ from starlette.requests import Request
 
 from blobs.store import BlobStore
 from domain.handle import Context
-from domain.knowledge_base_status import KnowledgeBaseCounts
+from domain.knowledge_base_status import KnowledgeBaseStatus
 from events.ids import IdFactory, KnowledgeBaseId
 from events.log import EventLog
 from ingest.settings import IngestSettings
@@ -26,8 +26,8 @@ class EmbeddingModel(msgspec.Struct, frozen=True):
 KnownEmbedding = Callable[[str], EmbeddingModel | None]
 """The model of a name or alias (empty: the configured one), None for one that cannot be made here."""
 
-CountsOf = Callable[[KnowledgeBaseId], Awaitable[KnowledgeBaseCounts]]
-"""The counters of a knowledge base as the views have them, which are not this package's."""
+StatusOf = Callable[[KnowledgeBaseId], Awaitable[KnowledgeBaseStatus]]
+"""A knowledge base with its counters as GET shows it, which is the reading side's to know."""
 
 
 class IngestServices(msgspec.Struct, frozen=True, kw_only=True):
@@ -39,7 +39,7 @@ class IngestServices(msgspec.Struct, frozen=True, kw_only=True):
     clock_us: Callable[[], int]
     actor_of: ActorOf
     known_embedding: KnownEmbedding
-    counts_of: CountsOf
+    status_of: StatusOf
     settings: IngestSettings = IngestSettings()
 
     def context(self, correlation_id: str, actor: str) -> Context:

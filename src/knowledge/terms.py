@@ -81,7 +81,9 @@ def query_terms(text: str) -> list[str]:
 
 def _of_query(run: str, is_unspaced: bool) -> list[str]:
     if not is_unspaced:
-        return [term for term, _, _ in _words(run.upper() if len(run) == 1 else run)]
+        # ß has no capital of one letter: it would become a word of its own.
+        is_letter = len(run) == len(run.upper()) == 1
+        return [term for term, _, _ in _words(run.upper() if is_letter else run)]
     pairs = [term.term for term in _pairs(run, 0) if term.end - term.start == 2]
     return pairs or [term.term for term in _pairs(run, 0)]
 

@@ -12,8 +12,6 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
-from domain.knowledge_base_status import KnowledgeBaseCounts
-from events.ids import KnowledgeBaseId
 from ingest.answers import exception_handlers
 from ingest.request_id import RequestIdMiddleware
 from ingest.routes import ingest_routes
@@ -93,13 +91,6 @@ def _routes(stores: Stores, tailer: ChangeTailer) -> list[BaseRoute]:
 
 def _ingest_services(stores: Stores, queries: Queries) -> IngestServices:
     settings = stores.settings
-
-    async def counts_of(knowledge_base: KnowledgeBaseId) -> KnowledgeBaseCounts:
-        status = await queries.knowledge_base(knowledge_base)
-        documents = msgspec.structs.asdict(status.documents)
-        del documents["total"]
-        return KnowledgeBaseCounts(**documents, chunks=status.chunks, size_bytes=status.size_bytes)
-
     return IngestServices(
         log=stores.log,
         blobs=stores.blobs,
@@ -107,7 +98,7 @@ def _ingest_services(stores: Stores, queries: Queries) -> IngestServices:
         clock_us=clock_us,
         actor_of=lambda _request: ANONYMOUS,
         known_embedding=lambda name: _known_embedding(stores, name),
-        counts_of=counts_of,
+        status_of=queries.knowledge_base,
         settings=IngestSettings(
             upload_bytes_max=settings.upload_bytes_max,
             request_bytes_max=settings.request_bytes_max,

@@ -9,13 +9,17 @@ from domain.decider import Folded
 from domain.deciders import DOCUMENT
 from domain.document import DocumentState, Open, Running, awaited_step
 from domain.handle import handle, load
+from events.errors import LogError
 from events.inbox import Delivery
 from processors.attempts import Attempts
-from processors.failures import INTERNAL_ERROR, TIME_LIMIT, outcome_of
+from processors.failures import INTERNAL_ERROR, TIME_LIMIT, WORKER_STOPPED, outcome_of
 from processors.knowledge_bases import KnowledgeBases
 from processors.retry import OUTAGE_CODES, after_outage, next_attempt
 from processors.step import Done, Drop, Outcome, Processor, Reject, Retry, Superseded, Work
 from processors.workbench import Workbench
+
+HAND_OVER_S = 1.0
+"""A stopping worker waits no longer for the log; with the drain it stays within the 10 s that an init system gives."""
 
 
 class Attempt:
@@ -51,7 +55,11 @@ class Attempt:
 
     async def carry_out(self) -> None:
         """Runs the processor and reports. Raises what the inbox raises; the log is waited for."""
-        outcome = await self._run()
+        try:
+            outcome = await self._run()
+        except asyncio.CancelledError:
+            await self._hand_over()
+            raise
         self._log.info("attempt_ended", outcome=type(outcome).__name__, code=getattr(outcome, "code", None))
         await self._report(outcome)
 
@@ -68,6 +76,17 @@ class Attempt:
                 return expected
             self._log.exception("attempt_broke")
             return Retry(INTERNAL_ERROR, f"the step broke with {type(error).__name__}; its log has the details")
+
+    async def _hand_over(self) -> None:
+        """The worker stops before the step has ended: that is a fact, or three restarts in a row would look like a
+        document that kills its workers. The step is due at once, for whoever is there."""
+        try:
+            async with asyncio.timeout(HAND_OVER_S):
+                message = "the worker was stopped before the step had ended"
+                await self._append((self._failure(WORKER_STOPPED, message, self._bench.clock_us()),))
+        except (TimeoutError, LogError) as error:
+            # The delivery is given back without the fact; it is claimed like that of a dead worker.
+            self._log.warning("hand_over_failed", error=type(error).__name__)
 
     async def _report(self, outcome: Outcome) -> None:
         match outcome:

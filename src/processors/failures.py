@@ -11,6 +11,7 @@ from processors.step import Done, Outcome, Reject, Retry
 
 INTERNAL_ERROR: Final = "internal_error"
 TIME_LIMIT: Final = "time_limit"
+WORKER_STOPPED: Final = "worker_stopped"
 POISON_DOCUMENT: Final = "poison_document"
 MESSAGE_CHARS_MAX: Final = 1_000
 """A message is part of an event, which holds 64 KiB; providers answer with whole pages of HTML."""

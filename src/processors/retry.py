@@ -13,6 +13,7 @@ OUTAGE_CODES: Final = frozenset(
         "provider_429",
         "provider_503",
         "provider_unreachable",
+        "worker_stopped",
     }
 )
 """Failures that say nothing about the document. They are retried for ever and never counted: an outage of two minutes

@@ -16,14 +16,17 @@ from starlette.middleware import Middleware
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from blobs.local import LocalBlobStore
-from domain.knowledge_base_status import KnowledgeBaseCounts
+from domain.deciders import knowledge_base_decider
+from domain.handle import load
+from domain.knowledge_base import active
+from domain.knowledge_base_status import KnowledgeBaseCounts, KnowledgeBaseStatus, knowledge_base_status
 from events.envelope import Envelope
 from events.ids import IdFactory, KnowledgeBaseId
 from events.memory import MemoryLog
 from ingest.answers import exception_handlers
 from ingest.request_id import RequestIdMiddleware
 from ingest.routes import ingest_routes
-from ingest.services import EmbeddingModel, IngestServices
+from ingest.services import EmbeddingModel, IngestServices, StatusOf
 from ingest.settings import KIB, IngestSettings
 from ingest.unread_body import UnreadBodyMiddleware
 
@@ -39,13 +42,23 @@ def new_ids() -> IdFactory:
     return IdFactory(lambda: now_us() // 1_000, urandom)
 
 
-async def no_counts(_knowledge_base_id: KnowledgeBaseId) -> KnowledgeBaseCounts:
-    return KnowledgeBaseCounts()
+def status_reader(log: MemoryLog) -> StatusOf:
+    """A knowledge base as its own stream has it, without documents: the reading side is not under test here."""
+
+    async def status_of(knowledge_base_id: KnowledgeBaseId) -> KnowledgeBaseStatus:
+        folded = await load(log, knowledge_base_decider(knowledge_base_id), knowledge_base_id)
+        state = active(folded.state)
+        return knowledge_base_status(
+            knowledge_base_id, state, KnowledgeBaseCounts(), version=folded.version, updated_at_us=state.changed_at_us
+        )
+
+    return status_of
 
 
 def make_services(root: Path, settings: IngestSettings = SMALL, *, log: MemoryLog | None = None) -> IngestServices:
+    log = log if log is not None else MemoryLog(partitions=PARTITIONS, clock_us=now_us)
     return IngestServices(
-        log=log if log is not None else MemoryLog(partitions=PARTITIONS, clock_us=now_us),
+        log=log,
         blobs=LocalBlobStore(root),
         ids=new_ids(),
         clock_us=now_us,
@@ -55,7 +68,7 @@ def make_services(root: Path, settings: IngestSettings = SMALL, *, log: MemoryLo
             "local": EmbeddingModel("local", 512),
             "hash": EmbeddingModel("hash", 64),
         }.get,
-        counts_of=no_counts,
+        status_of=status_reader(log),
         settings=settings,
     )
 

@@ -1,6 +1,5 @@
 """The project's own sample documents read as they were written: words, pages, headings, tables, languages."""
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -12,12 +11,12 @@ SAMPLES = Path(__file__).resolve().parents[2] / "samples"
 
 
 @pytest.fixture(scope="module")
-def texts() -> Iterator[dict[str, ParsedText]]:
+def texts() -> dict[str, ParsedText]:
     paths = sorted(path for path in SAMPLES.iterdir() if path.name != "README.md")
     with parsing_children() as parse_all:
         answers = parse_all(paths)
     assert [answer for answer in answers.values() if answer.text is None] == []
-    yield {path.name: answer.text for path, answer in answers.items() if answer.text is not None}
+    return {path.name: answer.text for path, answer in answers.items() if answer.text is not None}
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,7 @@ from domain.decider import Placement
 from domain.deciders import DOCUMENT
 from domain.document import (
     Accepted,
+    Cancelled,
     Chunked,
     Edit,
     Embedded,
@@ -13,6 +14,7 @@ from domain.document import (
     Failed,
     Indexed,
     Parsed,
+    Queued,
     Removed,
     Serving,
     Stage,
@@ -146,6 +148,15 @@ def test_a_dead_letter_says_why_and_where_the_document_stood() -> None:
     assert isinstance(state, Failed)
     assert isinstance(state.reached, Parsed)
     assert (state.step, state.code, state.message) == (Step.CHUNK, "parse_failed", "not a PDF")
+
+
+@pytest.mark.parametrize("end", [failed(Step.CHUNK), CANCELLED, REMOVED], ids=["failed", "cancelled", "removed"])
+def test_nobody_is_at_work_on_a_document_that_has_ended(end: Event) -> None:
+    state = given(DOCUMENT, *UNTIL_PARSED, started(Step.CHUNK), end).state
+
+    ended = state.before if isinstance(state, Removed) else state
+    assert isinstance(ended, Failed | Cancelled)
+    assert ended.reached.activity == Queued(since_us=5)
 
 
 def test_a_persons_edits_of_chunks_last_one_by_chunk() -> None:

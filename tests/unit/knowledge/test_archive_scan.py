@@ -4,6 +4,7 @@ import io
 import warnings
 import zipfile
 from collections.abc import Callable
+from contextlib import suppress
 
 import pytest
 from hypothesis import given
@@ -93,7 +94,5 @@ def test_a_damaged_container_is_refused_or_passes_and_never_breaks(data: st.Data
     archive = bytearray(container(("[Content_Types].xml", b"<a/>"), ("META-INF/manifest.xml", b"<b/>" * 50)))
     for _ in range(data.draw(st.integers(1, 6))):
         archive[data.draw(st.integers(0, len(archive) - 1))] = data.draw(st.integers(0, 255))
-    try:
+    with suppress(ParseError):  # anything else that is raised fails this test
         scan_archive(bytes(archive), LIMITS)
-    except ParseError as error:
-        assert error.message

@@ -60,10 +60,14 @@ def test_pages_reach_to_the_next_and_blank_ones_stay() -> None:
 )
 def test_limits_end_the_writing(limits: ParseLimits) -> None:
     writer = TextWriter(TextFormat.PLAIN, limits)
-    with pytest.raises(ParseError) as caught:
+
+    def write_four_pages() -> None:
         for number in range(1, 5):
             writer.turn_to_page(number)
             writer.table([["面粉", "石磨"]])
+
+    with pytest.raises(ParseError) as caught:
+        write_four_pages()
     assert caught.value.code is ParseErrorCode.RESOURCE_LIMIT
 
 

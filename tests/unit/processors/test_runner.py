@@ -4,11 +4,14 @@ import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
-from events.document import DocumentParsed
+from domain.document import Parsed
+from events.document import DocumentParsed, StepFailed
 from events.errors import CorruptEvent, LogUnavailable
+from events.ids import partition_of
 from events.inbox import Delivery, InboxDepth
 from events.steps import Lane, Step
 from processors.liveness import claim_until
+from processors.retry import RetryPolicy
 from processors.runner import CarryOut, Runner
 from processors.step import Outcome, Work
 from tests.unit.processors.mill import PARTITIONS, WORKER, Mill, Obedient, done
@@ -124,13 +127,31 @@ async def test_work_under_way_is_finished_in_the_drain() -> None:
     assert (await mill.depth(Step.CHUNK)).waiting == 2
 
 
-async def test_what_cannot_be_finished_in_the_drain_is_given_back_at_once() -> None:
+async def test_what_cannot_be_finished_in_the_drain_is_due_at_once_for_whoever_is_there() -> None:
     mill, gate = Mill(), Gate(expected=2)
-    await mill.submit(2)
+    _, names = await mill.submit(2)
     async with running(runner_of(mill, mill.deliveries(Obedient(gate))), drain_s=0.01):
         await gate.is_full.wait()
-    assert await mill.depth(Step.PARSE) == InboxDepth(waiting=0, pending=2)
-    assert len(await mill.claim(Step.PARSE, "worker-2", silent_ms_min=3_600_000)) == 2
+    assert await mill.depth(Step.PARSE) == NOTHING
+    for name in names:
+        stopped = (await mill.history(name))[-1]
+        assert isinstance(stopped, StepFailed)
+        assert (stopped.code, stopped.retry_at_us) == ("worker_stopped", mill.clock.now_us)
+    assert await mill.inbox.move_due(partition_of(mill.knowledge_base)) == 2
+    assert len(await mill.take(Step.PARSE, "worker-2", 2)) == 2
+
+
+async def test_any_number_of_restarts_in_the_middle_of_a_step_parks_no_document() -> None:
+    mill = Mill()
+    _, (name,) = await mill.submit()
+    for _ in range(RetryPolicy().abandoned_max + RetryPolicy().attempts_max):
+        gate = Gate(expected=1)
+        async with running(runner_of(mill, mill.deliveries(Obedient(gate))), drain_s=0.01):
+            await gate.is_full.wait()
+        await mill.inbox.move_due(partition_of(mill.knowledge_base))
+    async with running(runner_of(mill, mill.deliveries(Obedient(done)))):
+        await mill.until(is_parsed)
+    assert isinstance(await mill.document(name), Parsed)
 
 
 async def test_a_restarted_worker_takes_up_what_is_pending_in_its_name() -> None:
