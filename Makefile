@@ -44,13 +44,17 @@ test: $(DEV_STAMP) ## every test: real Redis, real HTTP, real S3 server, end to 
 test-unit: $(DEV_STAMP) ## the tests without any server, under 20 s
 	@$(PYTEST) -n $(WORKERS) tests/unit tests/architecture
 
-check: $(DEV_STAMP) ## the one truth: format, lint, types, contracts, all tests, the demo
+check: lint types contracts test demo ## the one truth: format, lint, types, contracts, all tests, the demo
+
+lint: $(DEV_STAMP) ## form and rules of the code
 	@$(BIN)/ruff format --check -q .
 	@$(BIN)/ruff check -q .
-	@$(BIN)/mypy src tests
+
+types: $(DEV_STAMP) ## strict types
+	@$(BIN)/mypy src tests bench
+
+contracts: $(DEV_STAMP) ## who may import whom
 	@$(BIN)/lint-imports
-	@$(MAKE) --no-print-directory test
-	@$(MAKE) --no-print-directory demo
 
 format: $(DEV_STAMP) ## put the code in its one form
 	@$(BIN)/ruff format -q .
