@@ -25,6 +25,9 @@ from projections.projector import run_projectors
 from projections.queries import Queries
 from projections.redis_views import RedisViews
 
+HEARTBEATS_A_LEASE = 5
+"""Four may be late or lost before a living worker counts as dead and its work is done again for nothing."""
+
 
 async def running_worker(settings: Settings, stop: asyncio.Event, *, name: str, steps: str) -> None:
     """A worker until `stop`, then its drain. Raises Stop."""
@@ -103,8 +106,14 @@ def _worker(stores: Stores, sandbox: Sandbox, *, name: str, steps: Collection[St
 
 
 def _worker_settings(settings: Settings) -> WorkerSettings:
-    # Twice the parsing children: while one document is parsed, the next is read and the last is recorded.
-    return WorkerSettings(parse_slots=2 * settings.parse_processes, drain_s=settings.drain_s_max)
+    lease_ms = settings.lease_s * 1_000
+    return WorkerSettings(
+        # Twice the parsing children: while one document is parsed, the next is read and the last is recorded.
+        parse_slots=2 * settings.parse_processes,
+        lease_ms=lease_ms,
+        heartbeat_ms=lease_ms // HEARTBEATS_A_LEASE,
+        drain_s=settings.drain_s_max,
+    )
 
 
 def _sandbox_settings(settings: Settings) -> SandboxSettings:

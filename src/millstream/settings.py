@@ -54,6 +54,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     )
     parse_cpu_s_max: Annotated[int, Meta(ge=1, le=3_600, description="CPU time for one document, seconds")] = 30
     parse_wall_s_max: Annotated[int, Meta(ge=1, le=3_600, description="time for one document, seconds")] = 60
+    lease_s: Annotated[
+        int,
+        Meta(ge=3, le=600, description="silence after which a worker counts as dead and others take over, seconds"),
+    ] = 15
     drain_s_max: Annotated[
         int, Meta(ge=1, le=60, description="how long a stopping process may finish what it has begun, seconds")
     ] = 8

@@ -1,4 +1,4 @@
-"""Whatever dies or is stopped: nothing accepted is lost, nothing is done twice, and the service comes back by itself."""
+"""Whatever dies or is stopped: nothing accepted is lost or done twice, and the service comes back by itself."""
 
 import httpx
 import pytest

@@ -3,6 +3,7 @@
 Types and functions come from `tests.servers.service_process`: a plugin must not be imported before pytest does it.
 """
 
+import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,6 +11,9 @@ from pathlib import Path
 import pytest
 
 from tests.servers.service_process import ServiceProcess
+
+LOG_CHARS_SHOWN = 20_000
+"""Of the service's log, beside a test that failed."""
 
 
 @pytest.fixture(scope="session")
@@ -23,14 +27,16 @@ def service() -> Iterator[ServiceProcess]:
             started.stop()
         finally:
             started.end()
+            print(started.errors[-LOG_CHARS_SHOWN:], file=sys.stderr)
 
 
 @pytest.fixture
 def own_service() -> Iterator[ServiceProcess]:
-    """A service, not started yet, that this test may kill, stop and start."""
+    """A service, not started yet, that this test may kill, stop and start; its dead workers are noticed early."""
     with tempfile.TemporaryDirectory(prefix="ms-service-") as directory:
-        own = ServiceProcess(Path(directory) / "data")
+        own = ServiceProcess(Path(directory) / "data", {"MILLSTREAM_LEASE_S": "3"})
         try:
             yield own
         finally:
             own.end()
+            print(own.errors[-LOG_CHARS_SHOWN:], file=sys.stderr)

@@ -7,9 +7,10 @@ from pathlib import Path
 import click
 
 from domain.status import TaskPhase, TaskStatus
-from millstream.client import Accepted, Client, Found
+from millstream.client import Accepted, Client
 from millstream.commands.output import as_json, server_url
 from millstream.errors import ExitCode, Stop
+from millstream.passages import print_passages
 from millstream.progress import TaskProgress
 
 FILES_PER_UPLOAD = 100
@@ -52,7 +53,10 @@ def search(knowledge_base: str, query: str, mode: str, top_k: int, json: bool, u
     """Find passages in a knowledge base, given by name or id."""
     with Client(url) as client:
         found = client.search(client.knowledge_base(knowledge_base).knowledge_base_id, query, mode=mode, top_k=top_k)
-    click.echo(as_json(found) if json else render_passages(found))
+    if json:
+        click.echo(as_json(found))
+    else:
+        print_passages(found)
 
 
 @click.command()
@@ -76,19 +80,6 @@ def tasks(task_id: str | None, watch: bool, json: bool, url: str) -> None:
     for document in documents:
         reason = f"  {document.error.code}: {document.error.message}" if document.error else ""
         click.echo(f"  {document.status.value:<10} {document.progress:>4.0%}  {document.filename}{reason}")
-
-
-def render_passages(found: Found) -> str:
-    """Passages for a terminal: rank, score, file and page, then the text on a few lines."""
-    if not found.passages:
-        return "nothing found"
-    blocks = []
-    for rank, passage in enumerate(found.passages, 1):
-        page = f", page {passage.page}" if passage.page is not None else ""
-        text = " ".join(passage.text.split())
-        shown = text if len(text) <= 300 else text[:299] + "…"
-        blocks.append(f"{rank}. {passage.score:.2f}  {passage.filename}{page}\n   {shown}")
-    return "\n".join(blocks) + f"\n({found.took_ms:.0f} ms)"
 
 
 def _files_of(paths: Sequence[Path]) -> list[tuple[str, Path]]:

@@ -11,8 +11,8 @@ from rich.console import Console
 
 from domain.status import TaskPhase, TaskStatus
 from millstream.client import Client
-from millstream.commands.client import render_passages
 from millstream.errors import ExitCode, Stop
+from millstream.passages import print_passages
 from millstream.progress import TaskProgress
 from millstream.settings import Settings, load_settings
 from millstream.supervisor import Supervisor
@@ -30,7 +30,7 @@ class DemoQuery(msgspec.Struct, frozen=True):
 QUERIES = (
     DemoQuery("English, by meaning and words", "how do we keep flour dust from exploding", "hybrid"),
     DemoQuery("Chinese, by meaning and words", "石磨多久需要重新凿刻", "hybrid"),
-    DemoQuery("by keyword", "MS-4417", "keyword"),
+    DemoQuery("by keyword", "MS-4425", "keyword"),
 )
 TOP = 2
 
@@ -93,5 +93,5 @@ def _show(url: str, files: list[Path]) -> TaskStatus:
         click.echo(f"\n{task.status.value} in {took_s:.1f} s: {len(files) / took_s:.1f} documents/s")
         for search in QUERIES:
             click.echo(f"\n{search.title}: {search.query}")
-            click.echo(render_passages(client.search(knowledge_base_id, search.query, mode=search.mode, top_k=TOP)))
+            print_passages(client.search(knowledge_base_id, search.query, mode=search.mode, top_k=TOP))
     return task

@@ -26,6 +26,7 @@ RANGES = {
     "parse_cpu_s_max": (1, 3_600),
     "parse_wall_s_max": (1, 3_600),
     "drain_s_max": (1, 60),
+    "lease_s": (3, 600),
     "openai_embedding_dimensions": (1, 16_384),
     "files_max": (1, 1_000),
 }
