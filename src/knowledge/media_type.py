@@ -95,6 +95,11 @@ _MAIL_HEADER: Final = re.compile(
     re.IGNORECASE,
 )
 MAIL_HEADERS_MIN: Final = 3
+TEXT_PROBE_BYTES: Final = 8_192
+"""How much of a file is decoded to tell text from anything else: guessing the encoding of 64 KiB of GB18030 took 272 ms
+of CPU on the path of an upload, of 8 KiB 11 ms."""
+_CONTROLS: Final = re.compile("[\x00-\x07\x0b\x0e-\x19\x1c-\x1f]")
+"""What text does not hold, besides the ESC, SUB, BS and FF of old terminals."""
 
 
 def is_supported(media_type: MediaType) -> bool:
@@ -153,7 +158,7 @@ def _ole2_type(head: bytes, rest: bytes | None, suffix: str) -> MediaType:
 
 def _text_type(head: bytes, suffix: str) -> MediaType:
     by_suffix = _TEXT_BY_SUFFIX.get(suffix)
-    decoded = decode(_whole_characters(head[:SNIFF_BYTES]))
+    decoded = decode(_whole_characters(head[:TEXT_PROBE_BYTES]))
     if not _is_text(decoded):
         return MediaType.BINARY
     start = decoded.text[:_PREFIX_CHARS]
@@ -198,7 +203,7 @@ def _is_text(decoded: Decoded) -> bool:
     text = decoded.text
     if not text.strip("\0"):
         return True  # nothing but NULs: an empty text, and parsing says so
-    controls = sum(1 for char in text if char < " " and char not in "\t\n\r\f\b\x1b\x1a")
+    controls = len(_CONTROLS.findall(text))
     return controls + text.count("\ufffd") / 2 <= 1 + len(text) * CONTROL_SHARE_MAX
 
 

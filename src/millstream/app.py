@@ -50,18 +50,19 @@ async def running_app(settings: Settings, stop: asyncio.Event) -> AsyncIterator[
         )
         tailing = asyncio.create_task(tailer.run(stop))
         try:
-            async with in_background(warm_api(stores)):
-                yield build_app(stores, tailer)
+            can_search = asyncio.Event()
+            async with in_background(warm_api(stores, can_search)):
+                yield build_app(stores, tailer, can_search)
         finally:
             stop.set()
             await tailing
 
 
-def build_app(stores: Stores, tailer: ChangeTailer) -> Starlette:
-    """Routes and middleware over open stores."""
+def build_app(stores: Stores, tailer: ChangeTailer, can_search: asyncio.Event) -> Starlette:
+    """Routes and middleware over open stores; searches wait for `can_search`."""
     settings = stores.settings
     app = Starlette(
-        routes=_routes(stores, tailer),
+        routes=_routes(stores, tailer, can_search),
         middleware=[
             Middleware(RequestIdMiddleware, new_request_id=stores.ids.unique),
             Middleware(UnreadBodyMiddleware),
@@ -74,10 +75,11 @@ def build_app(stores: Stores, tailer: ChangeTailer) -> Starlette:
     return app
 
 
-def _routes(stores: Stores, tailer: ChangeTailer) -> list[BaseRoute]:
+def _routes(stores: Stores, tailer: ChangeTailer, can_search: asyncio.Event) -> list[BaseRoute]:
     queries = queries_of(stores)
 
     async def resolve_scope(_request: Request, knowledge_base_id: str) -> SearchScope:
+        await can_search.wait()
         return await search_scope(queries, knowledge_base_id)
 
     routes = [

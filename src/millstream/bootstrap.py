@@ -17,7 +17,7 @@ from knowledge.search import SearchScope
 from millstream.errors import ExitCode, Stop
 from millstream.settings import Settings
 from millstream.stores import Stores, clock_us, open_stores
-from millstream.warming import in_background, warm_worker
+from millstream.warming import import_for_worker, in_background, warm_search
 from processors.sandbox import Sandbox, SandboxSettings
 from processors.settings import WorkerSettings
 from processors.worker import Worker
@@ -37,7 +37,8 @@ async def running_worker(settings: Settings, stop: asyncio.Event, *, name: str, 
         try:
             if served is None or Step.PARSE in served:
                 await sandbox.warm()
-            async with in_background(warm_worker(stores)):
+            await import_for_worker()
+            async with in_background(warm_search(stores)):
                 await _worker(stores, sandbox, name=process_name(name), steps=served).run(stop)
         finally:
             await sandbox.close()

@@ -29,21 +29,26 @@ async def in_background(warming: Coroutine[None, None, None]) -> AsyncIterator[N
         await asyncio.gather(task, return_exceptions=True)
 
 
-async def warm_worker(stores: Stores) -> None:
-    """For a process that chunks, embeds and indexes."""
+async def import_for_worker() -> None:
+    """To be awaited before any step runs: LlamaIndex and LanceDB import in circles, and of two threads that import
+    them at the same time one meets a half-made module."""
     await asyncio.to_thread(import_module, CHUNKING_MODULE)
-    await _warm_search(stores)
+    await asyncio.to_thread(import_module, QUERY_MODULE)
 
 
-async def warm_api(stores: Stores) -> None:
-    """For a process that searches."""
-    await _warm_search(stores)
+async def warm_api(stores: Stores, can_search: asyncio.Event) -> None:
+    """Sets the event once a query may run, for the same reason; all else is served from the start."""
+    try:
+        await asyncio.to_thread(import_module, QUERY_MODULE)
+    finally:
+        can_search.set()
+    await warm_search(stores)
 
 
-async def _warm_search(stores: Stores) -> None:
+async def warm_search(stores: Stores) -> None:
+    """The model and the index."""
     try:
         await stores.embeddings.warm()
         await stores.index.check()
-        await asyncio.to_thread(import_module, QUERY_MODULE)
     except Exception as error:
         _log.warning("warm_up_failed", error=repr(error))

@@ -28,9 +28,9 @@ class DemoQuery(msgspec.Struct, frozen=True):
 
 
 QUERIES = (
-    DemoQuery("English, by meaning and words", "how do we keep flour dust from exploding", "hybrid"),
-    DemoQuery("Chinese, by meaning and words", "石磨多久需要重新凿刻", "hybrid"),
-    DemoQuery("by keyword", "MS-4425", "keyword"),
+    DemoQuery("English, by meaning and words", "why must compressed air not be used to clean up flour dust", "hybrid"),
+    DemoQuery("Chinese, by meaning and words", "每磨多少吨小麦要修凿磨石", "hybrid"),
+    DemoQuery("by keyword", "MS-4410", "keyword"),
 )
 TOP = 2
 
