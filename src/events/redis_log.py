@@ -34,6 +34,9 @@ BLOCK_MS_MAX: Final = 2_000
 HISTORY_PAGE_EVENTS: Final = 1_000
 """Events of one stream read in one call: about 1 ms of server time."""
 
+HISTORY_HEAD: Final = 3
+"""Version, versions trimmed away, epoch: what each page of a history begins with."""
+
 
 class RedisLog:
     """EventLog on Redis. `blocking_client` serves nothing but blocking reads (see `redis_setup.make_clients`)."""
@@ -79,20 +82,24 @@ class RedisLog:
 
     async def history(self, stream_id: str, *, after_version: int = 0) -> list[Envelope]:
         partition = partition_of(stream_id)
-        keys = [self._keys.stream(stream_id), self._keys.history(stream_id), self._keys.log(partition)]
-        epoch = await self._epoch(partition)
+        keys = [
+            self._keys.stream(stream_id),
+            self._keys.history(stream_id),
+            self._keys.log(partition),
+            self._keys.meta(partition),
+        ]
         envelopes: list[Envelope] = []
         while True:
             next_after = after_version + len(envelopes)
             answer = await self._history.run(self._client, keys, (next_after, HISTORY_PAGE_EVENTS))
-            version, trimmed = answer[:2]
+            version, trimmed, epoch = answer[0], answer[1], int(answer[2] or EPOCH_FIRST)
             if next_after < trimmed:
                 raise HistoryArchived(trimmed)
-            for entry, payload, number in zip(answer[2::3], answer[3::3], answer[4::3], strict=True):
+            for entry, payload, number in zip(answer[3::3], answer[4::3], answer[5::3], strict=True):
                 envelopes.append(_next_of(stream_id, after_version + len(envelopes) + 1, epoch, entry, payload, number))
             if after_version + len(envelopes) >= version:
                 return envelopes
-            if len(answer) == 2:
+            if len(answer) == HISTORY_HEAD:
                 raise VersionGap(f"the stream stands at {version}, its history ends at {next_after}")
 
     async def tally(self, task_id: TaskId) -> Tally:
@@ -106,10 +113,6 @@ class RedisLog:
             found = await execute(self._client, "HMGET", self._keys.meta(partition), "epoch", "number", "last")
         epoch, number, last = int(found[0] or EPOCH_FIRST), int(found[1] or 0), found[2]
         return Head(epoch, number, _position(epoch, last) if last else None)
-
-    async def _epoch(self, partition: int) -> int:
-        with at_the_border():
-            return int(await self._client.hget(self._keys.meta(partition), "epoch") or EPOCH_FIRST)
 
     async def _page(self, partition: int, after: Position | None, limit: int) -> list[Envelope | Unreadable]:
         self._check(partition)
