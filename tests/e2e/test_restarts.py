@@ -1,5 +1,7 @@
 """Whatever dies or is stopped: nothing accepted is lost or done twice, and the service comes back by itself."""
 
+import signal
+
 import httpx
 import pytest
 
@@ -48,7 +50,7 @@ def test_a_restart_keeps_everything(own_service: ServiceProcess) -> None:
         api.completed(kb, [("9.txt", text_of(9))])
         assert_each_document_is_there_once(api, kb, range(10))
         assert api.knowledge_base(kb).documents.completed == 10
-    own_service.stop()
+    own_service.stop(signal.SIGINT)
 
 
 @pytest.mark.parametrize("is_twice", [False, True], ids=["one worker", "both workers"])
@@ -73,11 +75,11 @@ def test_workers_killed_in_the_middle_are_started_again_and_nothing_is_lost_or_d
         assert_each_document_is_there_once(api, kb, range(DOCUMENTS))
         found = api.knowledge_base(kb)
         assert found.documents.completed == DOCUMENTS + 1
-        assert found.chunks == sum(one.counts.chunks for one in documents) + api_chunks(api, kb, "warm.txt")
+        assert found.chunks == sum(one.counts.chunks for one in documents) + chunks_of(api, kb, "warm.txt")
     own_service.stop()
 
 
-def api_chunks(api: Api, kb: str, filename: str) -> int:
+def chunks_of(api: Api, kb: str, filename: str) -> int:
     rows = api.http.get(f"/knowledge-bases/{kb}/documents", params={"limit": 200}).json()["data"]
     return int(sum(row["counts"]["chunks"] for row in rows if row["filename"] == filename))
 
