@@ -42,7 +42,7 @@ test: $(DEV_STAMP) ## every test: real Redis, real HTTP, real S3 server, end to 
 	@$(PYTEST) -n $(WORKERS) --dist loadfile tests
 
 test-unit: $(DEV_STAMP) ## the tests without any server, under 20 s
-	@$(PYTEST) -n $(WORKERS) tests/unit tests/architecture
+	@$(PYTEST) -n $(WORKERS) --hypothesis-profile=quick tests/unit tests/architecture
 
 check: lint types contracts test demo ## the one truth: format, lint, types, contracts, all tests, the demo
 
