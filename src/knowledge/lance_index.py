@@ -8,6 +8,7 @@ find at once. On object stores commits need conditional puts; without them only 
 import asyncio
 import random
 import re
+import threading
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from datetime import timedelta
@@ -287,14 +288,20 @@ def _name(table: IndexTable) -> str:
     return f"{table.knowledge_base_id}.{table.generation}"
 
 
+_importing = threading.Lock()
+"""LanceDB's modules import one another in a circle: a second thread would meet them half made."""
+
+
 def _import_match_query() -> Any:
     # LanceDB's own type information makes its optional arguments mandatory.
-    from lancedb.query import MatchQuery
+    with _importing:
+        from lancedb.query import MatchQuery
 
     return MatchQuery
 
 
 def _import_lancedb() -> Any:
-    import lancedb
+    with _importing:
+        import lancedb
 
     return lancedb
