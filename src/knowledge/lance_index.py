@@ -8,7 +8,6 @@ find at once. On object stores commits need conditional puts; without them only 
 import asyncio
 import random
 import re
-import threading
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from datetime import timedelta
@@ -21,6 +20,7 @@ from knowledge.filter_sql import text_literal
 from knowledge.filters import EVERYTHING, Filter
 from knowledge.index import Hit, IndexRow, IndexTable, check_rows
 from knowledge.lance_commits import Commits, is_conflict, says
+from knowledge.lance_imports import import_lancedb, import_match_query
 from knowledge.terms import query_terms
 from knowledge.vectors import Vectors
 
@@ -142,7 +142,7 @@ class LanceIndex:
             return []
         from knowledge.lance_rows import read_hits
 
-        match_query = await asyncio.to_thread(_import_match_query)
+        match_query = await asyncio.to_thread(import_match_query)
         async with self._translated(table):
             handle = await self._open(table)
             if handle is None:
@@ -171,7 +171,7 @@ class LanceIndex:
     async def _connect(self) -> Any:
         async with self._connecting:
             if self._connection is None:
-                lancedb = await asyncio.to_thread(_import_lancedb)
+                lancedb = await asyncio.to_thread(import_lancedb)
                 self._connection = await lancedb.connect_async(
                     self._uri, read_consistency_interval=timedelta(0), storage_options=self._storage_options
                 )
@@ -286,22 +286,3 @@ def _name(table: IndexTable) -> str:
     if not _KNOWLEDGE_BASE_ID.fullmatch(table.knowledge_base_id):
         raise KnowledgeError(f"{table.knowledge_base_id!r} cannot name a table")
     return f"{table.knowledge_base_id}.{table.generation}"
-
-
-_importing = threading.Lock()
-"""LanceDB's modules import one another in a circle: a second thread would meet them half made."""
-
-
-def _import_match_query() -> Any:
-    # LanceDB's own type information makes its optional arguments mandatory.
-    with _importing:
-        from lancedb.query import MatchQuery
-
-    return MatchQuery
-
-
-def _import_lancedb() -> Any:
-    with _importing:
-        import lancedb
-
-    return lancedb
