@@ -44,7 +44,7 @@ test: $(DEV_STAMP) ## every test: real Redis, real HTTP, real S3 server, end to 
 	@$(PYTEST) -n $(WORKERS) --dist loadfile tests
 
 test-unit: $(DEV_STAMP) ## the tests without any server, under 20 s
-	@$(PYTEST) -n $(WORKERS) tests/unit tests/architecture
+	@$(PYTEST) -n $(WORKERS) --hypothesis-profile=quick tests/unit tests/architecture
 
 simulate: $(DEV_STAMP) ## worlds full of faults from SEEDS=1000 seeds, FIRST=0; tells how to replay what fails
 	@$(BIN)/python -m tests.simulation --seeds $(SEEDS) --first $(FIRST) --workers $(WORKERS)

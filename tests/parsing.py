@@ -17,7 +17,7 @@ from knowledge.media_type import SNIFF_BYTES, sniff
 from knowledge.parsers import parse
 from knowledge.text import ParsedText
 
-PARSE_S_MAX = 20
+PARSE_S_MAX = 90
 CHILDREN = 2
 
 

@@ -12,6 +12,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Final
 
+from blobs.directories import DirectorySyncs, sync_directory
 from blobs.files import TEMPORARY_DIRECTORY, file_status, walk
 
 PLACE_ATTEMPTS_MAX: Final = 10
@@ -24,8 +25,9 @@ class PendingFile:
     a discard waits for the call before it, and a call that starts after a discard does nothing.
     """
 
-    def __init__(self, root: Path, target: Path) -> None:
+    def __init__(self, root: Path, target: Path, syncs: DirectorySyncs) -> None:
         self._root = root
+        self._syncs = syncs
         self._target = target
         self._temporary: Path | None = None
         self._file: int | None = None
@@ -38,7 +40,7 @@ class PendingFile:
             self._write(data)
 
     def finish(self, tail: bytes) -> None:
-        """Write the last bytes, sync them, move the file to its place and sync every directory above it."""
+        """Write the last bytes, sync them, move the file to its place and make that last."""
         with self._lock:
             try:
                 self._write(tail)
@@ -76,9 +78,9 @@ class PendingFile:
     def _move_to_target(self) -> None:
         self._refuse_if_discarded()
         if self._temporary is not None:
-            move_into_place(self._temporary, self._target)
+            made_directories = move_into_place(self._temporary, self._target)
             self._temporary = None
-            sync_directories(self._target.parent, up_to=self._root)
+            self._syncs.make_last(self._target.parent, is_new=made_directories)
 
     def _remove(self) -> None:
         self._close()
@@ -91,8 +93,8 @@ class PendingFile:
             raise OSError(errno.ECANCELED, "the blob was given up", str(self._target))
 
 
-def move_into_place(temporary: Path, target: Path) -> None:
-    """Rename over whatever is at the target, making the directories above it.
+def move_into_place(temporary: Path, target: Path) -> bool:
+    """Rename over whatever is at the target; True where the directories above it had to be made.
 
     Raises NotADirectoryError where a blob lies above the target, IsADirectoryError where blobs lie beneath.
     """
@@ -108,29 +110,11 @@ def move_into_place(temporary: Path, target: Path) -> None:
             if attempt == PLACE_ATTEMPTS_MAX or not _remove_if_empty(target):
                 raise
         else:
-            return
+            return attempt > 1
+    raise AssertionError("the last attempt returns or raises")
 
 
-def sync_directories(first: Path, *, up_to: Path) -> None:
-    """Sync a directory and all above it up to the root: each may be new, made by us or by another writer."""
-    for directory in (first, *first.parents):
-        _sync_directory(directory)
-        if directory == up_to:
-            return
-
-
-def _sync_directory(directory: Path) -> None:
-    try:
-        descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    except (FileNotFoundError, NotADirectoryError):
-        return  # pruned by a delete that followed at once: what was in it is gone by somebody's wish
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
-def remove_file(root: Path, path: Path) -> bool:
+def remove_file(root: Path, path: Path, syncs: DirectorySyncs) -> bool:
     """Delete one file durably and the directories that it leaves empty; False when there was none."""
     if not path.is_file():
         return False
@@ -138,12 +122,12 @@ def remove_file(root: Path, path: Path) -> bool:
         path.unlink()
     except FileNotFoundError:
         return False
-    _sync_directory(path.parent)
-    _prune(path.parent, up_to=root)
+    syncs.sync(path.parent)
+    _prune(path.parent, up_to=root, syncs=syncs)
     return True
 
 
-def remove_under(root: Path, prefix: str) -> int:
+def remove_under(root: Path, prefix: str, syncs: DirectorySyncs) -> int:
     """Delete every file whose key begins with the prefix; each directory is synced once, not once a file."""
     removed = 0
     parents: set[Path] = set()
@@ -153,15 +137,16 @@ def remove_under(root: Path, prefix: str) -> int:
         parents.add(path.parent)
         removed += 1
     for parent in sorted(parents, reverse=True):
-        _sync_directory(parent)
-        _prune(parent, up_to=root)
+        syncs.sync(parent)
+        _prune(parent, up_to=root, syncs=syncs)
     return removed
 
 
-def _prune(directory: Path, *, up_to: Path) -> None:
+def _prune(directory: Path, *, up_to: Path, syncs: DirectorySyncs) -> None:
     for candidate in (directory, *directory.parents):
         if candidate == up_to or not _remove_if_empty(candidate):
             return
+        syncs.forget(candidate)
 
 
 def _remove_if_empty(directory: Path) -> bool:
@@ -185,7 +170,10 @@ def prepare_root(root: Path, *, now: datetime, abandoned_after: timedelta) -> in
     temporary_directory = root / TEMPORARY_DIRECTORY
     there_before = next(path for path in (temporary_directory, *temporary_directory.parents) if path.exists())
     temporary_directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-    sync_directories(temporary_directory, up_to=there_before)
+    for directory in (temporary_directory, *temporary_directory.parents):
+        sync_directory(directory)
+        if directory == there_before:
+            break
     oldest_s = (now - abandoned_after).timestamp()
     removed = 0
     for path in temporary_directory.iterdir():

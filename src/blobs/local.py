@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Final, ParamSpec, TypeVar
 
 from blobs import durable, files
+from blobs.directories import DirectorySyncs
 from blobs.errors import BlobError, BlobMissing, BlobStoreFull, BlobStoreUnavailable, InvalidBlobKey
 from blobs.keys import check_key, check_prefix, check_range
 from blobs.probe import check_by_probe
@@ -51,6 +52,7 @@ class LocalBlobStore:
             durable.prepare_root(self._root, now=clock(), abandoned_after=ABANDONED_AFTER)
         except OSError as error:
             raise _of_disk(error, self._root) from error
+        self._syncs = DirectorySyncs(self._root)
         self._threads = ThreadPoolExecutor(max_workers=threads_max, thread_name_prefix="blobs")
         self._is_closed = False
 
@@ -87,13 +89,13 @@ class LocalBlobStore:
 
     async def delete(self, key: str) -> bool:
         """Delete a blob durably; False when there was none."""
-        return await self.run(key, durable.remove_file, self._root, self._path(key))
+        return await self.run(key, durable.remove_file, self._root, self._path(key), self._syncs)
 
     async def delete_prefix(self, prefix: str) -> int:
         """Delete every blob whose key begins with the prefix, durably, in one hop."""
         if not prefix:
             raise InvalidBlobKey(prefix, "an empty prefix would erase the whole store")
-        return await self.run(prefix, durable.remove_under, self._root, check_prefix(prefix))
+        return await self.run(prefix, durable.remove_under, self._root, check_prefix(prefix), self._syncs)
 
     async def list(self, prefix: str) -> AsyncIterator[BlobInfo]:
         """Yield what begins with the prefix, a thousand a hop."""
@@ -113,7 +115,7 @@ class LocalBlobStore:
 
     def pending_file(self, key: str) -> durable.PendingFile:
         """Prepare the file of a blob in the making; nothing is on the disk yet."""
-        return durable.PendingFile(self._root, self._path(key))
+        return durable.PendingFile(self._root, self._path(key), self._syncs)
 
     async def run(self, key: str, call: Callable[_P, _T], *args: _P.args, **kwargs: _P.kwargs) -> _T:
         """Run a blocking call on a thread and translate its errors.

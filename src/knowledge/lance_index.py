@@ -20,6 +20,7 @@ from knowledge.gathering import Gathering
 from knowledge.index import Hit, IndexRow, IndexTable, check_rows
 from knowledge.lance_columns import make_complete
 from knowledge.lance_commits import Commits, is_conflict, says
+from knowledge.lance_imports import import_lancedb, import_match_query
 from knowledge.lance_writer import LanceWriter, Upsert, fitting, of_document
 from knowledge.terms import query_terms
 from knowledge.vectors import Vectors
@@ -141,7 +142,7 @@ class LanceIndex:
             return []
         from knowledge.lance_rows import read_hits
 
-        match_query = await asyncio.to_thread(_import_match_query)
+        match_query = await asyncio.to_thread(import_match_query)
         async with self._translated(table):
             handle = await self._open(table)
             if handle is None:
@@ -171,7 +172,7 @@ class LanceIndex:
     async def _connect(self) -> Any:
         async with self._connecting:
             if self._connection is None:
-                lancedb = await asyncio.to_thread(_import_lancedb)
+                lancedb = await asyncio.to_thread(import_lancedb)
                 self._connection = await lancedb.connect_async(
                     self._uri, read_consistency_interval=timedelta(0), storage_options=self._storage_options
                 )
@@ -260,16 +261,3 @@ def _name(table: IndexTable) -> str:
     if not _KNOWLEDGE_BASE_ID.fullmatch(table.knowledge_base_id):
         raise KnowledgeError(f"{table.knowledge_base_id!r} cannot name a table")
     return f"{table.knowledge_base_id}.{table.generation}"
-
-
-def _import_match_query() -> Any:
-    # LanceDB's own type information makes its optional arguments mandatory.
-    from lancedb.query import MatchQuery
-
-    return MatchQuery
-
-
-def _import_lancedb() -> Any:
-    import lancedb
-
-    return lancedb

@@ -29,7 +29,7 @@ class Finding(msgspec.Struct, frozen=True):
 
 
 async def examine(settings: Settings, *, create_bucket: bool = False) -> list[Finding]:
-    """Every check, each within 15 s and without changing anything (but the bucket, where asked)."""
+    """Every check, each within 15 s. Empty folders of the data directory are made, and the bucket where asked."""
     findings = [_python(), _open_files(), _binding(settings), _embedding(settings)]
     findings += [_disk(settings), *([] if settings.redis_url else [_embedded(settings)])]
     if not settings.redis_url:

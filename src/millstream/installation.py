@@ -24,7 +24,7 @@ def unreachable(settings: Settings, error: Exception) -> Stop:
     url = urlsplit(settings.redis_url)
     shown = f"{url.scheme}://{url.hostname or ''}{f':{url.port}' if url.port else ''}{url.path}"
     return Stop(
-        f"Redis does not answer at {shown}: {error}",
+        f"no Redis at {shown}: {error}",
         hint="start it, or correct MILLSTREAM_REDIS_URL; without that setting `millstream up` starts one",
         exit_code=ExitCode.UNREACHABLE,
     )

@@ -6,7 +6,7 @@ import errno
 import os
 import socket
 from collections.abc import Callable
-from typing import Self
+from typing import Any, Self
 
 import httpx
 import msgspec
@@ -175,11 +175,7 @@ def listen(host: str, port: int) -> socket.socket:
     """The socket is bound here and inherited, so that clients wait in its queue while the API restarts. Raises Stop."""
     try:
         family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
-        # Named as TCP: event loops turn Nagle's algorithm off only where they see it, else answers wait 40 ms.
-        listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listener.bind(address)
-        listener.listen(LISTEN_BACKLOG)
+        return _listener(family, address)
     except socket.gaierror as error:
         raise Stop(
             f"{host} is no address of this machine: {error.strerror}",
@@ -194,5 +190,17 @@ def listen(host: str, port: int) -> socket.socket:
                 exit_code=ExitCode.UNREACHABLE,
             ) from None
         raise Stop(f"cannot listen on {host}:{port}: {error.strerror}", exit_code=ExitCode.UNREACHABLE) from None
-    listener.set_inheritable(True)
+
+
+def _listener(family: socket.AddressFamily, address: Any) -> socket.socket:
+    # Named as TCP: event loops turn Nagle's algorithm off only where they see it, else answers wait 40 ms.
+    listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+    try:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind(address)
+        listener.listen(LISTEN_BACKLOG)
+        listener.set_inheritable(True)
+    except OSError:
+        listener.close()
+        raise
     return listener

@@ -78,6 +78,11 @@ def states_as_text(states: list[TaskStatus] | list[DocumentStatus]) -> list[byte
     return [msgspec.json.encode(state) for state in states]
 
 
+def test_each_state_of_the_task_is_told_once(story: list[httpx_sse.ServerSentEvent]) -> None:
+    versions = [state.version for state in statuses(story)]
+    assert len(versions) == len(set(versions))
+
+
 def test_get_answers_what_the_stream_said_last(api: Api, story: list[httpx_sse.ServerSentEvent]) -> None:
     last = [event for event in story if event.event == "status"][-1]
     task = msgspec.json.decode(last.data, type=TaskStatus)

@@ -6,7 +6,7 @@ import click
 import msgspec
 
 from millstream.commands.output import as_json
-from millstream.errors import ExitCode
+from millstream.errors import ExitCode, Stop
 from millstream.settings import ENVIRONMENT_PREFIX, description_of, load_settings, shown_value
 
 
@@ -21,7 +21,12 @@ class _Row(msgspec.Struct):
 @click.option("--json", "json", is_flag=True, help="Print JSON.")
 def settings(json: bool) -> None:
     """Print each setting with its value, where it came from and what it means; secrets masked."""
-    loaded = load_settings()
+    trouble: Stop | None = None
+    try:
+        loaded = load_settings()
+    except Stop as stop:
+        # Whoever mistyped a name needs the list most: the defaults are shown, and the trouble at the end.
+        trouble, loaded = stop, load_settings({})
     rows = [
         _Row(
             f"{ENVIRONMENT_PREFIX}{name.upper()}",
@@ -31,13 +36,14 @@ def settings(json: bool) -> None:
         )
         for name in loaded.settings.__struct_fields__
     ]
-    if json:
-        click.echo(as_json(rows))
-        return
-    for row in rows:
-        value = "(empty)" if row.value == "" else row.value
-        click.echo(f"{row.name:<40} {value!s:<24} {row.origin}")
-        click.echo(f"{'':<40} {row.meaning}")
+    click.echo(as_json(rows) if json else "\n".join(map(_lines, rows)))
+    if trouble is not None:
+        raise trouble
+
+
+def _lines(row: _Row) -> str:
+    value = "(empty)" if row.value == "" else row.value
+    return f"{row.name:<40} {value!s:<24} {row.origin}\n{'':<40} {row.meaning}"
 
 
 @click.command()

@@ -144,11 +144,18 @@ def test_the_server_is_named_by_a_variable_or_by_host_and_port(run: Run) -> None
 
 
 def test_wrong_settings_end_every_service_command_with_78(run: Run) -> None:
-    for command in ("up", "worker", "settings"):
+    for command in ("up", "worker", "doctor"):
         ended = run(command, MILLSTREAM_PORTT="1", MILLSTREAM_WORKERS="many")
         assert_it_ends_in_a_line(ended, 78)
         assert "MILLSTREAM_PORTT" in ended.stderr
         assert "many" in ended.stderr
+
+
+def test_whoever_mistyped_a_setting_is_shown_the_list(run: Run) -> None:
+    ended = run("settings", MILLSTREAM_PORTT="1")
+    assert ended.exit_code == 78
+    assert "MILLSTREAM_PORTT" in ended.stderr
+    assert "MILLSTREAM_PORT " in ended.stdout
 
 
 @pytest.mark.parametrize("command", ["up", "api"])
