@@ -83,9 +83,18 @@ def _run(role: Callable[[asyncio.Event], Awaitable[None]], *, supervised: bool) 
         _log.info("started", pid=os.getpid())
         await role(stop)
         _log.info("stopped")
+        _leave()
 
     with contextlib.suppress(KeyboardInterrupt):
         _event_loop_run(main)
+
+
+def _leave() -> None:
+    """Everything is closed. A thread may still be importing a library (2.6 s, more on a busy machine): the interpreter
+    would wait for it at its end, past the 10 s that an init system gives."""
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(ExitCode.DONE)
 
 
 def _on_supervisor_gone(stop: asyncio.Event, loop: asyncio.AbstractEventLoop) -> None:
