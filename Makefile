@@ -10,8 +10,10 @@ DEV_STAMP := $(VENV)/.dev-installed
 PIP := $(BIN)/pip --disable-pip-version-check --no-input install -q
 PYTEST := $(BIN)/python -m pytest -q
 WORKERS ?= 2
+SEEDS ?= 1000
+FIRST ?= 0
 
-.PHONY: help demo run test test-unit check format lint types contracts lock bench clean
+.PHONY: help demo run test test-unit simulate check format lint types contracts lock bench clean
 .DEFAULT_GOAL := help
 
 help: ## list the targets
@@ -43,6 +45,9 @@ test: $(DEV_STAMP) ## every test: real Redis, real HTTP, real S3 server, end to 
 
 test-unit: $(DEV_STAMP) ## the tests without any server, under 20 s
 	@$(PYTEST) -n $(WORKERS) --hypothesis-profile=quick tests/unit tests/architecture
+
+simulate: $(DEV_STAMP) ## worlds full of faults from SEEDS=1000 seeds, FIRST=0; tells how to replay what fails
+	@$(BIN)/python -m tests.simulation --seeds $(SEEDS) --first $(FIRST) --workers $(WORKERS)
 
 check: lint types contracts test demo ## the one truth: format, lint, types, contracts, all tests, the demo
 

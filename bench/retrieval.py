@@ -56,6 +56,7 @@ class CachedEmbedder:
         self._queries: dict[str, Vectors] = {}
         self.model = embedder.model
         self.dimensions = embedder.dimensions
+        self.remote = embedder.remote
 
     async def embed_passages(self, texts: Sequence[str]) -> Vectors:
         digest = hashlib.sha256("\0".join([self.model, *texts]).encode()).hexdigest()[:24]

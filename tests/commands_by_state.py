@@ -148,7 +148,7 @@ def _wish(tape: Tape) -> c.DocumentCommand:
 
 
 def _reprocess(tape: Tape) -> c.RequestReprocessing:
-    return c.RequestReprocessing(from_step=tape.pick(*STEPS), reason="again", task_id=tape.pick(*TASKS))
+    return c.RequestReprocessing(from_step=tape.pick(None, *STEPS), reason="again", task_id=tape.pick(*TASKS))
 
 
 def _accept(tape: Tape) -> c.AcceptDocument:

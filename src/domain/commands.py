@@ -73,6 +73,9 @@ class RecordBatchEmbedded(msgspec.Struct, frozen=True, kw_only=True):
     first_chunk: int
     last_chunk: int
     vectors_blob: str
+    calls: int = 0
+    tokens_sent: int = 0
+    chunks_reused: int = 0
 
 
 class RecordEmbedded(msgspec.Struct, frozen=True, kw_only=True):
@@ -99,17 +102,25 @@ class FailStep(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class RequestReprocessing(msgspec.Struct, frozen=True, kw_only=True):
-    from_step: Step
+    """Begin again under another task; without `from_step` where it stopped, an indexed document from its source."""
+
     reason: str
     task_id: TaskId
+    from_step: Step | None = None
 
 
 class CancelDocument(msgspec.Struct, frozen=True, kw_only=True):
+    """With `task_id` only as long as the document is that task's: it may have been handed on to another."""
+
     reason: str = ""
+    task_id: TaskId | None = None
 
 
 class RemoveDocument(msgspec.Struct, frozen=True, kw_only=True):
+    """With `only_failed` only as long as the document is a dead letter."""
+
     reason: str = ""
+    only_failed: bool = False
 
 
 class RecordErased(msgspec.Struct, frozen=True, kw_only=True):
@@ -143,6 +154,7 @@ class SubmitTask(msgspec.Struct, frozen=True, kw_only=True):
     not_before_us: int | None = None
     idempotency_key_sha256: str | None = None
     request_sha256: str | None = None
+    document_ids: tuple[DocumentId, ...] = ()
 
 
 class CancelTask(msgspec.Struct, frozen=True, kw_only=True):

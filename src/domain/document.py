@@ -111,11 +111,14 @@ class ChunkFacts(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Batch(msgspec.Struct, frozen=True):
-    """Vectors of the chunks first to last (both included, from 0)."""
+    """Vectors of the chunks first to last (both included, from 0), and what they cost."""
 
     first_chunk: int
     last_chunk: int
     vectors_blob: str
+    calls: int = 0
+    tokens_sent: int = 0
+    chunks_reused: int = 0
 
 
 class VectorFacts(msgspec.Struct, frozen=True, kw_only=True):
@@ -237,6 +240,8 @@ class Erased(msgspec.Struct, frozen=True, tag=True, kw_only=True):
 DocumentState = Unknown | Open | Indexed | Failed | Cancelled | Skipped | Removed | Erased
 Known = Open | Indexed | Failed | Cancelled | Skipped
 
+STEPS_IN_ORDER: Final = (Step.PARSE, Step.CHUNK, Step.EMBED, Step.INDEX)
+
 NEXT_STEP: Final[dict[type[Open], Step]] = {
     Accepted: Step.PARSE,
     Parsed: Step.CHUNK,
@@ -248,6 +253,11 @@ NEXT_STEP: Final[dict[type[Open], Step]] = {
 def awaited_step(state: DocumentState) -> Step | None:
     """The step that the document waits for or is in; None once it has ended."""
     return NEXT_STEP[type(state)] if isinstance(state, Open) else None
+
+
+def stopped_at(state: Failed | Cancelled) -> Step:
+    """The step that it came to: where a retry goes on."""
+    return NEXT_STEP[type(state.reached)]
 
 
 def record_of(state: Reached | Failed | Cancelled) -> Record:

@@ -15,6 +15,7 @@ from domain.document import (
     Open,
     Parsed,
     Queued,
+    Reached,
     Removed,
     Running,
     Skipped,
@@ -22,6 +23,7 @@ from domain.document import (
     attempts_at,
     awaited_step,
     record_of,
+    stopped_at,
 )
 from domain.document_evolve import reached_before
 from domain.errors import RefusalCode, Refused
@@ -152,10 +154,22 @@ def _record(
                     first_chunk=command.first_chunk,
                     last_chunk=command.last_chunk,
                     vectors_blob=command.vectors_blob,
+                    calls=command.calls,
+                    tokens_sent=command.tokens_sent,
+                    chunks_reused=command.chunks_reused,
                 ),
             )
         case c.RecordEmbedded(), Chunked() if _is_complete(command, state):
-            return (facts.DocumentEmbedded(model=command.model, dimensions=command.dimensions, tokens=command.tokens),)
+            return (
+                facts.DocumentEmbedded(
+                    model=command.model,
+                    dimensions=command.dimensions,
+                    tokens=command.tokens,
+                    calls=sum(batch.calls for batch in state.batches),
+                    tokens_sent=sum(batch.tokens_sent for batch in state.batches),
+                    chunks_reused=sum(batch.chunks_reused for batch in state.batches),
+                ),
+            )
         case c.RecordIndexed(), Embedded() if _is_running(state, Step.INDEX, command.attempt):
             return (facts.DocumentIndexed(generation=command.generation, chunks=command.chunks),)
         case _:
@@ -188,6 +202,8 @@ def _cancel(command: c.CancelDocument, state: DocumentState) -> Decided:
         case Unknown():
             raise _no_such_document()
         case Accepted() | Parsed() | Chunked() | Embedded():
+            if command.task_id not in {None, state.record.about.task_id}:
+                return ()
             return (facts.DocumentCancelled(reason=command.reason),)
         case Cancelled():
             return ()
@@ -203,7 +219,11 @@ def _remove(command: c.RemoveDocument, state: DocumentState) -> Decided:
             raise _no_such_document()
         case Removed() | Erased():
             return ()
+        case Failed():
+            return (facts.DocumentRemoved(reason=command.reason),)
         case _:
+            if command.only_failed:
+                raise Refused(RefusalCode.NOT_A_DEAD_LETTER, "the document has not failed; nothing was removed")
             return (facts.DocumentRemoved(reason=command.reason),)
 
 
@@ -221,27 +241,27 @@ def _reprocess(command: c.RequestReprocessing, state: DocumentState) -> Decided:
             raise Refused(RefusalCode.DOCUMENT_REMOVED, "the document was deleted; upload it again")
         case Skipped():
             raise Refused(RefusalCode.DOCUMENT_ENDED, f"a duplicate; reprocess {state.duplicate_of} instead")
+        case _ if _has_worked_on(command.task_id, state):
+            return ()
         case Accepted() | Parsed() | Chunked() | Embedded():
-            return ()
-        case Indexed() | Failed() | Cancelled() if _has_worked_on(command.task_id, state):
-            return ()
-        case Indexed() | Failed() | Cancelled():
-            reached = state if isinstance(state, Indexed) else state.reached
-            if reached_before(reached, command.from_step, Queued(0)) is None:
-                raise Refused(
-                    RefusalCode.STEP_NOT_REACHED,
-                    f"the document never came as far as {command.from_step}; begin at an earlier step",
-                )
-            return (
-                facts.ReprocessingRequested(
-                    from_step=command.from_step, reason=command.reason, task_id=command.task_id
-                ),
-            )
+            raise Refused(RefusalCode.DOCUMENT_IN_PROGRESS, "the document is being worked on; wait, or cancel it first")
+        case Indexed():
+            return _begun_again(command, state, command.from_step or Step.PARSE)
+        case Failed() | Cancelled():
+            return _begun_again(command, state.reached, command.from_step or stopped_at(state))
         case _:
             assert_never(state)
 
 
-def _has_worked_on(task: TaskId, state: Indexed | Failed | Cancelled) -> bool:
+def _begun_again(command: c.RequestReprocessing, reached: Reached, from_step: Step) -> Decided:
+    if reached_before(reached, from_step, Queued(0)) is None:
+        raise Refused(
+            RefusalCode.STEP_NOT_REACHED, f"the document never came as far as {from_step}; begin at an earlier step"
+        )
+    return (facts.ReprocessingRequested(from_step=from_step, reason=command.reason, task_id=command.task_id),)
+
+
+def _has_worked_on(task: TaskId, state: Reached | Failed | Cancelled) -> bool:
     """A task works on a document once: its request said again, after the end, must not begin it all over."""
     record = record_of(state)
     return task == record.about.task_id or task in record.earlier_tasks

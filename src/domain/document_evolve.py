@@ -5,6 +5,7 @@ from typing import assert_never
 from msgspec.structs import replace
 
 from domain.document import (
+    STEPS_IN_ORDER,
     About,
     Accepted,
     Activity,
@@ -39,8 +40,6 @@ from domain.errors import ImpossibleEvent
 from events import document as facts
 from events.envelope import Event
 from events.steps import Step
-
-STEPS_IN_ORDER = (Step.PARSE, Step.CHUNK, Step.EMBED, Step.INDEX)
 
 
 def evolve(state: DocumentState, event: Event, at_us: int) -> DocumentState:  # noqa: C901  one arm an event type
@@ -83,7 +82,14 @@ def evolve(state: DocumentState, event: Event, at_us: int) -> DocumentState:  # 
         case Parsed(), facts.DocumentChunked():
             return _chunked(state, event, at_us)
         case Chunked(), facts.ChunksEmbedded() if event.first_chunk == state.chunks_embedded:
-            batch = Batch(event.first_chunk, event.last_chunk, event.vectors_blob)
+            batch = Batch(
+                event.first_chunk,
+                event.last_chunk,
+                event.vectors_blob,
+                event.calls,
+                event.tokens_sent,
+                event.chunks_reused,
+            )
             return replace(state, batches=(*state.batches, batch))
         case Chunked(), facts.DocumentEmbedded():
             return _embedded(state, event, at_us)

@@ -59,13 +59,17 @@ class StageStatus(msgspec.Struct, frozen=True):
 
 
 class DocumentCounts(msgspec.Struct, frozen=True, kw_only=True):
-    """What was found in the document so far."""
+    """What was found in the document so far, and what its vectors cost: calls of the model, tokens sent (estimated),
+    and chunks whose vectors were there already."""
 
     pages: int = 0
     characters: int = 0
     chunks: int = 0
     chunks_embedded: int = 0
     tokens: int = 0
+    embedding_calls: int = 0
+    tokens_sent: int = 0
+    chunks_reused: int = 0
 
 
 class DocumentError(msgspec.Struct, frozen=True, kw_only=True):
@@ -249,6 +253,9 @@ def _counts(reached: Open | Indexed) -> DocumentCounts:
                 chunks=reached.chunks.chunks,
                 chunks_embedded=reached.chunks_embedded if isinstance(reached, Chunked) else reached.chunks.chunks,
                 tokens=reached.chunks.tokens,
+                embedding_calls=sum(batch.calls for batch in reached.batches),
+                tokens_sent=sum(batch.tokens_sent for batch in reached.batches),
+                chunks_reused=sum(batch.chunks_reused for batch in reached.batches),
             )
         case _:
             assert_never(reached)

@@ -14,7 +14,10 @@ class RefusalCode(StrEnum):
     REINDEX_REQUIRED = "reindex_required"
     TASK_FINISHED = "task_finished"
     DOCUMENT_ENDED = "document_ended"
+    DOCUMENT_IN_PROGRESS = "document_in_progress"
     DOCUMENT_REMOVED = "document_removed"
+    NOT_A_DEAD_LETTER = "not_a_dead_letter"
+    NOTHING_TO_RETRY = "nothing_to_retry"
     STEP_NOT_REACHED = "step_not_reached"
     VALIDATION_FAILED = "validation_failed"
 

@@ -4,6 +4,7 @@ Whether an open task is still queued or already processed is seen from its docum
 stream: a task of 10,000 files would otherwise be written to 10,000 times.
 """
 
+from collections.abc import Sequence
 from enum import StrEnum
 from typing import assert_never
 
@@ -12,11 +13,11 @@ import msgspec
 from domain import commands as c
 from domain.errors import ImpossibleEvent, RefusalCode, Refused
 from events import task as facts
-from events.envelope import Event
-from events.ids import KnowledgeBaseId
+from events.envelope import Envelope, Event
+from events.ids import DocumentId, KnowledgeBaseId, TaskId, document_id
 from events.log import Tally
 from events.steps import Lane
-from events.task import TaskEvent, TaskSource
+from events.task import DOCUMENTS_NAMED_MAX, TaskEvent, TaskSource
 
 
 class TaskOutcome(StrEnum):
@@ -63,6 +64,24 @@ class FinishedTask(msgspec.Struct, frozen=True, tag=True, kw_only=True):
 
 
 TaskState = UnknownTask | OpenTask | FinishedTask
+
+
+def existing(state: TaskState) -> OpenTask | FinishedTask:
+    """The task, if it was ever submitted; raises Refused."""
+    if isinstance(state, UnknownTask):
+        raise Refused(RefusalCode.UNKNOWN_TASK, "there is no task with this id")
+    return state
+
+
+def documents_of(task_id: TaskId, history: Sequence[Envelope]) -> tuple[DocumentId, ...]:
+    """The documents of the task with this history, in the order of its request; none before its submission.
+
+    They are no part of the state: a thousand ids would be written with every row that shows the task.
+    """
+    submitted = next((one.event for one in history if isinstance(one.event, facts.TaskSubmitted)), None)
+    if submitted is None:
+        return ()
+    return submitted.document_ids or tuple(document_id(task_id, ordinal) for ordinal in range(submitted.documents))
 
 
 def outcome_of(tally: Tally) -> TaskOutcome:
@@ -125,6 +144,8 @@ def _submit(command: c.SubmitTask, state: TaskState) -> tuple[TaskEvent, ...]:
     if isinstance(state, UnknownTask):
         if command.documents < 1:
             raise Refused(RefusalCode.VALIDATION_FAILED, "a task needs at least one document")
+        if command.document_ids and not len(command.document_ids) == command.documents <= DOCUMENTS_NAMED_MAX:
+            raise Refused(RefusalCode.VALIDATION_FAILED, f"a task names at most {DOCUMENTS_NAMED_MAX:,} documents")
         return (
             facts.TaskSubmitted(
                 knowledge_base_id=command.knowledge_base_id,
@@ -135,6 +156,7 @@ def _submit(command: c.SubmitTask, state: TaskState) -> tuple[TaskEvent, ...]:
                 not_before_us=command.not_before_us,
                 idempotency_key_sha256=command.idempotency_key_sha256,
                 request_sha256=command.request_sha256,
+                document_ids=command.document_ids,
             ),
         )
     if state.submitted.request_sha256 != command.request_sha256:

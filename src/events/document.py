@@ -67,20 +67,29 @@ class DocumentChunked(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=T
 
 
 class ChunksEmbedded(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """One batch of chunks (first to last, both from 0 and included) has its vectors: a crash resumes behind it."""
+    """One batch of chunks (first to last, both from 0 and included) has its vectors: a crash resumes behind it.
+
+    `calls` of the model with `tokens_sent` (estimated) made them, but for `chunks_reused`, which had theirs already.
+    """
 
     batch: int
     first_chunk: int
     last_chunk: int
     vectors_blob: str
+    calls: int = 0
+    tokens_sent: int = 0
+    chunks_reused: int = 0
 
 
 class DocumentEmbedded(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """Every chunk has its vector. Leads to index."""
+    """Every chunk has its vector. Leads to index. The last three are sums over the batches."""
 
     model: str
     dimensions: int
     tokens: int
+    calls: int = 0
+    tokens_sent: int = 0
+    chunks_reused: int = 0
 
 
 class DocumentIndexed(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):

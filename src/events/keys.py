@@ -6,6 +6,7 @@ that they spread evenly over any number of nodes (plain tags p0..p11 would land 
 """
 
 import binascii
+import hashlib
 from functools import cache
 from typing import Final
 
@@ -15,6 +16,9 @@ from events.steps import Lane, Step
 
 SLOTS: Final = 16_384
 """Hash slots of a Redis Cluster (cluster specification, key distribution model)."""
+
+PROVIDER_DIGITS: Final = 32
+"""An address may hold a password, so a provider's key shows a digest of it."""
 
 
 def slot_of(key: str) -> int:
@@ -58,6 +62,11 @@ class Keys:
     def consumers(self) -> str:
         """Zset of consumer names by last heartbeat (server ms); reaped by whoever claims."""
         return f"{self._namespace}:consumers"
+
+    def provider(self, name: str) -> str:
+        """Hash of one embedding endpoint and model, by digest of its name; written by workers, expires. Derived."""
+        digest = hashlib.sha256(name.encode("utf-8", "surrogatepass")).hexdigest()[:PROVIDER_DIGITS]
+        return f"{self._namespace}:provider:{digest}"
 
     def log(self, partition: int) -> str:
         """Stream of all events, written by append, trimmed by the archiver alone. Fields: `e` envelope, `n` number."""

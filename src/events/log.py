@@ -119,6 +119,10 @@ class EventLog(Protocol):
         """
         ...
 
+    async def versions(self, stream_ids: Sequence[str]) -> list[int]:
+        """Where each stream stands, in the order asked for; 0 for one that does not exist. One round trip for all."""
+        ...
+
     async def tally(self, task_id: TaskId) -> Tally:
         """A task's tally; all zero for a task that does not exist or has finished."""
         ...

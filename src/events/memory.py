@@ -68,6 +68,10 @@ class MemoryLog:
         stream = partition.streams.get(stream_id, StreamState())
         return [_decode(partition.log[place], place + 1) for place in stream.places[after_version:]]
 
+    async def versions(self, stream_ids: Sequence[str]) -> list[int]:
+        streams = ((self.store.partition(partition_of(one)).streams, one) for one in stream_ids)
+        return [known.get(one, StreamState()).version for known, one in streams]
+
     async def tally(self, task_id: TaskId) -> Tally:
         return self.store.partition(partition_of(task_id)).tallies.get(task_id, Tally())
 

@@ -102,6 +102,15 @@ class RedisLog:
             if len(answer) == HISTORY_HEAD:
                 raise VersionGap(f"the stream stands at {version}, its history ends at {next_after}")
 
+    async def versions(self, stream_ids: Sequence[str]) -> list[int]:
+        if not stream_ids:
+            return []
+        with at_the_border():
+            async with self._client.pipeline(transaction=False) as pipeline:
+                for stream in stream_ids:
+                    pipeline.hget(self._keys.stream(stream), "v")
+                return [int(version or 0) for version in await pipeline.execute()]
+
     async def tally(self, task_id: TaskId) -> Tally:
         with at_the_border():
             found = await self._client.hmget(self._keys.tally(task_id), ["o", "s", "f", "c", "k"])

@@ -1,27 +1,34 @@
 """Facts about one task: an upload (or import, or reindex) and the documents that came with it."""
 
 from enum import StrEnum
+from typing import Final
 
 import msgspec
 
-from events.ids import KnowledgeBaseId
+from events.ids import DocumentId, KnowledgeBaseId
 from events.steps import Lane
+
+DOCUMENTS_NAMED_MAX: Final = 1_000
+"""Documents that a task names one by one: their ids take 40 kB of the 64 KiB that an event may have."""
 
 
 class TaskSource(StrEnum):
-    """How the documents came in."""
+    """How the documents came in, or why they are worked on again."""
 
     UPLOAD = "upload"
     RESUMABLE = "resumable"
     URL = "url"
     TEXT = "text"
     REINDEX = "reindex"
+    RETRY = "retry"
+    REPROCESS = "reprocess"
 
 
 class TaskSubmitted(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """A client's request was accepted; `document_id(task, 0..documents-1)` are its documents.
 
-    `request_sha256` is over what the client sent: the same idempotency key with another request is refused by it.
+    A task that works on documents again names them in `document_ids`: they came in with other tasks. `request_sha256`
+    is over what the client sent: the same idempotency key with another request is refused by it.
     """
 
     knowledge_base_id: KnowledgeBaseId
@@ -32,6 +39,7 @@ class TaskSubmitted(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tru
     not_before_us: int | None = None
     idempotency_key_sha256: str | None = None
     request_sha256: str | None = None
+    document_ids: tuple[DocumentId, ...] = ()
 
 
 class TaskCancelled(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):

@@ -1,16 +1,16 @@
 """The answer to whatever made or changed a task: its id, what it is doing, and its documents."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping
 from functools import reduce
 from operator import add
 
 import msgspec
 
-from domain.counts import Counts, counts_of
+from domain.counts import Counts, counts_of, task_of
 from domain.document import DocumentState, Erased, Removed, Skipped, Unknown, record_of
 from domain.status import DocumentPhase, TaskPhase, document_phase, task_phase
 from domain.task import FinishedTask, OpenTask
-from events.ids import DocumentId, TaskId, document_id
+from events.ids import DocumentId, TaskId
 
 
 class DocumentLine(msgspec.Struct, frozen=True, kw_only=True):
@@ -33,15 +33,15 @@ class AcceptedTask(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def accepted_task(
-    task_id: TaskId, task: OpenTask | FinishedTask, documents: Sequence[DocumentState], message: str
+    task_id: TaskId, task: OpenTask | FinishedTask, documents: Mapping[DocumentId, DocumentState], message: str
 ) -> AcceptedTask:
-    """`documents` are the task's, by their ordinals."""
+    """`documents` are the task's, in the order of its request."""
     path = task_path(task_id)
     return AcceptedTask(
         task_id=task_id,
-        status=task_phase(task, reduce(add, map(counts_of, documents), Counts())),
+        status=task_phase(task, reduce(add, (_share(task_id, state) for state in documents.values()), Counts())),
         message=message,
-        documents=tuple(_line(document_id(task_id, ordinal), state) for ordinal, state in enumerate(documents)),
+        documents=tuple(_line(document, state) for document, state in documents.items()),
         links={"task": path, "documents": f"{path}/documents", "stream": f"{path}/stream"},
     )
 
@@ -49,6 +49,11 @@ def accepted_task(
 def task_path(task_id: TaskId) -> str:
     """Where the task is read."""
     return f"/api/v1/tasks/{task_id}"
+
+
+def _share(task_id: TaskId, state: DocumentState) -> Counts:
+    """One document's share of the task's counts; one that works for another task by now has failed in this one."""
+    return counts_of(state) if task_of(state) == task_id else Counts(failed=1)
 
 
 def _line(document: DocumentId, state: DocumentState) -> DocumentLine:

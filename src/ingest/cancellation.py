@@ -6,13 +6,14 @@ from typing import Final
 import msgspec
 
 from domain.commands import CancelDocument, CancelTask, RemoveDocument
+from domain.decider import fold
 from domain.deciders import DOCUMENT, TASK
 from domain.document import DocumentState, Erased, Open, Removed, Skipped, Unknown, record_of
 from domain.errors import RefusalCode, Refused
 from domain.handle import handle, load
 from domain.status import DocumentPhase, document_phase
-from domain.task import UnknownTask
-from events.ids import DocumentId, KnowledgeBaseId, TaskId, document_id
+from domain.task import documents_of, existing
+from events.ids import DocumentId, KnowledgeBaseId, TaskId
 from ingest.accepted import AcceptedTask, accepted_task
 from ingest.concurrency import all_of
 from ingest.services import IngestServices
@@ -34,17 +35,18 @@ async def cancel_task(services: IngestServices, task_id: TaskId, reason: str, ac
     Raises Refused (unknown_task, task_finished), Contention and what the log raises.
     """
     context = services.context(task_id, actor)
-    handled = await handle(services.log, TASK, task_id, [CancelTask(reason=reason)], context)
-    task = handled.folded.state
-    if isinstance(task, UnknownTask):
-        raise Refused(RefusalCode.UNKNOWN_TASK, "there is no task with this id")
+    history = await services.log.history(task_id)
+    command = CancelTask(reason=reason)
+    handled = await handle(services.log, TASK, task_id, [command], context, known=fold(TASK, history))
+    task = existing(handled.folded.state)
     turns = asyncio.Semaphore(DOCUMENTS_IN_FLIGHT_MAX)
 
-    async def cancel(ordinal: int) -> DocumentState:
+    async def cancel(document: DocumentId) -> DocumentState:
         async with turns:
-            return await _cancel_document(services, document_id(task_id, ordinal), task_id, reason, actor)
+            return await _cancel_document(services, document, task_id, reason, actor)
 
-    states = await all_of(cancel(ordinal) for ordinal in range(task.submitted.documents))
+    documents = documents_of(task_id, history)
+    states = dict(zip(documents, await all_of(map(cancel, documents)), strict=True))
     return accepted_task(task_id, task, states, "What has ended stays; nothing further of this task is begun.")
 
 
@@ -59,13 +61,21 @@ async def _cancel_document(
             services.log,
             DOCUMENT,
             document,
-            [CancelDocument(reason=reason)],
+            [CancelDocument(reason=reason, task_id=task_id)],
             services.context(task_id, actor),
             known=known,
         )
     except Refused:  # it ended between the two: what is done stays done
         return (await load(services.log, DOCUMENT, document)).state
     return handled.folded.state
+
+
+async def remove_dead_letter(services: IngestServices, document: DocumentId, actor: str) -> RemovedDocument:
+    """As `remove_document`, for one that failed: raises Refused (unknown_document, not_a_dead_letter) else."""
+    context = services.context(document, actor)
+    command = RemoveDocument(reason="deleted from the dead letters", only_failed=True)
+    handled = await handle(services.log, DOCUMENT, document, [command], context)
+    return RemovedDocument(document_id=document, status=document_phase(handled.folded.state))
 
 
 async def remove_document(

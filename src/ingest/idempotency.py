@@ -38,6 +38,11 @@ def key_sha256(key: str) -> str:
     return hashlib.sha256(key.encode()).hexdigest()
 
 
+def parts_sha256(parts: Sequence[str]) -> str:
+    """The fingerprint of a request without files: what it asks for, word by word."""
+    return hashlib.sha256(msgspec.msgpack.encode(list(parts))).hexdigest()
+
+
 def request_sha256(sent: Sequence[Sent], options: msgspec.Struct) -> str:
     """The fingerprint of a request: its files in order, then its options.
 

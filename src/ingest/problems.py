@@ -24,6 +24,7 @@ class ProblemCode(StrEnum):
     CONTENTION = "contention"
     DEPENDENCY_UNAVAILABLE = "dependency_unavailable"
     DOCUMENT_ENDED = "document_ended"
+    DOCUMENT_IN_PROGRESS = "document_in_progress"
     DOCUMENT_REMOVED = "document_removed"
     EMBEDDING_REJECTED = "embedding_rejected"
     EMBEDDING_UNAVAILABLE = "embedding_unavailable"
@@ -37,6 +38,8 @@ class ProblemCode(StrEnum):
     MISSING_FILE = "missing_file"
     MULTIPART_MALFORMED = "multipart_malformed"
     MULTIPART_TRUNCATED = "multipart_truncated"
+    NOTHING_TO_RETRY = "nothing_to_retry"
+    NOT_A_DEAD_LETTER = "not_a_dead_letter"
     NOT_FOUND = "not_found"
     PAYLOAD_TOO_LARGE = "payload_too_large"
     REINDEX_REQUIRED = "reindex_required"
@@ -63,6 +66,7 @@ _ANSWERS: Final[Mapping[ProblemCode, tuple[int, str]]] = {
     ProblemCode.CONTENTION: (503, "Too many changes at the same time"),
     ProblemCode.DEPENDENCY_UNAVAILABLE: (503, "A service that is needed does not answer"),
     ProblemCode.DOCUMENT_ENDED: (409, "The document has ended"),
+    ProblemCode.DOCUMENT_IN_PROGRESS: (409, "The document is being worked on"),
     ProblemCode.DOCUMENT_REMOVED: (409, "The document was deleted"),
     ProblemCode.EMBEDDING_REJECTED: (502, "The embedding model refused the text"),
     ProblemCode.EMBEDDING_UNAVAILABLE: (503, "The embedding model does not answer"),
@@ -76,6 +80,8 @@ _ANSWERS: Final[Mapping[ProblemCode, tuple[int, str]]] = {
     ProblemCode.MISSING_FILE: (400, "The request has no file"),
     ProblemCode.MULTIPART_MALFORMED: (400, "The multipart body is malformed"),
     ProblemCode.MULTIPART_TRUNCATED: (400, "The multipart body ends too early"),
+    ProblemCode.NOTHING_TO_RETRY: (409, "There is nothing to try again"),
+    ProblemCode.NOT_A_DEAD_LETTER: (409, "The document has not failed"),
     ProblemCode.NOT_FOUND: (404, "There is nothing here"),
     ProblemCode.PAYLOAD_TOO_LARGE: (413, "The request is too large"),
     ProblemCode.REINDEX_REQUIRED: (409, "The change needs a new index"),

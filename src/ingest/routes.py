@@ -14,7 +14,8 @@ from ingest.accepted import task_path
 from ingest.body import has_body, read_json, refuse_encoded, refuse_nul
 from ingest.cancellation import cancel_task, remove_document
 from ingest.idempotency import idempotency_key
-from ingest.services import IngestServices
+from ingest.retry_routes import retry_routes
+from ingest.services import DeadLettersOf, IngestServices
 from ingest.uploads import upload
 
 PREFIX = "/api/v1"
@@ -33,9 +34,14 @@ _cancel_decoder = msgspec.json.Decoder(CancelBody)
 _encoder = msgspec.json.Encoder()
 
 
-def ingest_routes(services: IngestServices) -> list[Route]:
+def ingest_routes(services: IngestServices, dead_letters: DeadLettersOf) -> list[Route]:
     """All routes that write. Errors are raised; `answers.exception_handlers` turns them into problem documents."""
-    return [*_upload_routes(services), *_task_routes(services), *_knowledge_base_routes(services)]
+    return [
+        *_upload_routes(services),
+        *_task_routes(services),
+        *_knowledge_base_routes(services),
+        *retry_routes(services, dead_letters),
+    ]
 
 
 def _upload_routes(services: IngestServices) -> list[Route]:

@@ -1,11 +1,12 @@
 """What the routes of this package work with; the composition makes it once."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 
 import msgspec
 from starlette.requests import Request
 
 from blobs.store import BlobStore
+from domain.dead_letters import DeadLetter, DeadLetterQuery
 from domain.handle import Context
 from domain.knowledge_base_status import KnowledgeBaseStatus
 from events.ids import IdFactory, KnowledgeBaseId
@@ -28,6 +29,10 @@ KnownEmbedding = Callable[[str], EmbeddingModel | None]
 
 StatusOf = Callable[[KnowledgeBaseId], Awaitable[KnowledgeBaseStatus]]
 """A knowledge base with its counters as GET shows it, which is the reading side's to know."""
+
+
+DeadLettersOf = Callable[[DeadLetterQuery], AsyncIterator[DeadLetter]]
+"""What failed, as the reading side has it; each is looked at again before anything is done about it."""
 
 
 class IngestServices(msgspec.Struct, frozen=True, kw_only=True):

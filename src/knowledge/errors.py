@@ -41,20 +41,31 @@ class EmbeddingError(KnowledgeError):
     """An embedding model that gave no usable vectors.
 
     `retry_after_s` is what the provider asked for, in seconds; `is_permanent` means that asking again with
-    the same texts and settings cannot help.
+    the same texts and settings cannot help; `place` (from 0) is that of the text that it is about, where it is one.
     """
 
     def __init__(
-        self, code: str, message: str, *, retry_after_s: float | None = None, is_permanent: bool = False
+        self,
+        code: str,
+        message: str,
+        *,
+        retry_after_s: float | None = None,
+        is_permanent: bool = False,
+        place: int | None = None,
     ) -> None:
         super().__init__(code, message)
         self.code = code
         self.message = message
         self.retry_after_s = retry_after_s
         self.is_permanent = is_permanent
+        self.place = place
 
     def __str__(self) -> str:
         return f"{self.code}: {self.message}"
+
+
+class Overtaken(KnowledgeError):
+    """Rows of a newer attempt are in the index: who writes older ones is late, and wrote nothing."""
 
 
 class InvalidSearch(KnowledgeError):

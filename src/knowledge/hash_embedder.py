@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from knowledge.embedders import HASH_MODEL
+from knowledge.embedders import HASH_MODEL, Remote
 from knowledge.vectors import Vectors, unit_vectors
 
 DIMENSIONS_DEFAULT = 256
@@ -18,6 +18,7 @@ class HashEmbedder:
     def __init__(self, *, dimensions: int = DIMENSIONS_DEFAULT) -> None:
         self.model = HASH_MODEL
         self.dimensions = dimensions
+        self.remote: Remote | None = None
 
     async def embed_passages(self, texts: Sequence[str]) -> Vectors:
         counts = [self.counts(text) for text in texts]

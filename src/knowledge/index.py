@@ -1,7 +1,8 @@
 """The index of passages: one table for each knowledge base and generation. Protocol and rows."""
 
-from collections.abc import Mapping, Sequence
-from typing import Protocol
+import hashlib
+from collections.abc import Collection, Mapping, Sequence
+from typing import Final, Protocol
 
 import msgspec
 
@@ -9,6 +10,8 @@ from knowledge.chunk import Chunk
 from knowledge.errors import KnowledgeError
 from knowledge.filters import EVERYTHING, Filter, Scalar
 from knowledge.vectors import Vectors
+
+VECTOR_KEY_CHARS: Final = 32
 
 
 class IndexTable(msgspec.Struct, frozen=True):
@@ -26,6 +29,8 @@ class IndexRow(msgspec.Struct, frozen=True):
     chunk: Chunk
     vector: Vectors
     metadata: Mapping[str, Scalar] = {}
+    vector_key: str = ""
+    """What the vector was made of (`vector_key_of`), for those who need the same one; empty keeps it to the row."""
 
 
 class Hit(msgspec.Struct, frozen=True):
@@ -49,15 +54,19 @@ class Index(Protocol):
     does not exist finds nothing. Every method raises IndexUnavailable where the store fails; a later try may work.
     """
 
-    async def upsert(self, table: IndexTable, document_id: str, rows: Sequence[IndexRow]) -> int:
+    async def upsert(self, table: IndexTable, document_id: str, rows: Sequence[IndexRow], *, fence: int = 0) -> int:
         """Makes `rows` the only rows of the document, creating the table if need be; returns how many there are.
 
-        Idempotent, and safe beside other writers. A search meets old rows or new ones. Raises KnowledgeError where a
-        row belongs to another document, a chunk id comes twice, or a vector has not the table's dimensions.
+        Idempotent, and safe beside other writers. A search meets old rows or new ones. `fence` is a number that grows
+        with each attempt at the document: rows of a higher one stay, and Overtaken is raised. Raises KnowledgeError
+        where a row belongs to another document, a chunk id comes twice, or a vector has not the table's dimensions.
         """
 
-    async def erase(self, table: IndexTable, document_id: str) -> int:
-        """Removes all rows of the document; returns how many there were."""
+    async def erase(self, table: IndexTable, document_id: str, *, fence: int | None = None) -> int:
+        """Removes all rows of the document, or those up to a fence; returns how many there were."""
+
+    async def vectors(self, table: IndexTable, keys: Collection[str]) -> dict[str, Vectors]:
+        """The vectors of rows with these vector keys, of any document; what is not found may be there nevertheless."""
 
     async def count(self, table: IndexTable, document_id: str | None = None) -> int:
         """How many rows the table, or one document in it, has."""
@@ -92,6 +101,12 @@ class Index(Protocol):
 
     async def close(self) -> None:
         """Gives back handles; the index cannot be used afterwards."""
+
+
+def vector_key_of(model: str, dimensions: int, text: str) -> str:
+    """32 hex digits of SHA-256: the same for the same text under the same model."""
+    digest = hashlib.sha256(f"{model}\0{dimensions}\0{text}".encode("utf-8", "surrogatepass"))
+    return digest.hexdigest()[:VECTOR_KEY_CHARS]
 
 
 def check_rows(document_id: str, rows: Sequence[IndexRow]) -> None:

@@ -8,45 +8,37 @@ find at once. On object stores commits need conditional puts; without them only 
 import asyncio
 import random
 import re
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Sequence
 from contextlib import asynccontextmanager
 from datetime import timedelta
-from functools import partial
 from typing import Any, NamedTuple
 
 from knowledge.compaction import WRITES_MIN, Compaction
-from knowledge.errors import IndexUnavailable, KnowledgeError
-from knowledge.filter_sql import text_literal
+from knowledge.errors import IndexUnavailable, KnowledgeError, Overtaken
 from knowledge.filters import EVERYTHING, Filter
+from knowledge.gathering import Gathering
 from knowledge.index import Hit, IndexRow, IndexTable, check_rows
+from knowledge.lance_columns import make_complete
 from knowledge.lance_commits import Commits, is_conflict, says
 from knowledge.lance_imports import import_lancedb, import_match_query
+from knowledge.lance_writer import LanceWriter, Upsert, fitting, of_document
 from knowledge.terms import query_terms
 from knowledge.vectors import Vectors
 
 # Versions younger than this stay on disk: a reader in the middle of a search still needs its files.
 VERSIONS_KEPT = timedelta(minutes=15)
 
-# How often an upsert may find that another writer of the same document came between.
-UPSERT_ATTEMPTS_MAX = 10
-
 _KNOWLEDGE_BASE_ID = re.compile(r"[A-Za-z0-9_-]{1,128}")
 _MISSING = ("was not found", "not found", "does not exist")
-_FULL_TEXT: dict[str, Any] = {
-    "base_tokenizer": "whitespace",
-    "lower_case": False,
-    "stem": False,
-    "remove_stop_words": False,
-    "ascii_folding": False,
-    "max_token_length": None,
-}
 
 
 class _Handle(NamedTuple):
-    """An open table, and what never changes about it."""
+    """An open table."""
 
     rows: Any
     dimensions: int
+    writer: LanceWriter
+    upserts: Gathering[Upsert, Overtaken | None]
 
     def check_dimensions(self, dimensions: int) -> None:
         if dimensions != self.dimensions:
@@ -73,38 +65,46 @@ class LanceIndex:
         self._commits = Commits(rng or random.Random(), sleep)  # noqa: S311  # spreads retries, guards nothing
         self._compact_writes_min = compact_writes_min
         self._connecting = asyncio.Lock()
+        self._opening = asyncio.Lock()
         self._connection: Any = None
         self._handles: dict[IndexTable, _Handle] = {}
         self._compactions: dict[IndexTable, Compaction] = {}
 
-    async def upsert(self, table: IndexTable, document_id: str, rows: Sequence[IndexRow]) -> int:
+    async def upsert(self, table: IndexTable, document_id: str, rows: Sequence[IndexRow], *, fence: int = 0) -> int:
         check_rows(document_id, rows)
         if not rows:
-            await self.erase(table, document_id)
-            return 0
+            return await self._upsert_nothing(table, document_id, fence)
         async with self._translated(table):
             dimensions = rows[0].vector.shape[0]
             handle = await self._open(table) or await self._create(table, dimensions)
             handle.check_dimensions(dimensions)
-            await self._replace(handle.rows, document_id, rows)
-            await self._after_write(table, len(rows))
+            overtaken = await handle.upserts.ask(Upsert(document_id, rows, fence))
+        if overtaken is not None:
+            raise overtaken
         return len(rows)
 
-    async def erase(self, table: IndexTable, document_id: str) -> int:
+    async def erase(self, table: IndexTable, document_id: str, *, fence: int | None = None) -> int:
         async with self._translated(table):
             handle = await self._open(table)
             if handle is None:
                 return 0
-            erased = int(await handle.rows.count_rows(_of_document(document_id)))
+            erased = await handle.writer.erase(document_id, fence)
             if erased:
-                await self._commits.run(lambda: handle.rows.delete(_of_document(document_id)))
-                await self._after_write(table, rows=0)
+                await self._after_write(table, handle, rows=0)
             return erased
+
+    async def vectors(self, table: IndexTable, keys: Collection[str]) -> dict[str, Vectors]:
+        from knowledge.lance_rows import read_vectors
+
+        wanted = sorted(set(keys) - {""})
+        async with self._translated(table):
+            handle = await self._open(table)
+            return await read_vectors(handle.rows, wanted) if handle is not None and wanted else {}
 
     async def count(self, table: IndexTable, document_id: str | None = None) -> int:
         async with self._translated(table):
             handle = await self._open(table)
-            predicate = None if document_id is None else _of_document(document_id)
+            predicate = None if document_id is None else of_document(document_id)
             return 0 if handle is None else int(await handle.rows.count_rows(predicate))
 
     async def drop(self, table: IndexTable) -> None:
@@ -155,6 +155,7 @@ class LanceIndex:
         async with self._translated(table):
             handle = await self._open(table)
             if handle is not None:
+                await handle.writer.take_out_overtaken()
                 await self._commits.run(lambda: handle.rows.optimize(cleanup_older_than=VERSIONS_KEPT))
 
     async def check(self) -> None:
@@ -179,20 +180,40 @@ class LanceIndex:
 
     async def _open(self, table: IndexTable) -> _Handle | None:
         """The table's handle, or None where there is no such table (yet, or any more)."""
-        handle = self._handles.get(table)
-        if handle is not None:
-            return handle
+        if table in self._handles:
+            return self._handles[table]
         connection = await self._connect()
-        try:
-            rows = await connection.open_table(_name(table))
-        except (ValueError, FileNotFoundError) as error:
-            if not says(error, _MISSING):
-                raise
-            return None
-        await self._ensure_indices(rows)
-        schema = await rows.schema()
-        self._handles[table] = _Handle(rows, schema.field("vector").type.list_size)
-        return self._handles[table]
+        async with self._opening:
+            if table in self._handles:  # by another call, meanwhile
+                return self._handles[table]
+            try:
+                rows = await connection.open_table(_name(table))
+            except (ValueError, FileNotFoundError) as error:
+                if not says(error, _MISSING):
+                    raise
+                return None
+            await make_complete(rows, self._commits)
+            schema = await rows.schema()
+            self._handles[table] = self._handle(table, rows, schema.field("vector").type.list_size)
+            return self._handles[table]
+
+    def _handle(self, table: IndexTable, rows: Any, dimensions: int) -> _Handle:
+        """One writer a table: what several callers write at once it commits together."""
+        writer = LanceWriter(rows, dimensions, self._commits)
+
+        async def write(upserts: Sequence[Upsert]) -> list[Overtaken | None]:
+            overtaken = await writer.write(upserts)
+            await self._after_write(table, handle, sum(len(upsert.rows) for upsert in upserts))
+            return overtaken
+
+        handle = _Handle(rows, dimensions, writer, Gathering(write, fitting))
+        return handle
+
+    async def _upsert_nothing(self, table: IndexTable, document_id: str, fence: int) -> int:
+        await self.erase(table, document_id, fence=fence)
+        if await self.count(table, document_id):
+            raise Overtaken(f"the index holds newer rows of {document_id}")
+        return 0
 
     async def _create(self, table: IndexTable, dimensions: int) -> _Handle:
         from knowledge.lance_rows import table_schema
@@ -209,54 +230,18 @@ class LanceIndex:
             raise IndexUnavailable(f"the table {_name(table)} was dropped while it was created")
         return handle
 
-    async def _ensure_indices(self, handle: Any) -> None:
-        """Creates what is missing: the process that created the table may have died before it came to this."""
-        from lancedb.index import FTS, BTree, LabelList
-
-        wanted: dict[str, FTS | BTree | LabelList] = {
-            "terms": FTS(**_FULL_TEXT),
-            "document_id": BTree(),
-            "metadata_terms": LabelList(),
-        }
-        present = {column for index in await handle.list_indices() for column in index.columns}
-        for column in wanted.keys() - present:
-            await self._commits.run(partial(handle.create_index, column, config=wanted[column]))
-
-    async def _replace(self, handle: Any, document_id: str, rows: Sequence[IndexRow]) -> None:
-        """A new document is added (5 ms); an old one is merged (20 ms at 20,000 rows), so no search misses it.
-
-        Two writers of one document may both find it new and add it twice. Whoever commits last sees too many rows,
-        and writes its own again.
-        """
-        from knowledge.lance_rows import to_table
-
-        data = to_table(rows, rows[0].vector.shape[0])
-        for _ in range(UPSERT_ATTEMPTS_MAX):
-            version = await handle.version()
-            if await handle.count_rows(_of_document(document_id)):
-                await self._commits.run(lambda: _merge(handle, document_id).execute(data))
-            else:
-                await self._commits.run(lambda: handle.add(data))
-                if await handle.version() == version + 1:
-                    return  # nobody committed between looking and adding: no need to count again (3 ms)
-            if await handle.count_rows(_of_document(document_id)) == len(rows):
-                return
-            await self._commits.run(lambda: handle.delete(_of_document(document_id)))
-            await self._commits.pause(attempt=0)
-        raise IndexUnavailable(f"other writers keep writing the document {document_id}")
-
-    async def _after_write(self, table: IndexTable, rows: int) -> None:
+    async def _after_write(self, table: IndexTable, handle: _Handle, rows: int) -> None:
         compaction = self._compactions.setdefault(table, Compaction(writes_min=self._compact_writes_min))
         if not compaction.wrote(rows):
             return
-        handle = self._handles[table].rows
+        await handle.writer.take_out_overtaken()
         try:
-            await handle.optimize(cleanup_older_than=VERSIONS_KEPT)
+            await handle.rows.optimize(cleanup_older_than=VERSIONS_KEPT)
         except (RuntimeError, ValueError, OSError) as error:
             # Another process compacted or wrote meanwhile: rows are found as they are, the next round does the rest.
             if not is_conflict(error):
                 raise
-        compaction.compacted(await handle.count_rows())
+        compaction.compacted(await handle.rows.count_rows())
 
     @asynccontextmanager
     async def _translated(self, table: IndexTable | None) -> AsyncIterator[None]:
@@ -270,16 +255,6 @@ class LanceIndex:
             if table is not None:
                 self._handles.pop(table, None)
             raise IndexUnavailable(f"the index failed: {error}") from error
-
-
-def _merge(handle: Any, document_id: str) -> Any:
-    builder = handle.merge_insert(["document_id", "chunk_id"]).when_matched_update_all().when_not_matched_insert_all()
-    # Without the index: LanceDB's indexed merge takes 40 to 170 ms at 20,000 rows, the hash join over the keys 20.
-    return builder.when_not_matched_by_source_delete(_of_document(document_id)).use_index(False)
-
-
-def _of_document(document_id: str) -> str:
-    return f"document_id = {text_literal(document_id)}"
 
 
 def _name(table: IndexTable) -> str:

@@ -6,6 +6,8 @@ Data dictionary of a table (one row a chunk):
   ordinal, text, start, end, page, headings, tokens   the chunk; page is null where the format has none
   terms                   index terms with blanks between them (terms.py); full-text index, cut at blanks only
   metadata, metadata_terms, metadata_numbers, metadata_strings   see filter_sql.py; label list on metadata_terms
+  fence                   number of the attempt that wrote the row: a lower one never replaces it
+  vector_key              what the vector was made of (index.py), to be found by those who need the same one
   vector                  float32, unit length; searched exactly, without an index
 """
 
@@ -17,7 +19,7 @@ import numpy as np
 import pyarrow as pa
 
 from knowledge.chunk import Chunk, indexed_text
-from knowledge.filter_sql import metadata_columns, render_sql
+from knowledge.filter_sql import metadata_columns, render_sql, text_literal
 from knowledge.filters import Filter
 from knowledge.index import Hit, IndexRow
 from knowledge.terms import index_terms
@@ -26,6 +28,9 @@ from knowledge.vectors import Vectors
 HIT_COLUMNS = [
     "chunk_id", "document_id", "filename", "ordinal", "text", "start", "end", "page", "headings", "tokens", "metadata",
 ]  # fmt: skip
+
+_ROWS_PER_KEY = 4
+_ROWS_MORE = 64
 
 
 def table_schema(dimensions: int) -> pa.Schema:
@@ -46,21 +51,46 @@ def table_schema(dimensions: int) -> pa.Schema:
         pa.field("metadata_terms", pa.list_(pa.string()), nullable=False),
         pa.field("metadata_numbers", pa.json_()),
         pa.field("metadata_strings", pa.json_()),
+        pa.field("fence", pa.int64(), nullable=False),
+        pa.field("vector_key", pa.string(), nullable=False),
         pa.field("vector", pa.list_(pa.float32(), dimensions), nullable=False),
     ]
     return pa.schema(fields)
 
 
-def to_table(rows: Sequence[IndexRow], dimensions: int) -> pa.Table:
-    """The rows as one Arrow table; vectors are taken over as one block, not number by number."""
+def to_table(rows: Sequence[tuple[IndexRow, int]], dimensions: int) -> pa.Table:
+    """Rows with their fences as one Arrow table; vectors are taken over as one block, not number by number."""
     schema = table_schema(dimensions)
-    records = [_record(row) for row in rows]
-    vectors = np.ascontiguousarray([row.vector for row in rows], dtype=np.float32).reshape(-1)
+    records = [_record(row, fence) for row, fence in rows]
+    vectors = np.ascontiguousarray([row.vector for row, _ in rows], dtype=np.float32).reshape(-1)
     columns = [
         pa.array([record[name] for record in records], type=schema.field(name).type) for name in schema.names[:-1]
     ]
     columns.append(pa.FixedSizeListArray.from_arrays(pa.array(vectors, type=pa.float32()), dimensions))
     return pa.Table.from_arrays(columns, schema=schema)
+
+
+async def read_fences(rows: Any, predicate: str | None) -> dict[str, list[int]]:
+    """The fence of each row that the predicate (SQL) is true for, by document."""
+    query = rows.query() if predicate is None else rows.query().where(predicate)
+    found = await query.select(["document_id", "fence"]).to_arrow()
+    fences: dict[str, list[int]] = {}
+    for document_id, fence in zip(found["document_id"].to_pylist(), found["fence"].to_pylist(), strict=True):
+        fences.setdefault(document_id, []).append(fence)
+    return fences
+
+
+async def read_vectors(rows: Any, keys: Sequence[str]) -> dict[str, Vectors]:
+    """Vectors by their key; at most four rows a key are looked at, so a key of very many rows may hide another."""
+    wanted = ", ".join(text_literal(key) for key in keys)
+    query = rows.query().where(f"vector_key IN ({wanted})").limit(_ROWS_PER_KEY * len(keys) + _ROWS_MORE)
+    found = await query.select(["vector_key", "vector"]).to_arrow()
+    if not len(found):
+        return {}
+    # The type information of pyarrow knows no list arrays.
+    block: Any = found["vector"].combine_chunks()
+    vectors: Vectors = block.flatten().to_numpy(zero_copy_only=False).reshape(len(found), -1)
+    return dict(zip(found["vector_key"].to_pylist(), vectors, strict=True))
 
 
 async def read_hits(
@@ -113,7 +143,7 @@ def _to_hit(record: Mapping[str, Any], score: float, similarity: float | None) -
     return Hit(record["document_id"], record["filename"], chunk, json.loads(record["metadata"]), score, similarity)
 
 
-def _record(row: IndexRow) -> dict[str, object]:
+def _record(row: IndexRow, fence: int) -> dict[str, object]:
     chunk = row.chunk
     return {
         "chunk_id": chunk.chunk_id,
@@ -128,4 +158,6 @@ def _record(row: IndexRow) -> dict[str, object]:
         "tokens": chunk.tokens,
         "terms": index_terms(indexed_text(chunk)),
         **metadata_columns(row.metadata),
+        "fence": fence,
+        "vector_key": row.vector_key,
     }

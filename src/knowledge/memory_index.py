@@ -2,13 +2,13 @@
 
 import math
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 
 import msgspec
 import numpy as np
 
 from knowledge.chunk import indexed_text
-from knowledge.errors import KnowledgeError
+from knowledge.errors import KnowledgeError, Overtaken
 from knowledge.filters import EVERYTHING, Filter, FilterRow, matches
 from knowledge.index import Hit, IndexRow, IndexTable, check_rows
 from knowledge.terms import index_terms, query_terms
@@ -23,6 +23,7 @@ class _Stored(msgspec.Struct, frozen=True):
     row: IndexRow
     terms: dict[str, int]
     length: int
+    fence: int
 
 
 class MemoryIndex:
@@ -31,19 +32,32 @@ class MemoryIndex:
     def __init__(self) -> None:
         self._tables: dict[IndexTable, dict[str, list[_Stored]]] = {}
 
-    async def upsert(self, table: IndexTable, document_id: str, rows: Sequence[IndexRow]) -> int:
+    async def upsert(self, table: IndexTable, document_id: str, rows: Sequence[IndexRow], *, fence: int = 0) -> int:
         check_rows(document_id, rows)
+        if any(stored.fence > fence for stored in self._tables.get(table, {}).get(document_id, [])):
+            raise Overtaken(f"the index holds newer rows of {document_id}")
         if not rows:
             await self.erase(table, document_id)
             return 0
         others = next(iter(self._stored(table)), None)
         if others is not None and others.row.vector.shape != rows[0].vector.shape:
             raise KnowledgeError(f"the table holds vectors of another length than {rows[0].vector.shape[0]}")
-        self._tables.setdefault(table, {})[document_id] = [_store(row) for row in rows]
+        self._tables.setdefault(table, {})[document_id] = [_store(row, fence) for row in rows]
         return len(rows)
 
-    async def erase(self, table: IndexTable, document_id: str) -> int:
-        return len(self._tables.get(table, {}).pop(document_id, []))
+    async def erase(self, table: IndexTable, document_id: str, *, fence: int | None = None) -> int:
+        documents = self._tables.get(table, {})
+        if fence is not None and any(stored.fence > fence for stored in documents.get(document_id, [])):
+            return 0
+        return len(documents.pop(document_id, []))
+
+    async def vectors(self, table: IndexTable, keys: Collection[str]) -> dict[str, Vectors]:
+        wanted = set(keys) - {""}
+        return {
+            stored.row.vector_key: stored.row.vector
+            for stored in self._stored(table)
+            if stored.row.vector_key in wanted
+        }
 
     async def count(self, table: IndexTable, document_id: str | None = None) -> int:
         documents = self._tables.get(table, {})
@@ -92,9 +106,9 @@ class MemoryIndex:
         return (stored for stored in self._stored(table) if matches(filters, _filter_row(stored.row)))
 
 
-def _store(row: IndexRow) -> _Stored:
+def _store(row: IndexRow, fence: int) -> _Stored:
     terms = index_terms(indexed_text(row.chunk)).split()
-    return _Stored(row=row, terms=dict(Counter(terms)), length=len(terms))
+    return _Stored(row=row, terms=dict(Counter(terms)), length=len(terms), fence=fence)
 
 
 def _filter_row(row: IndexRow) -> FilterRow:

@@ -12,15 +12,24 @@ import httpx
 import msgspec
 import numpy as np
 
+from knowledge.embedders import Remote
 from knowledge.errors import EmbeddingError
 from knowledge.vectors import Vectors, unit_vectors
 
 BATCH_TEXTS_DEFAULT = 32  # 1 to 2,048; SiliconFlow takes 32 at most
 TIMEOUT_S_DEFAULT = 60.0  # for one batch, from connecting to the last byte
-RESPONSE_BYTES_MAX = 64 * 1024 * 1024  # 2,048 vectors of 3,072 numbers are about 70 % of it
+RESPONSE_BYTES_MAX = 64 * 1024 * 1024
+# What one number of an answer may take: 24 bytes are the most that it needs, indented answers take twice as much. A cap
+# that follows from the question keeps an endless answer small: 8 MiB of JSON numbers already take 60 MB once decoded.
+_NUMBER_BYTES_MAX = 128
+_RESPONSE_BYTES_MIN = 1024 * 1024
 RETRY_AFTER_S_MAX = 3_600.0
 _DETAIL_CHARS_MAX = 200
+_REFUSAL_BYTES_MAX = 64 * 1024
 _PORT_MAX = 65_535
+
+REJECTED = "embedding_rejected"  # asked again, the provider would say no again: a key, a model, a text it does not take
+TOO_LARGE = "provider_413"  # fewer texts at a time may do
 
 # Statuses that say "later", besides all 5xx: request timeout, conflict, too early, too many requests.
 _RETRYABLE_STATUSES = frozenset({408, 409, 425, 429})
@@ -65,6 +74,7 @@ class OpenAIEmbedder:
         self.dimensions = dimensions
         _check_address(base_url)
         self._url = f"{base_url.rstrip('/')}/embeddings"
+        self.remote: Remote | None = Remote(f"{self._url}#{model}", batch_texts)
         self._api_key = api_key
         self._batch_texts = batch_texts
         self._timeout_s = timeout_s
@@ -96,22 +106,32 @@ class OpenAIEmbedder:
         body = {"model": self.model, "input": inputs, "encoding_format": "float"}
         try:
             async with asyncio.timeout(self._timeout_s):
-                answer = await self._post(msgspec.json.encode(body))
+                answer = await self._post(msgspec.json.encode(body), self._response_bytes_of(len(texts)))
         except (TimeoutError, httpx.TimeoutException) as error:
             raise EmbeddingError("provider_timeout", f"no answer within {self._timeout_s:g} s") from error
+        except httpx.DecodingError as error:
+            raise EmbeddingError("provider_answer", f"the answer cannot be unpacked: {error}") from error
         except httpx.HTTPError as error:
             raise EmbeddingError("provider_unreachable", self._masked(str(error) or type(error).__name__)) from error
         return unit_vectors(_in_order(answer, len(texts)), rows=len(texts), dimensions=self.dimensions)
 
-    async def _post(self, body: bytes) -> _Answer:
+    def _response_bytes_of(self, texts: int) -> int:
+        """How many bytes an answer to so many texts may have."""
+        expected = max(_RESPONSE_BYTES_MIN, texts * self.dimensions * _NUMBER_BYTES_MAX)
+        return min(expected, self._response_bytes_max)
+
+    async def _post(self, body: bytes, response_bytes_max: int) -> _Answer:
         headers = {"Content-Type": "application/json", "Accept": "application/json"}
         async with self._client.stream("POST", self._url, content=body, headers=headers) as response:
+            is_answer = response.status_code == httpx.codes.OK
             content = bytearray()
             async for part in response.aiter_bytes():
                 content += part
-                if len(content) > self._response_bytes_max:
-                    raise EmbeddingError("provider_answer", f"more than {self._response_bytes_max:,} bytes came back")
-            if response.status_code != httpx.codes.OK:
+                if is_answer and len(content) > response_bytes_max:
+                    raise EmbeddingError("provider_answer", f"more than {response_bytes_max:,} bytes came back")
+                if not is_answer and len(content) > _REFUSAL_BYTES_MAX:
+                    break  # the status says it all
+            if not is_answer:
                 raise self._refused(response, bytes(content))
         try:
             return _decoder.decode(content)
@@ -122,8 +142,9 @@ class OpenAIEmbedder:
         status = response.status_code
         is_retryable = status in _RETRYABLE_STATUSES or status >= httpx.codes.INTERNAL_SERVER_ERROR
         detail = self._masked(content.decode("utf-8", "replace"))[:_DETAIL_CHARS_MAX]
+        code = f"provider_{status}"
         return EmbeddingError(
-            f"provider_{status}",
+            code if is_retryable or code == TOO_LARGE else REJECTED,
             f"the embedding provider answered {status}: {detail}",
             retry_after_s=self._retry_after_s(response.headers.get("Retry-After")) if is_retryable else None,
             is_permanent=not is_retryable,

@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 from importlib import import_module
 from typing import Protocol
 
-from knowledge.embedders import USE_MODEL
+from knowledge.embedders import USE_MODEL, Remote
 from knowledge.errors import EmbeddingError
 from knowledge.vectors import Vectors, unit_vectors
 
@@ -37,6 +37,7 @@ class UseEmbedder:
     def __init__(self) -> None:
         self.model = USE_MODEL
         self.dimensions = DIMENSIONS
+        self.remote: Remote | None = None
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="embed")
         self._encoder: _Encoder | None = None
 

@@ -37,12 +37,13 @@ def unit_vectors(values: npt.ArrayLike, *, rows: int, dimensions: int) -> Vector
         raise EmbeddingError(
             "wrong_dimensions", f"expected {dimensions} dimensions, got {array.shape[1]}", is_permanent=True
         )
-    if not np.isfinite(array).all():
-        raise EmbeddingError("not_finite", "a vector holds NaN or infinity")
+    finite = np.isfinite(array).all(axis=1)
+    if not finite.all():
+        raise EmbeddingError("not_finite", "a vector holds NaN or infinity", place=int(np.argmin(finite)))
     # float64, because the square of a large finite float32 is infinity in float32.
     lengths = np.linalg.norm(array.astype(np.float64), axis=1, keepdims=True)
     if (lengths < _LENGTH_MIN).any():
-        raise EmbeddingError("zero_vector", "a vector is all zeros")
+        raise EmbeddingError("zero_vector", "a vector is all zeros", place=int(np.argmin(lengths)))
     units: Vectors = (array / lengths).astype(np.float32)
     return units
 

@@ -4,6 +4,7 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from functools import partial
 
 import msgspec
 from starlette.applications import Starlette
@@ -30,6 +31,7 @@ from millstream.stores import Stores, clock_us, open_stores
 from millstream.warming import in_background, warm_api
 from projections.changes import ChangeTailer
 from projections.cursors import Cursors
+from projections.dead_letters import every_dead_letter
 from projections.queries import Queries
 from projections.redis_feed import RedisFeed
 from projections.routes import projection_routes
@@ -84,7 +86,7 @@ def _routes(stores: Stores, tailer: ChangeTailer, can_search: asyncio.Event) -> 
 
     routes = [
         *_health_routes(stores),
-        *ingest_routes(_ingest_services(stores, queries)),
+        *ingest_routes(_ingest_services(stores, queries), partial(every_dead_letter, queries, views_of(stores))),
         *projection_routes(stores.log, views_of(stores), tailer, Cursors(stores.secret)),
         *search_routes(Retriever(stores.index, stores.embeddings.of), resolve_scope),
     ]

@@ -18,6 +18,8 @@ from millstream.errors import ExitCode, Stop
 from millstream.settings import Settings
 from millstream.stores import Stores, clock_us, open_stores
 from millstream.warming import import_for_worker, in_background, warm_search
+from processors.provider import Quota
+from processors.redis_provider import RedisProviderGate
 from processors.sandbox import Sandbox, SandboxSettings
 from processors.settings import WorkerSettings
 from processors.worker import Worker
@@ -103,7 +105,12 @@ def _worker(stores: Stores, sandbox: Sandbox, *, name: str, steps: Collection[St
         rng=random.Random(),  # noqa: S311  spreads retries and turns, guards nothing
         settings=_worker_settings(stores.settings),
         steps=steps,
+        gate=RedisProviderGate(stores.clients.commands, stores.keys, _quota(stores.settings)),
     )
+
+
+def _quota(settings: Settings) -> Quota:
+    return Quota(requests_per_minute=settings.embedding_rpm, tokens_per_minute=settings.embedding_tpm)
 
 
 def _worker_settings(settings: Settings) -> WorkerSettings:

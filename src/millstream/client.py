@@ -10,6 +10,7 @@ import httpx
 import httpx_sse
 import msgspec
 
+from domain.dead_letters import DeadLetter
 from domain.knowledge_base_status import KnowledgeBaseStatus
 from domain.status import DocumentStatus, TaskStatus
 from events.document import Metadata
@@ -41,6 +42,18 @@ class Accepted(msgspec.Struct, frozen=True, kw_only=True):
     message: str
     documents: tuple[AcceptedDocument, ...]
     links: dict[str, str]
+
+
+class Retried(msgspec.Struct, frozen=True, kw_only=True):
+    """The answer to a retry of dead letters, and to its dry run (without tasks)."""
+
+    dry_run: bool
+    documents: int
+    by_code: dict[str, int]
+    by_step: dict[str, int]
+    by_knowledge_base: dict[str, int]
+    has_more: bool
+    tasks: tuple[Accepted, ...] = ()
 
 
 class Passage(msgspec.Struct, frozen=True, kw_only=True):
@@ -164,6 +177,49 @@ class Client:
 
     def task_documents(self, task_id: str) -> tuple[DocumentStatus, ...]:
         return self._list(f"/tasks/{task_id}/documents", DocumentStatus, {})
+
+    def cancel_task(self, task_id: str, *, reason: str = "") -> Accepted:
+        response = self._send("POST", f"/tasks/{task_id}/cancel", json={"reason": reason})
+        return msgspec.json.decode(response.content, type=Accepted)
+
+    def retry_task(
+        self,
+        task_id: str,
+        *,
+        from_step: str | None = None,
+        cancelled: bool = False,
+        idempotency_key: str | None = None,
+    ) -> Accepted:
+        """A new task for its failed documents, with `cancelled` for those that were given up too."""
+        params = {**({"from": from_step} if from_step else {}), **({"cancelled": "true"} if cancelled else {})}
+        headers = {"Idempotency-Key": idempotency_key} if idempotency_key else {}
+        response = self._send("POST", f"/tasks/{task_id}/retry", params=params, headers=headers)
+        return msgspec.json.decode(response.content, type=Accepted)
+
+    def reprocess_document(
+        self,
+        knowledge_base_id: str,
+        document_id: str,
+        *,
+        from_step: str | None = None,
+        idempotency_key: str | None = None,
+    ) -> Accepted:
+        path = f"/knowledge-bases/{knowledge_base_id}/documents/{document_id}/reprocess"
+        headers = {"Idempotency-Key": idempotency_key} if idempotency_key else {}
+        body = {"from_step": from_step} if from_step else {}
+        return msgspec.json.decode(self._send("POST", path, json=body, headers=headers).content, type=Accepted)
+
+    def dead_letters(self, **query: str) -> tuple[DeadLetter, ...]:
+        """All of them, the last failure first; `query` may name code, step, knowledge_base (its id) and since."""
+        return self._list("/dead-letters", DeadLetter, query)
+
+    def retry_dead_letters(self, *, from_step: str | None = None, dry_run: bool = False, **query: str) -> Retried:
+        body = {**query, "dry_run": dry_run, **({"from_step": from_step} if from_step else {})}
+        return msgspec.json.decode(self._send("POST", "/dead-letters/retry", json=body).content, type=Retried)
+
+    def delete_dead_letter(self, document_id: str) -> None:
+        """The document with everything that is stored of it, which goes on behind the answer."""
+        self._send("DELETE", f"/dead-letters/{document_id}")
 
     def watch(self, task_id: str) -> Iterator[TaskNews]:
         """A task's changes until it ends, over SSE; a lost connection is taken up again where it broke off."""

@@ -73,6 +73,18 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     openai_embedding_dimensions: Annotated[int, Meta(ge=1, le=16_384, description="length of that model's vectors")] = (
         1_024
     )
+    embedding_rpm: Annotated[
+        int,
+        Meta(ge=0, le=10_000_000, description="calls a minute of that endpoint, all workers together; 0 is no limit"),
+    ] = 0
+    embedding_tpm: Annotated[
+        int,
+        Meta(
+            ge=0,
+            le=10_000_000_000,
+            description="tokens (estimated) a minute of that endpoint, all workers together; 0 is no limit",
+        ),
+    ] = 0
     upload_bytes_max: Annotated[int, Meta(ge=1, description="size of one file, bytes")] = 1_073_741_824
     request_bytes_max: Annotated[int, Meta(ge=1, description="size of one upload request, bytes")] = 10_737_418_240
     files_max: Annotated[int, Meta(ge=1, le=1_000, description="files in one upload request")] = 1_000

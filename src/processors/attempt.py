@@ -7,11 +7,11 @@ from typing import Any, assert_never
 from domain.commands import DocumentCommand, FailStep
 from domain.decider import Folded
 from domain.deciders import DOCUMENT
-from domain.document import DocumentState, Open, Running, awaited_step
+from domain.document import DocumentState, Open, Running
 from domain.handle import handle, load
 from events.errors import LogError
 from events.inbox import Delivery
-from processors.attempts import Attempts
+from processors.attempts import Attempts, attempts_of, is_over
 from processors.failures import INTERNAL_ERROR, TIME_LIMIT, WORKER_STOPPED, outcome_of
 from processors.knowledge_bases import KnowledgeBases
 from processors.retry import OUTAGE_CODES, after_outage, next_attempt
@@ -46,11 +46,31 @@ class Attempt:
         self._work = Work(
             delivery=delivery,
             document=started.state,
+            version=started.version,
             attempt=number,
             worker=bench.worker,
             failures=before.failures,
             record=self._record,
             knowledge_base=lambda: knowledge_bases.active(delivery.knowledge_base_id),
+        )
+
+    @property
+    def document_id(self) -> str:
+        return self._delivery.stream_id
+
+    @property
+    def known_version(self) -> int:
+        """Where the document's stream stood after what this attempt appended or read last."""
+        return self._folded.version
+
+    def is_wanted(self, now: DocumentState) -> bool:
+        """Whether this very attempt is under way."""
+        activity = now.activity if isinstance(now, Open) else None
+        return (
+            isinstance(activity, Running)
+            and activity.step is self._delivery.step
+            and activity.attempt == self._number
+            and activity.worker == self._bench.worker
         )
 
     async def carry_out(self) -> None:
@@ -66,9 +86,11 @@ class Attempt:
     async def _run(self) -> Outcome:
         limit_s = self._processor.time_limit_s
         try:
-            async with asyncio.timeout(limit_s) as timer:
+            async with self._bench.watch.over(self) as unwanted, asyncio.timeout(limit_s) as timer:
                 return await self._processor.run(self._work)
         except Exception as error:
+            if unwanted.expired():
+                return Superseded()
             if isinstance(error, TimeoutError) and timer.expired():
                 return Retry(TIME_LIMIT, f"the step took longer than {limit_s:g} s")
             expected = outcome_of(error)
@@ -93,16 +115,24 @@ class Attempt:
             case Done():
                 await self._append(outcome.commands)
             case Retry():
-                await self._append((self._failure(outcome.code, outcome.message, self._retry_at_us(outcome)),))
+                await self._fail(self._failure(outcome.code, outcome.message, self._retry_at_us(outcome)))
             case Reject():
-                await self._append((self._failure(outcome.code, outcome.message, None),))
+                await self._fail(self._failure(outcome.code, outcome.message, None))
             case Drop() | Superseded():
                 self._folded = await self._reloaded()
                 await self._go_without(self._folded.state)
             case _:
                 assert_never(outcome)
 
-    async def _append(self, commands: Sequence[Any]) -> None:
+    async def _fail(self, failure: FailStep) -> None:
+        if failure.retry_at_us is not None:
+            await self._append((failure,))
+        # Nobody comes back to the document by itself after this fact, so the delivery stays until what the attempts
+        # did is taken back: a crash in between hands that on to whoever claims it.
+        elif await self._append((failure,), acknowledge=False):
+            await self._lay_down(self._folded.state)
+
+    async def _append(self, commands: Sequence[Any], *, acknowledge: bool = True) -> bool:
         handled = await handle(
             self._bench.log,
             DOCUMENT,
@@ -110,26 +140,31 @@ class Attempt:
             commands,
             self._bench.context(self._delivery),
             known=self._folded,
-            acknowledge=self._delivery,
+            acknowledge=self._delivery if acknowledge else None,
         )
         self._folded = handled.folded
         if not handled.envelopes:
             await self._go_without(handled.folded.state)
+        return bool(handled.envelopes)
 
     async def _go_without(self, now: DocumentState) -> None:
         """The result was refused. A delivery that another attempt works on is that attempt's to acknowledge."""
-        if self._is_mine(now):
+        if self.is_wanted(now):
             # Nobody else is at it, so silence would leave the document waiting for ever.
             failure = Retry(INTERNAL_ERROR, "the result does not fit the state of the document")
             await self._append((self._failure(failure.code, failure.message, self._retry_at_us(failure)),))
             return
         self._log.info("attempt_superseded", state=type(now).__name__)
-        await self._take_back(now)
-        if awaited_step(now) is not self._delivery.step:
+        await self._lay_down(now)
+
+    async def _lay_down(self, now: DocumentState) -> None:
+        await self.take_back(now)
+        history = await self._bench.log.history(self._delivery.stream_id)
+        if is_over(now, attempts_of(history, self._delivery.step), self._delivery):
             await self._bench.inbox.acknowledge(self._delivery)
 
-    async def _take_back(self, now: DocumentState) -> None:
-        """Side effects of a refused attempt vanish even where the stores are away for a while."""
+    async def take_back(self, now: DocumentState) -> None:
+        """Side effects that nobody wants vanish even where the stores are away for a while."""
         tries = 0
         while True:
             try:
@@ -153,16 +188,7 @@ class Attempt:
             known=self._folded,
         )
         self._folded = handled.folded
-        return bool(handled.envelopes) and self._is_mine(handled.folded.state)
-
-    def _is_mine(self, state: DocumentState) -> bool:
-        activity = state.activity if isinstance(state, Open) else None
-        return (
-            isinstance(activity, Running)
-            and activity.step is self._delivery.step
-            and activity.attempt == self._number
-            and activity.worker == self._bench.worker
-        )
+        return bool(handled.envelopes) and self.is_wanted(handled.folded.state)
 
     def _failure(self, code: str, message: str, retry_at_us: int | None) -> FailStep:
         return FailStep(

@@ -4,11 +4,13 @@ from collections.abc import Iterable
 
 import msgspec
 
+from domain.document import DocumentState, awaited_step
 from events import document as facts
 from events.envelope import Envelope
+from events.inbox import Delivery
 from events.routing import ToInbox, ToInboxAt, route
 from events.steps import Step
-from processors.retry import OUTAGE_CODES
+from processors.retry import OUTAGE_CODES, WAIT_CODES
 
 
 class Attempts(msgspec.Struct, frozen=True):
@@ -26,7 +28,8 @@ class Attempts(msgspec.Struct, frozen=True):
 
     @property
     def outages(self) -> int:
-        return sum(code in OUTAGE_CODES for code in self.failures)
+        """Those that lengthen the next delay; a wait for a limit is none."""
+        return sum(code in OUTAGE_CODES - WAIT_CODES for code in self.failures)
 
     @property
     def fruitless(self) -> int:
@@ -36,7 +39,7 @@ class Attempts(msgspec.Struct, frozen=True):
     @property
     def counted(self) -> int:
         """Attempts that count against the document, before one more is begun."""
-        return len(self.failures) - self.outages + self.fruitless
+        return sum(code not in OUTAGE_CODES for code in self.failures) + self.fruitless
 
 
 def attempts_of(history: Iterable[Envelope], step: Step) -> Attempts:
@@ -45,6 +48,12 @@ def attempts_of(history: Iterable[Envelope], step: Step) -> Attempts:
     for envelope in history:
         attempts = _after(attempts, envelope, step)
     return attempts
+
+
+def is_over(state: DocumentState, attempts: Attempts, delivery: Delivery) -> bool:
+    """Whether a delivery asks for nothing any more: the document waits for another step, or for none, or a later event
+    leads to this one (it was cancelled and begun again, say) and brings a delivery of its own."""
+    return awaited_step(state) is not delivery.step or attempts.called_at > delivery.version
 
 
 def _after(attempts: Attempts, envelope: Envelope, step: Step) -> Attempts:
@@ -58,7 +67,8 @@ def _after(attempts: Attempts, envelope: Envelope, step: Step) -> Attempts:
         case facts.StepFailed(step=failed) if failed is step:
             return msgspec.structs.replace(attempts, failures=(*attempts.failures, envelope.event.code), is_open=False)
         case facts.ChunksEmbedded() if step is Step.EMBED:
-            # Progress: a worker that dies behind it says nothing against the document.
-            return msgspec.structs.replace(attempts, abandoned=0, is_open=False)
+            # Progress: a worker that dies behind it says nothing against the document, and failures before it say
+            # nothing about what is still to do. A document of 3,000 batches may meet a bad minute more than five times.
+            return msgspec.structs.replace(attempts, failures=(), abandoned=0, is_open=False)
         case _:
             return attempts

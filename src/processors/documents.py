@@ -3,11 +3,11 @@
 from domain.commands import FailStep, StartStep
 from domain.decider import Folded, fold
 from domain.deciders import DOCUMENT
-from domain.document import DocumentState, attempts_at, awaited_step
+from domain.document import DocumentState, attempts_at
 from domain.handle import handle
 from events.inbox import Delivery
 from processors.attempt import Attempt
-from processors.attempts import Attempts, attempts_of
+from processors.attempts import Attempts, attempts_of, is_over
 from processors.failures import POISON_DOCUMENT
 from processors.knowledge_bases import KnowledgeBases
 from processors.step import Processor
@@ -27,14 +27,21 @@ class DocumentDeliveries:
         history = await self._bench.log.history(delivery.stream_id)
         document = fold(DOCUMENT, history)
         before = attempts_of(history, self._processor.step)
-        if awaited_step(document.state) is not self._processor.step or before.called_at > delivery.version:
-            self._bench.logger(delivery).info("delivery_is_over", state=type(document.state).__name__)
-            await self._bench.inbox.acknowledge(delivery)
+        if is_over(document.state, before, delivery):
+            await self._lay_aside(delivery, document, before)
         elif before.is_open and before.fruitless >= self._bench.policy.abandoned_max:
             await self._park(delivery, document, before)
         else:
             await self._begin(delivery, document, before)
         return None
+
+    async def _lay_aside(self, delivery: Delivery, document: Folded[DocumentState], before: Attempts) -> None:
+        """Whoever acknowledges is the last to know of what was done for it: an attempt whose reply was lost, or whose
+        worker died, may have left rows of a document that was cancelled or removed since."""
+        self._bench.logger(delivery).info("delivery_is_over", state=type(document.state).__name__)
+        number = attempts_at(document.state, self._processor.step)
+        await self._attempt(delivery, number, document, before).take_back(document.state)
+        await self._bench.inbox.acknowledge(delivery)
 
     async def _begin(self, delivery: Delivery, document: Folded[DocumentState], before: Attempts) -> None:
         step, worker = self._processor.step, self._bench.worker
@@ -48,48 +55,52 @@ class DocumentDeliveries:
             known=document,
         )
         if not handled.envelopes:
-            await self._yield_to_others(delivery, handled.folded.state)
+            await self._yield_to_others(delivery)
             return
-        attempt = Attempt(
+        await self._attempt(delivery, number, handled.folded, before).carry_out()
+
+    def _attempt(self, delivery: Delivery, number: int, document: Folded[DocumentState], before: Attempts) -> Attempt:
+        return Attempt(
             self._processor,
             self._bench,
             self._knowledge_bases,
             delivery,
             number=number,
-            started=handled.folded,
+            started=document,
             before=before,
         )
-        await attempt.carry_out()
 
-    async def _yield_to_others(self, delivery: Delivery, now: DocumentState) -> None:
+    async def _yield_to_others(self, delivery: Delivery) -> None:
         """Somebody was first between reading and starting.
 
         If an attempt is under way the delivery is its to acknowledge: XACK by a former owner would succeed, and the
         new owner's death would then lose the document.
         """
-        self._bench.logger(delivery).info("start_refused", state=type(now).__name__)
-        if awaited_step(now) is not self._processor.step:
-            await self._bench.inbox.acknowledge(delivery)
+        history = await self._bench.log.history(delivery.stream_id)
+        now, attempts = fold(DOCUMENT, history), attempts_of(history, delivery.step)
+        self._bench.logger(delivery).info("start_refused", state=type(now.state).__name__)
+        if is_over(now.state, attempts, delivery):
+            await self._lay_aside(delivery, now, attempts)
 
     async def _park(self, delivery: Delivery, document: Folded[DocumentState], before: Attempts) -> None:
         """A document that killed its worker each time must not kill workers for ever."""
         number = attempts_at(document.state, self._processor.step)
         self._bench.logger(delivery, attempt=number).error("document_parked", starts=before.fruitless)
+        failure = FailStep(
+            step=self._processor.step,
+            attempt=number,
+            code=POISON_DOCUMENT,
+            message=f"{before.fruitless} workers began this step and died in it",
+        )
         handled = await handle(
             self._bench.log,
             DOCUMENT,
             delivery.stream_id,
-            [
-                FailStep(
-                    step=self._processor.step,
-                    attempt=number,
-                    code=POISON_DOCUMENT,
-                    message=f"{before.fruitless} workers began this step and died in it",
-                )
-            ],
+            [failure],
             self._bench.context(delivery),
             known=document,
-            acknowledge=delivery,
         )
-        if not handled.envelopes:
-            await self._yield_to_others(delivery, handled.folded.state)
+        if handled.envelopes:
+            await self._lay_aside(delivery, handled.folded, before)
+        else:
+            await self._yield_to_others(delivery)

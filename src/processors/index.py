@@ -4,10 +4,11 @@ import asyncio
 
 from blobs.store import BlobStore
 from domain.commands import RecordIndexed
-from domain.document import Cancelled, DocumentState, Embedded, Erased, Failed, Indexed, Removed, record_of
+from domain.document import Cancelled, DocumentState, Embedded, Erased, Failed, Removed, record_of
 from events.steps import Step
-from knowledge.errors import KnowledgeError
-from knowledge.index import Index, IndexRow, IndexTable
+from knowledge.chunk import indexed_text
+from knowledge.errors import KnowledgeError, Overtaken
+from knowledge.index import Index, IndexRow, IndexTable, vector_key_of
 from processors.failures import outcome_of, shortened
 from processors.knowledge_bases import KnowledgeBases
 from processors.leftovers import erase_leftovers
@@ -34,7 +35,9 @@ class IndexStep:
         table = IndexTable(work.delivery.knowledge_base_id, generation)
         rows = await self._rows(work.document_id, work.document)
         try:
-            indexed = await self._index.upsert(table, work.document_id, rows)
+            indexed = await self._index.upsert(table, work.document_id, rows, fence=work.version)
+        except Overtaken:
+            return Superseded()
         except KnowledgeError as error:
             if outcome_of(error) is not None:
                 raise
@@ -42,10 +45,9 @@ class IndexStep:
         return Done((RecordIndexed(attempt=work.attempt, generation=generation, chunks=indexed),))
 
     async def abandon(self, work: Work, now: DocumentState) -> None:
-        """Rows that a paused worker wrote too late are taken out, or replaced by those that are due.
+        """Rows that nobody wants are taken out: those of a document that is gone, or that never was searchable.
 
-        The index knows no versions, so the late writer itself puts things right: it learns from the refusal of its
-        result that it was late.
+        Rows beside those of a newer attempt need nothing: the fence kept them out, or the newer ones replaced them.
         """
         match now:
             case Removed() | Erased():
@@ -53,24 +55,27 @@ class IndexStep:
                 await erase_leftovers(self._blobs, work, now)
             case Failed() | Cancelled() if record_of(now).serving is None:
                 await self._erase(work)
-            case Indexed():
-                table = IndexTable(work.delivery.knowledge_base_id, now.generation)
-                await self._index.upsert(table, work.document_id, await self._rows(work.document_id, now))
             case _:
-                return  # another attempt is on its way to write all rows anew
+                return  # a newer attempt wrote, or is on its way to write, all rows anew
 
     async def _erase(self, work: Work) -> None:
+        """Up to its own fence: whoever begins the document again meanwhile writes behind it."""
         for table in await self._knowledge_bases.tables(work.delivery.knowledge_base_id):
-            await self._index.erase(table, work.document_id)
+            await self._index.erase(table, work.document_id, fence=work.version)
 
-    async def _rows(self, document_id: str, document: Embedded | Indexed) -> list[IndexRow]:
+    async def _rows(self, document_id: str, document: Embedded) -> list[IndexRow]:
         chunks, vectors = await asyncio.gather(
             load_chunks(self._blobs, document.chunks), load_vectors(self._blobs, document.batches)
         )
-        about = document.record.about
+        about, made_by = document.record.about, document.vectors
         return [
             IndexRow(
-                document_id=document_id, filename=about.filename, chunk=chunk, vector=vector, metadata=about.metadata
+                document_id=document_id,
+                filename=about.filename,
+                chunk=chunk,
+                vector=vector,
+                metadata=about.metadata,
+                vector_key=vector_key_of(made_by.model, made_by.dimensions, indexed_text(chunk)),
             )
             for chunk, vector in zip(chunks, vectors, strict=True)
         ]

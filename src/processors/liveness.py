@@ -32,8 +32,18 @@ async def beat_until(ended: asyncio.Event, inbox: Inbox, consumer: str, *, heart
 async def claim_until(
     stop: asyncio.Event, inbox: Inbox, runners: Sequence[Runner], consumer: str, *, interval_s: float, lease_ms: int
 ) -> None:
-    """Hands deliveries of silent workers, and those that were given back, to the runners that have free slots."""
+    """Hands deliveries of silent workers, and those that were given back, to the runners that have free slots.
+
+    Once a lease each runner looks for what is pending in its own name: a request whose caller gave up may have been
+    carried out after that, and nobody else would find what it took.
+    """
+    lease_s, looked_s = lease_ms / 1_000, 0.0
     while not await pause(stop, interval_s):
+        looked_s += interval_s
+        if looked_s >= lease_s:
+            looked_s = 0.0
+            for runner in runners:
+                runner.look_for_own()
         for runner in runners:
             if runner.free_slots == 0 or stop.is_set():
                 continue
@@ -42,6 +52,7 @@ async def claim_until(
                     runner.inboxes, consumer=consumer, count=runner.free_slots, silent_ms_min=lease_ms
                 )
             except LogUnavailable:
+                runner.look_for_own()
                 break  # the runners tell of the outage
             if claimed:
                 structlog.get_logger().info("deliveries_claimed", step=runner.step.value, count=len(claimed))

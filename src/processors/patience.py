@@ -46,6 +46,9 @@ class PatientLog:
     async def history(self, stream_id: str, *, after_version: int = 0) -> list[Envelope]:
         return await self._patiently(lambda: self._log.history(stream_id, after_version=after_version))
 
+    async def versions(self, stream_ids: Sequence[str]) -> list[int]:
+        return await self._patiently(lambda: self._log.versions(stream_ids))
+
     async def tally(self, task_id: TaskId) -> Tally:
         return await self._patiently(lambda: self._log.tally(task_id))
 

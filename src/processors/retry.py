@@ -4,16 +4,23 @@ from typing import Final
 
 import msgspec
 
+WAIT_CODES: Final = frozenset({"provider_busy", "provider_limited"})
+"""Nothing failed: a limit says when to come back. These do not lengthen the next delay, or a busy provider would end up
+idle while every document waits for minutes."""
+
 OUTAGE_CODES: Final = frozenset(
     {
         "blob_store_full",
         "blob_store_unavailable",
         "index_unavailable",
         "log_unavailable",
-        "provider_429",
-        "provider_503",
+        "provider_down",
+        "provider_timeout",
         "provider_unreachable",
         "worker_stopped",
+        *(f"provider_{status}" for status in (408, 409, 425, 429)),
+        *(f"provider_{status}" for status in range(500, 600)),
+        *WAIT_CODES,
     }
 )
 """Failures that say nothing about the document. They are retried for ever and never counted: an outage of two minutes

@@ -72,6 +72,8 @@ class Runner:
         self._running: dict[asyncio.Task[None], Delivery] = {}
         self._changed = asyncio.Event()
         self._is_stopping = False
+        self._may_miss_own = True
+        self._failures = 0
 
     @property
     def free_slots(self) -> int:
@@ -89,8 +91,10 @@ class Runner:
         sweep = 0
         try:
             async with also_set(stop, self._changed):
-                await self._take_up_own(stop)
                 while not stop.is_set():
+                    if self._may_miss_own:
+                        await self._take_up_own(stop)
+                        continue
                     if self.free_slots == 0:
                         self._changed.clear()
                         if not stop.is_set():
@@ -103,6 +107,11 @@ class Runner:
                     sweep += 1
         finally:
             await self._drain(drain_s)
+
+    def look_for_own(self) -> None:
+        """What is pending in this worker's name and not in its hands is taken up before anything else is."""
+        self._may_miss_own = True
+        self._changed.set()
 
     def begin(self, deliveries: Iterable[Delivery]) -> None:
         """Takes deliveries over from the inbox; those that are in hand already are in hand."""
@@ -154,35 +163,37 @@ class Runner:
         self._held[delivery] = asyncio.get_running_loop().call_later(again_s, resume)
 
     async def _take_up_own(self, stop: asyncio.Event) -> None:
-        """What an earlier run under the same name, or a cancelled take, left behind."""
-        failures = 0
-        while not stop.is_set():
-            try:
-                self.begin(await self._inbox.mine(self.inboxes, consumer=self._consumer, count=OWN_PENDING_MAX))
-            except LogUnavailable as error:
-                failures += 1
-                await self._wait_for_inbox(stop, error, failures)
-            else:
-                return
+        """What an earlier run under the same name, or a take or claim without an answer, left behind."""
+        self._may_miss_own = False
+        try:
+            own = await self._inbox.mine(self.inboxes, consumer=self._consumer, count=OWN_PENDING_MAX)
+        except LogUnavailable as error:
+            await self._wait_for_inbox(stop, error)
+            return
+        self._failures = 0
+        self._is_stopping = stop.is_set()
+        self.begin(own)
 
     async def _take(self, stop: asyncio.Event, sweep: int) -> list[Delivery]:
-        failures = 0
-        while not stop.is_set():
-            try:
-                return await self._inbox.take(
-                    inboxes_in_turn(self.step, self._partitions, sweep),
-                    consumer=self._consumer,
-                    count=self.free_slots or 1,
-                    wait_ms=self._take_wait_ms,
-                )
-            except LogUnavailable as error:
-                failures += 1
-                await self._wait_for_inbox(stop, error, failures)
-        return []
+        try:
+            taken = await self._inbox.take(
+                inboxes_in_turn(self.step, self._partitions, sweep),
+                consumer=self._consumer,
+                count=self.free_slots or 1,
+                wait_ms=self._take_wait_ms,
+            )
+        except LogUnavailable as error:
+            await self._wait_for_inbox(stop, error)
+            return []
+        self._failures = 0
+        return taken
 
-    async def _wait_for_inbox(self, stop: asyncio.Event, error: LogError, failures: int) -> None:
-        delay_s = after_outage(TAKE_AGAIN, failures, None, self._random())
-        if failures == 1:  # one line an outage, not one a try
+    async def _wait_for_inbox(self, stop: asyncio.Event, error: LogError) -> None:
+        self._failures += 1
+        # The reply may be what was lost: what it gave us is nobody else's to find as long as we live.
+        self._may_miss_own = True
+        delay_s = after_outage(TAKE_AGAIN, self._failures, None, self._random())
+        if self._failures == 1:  # one line an outage, not one a try
             structlog.get_logger().warning("inbox_unavailable", step=self.step.value, error=type(error).__name__)
         await pause(stop, delay_s)
 

@@ -53,13 +53,15 @@ Outcome = Done | Retry | Reject | Drop | Superseded
 class Work(msgspec.Struct, frozen=True, kw_only=True):
     """One attempt at one step of one document.
 
-    `document` is its state right after StepStarted. `failures` are the codes of earlier attempts since the last
+    `document` is its state right after StepStarted, and `version` the number of that event in the document's stream: a
+    fencing token, since a later attempt has a higher one. `failures` are the codes of earlier attempts since the last
     reprocessing request, oldest first. `record` appends an intermediate fact under the attempt's number and answers
     whether the attempt still counts; `knowledge_base` loads the settings and raises Refused.
     """
 
     delivery: Delivery
     document: DocumentState
+    version: int
     attempt: int
     worker: str
     failures: tuple[str, ...]

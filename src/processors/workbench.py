@@ -10,6 +10,7 @@ from events.ids import EventId
 from events.inbox import Delivery, Inbox
 from events.log import EventLog
 from processors.retry import RetryPolicy
+from processors.watch import Watch
 
 
 class Workbench(msgspec.Struct, frozen=True, kw_only=True):
@@ -22,6 +23,7 @@ class Workbench(msgspec.Struct, frozen=True, kw_only=True):
     new_event_id: Callable[[], EventId]
     random: Callable[[], float]
     policy: RetryPolicy = RetryPolicy()
+    watch: Watch = msgspec.field(default_factory=Watch)
 
     def context(self, delivery: Delivery) -> Context:
         """For the envelopes that a delivery leads to: its task, caused by its event."""

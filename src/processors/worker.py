@@ -21,17 +21,22 @@ from processors.finish import FinishStep
 from processors.index import IndexStep
 from processors.knowledge_bases import KnowledgeBases
 from processors.liveness import beat_until, claim_until, leave
+from processors.memory_provider import MemoryProviderGate
 from processors.parse import ParseStep, TextParser
 from processors.patience import PatientLog
+from processors.provider import ProviderGate, Quota
 from processors.runner import GIVE_BACK_S, CarryOut, Runner
 from processors.settings import WorkerSettings
 from processors.step import Errand, Processor
 from processors.timers import move_due_until
+from processors.watch import look_until
 from processors.workbench import Workbench
 
 
 class Worker:
     """Serves `steps` (all of them where None). `name` is unique to the process; `clock_us` is unix µs.
+
+    Without a `gate` shared with others this worker alone spares an embedding provider that is down or wants a pause.
 
     The collaborators belong to the caller, who closes them after `run` has returned.
     """
@@ -53,8 +58,10 @@ class Worker:
         rng: random.Random,
         settings: WorkerSettings,
         steps: Collection[Step] | None = None,
+        gate: ProviderGate | None = None,
     ) -> None:
         self._name = name
+        self._log = log
         self._inbox = inbox
         self._partitions = log.partitions
         self._settings = settings
@@ -69,6 +76,7 @@ class Worker:
             random=rng.random,
             policy=settings.retry,
         )
+        self._watch = bench.watch
         known = KnowledgeBases(patient, clock_us=clock_us)
         parse_s, chunk_s = settings.parse_time_limit_s, settings.chunk_time_limit_s
         embed_s, index_s = settings.embed_time_limit_s, settings.index_time_limit_s
@@ -76,7 +84,14 @@ class Worker:
         documents: list[Processor] = [
             ParseStep(blobs, parser, time_limit_s=parse_s),
             ChunkStep(blobs, chunker_for, chunks_max=chunks_max, time_limit_s=chunk_s),
-            EmbedStep(blobs, embedder_for, batch_chunks=batch, time_limit_s=embed_s),
+            EmbedStep(
+                blobs,
+                embedder_for,
+                gate or MemoryProviderGate(Quota(), clock_us=clock_us),
+                index,
+                batch_chunks=batch,
+                time_limit_s=embed_s,
+            ),
             IndexStep(blobs, index, known, time_limit_s=index_s),
         ]
         errands: list[Errand] = [
@@ -115,6 +130,7 @@ class Worker:
             beat_until(ended, inbox, self._name, heartbeat_s=heartbeat_s),
             claim_until(stop, inbox, self._runners, self._name, interval_s=interval_s, lease_ms=settings.lease_ms),
             move_due_until(stop, inbox, partitions=self._partitions, interval_s=settings.timer_interval_ms / 1_000),
+            look_until(ended, self._watch, self._log, interval_s=settings.watch_interval_ms / 1_000),
         ]
 
     def _runner(self, step: Step, carry_out: CarryOut) -> Runner:

@@ -1,7 +1,7 @@
 #!lua
 -- Gives the lease on one generation, or renews it.
 -- KEYS  meta (hash; generation: the live one, fence: last token given), checkpoint (hash)
--- ARGV  generation, holder, lease_ms, build (0, 1), seize (0, 1)
+-- ARGV  generation, holder, lease_ms, build (0, 1), seize (0, 1), token of the lease that is renewed (0: none)
 -- Answers {0, live generation} | {2, ms left} | {1, token, position or '', number, unreadable, unknown, refused}
 local call = redis.call
 local META, CHECKPOINT = KEYS[1], KEYS[2]
@@ -19,6 +19,8 @@ local until_ms = tonumber(found[2] or 0)
 local is_held = found[1] and found[1] ~= '' and until_ms > now_ms
 if is_held and found[1] ~= ARGV[2] and ARGV[5] ~= '1' then return {2, until_ms - now_ms} end
 local token = found[3]
-if not is_held or found[1] ~= ARGV[2] then token = string.format('%d', call('HINCRBY', META, 'fence', 1)) end
+if not is_held or found[1] ~= ARGV[2] or token ~= ARGV[6] then
+  token = string.format('%d', call('HINCRBY', META, 'fence', 1))
+end
 call('HSET', CHECKPOINT, 'holder', ARGV[2], 'until', string.format('%d', now_ms + tonumber(ARGV[3])), 'token', token)
 return {1, token, found[4] or '', found[5] or '0', found[6] or '0', found[7] or '0', found[8] or '0'}

@@ -1,14 +1,19 @@
 """Document rows: the folded state as it stands, which is the snapshot of the stream too.
 
 Lists: the documents of a knowledge base, all and by status, by the time of their acceptance; a removed document leaves
-them. A task's own documents need no list (their ids follow from the task's), those that entered it by reprocessing do.
+them. Dead letters by the time of their failure, a list for each way to ask for them. A task's own documents need no
+list (their ids follow from the task's), those that entered it by reprocessing do.
 """
+
+from collections.abc import Iterator
+from itertools import product
 
 import msgspec
 
+from domain.dead_letters import DeadLetterQuery
 from domain.decider import Folded, apply
 from domain.deciders import DOCUMENT
-from domain.document import DocumentState, Erased, Removed, Skipped, Unknown, record_of
+from domain.document import DocumentState, Erased, Failed, Removed, Skipped, Unknown, record_of
 from domain.status import DocumentPhase, DocumentStatus, document_phase, document_status
 from events.envelope import Envelope, UnknownEvent
 from events.ids import DocumentId, KnowledgeBaseId, TaskId
@@ -59,14 +64,11 @@ class DocumentProjection:
         if isinstance(state, Unknown):
             return frozenset()
         place = member(accepted_at_us(state), row_id)
-        indexes = [task_documents_index(task) for task in reprocessed_under(state)]
-        if not isinstance(state, Removed | Erased):
-            knowledge_base = knowledge_base_of(state)
-            indexes += (
-                documents_index(knowledge_base),
-                documents_index(knowledge_base, document_phase(state)),
-            )
-        return frozenset(IndexEntry(index, place) for index in indexes)
+        indexes = [IndexEntry(index, place) for index in _lists_of(state)]
+        if isinstance(state, Failed):
+            died = member(state.ended_at_us, row_id)
+            indexes += (IndexEntry(dead_letters_index(query), died) for query in _ways_to_ask_for(state))
+        return frozenset(indexes)
 
 
 def status_of(document_id: DocumentId, row: DocumentRow) -> DocumentStatus | None:
@@ -112,3 +114,24 @@ def documents_index(knowledge_base: KnowledgeBaseId, phase: DocumentPhase | None
 def task_documents_index(task: TaskId) -> str:
     """The documents that a task worked on though they came in with another."""
     return f"{task}/documents"
+
+
+def dead_letters_index(query: DeadLetterQuery) -> str:
+    """The dead letters that a query means, whatever its `since_us`: that is a place in the list."""
+    parts = (query.knowledge_base_id, query.code, query.step and query.step.value)
+    return "/".join(("dead", *(part or "-" for part in parts)))
+
+
+def _ways_to_ask_for(state: Failed) -> Iterator[DeadLetterQuery]:
+    knowledge_base = knowledge_base_of(state)
+    for owner, code, step in product((None, knowledge_base), (None, state.code), (None, state.step)):
+        yield DeadLetterQuery(knowledge_base_id=owner, code=code, step=step)
+
+
+def _lists_of(state: DocumentState) -> Iterator[str]:
+    for task in reprocessed_under(state):
+        yield task_documents_index(task)
+    if not isinstance(state, Removed | Erased):
+        knowledge_base = knowledge_base_of(state)
+        yield documents_index(knowledge_base)
+        yield documents_index(knowledge_base, document_phase(state))

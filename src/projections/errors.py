@@ -20,3 +20,7 @@ class TooManyStreams(Exception):
 
 class RebuildRefused(Exception):
     """Another rebuild of the same partition is under way, or took over."""
+
+
+class GenerationIsLive(RebuildRefused, ValueError):
+    """What was to be dropped is what readers see: another rebuild made it live a moment ago."""

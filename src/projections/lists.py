@@ -7,11 +7,12 @@ from typing import Final, Generic, TypeVar
 
 import msgspec
 
+from domain.dead_letters import DeadLetter, DeadLetterQuery
 from domain.knowledge_base_status import KnowledgeBaseStatus
 from domain.status import DocumentPhase, DocumentStatus, TaskPhase, TaskStatus
 from events.ids import DocumentId, KnowledgeBaseId, StreamKind, TaskId, kind_of
 from events.log import EventLog
-from projections import documents, knowledge_bases, tasks
+from projections import dead_letters, documents, knowledge_bases, tasks
 from projections.cursors import Cursors
 from projections.knowledge_bases import KNOWLEDGE_BASES_INDEX, KnowledgeBaseRow, names_index
 from projections.on_demand import behind_the_views, fresh_knowledge_base, gathered
@@ -92,6 +93,15 @@ class Lists:
         next_cursor = self._cursors.seal(scope, str(end)) if end < len(ids) else None
         return Listing(tuple(found), len(ids), next_cursor)
 
+    async def dead_letters(
+        self, query: DeadLetterQuery, *, limit: int = LIMIT_DEFAULT, cursor: str | None = None
+    ) -> Listing[DeadLetter]:
+        partitions = await dead_letters.partitions_of(self._queries, query)
+        index, floor = documents.dead_letters_index(query), dead_letters.floor_of(query)
+        page, next_cursor = await self._newest(partitions, index, DOCUMENTS, limit, cursor, floor=floor)
+        found = map(dead_letters.shown, page.rows)
+        return Listing(tuple(one for one in found if one is not None), page.total, next_cursor)
+
     async def knowledge_bases(
         self, *, name: str | None = None, limit: int = LIMIT_DEFAULT, cursor: str | None = None
     ) -> Listing[KnowledgeBaseStatus]:
@@ -112,17 +122,25 @@ class Lists:
         return Listing(tuple(status for status in found if status is not None), page.total, next_cursor)
 
     async def _newest(
-        self, partitions: Sequence[int], index: str, table: Table, limit: int, cursor: str | None
+        self,
+        partitions: Sequence[int],
+        index: str,
+        table: Table,
+        limit: int,
+        cursor: str | None,
+        *,
+        floor: str | None = None,
     ) -> tuple[Page, str | None]:
-        after = None if cursor is None else self._cursors.open(index, cursor)
+        scope = index if floor is None else f"{index}>={floor}"
+        after = None if cursor is None else self._cursors.open(scope, cursor)
         parts = await gathered(
             partitions,
             lambda partition: self._views.page(
-                partition, index, table, after=after, limit=limit + 1, newest_first=True
+                partition, index, table, after=after, limit=limit + 1, newest_first=True, floor=floor
             ),
         )
         page = _merged(parts, limit + 1)
-        return Page(page.rows[:limit], page.total), self._next(index, page.rows, limit)
+        return Page(page.rows[:limit], page.total), self._next(scope, page.rows, limit)
 
     def _next(self, scope: str, rows: Sequence[IndexedRow], limit: int) -> str | None:
         return self._cursors.seal(scope, rows[limit - 1].member) if len(rows) > limit else None

@@ -5,6 +5,7 @@ from bisect import bisect_left, bisect_right, insort
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 
 from events.memory_store import Bell
+from projections.errors import GenerationIsLive
 from projections.feed import FEED_BYTES_MAX, FeedEntry, FeedPosition, decode_changes, encode_changes
 from projections.projection import RowKey, Table, row_id_of
 from projections.views import (
@@ -91,10 +92,20 @@ class MemoryViews:
         return [stored.get(one) for one in ids]
 
     async def page(
-        self, partition: int, index: str, table: Table, *, after: str | None, limit: int, newest_first: bool
+        self,
+        partition: int,
+        index: str,
+        table: Table,
+        *,
+        after: str | None,
+        limit: int,
+        newest_first: bool,
+        floor: str | None = None,
     ) -> Page:
         live = self._live(partition)
         members = live.indexes.get(index, [])
+        if floor is not None:
+            members = members[bisect_left(members, floor) :]
         if newest_first:
             end = len(members) if after is None else bisect_left(members, after)
             chosen = members[max(0, end - limit) : end][::-1]
@@ -105,7 +116,15 @@ class MemoryViews:
         return Page(tuple(IndexedRow(member, stored[row_id_of(member)]) for member in chosen), len(members))
 
     async def acquire(
-        self, partition: int, generation: int, *, holder: str, lease_ms: int, build: bool = False, seize: bool = False
+        self,
+        partition: int,
+        generation: int,
+        *,
+        holder: str,
+        lease_ms: int,
+        build: bool = False,
+        seize: bool = False,
+        renews: int | None = None,
     ) -> Lease | LeaseHeld | NotLive:
         state, now_ms = self._partitions[partition], self._clock_ms()
         if (generation <= state.live) if build else (generation != state.live):
@@ -114,7 +133,7 @@ class MemoryViews:
         is_held = wanted.holder is not None and wanted.until_ms > now_ms
         if is_held and wanted.holder != holder and not seize:
             return LeaseHeld(wanted.until_ms - now_ms)
-        if not is_held or wanted.holder != holder:
+        if not is_held or wanted.holder != holder or wanted.token != renews:
             state.tokens += 1
             wanted.token = state.tokens
         wanted.holder, wanted.until_ms = holder, now_ms + lease_ms
@@ -163,7 +182,7 @@ class MemoryViews:
     async def drop(self, partition: int, generation: int, *, limit: int) -> bool:
         state = self._partitions[partition]
         if generation == state.live:
-            raise ValueError("the live generation cannot be dropped")
+            raise GenerationIsLive("the live generation cannot be dropped")
         dropped = state.generation(generation)
         dropped.token, dropped.checkpoint = 0, Checkpoint()
         for index in list(dropped.indexes)[:limit]:

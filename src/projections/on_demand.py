@@ -4,10 +4,10 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from typing import Final, TypeVar
 
+from domain.task import documents_of
 from events.envelope import Envelope
-from events.ids import DocumentId, KnowledgeBaseId, TaskId, document_id, partition_of
+from events.ids import DocumentId, KnowledgeBaseId, TaskId, partition_of
 from events.log import EventLog
-from events.task import TaskSubmitted
 from projections.batch import Batch
 from projections.documents import DocumentRow
 from projections.knowledge_bases import KnowledgeBaseRow
@@ -34,14 +34,11 @@ async def fold_document(event_log: EventLog, document: DocumentId) -> DocumentRo
 
 
 async def fold_task(event_log: EventLog, task: TaskId) -> TaskRow | None:
-    """The task with the counts of the documents that came in with it; None for one that no fact tells of.
-
-    Documents that entered it by reprocessing are counted once the projector has read of them.
-    """
+    """The task with the counts of the documents that its submission names; None for one that no fact tells of."""
     own = await event_log.history(task)
     if not own:
         return None
-    documents = await histories(event_log, [document_id(task, ordinal) for ordinal in range(_documents(own))])
+    documents = await histories(event_log, documents_of(task, own))
     batch = Batch([*own, *(envelope for history in documents for envelope in history)])
     batch.fold_documents({})
     row = batch.fold_counts({}).rows.get(RowKey(TASKS, task))
@@ -86,7 +83,3 @@ async def behind_the_views(event_log: EventLog, views: ViewStore, partition: int
             if isinstance(entry, Envelope):
                 yield entry
         after, number = page[-1].position, number + len(page)
-
-
-def _documents(history: Sequence[Envelope]) -> int:
-    return next((one.event.documents for one in history if isinstance(one.event, TaskSubmitted)), 0)

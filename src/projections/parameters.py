@@ -1,9 +1,15 @@
 """Query parameters, checked: unknown and repeated ones are refused, each value has its form."""
 
+import re
 from collections.abc import Iterable
+from datetime import datetime, timedelta
 from enum import StrEnum
-from typing import TypeVar
+from typing import Annotated, Final, TypeVar
 
+import msgspec
+from msgspec import Meta
+
+from domain.instant import EPOCH
 from projections.errors import InvalidQuery
 from projections.feed import FeedPosition
 from projections.lists import LIMIT_DEFAULT, LIMIT_MAX
@@ -12,6 +18,9 @@ WAIT_S_MAX = 60
 """The longest long poll: many proxies give up after a minute of silence."""
 
 NAME_CHARACTERS_MAX = 200
+
+_CODE: Final = re.compile(r"[a-z0-9_]{1,100}")
+_Instant = Annotated[datetime, Meta(tz=True)]
 
 E = TypeVar("E", bound=StrEnum)
 
@@ -45,6 +54,24 @@ class Parameters:
             return kind(value)
         except ValueError:
             raise InvalidQuery(f"/{name}", f"one of {', '.join(kind)} is expected") from None
+
+    def code(self) -> str | None:
+        """The code of a failure."""
+        value = self._values.get("code")
+        if value is not None and not _CODE.fullmatch(value):
+            raise InvalidQuery("/code", "a code in lower case is expected, like parse_failed")
+        return value
+
+    def instant_us(self, name: str) -> int | None:
+        """RFC 3339 with its offset from UTC, as unix µs."""
+        value = self._values.get(name)
+        if value is None:
+            return None
+        try:
+            # A plus sign that nobody escaped arrives as a blank.
+            return (msgspec.convert(value.replace(" ", "+"), _Instant) - EPOCH) // timedelta(microseconds=1)
+        except msgspec.ValidationError:
+            raise InvalidQuery(f"/{name}", "a time like 2026-11-23T08:00:00Z is expected") from None
 
     def name(self) -> str | None:
         value = self._values.get("name")

@@ -180,14 +180,16 @@ class Projector:
                 return None
 
     async def _renews(self, lease: Lease) -> bool:
-        match await self._acquire(lease.generation):
+        match await self._acquire(lease.generation, renews=lease.token):
             case Lease(token=token, checkpoint=checkpoint):
                 return token == lease.token and checkpoint.position == lease.checkpoint.position
             case LeaseHeld() | NotLive():
                 return False
 
-    async def _acquire(self, generation: int) -> Lease | LeaseHeld | NotLive:
-        return await self._views.acquire(self._partition, generation, holder=self._holder, lease_ms=self._lease_ms)
+    async def _acquire(self, generation: int, *, renews: int | None = None) -> Lease | LeaseHeld | NotLive:
+        return await self._views.acquire(
+            self._partition, generation, holder=self._holder, lease_ms=self._lease_ms, renews=renews
+        )
 
     async def _leave(self) -> None:
         if self._writer is not None:

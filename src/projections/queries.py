@@ -9,10 +9,12 @@ from domain.errors import RefusalCode, Refused
 from domain.knowledge_base import ActiveKnowledgeBase, UnknownKnowledgeBase, active
 from domain.knowledge_base_status import KnowledgeBaseCounts, KnowledgeBaseStatus
 from domain.status import DocumentStatus, TaskStatus
+from domain.task import documents_of
 from events.document import DocumentAccepted, DocumentSkipped
 from events.errors import InvalidId
 from events.ids import DocumentId, KnowledgeBaseId, TaskId, document_id, partition_of
 from events.log import EventLog
+from events.task import TaskSource
 from projections import documents, knowledge_bases, tasks
 from projections.documents import DocumentRow, documents_index, task_documents_index
 from projections.on_demand import behind_the_views, fold_document, fold_task, fresh_knowledge_base, gathered
@@ -20,6 +22,8 @@ from projections.projection import DOCUMENTS, KNOWLEDGE_BASES, TASKS, row_id_of
 from projections.rows import DOCUMENT_PROJECTION, KNOWLEDGE_BASE_PROJECTION, TASK_PROJECTION
 from projections.tasks import TaskRow
 from projections.views import PAGE_ROWS_MAX, ViewStore
+
+NAMES_ITS_DOCUMENTS: Final = frozenset({TaskSource.RETRY, TaskSource.REPROCESS})
 
 DOCUMENTS_PAGE: Final = 200
 """Documents read at a time while a whole task is told."""
@@ -31,6 +35,10 @@ class Queries:
     def __init__(self, event_log: EventLog, views: ViewStore) -> None:
         self._log = event_log
         self._views = views
+
+    @property
+    def partitions(self) -> int:
+        return self._views.partitions
 
     def partition_of(self, stream: str) -> int:
         """Raises InvalidId for a partition that this installation does not have."""
@@ -87,11 +95,13 @@ class Queries:
             yield await self.documents(partition, ids[start : start + DOCUMENTS_PAGE])
 
     async def ids_of_task(self, task: TaskId) -> list[DocumentId]:
-        """The documents that came in with the task by their ordinals, else those that entered it by reprocessing."""
+        """The documents that the task's submission names; of a reindexing those that the projector saw enter it."""
         row = await self.task_row(task)
         status = None if row is None else tasks.status_of(task, row)
         if status is None:
             raise Refused(RefusalCode.UNKNOWN_TASK, "there is no task with this id")
+        if status.source in NAMES_ITS_DOCUMENTS:
+            return list(documents_of(task, await self._log.history(task)))
         reprocessed = [one async for one in self._listed(self.partition_of(task), task_documents_index(task))]
         return reprocessed or [document_id(task, ordinal) for ordinal in range(status.documents.total)]
 

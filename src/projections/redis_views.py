@@ -12,6 +12,7 @@ from events.envelope import Position
 from events.errors import LogUnavailable
 from events.keys import Keys
 from events.redis_border import Argument, at_the_border
+from projections.errors import GenerationIsLive
 from projections.feed import FEED_BYTES_MAX, encode_changes
 from projections.projection import MEMBER_TIME_DIGITS, TABLES, RowKey, Table
 from projections.redis_script import ViewScript
@@ -45,6 +46,7 @@ class RedisViews:
         self._acquire = ViewScript("acquire.lua")
         self._release = ViewScript("release.lua")
         self._swap = ViewScript("swap.lua")
+        self._drop = ViewScript("drop.lua")
         self._page = ViewScript("page.lua")
         self._rows = ViewScript("rows.lua")
 
@@ -71,20 +73,36 @@ class RedisViews:
         return found
 
     async def page(
-        self, partition: int, index: str, table: Table, *, after: str | None, limit: int, newest_first: bool
+        self,
+        partition: int,
+        index: str,
+        table: Table,
+        *,
+        after: str | None,
+        limit: int,
+        newest_first: bool,
+        floor: str | None = None,
     ) -> Page:
         names = [_index_name(index), _table_name(table)]
-        arguments = (after or "", limit, int(newest_first), MEMBER_TIME_DIGITS + 1)
+        arguments = (after or "", limit, int(newest_first), MEMBER_TIME_DIGITS + 1, floor or "")
         total, *found = await self._of_live(self._page, partition, names, arguments)
         rows = zip(found[::2], found[1::2], strict=True)
         return Page(tuple(IndexedRow(member.decode(), payload) for member, payload in rows), total)
 
     async def acquire(
-        self, partition: int, generation: int, *, holder: str, lease_ms: int, build: bool = False, seize: bool = False
+        self,
+        partition: int,
+        generation: int,
+        *,
+        holder: str,
+        lease_ms: int,
+        build: bool = False,
+        seize: bool = False,
+        renews: int | None = None,
     ) -> Lease | LeaseHeld | NotLive:
         keys = [self._keys.meta(partition), self._keys.checkpoint(partition, generation)]
         answer: list[Any] = await self._acquire.run(
-            self._client, keys, (generation, holder, lease_ms, int(build), int(seize))
+            self._client, keys, (generation, holder, lease_ms, int(build), int(seize), renews or 0)
         )
         match answer:
             case [0, int(live)]:
@@ -127,25 +145,14 @@ class RedisViews:
         return bool(await self._swap.run(self._client, keys, arguments))
 
     async def drop(self, partition: int, generation: int, *, limit: int) -> bool:
-        if generation == await self.live_generation(partition):
-            raise ValueError("the live generation cannot be dropped")
+        tables = [self._keys.view(partition, generation, _table_name(table)) for table in TABLES]
         names = self._keys.view(partition, generation, "indexes")
-        with at_the_border():
-            # First the checkpoint: a writer that was forgotten about loses its lease with it.
-            await self._client.unlink(self._keys.checkpoint(partition, generation))
-            found: Any = await self._client.srandmember(names, limit)
-            if found:
-                async with self._client.pipeline(transaction=False) as pipeline:
-                    indexes = (_index_name(name.decode()) for name in found)
-                    pipeline.unlink(*(self._keys.view(partition, generation, index) for index in indexes))
-                    pipeline.srem(names, *found)
-                    await pipeline.execute()
-            if len(found) == limit:
-                return False
-            # The server frees a hash of millions of rows in a thread of its own.
-            tables = [self._keys.view(partition, generation, _table_name(table)) for table in TABLES]
-            await self._client.unlink(names, *tables)
-        return True
+        keys = [self._keys.meta(partition), self._keys.checkpoint(partition, generation), names, *tables]
+        prefix = self._keys.view(partition, generation, _index_name(""))
+        left = await self._drop.run(self._client, keys, (generation, limit, prefix))
+        if left == -1:
+            raise GenerationIsLive("the live generation cannot be dropped")
+        return bool(left)
 
     async def scan_rows(self, partition: int, generation: int, table: Table) -> AsyncIterator[tuple[str, bytes]]:
         key = self._keys.view(partition, generation, _table_name(table))

@@ -12,9 +12,11 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from domain.dead_letters import DeadLetterQuery
 from domain.status import DocumentPhase, TaskPhase, TaskStatus
 from events.ids import parse_document_id, parse_knowledge_base_id, parse_task_id
 from events.log import EventLog
+from events.steps import Step
 from projections.changes import ChangeTailer
 from projections.cursors import Cursors
 from projections.lists import Lists
@@ -51,7 +53,7 @@ def projection_routes(
         history=TaskHistory(event_log, queries, cursors),
         watch=Watch(queries, views, tailer, heartbeat_s),
     )
-    return [*_task_routes(services), *_knowledge_base_routes(services)]
+    return [*_task_routes(services), *_knowledge_base_routes(services), *_dead_letter_routes(services)]
 
 
 def _task_routes(services: Services) -> list[Route]:
@@ -150,6 +152,21 @@ def _knowledge_base_routes(services: Services) -> list[Route]:
         Route(f"{path}/{{kb_id}}/documents/{{document_id}}", get_document, name="get_document"),
         Route(f"{path}/{{kb_id}}/stream", stream_knowledge_base, name="stream_knowledge_base"),
     ]
+
+
+def _dead_letter_routes(services: Services) -> list[Route]:
+    async def list_dead_letters(request: Request) -> Response:
+        asked = _parameters(request, PAGED | {"code", "step", "knowledge_base", "since"})
+        knowledge_base = asked.text("knowledge_base")
+        query = DeadLetterQuery(
+            code=asked.code(),
+            step=asked.choice("step", Step),
+            knowledge_base_id=None if knowledge_base is None else parse_knowledge_base_id(knowledge_base),
+            since_us=asked.instant_us("since"),
+        )
+        return _json(await services.lists.dead_letters(query, limit=asked.limit(), cursor=asked.text("cursor")))
+
+    return [Route(f"{API}/dead-letters", list_dead_letters, name="list_dead_letters")]
 
 
 def _parameters(request: Request, known: frozenset[str]) -> Parameters:

@@ -107,17 +107,38 @@ class ViewStore(Protocol):
         ...
 
     async def page(
-        self, partition: int, index: str, table: Table, *, after: str | None, limit: int, newest_first: bool
+        self,
+        partition: int,
+        index: str,
+        table: Table,
+        *,
+        after: str | None,
+        limit: int,
+        newest_first: bool,
+        floor: str | None = None,
     ) -> Page:
-        """The members behind `after` (None: from the end that comes first) and their rows, all of one moment."""
+        """The members behind `after` (None: from the end that comes first) and their rows, all of one moment.
+
+        Members that sort before `floor` are left out, of the page and of its total.
+        """
         ...
 
     async def acquire(
-        self, partition: int, generation: int, *, holder: str, lease_ms: int, build: bool = False, seize: bool = False
+        self,
+        partition: int,
+        generation: int,
+        *,
+        holder: str,
+        lease_ms: int,
+        build: bool = False,
+        seize: bool = False,
+        renews: int | None = None,
     ) -> Lease | LeaseHeld | NotLive:
-        """The lease on the live generation, or with `build` on a later one. The holder's own lease is renewed.
+        """The lease on the live generation, or with `build` on a later one.
 
-        `seize` takes it from whoever has it. Time is the store's.
+        `renews` is the token of the lease that the holder has, and keeps. Without it the holder gets a new one, which
+        fences off what it asked for before and had no answer to: that may still be on its way. `seize` takes the lease
+        from whoever has it. Time is the store's.
         """
         ...
 
@@ -141,7 +162,7 @@ class ViewStore(Protocol):
         ...
 
     async def drop(self, partition: int, generation: int, *, limit: int) -> bool:
-        """Deletes up to `limit` lists of a generation that is not live; True once nothing is left of it."""
+        """Deletes up to `limit` lists of a generation; True once nothing is left of it. Raises GenerationIsLive."""
         ...
 
     def scan_rows(self, partition: int, generation: int, table: Table) -> AsyncIterator[tuple[str, bytes]]:

@@ -20,7 +20,7 @@ class Rule(NamedTuple):
 
 
 RULES: Final = (
-    Rule(("redis", "hiredis"), ("events.redis_*", "projections.redis_*", "millstream.*")),
+    Rule(("redis", "hiredis"), ("events.redis_*", "processors.redis_*", "projections.redis_*", "millstream.*")),
     Rule(("aioboto3", "aiobotocore", "botocore", "aiohttp"), ("blobs.s3", "blobs.s3_*")),
     Rule(("llama_index",), ("knowledge.*",)),
     Rule(("lancedb", "pyarrow"), ("knowledge.lance_*",)),
@@ -49,6 +49,9 @@ PURE: Final = (
     "events.task",
     "events.upcasters",
     "knowledge.ranking",
+    "processors.breaker",
+    "processors.pace",
+    "processors.provider",
     "processors.retry",
     "processors.turns",
     "projections.documents",
@@ -74,6 +77,8 @@ ADAPTERS: Final = (
     "events.redis_*",
     "knowledge.lance_*",
     "knowledge.memory_index",
+    "processors.memory_*",
+    "processors.redis_*",
     "projections.memory_*",
     "projections.redis_*",
 )

@@ -235,6 +235,18 @@ class EventLogContract:
         assert (damaged.position, damaged.number, damaged.payload) == (position, 2, b"\x93\x01\x02")
         assert last.number == 3
 
+    async def test_versions_of_many_streams_are_told_at_once(self, world: LogWorld) -> None:
+        early, late, elsewhere = new_document(), new_document(), new_document(1)
+        await append(world, document_write(early, 0, accepted(TASK, KB), STARTED, PARSED))
+        await append(world, document_write(late, 0, accepted(TASK, KB)))
+        knowledge_base, task = new_knowledge_base(1), new_task(1)
+        await append(
+            world, write(elsewhere, 0, accepted(task, knowledge_base), knowledge_base=knowledge_base, task=task)
+        )
+        asked = [late, new_document(), early, elsewhere, late]
+        assert await world.log.versions(asked) == [1, 0, 3, 1, 1]
+        assert await world.log.versions([]) == []
+
     async def test_the_head_is_the_last_event(self, world: LogWorld) -> None:
         assert await world.log.head(0) == Head(1, 0, None)
         answer = await append(world, document_write(new_document(), 0, accepted(TASK, KB), STARTED))

@@ -4,11 +4,12 @@ import asyncio
 
 import numpy as np
 import pytest
+from msgspec import structs
 
 from knowledge.chunk import Chunk, chunk_ids, count_tokens
-from knowledge.errors import KnowledgeError
+from knowledge.errors import KnowledgeError, Overtaken
 from knowledge.filters import Scalar, of_documents, parse_filters
-from knowledge.index import Hit, Index, IndexRow, IndexTable
+from knowledge.index import VECTOR_KEY_CHARS, Hit, Index, IndexRow, IndexTable, vector_key_of
 from knowledge.vectors import Vectors
 
 DIMENSIONS = 8
@@ -101,6 +102,60 @@ class IndexContract:
         await index.upsert(TABLE, "doc_1", rows_of("doc_1", ["one", "two"]))
         assert await index.upsert(TABLE, "doc_1", []) == 0
         assert await index.count(TABLE, "doc_1") == 0
+
+    async def test_older_rows_never_take_the_place_of_newer_ones(self, index: Index) -> None:
+        newer = rows_of("doc_1", ["kept", "newer"])
+        await index.upsert(TABLE, "doc_1", newer, fence=14)
+        for late in (["kept", "older"], ["kept"], ["quite", "other", "chunks"], []):
+            with pytest.raises(Overtaken):
+                await index.upsert(TABLE, "doc_1", rows_of("doc_1", late, lang="old"), fence=10)
+            hits = await index.search_vector(TABLE, direction(0), limit=9)
+            assert sorted(texts_of(hits)) == ["kept", "newer"]
+            assert all(hit.metadata == {} for hit in hits)
+
+    async def test_newer_rows_take_the_place_of_older_ones_and_equal_ones_are_written_again(self, index: Index) -> None:
+        for fence, texts in ((10, ["a", "b", "c"]), (10, ["a", "d"]), (14, ["a", "e"]), (15, ["f"])):
+            assert await index.upsert(TABLE, "doc_1", rows_of("doc_1", texts), fence=fence) == len(texts)
+            hits = await index.search_vector(TABLE, direction(0), limit=9)
+            assert sorted(texts_of(hits)) == texts
+
+    async def test_writers_of_different_attempts_at_once_leave_the_newest(self, index: Index) -> None:
+        texts = {fence: [f"{fence} {place}" for place in range(1 + fence % 3)] for fence in range(8)}
+        outcomes = await asyncio.gather(
+            *(index.upsert(TABLE, "doc_1", rows_of("doc_1", texts[fence]), fence=fence) for fence in (3, 0, 7, 1, 5)),
+            return_exceptions=True,
+        )
+        assert outcomes[2] == len(texts[7])
+        assert all(isinstance(outcome, int | Overtaken) for outcome in outcomes)
+        assert sorted(texts_of(await index.search_vector(TABLE, direction(0), limit=9))) == texts[7]
+
+    async def test_a_late_writer_erases_its_own_rows_only(self, index: Index) -> None:
+        await index.upsert(TABLE, "doc_1", rows_of("doc_1", ["one", "two"]), fence=14)
+        assert await index.erase(TABLE, "doc_1", fence=13) == 0
+        assert await index.count(TABLE, "doc_1") == 2
+        assert await index.erase(TABLE, "doc_1", fence=14) == 2
+        assert await index.upsert(TABLE, "doc_1", rows_of("doc_1", ["one"]), fence=1) == 1
+
+    async def test_vectors_are_found_by_what_they_were_made_of(self, index: Index) -> None:
+        for number, angle in enumerate((0.1, 0.2)):
+            row = rows_of(f"doc_{number}", [f"text {number}"], angle=angle)[0]
+            key = vector_key_of("m", DIMENSIONS, row.chunk.text)
+            await index.upsert(TABLE, row.document_id, [structs.replace(row, vector_key=key)])
+        await index.upsert(TABLE, "doc_3", rows_of("doc_3", ["without"]))
+        keys = [vector_key_of("m", DIMENSIONS, text) for text in ("text 0", "text 1", "text 2", "it's")]
+        found = await index.vectors(TABLE, [*keys, ""])
+        assert found.keys() == set(keys[:2])
+        assert np.array_equal(found[keys[0]], direction(0.1))
+        assert np.array_equal(found[keys[1]], direction(0.2))
+        assert await index.vectors(TABLE, []) == {}
+        assert await index.vectors(IndexTable("kb_07none", 1), keys) == {}
+        await index.erase(TABLE, "doc_0")
+        assert (await index.vectors(TABLE, keys)).keys() == {keys[1]}
+
+    def test_a_vector_key_tells_models_lengths_and_texts_apart(self) -> None:
+        told = {vector_key_of(*about) for about in (("m", 8, "a"), ("n", 8, "a"), ("m", 9, "a"), ("m", 8, "b\ud83d"))}
+        assert len(told) == 4
+        assert {len(key) for key in told} == {VECTOR_KEY_CHARS}
 
     async def test_erase_leaves_nothing_of_the_document(self, index: Index) -> None:
         await index.upsert(TABLE, "doc_1", rows_of("doc_1", ["one", "two"]))

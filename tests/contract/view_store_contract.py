@@ -129,8 +129,17 @@ class ViewStoreContract:
         held = await lease(world)
         one = commit(held, 1)
         assert await world.views.commit(one)
-        renewed = await lease(world)
+        renewed = await world.views.acquire(0, 1, holder="one", lease_ms=LEASE_MS, renews=held.token)
+        assert isinstance(renewed, Lease)
         assert (renewed.token, renewed.checkpoint) == (held.token, one.checkpoint)
+
+    async def test_a_holder_that_asks_anew_is_fenced_off_from_what_it_asked_for_before(self, world: ViewWorld) -> None:
+        held = await lease(world)
+        anew = await lease(world)
+        assert anew.token > held.token
+        assert not await world.views.commit(commit(held, 1, rows={RowKey(TASKS, "t"): b"late"}))
+        assert await world.views.commit(commit(anew, 1))
+        assert await world.views.rows(0, TASKS, ["t"]) == [None]
 
     async def test_a_seized_lease_is_lost_to_its_holder(self, world: ViewWorld) -> None:
         held = await lease(world)
@@ -166,6 +175,26 @@ class ViewStoreContract:
             assert found == expected
             end = await world.views.page(0, LIST, DOCUMENTS, after=after, limit=2, newest_first=newest_first)
             assert (end.rows, end.total) == ((), 5)
+
+    @pytest.mark.parametrize("newest_first", [True, False])
+    async def test_a_floor_cuts_a_list_off_for_its_pages_and_its_total(
+        self, world: ViewWorld, newest_first: bool
+    ) -> None:
+        members = await fill(world, await lease(world), 5)
+        expected = members[2:][::-1] if newest_first else members[2:]
+        for after, rest in ((None, expected), (expected[0], expected[1:]), (expected[-1], [])):
+            page = await world.views.page(
+                0, LIST, DOCUMENTS, after=after, limit=9, newest_first=newest_first, floor=member(2, "")
+            )
+            assert ([row.member for row in page.rows], page.total) == (rest, 3)
+        below = await world.views.page(
+            0, LIST, DOCUMENTS, after=members[0], limit=9, newest_first=newest_first, floor=members[2]
+        )
+        assert ([row.member for row in below.rows], below.total) == ([] if newest_first else members[2:], 3)
+        above = await world.views.page(
+            0, LIST, DOCUMENTS, after=None, limit=9, newest_first=newest_first, floor=member(5, "")
+        )
+        assert (above.rows, above.total) == ((), 0)
 
     async def test_members_leave_a_list_and_enter_it_again(self, world: ViewWorld) -> None:
         held = await lease(world)

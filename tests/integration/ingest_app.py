@@ -16,17 +16,20 @@ from starlette.middleware import Middleware
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from blobs.local import LocalBlobStore
-from domain.deciders import knowledge_base_decider
+from domain.dead_letters import DeadLetter, DeadLetterQuery, dead_letter_of
+from domain.deciders import DOCUMENT, knowledge_base_decider
 from domain.handle import load
 from domain.knowledge_base import active
 from domain.knowledge_base_status import KnowledgeBaseCounts, KnowledgeBaseStatus, knowledge_base_status
+from events.document import DocumentFailed
 from events.envelope import Envelope
-from events.ids import IdFactory, KnowledgeBaseId
+from events.ids import DocumentId, IdFactory, KnowledgeBaseId
+from events.log import EventLog
 from events.memory import MemoryLog
 from ingest.answers import exception_handlers
 from ingest.request_id import RequestIdMiddleware
 from ingest.routes import ingest_routes
-from ingest.services import EmbeddingModel, IngestServices, StatusOf
+from ingest.services import DeadLettersOf, EmbeddingModel, IngestServices, StatusOf
 from ingest.settings import KIB, IngestSettings
 from ingest.unread_body import UnreadBodyMiddleware
 
@@ -55,6 +58,22 @@ def status_reader(log: MemoryLog) -> StatusOf:
     return status_of
 
 
+def dead_letters_of(log: EventLog) -> DeadLettersOf:
+    """Every document of the log that failed, the oldest first: the reading side is not under test here."""
+
+    async def dead_letters(query: DeadLetterQuery) -> AsyncIterator[DeadLetter]:
+        for partition in range(PARTITIONS):
+            facts = [one for one in await log.read(partition) if isinstance(one, Envelope)]
+            failed = [DocumentId(one.stream_id) for one in facts if isinstance(one.event, DocumentFailed)]
+            for document in dict.fromkeys(failed):
+                state = (await load(log, DOCUMENT, document)).state
+                letter = dead_letter_of(document, state)
+                if letter is not None and query.takes(state):
+                    yield letter
+
+    return dead_letters
+
+
 def make_services(root: Path, settings: IngestSettings = SMALL, *, log: MemoryLog | None = None) -> IngestServices:
     log = log if log is not None else MemoryLog(partitions=PARTITIONS, clock_us=now_us)
     return IngestServices(
@@ -75,7 +94,7 @@ def make_services(root: Path, settings: IngestSettings = SMALL, *, log: MemoryLo
 
 def make_app(services: IngestServices) -> Starlette:
     app = Starlette(
-        routes=ingest_routes(services),
+        routes=ingest_routes(services, dead_letters_of(services.log)),
         exception_handlers=exception_handlers(),
         middleware=[
             Middleware(RequestIdMiddleware, new_request_id=services.ids.unique),

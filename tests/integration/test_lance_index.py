@@ -1,15 +1,19 @@
 """The index on LanceDB: the contract of every index, agreement with memory, and several processes at once."""
 
+import asyncio
 import multiprocessing
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from knowledge.errors import IndexUnavailable
+from knowledge.errors import IndexUnavailable, Overtaken
+from knowledge.filters import of_documents
 from knowledge.index import Index
 from knowledge.lance_index import LanceIndex
-from tests.contract.index_contract import TABLE, IndexContract, direction, rows_of
+from knowledge.lance_rows import to_table
+from tests.contract.index_contract import DIMENSIONS, TABLE, IndexContract, direction, rows_of
 from tests.integration.index_writer import DOCUMENTS, write_documents
 
 
@@ -66,6 +70,113 @@ async def test_many_small_writes_are_compacted_on_the_way(tmp_path: Path) -> Non
     # Nine writes made nine files and compacting made more; old ones are kept a while. Three indices began empty.
     assert files_in(tmp_path, "data") > 9
     assert files_in(tmp_path, "_indices") > 3
+    await index.close()
+
+
+def versions(folder: Path) -> int:
+    return len(list(folder.glob("*.lance/_versions/*")))
+
+
+async def test_documents_that_come_at_once_are_committed_together(tmp_path: Path) -> None:
+    index = LanceIndex(str(tmp_path))
+    await index.upsert(TABLE, "doc_first", rows_of("doc_first", ["grain"]))
+    before = versions(tmp_path)
+    await asyncio.gather(
+        *(index.upsert(TABLE, f"doc_{number}", rows_of(f"doc_{number}", ["grain"])) for number in range(20))
+    )
+    assert versions(tmp_path) - before <= 2
+    assert await index.count(TABLE) == 21
+    await index.close()
+
+
+@pytest.mark.parametrize("moment", ["before it looked", "before it added", "before it merged"])
+async def test_a_writer_that_slept_through_a_newer_attempt_leaves_nothing(tmp_path: Path, moment: str) -> None:
+    """Its table handle is that of another process: it sees the other's commits whenever it looks."""
+    sleeper, other = LanceIndex(str(tmp_path)), LanceIndex(str(tmp_path))
+    await sleeper.upsert(TABLE, "doc_other", rows_of("doc_other", ["grain"]))
+    handle = sleeper._handles[TABLE]  # the pause is put where no call from outside can put it
+    add = handle.rows.add
+
+    async def add_late(data: object) -> object:
+        await newer()
+        return await add(data)
+
+    def merge_late(on: list[str]) -> Any:
+        builder = handle.rows.merge_insert(on)
+        execute = builder.execute
+
+        async def execute_late(data: object) -> object:
+            await newer()
+            return await execute(data)
+
+        builder.execute = execute_late
+        return builder
+
+    async def newer() -> None:
+        await other.upsert(TABLE, "doc_1", rows_of("doc_1", ["kept", "new"]), fence=14)
+
+    if moment == "before it looked":
+        await newer()
+    elif moment == "before it merged":
+        await sleeper.upsert(TABLE, "doc_1", rows_of("doc_1", ["kept", "first"]), fence=3)
+    handle.writer._table = Renamed(handle.rows, add=add_late, merge_insert=merge_late)
+    with pytest.raises(Overtaken):
+        await sleeper.upsert(TABLE, "doc_1", rows_of("doc_1", ["kept", "old", "older"]), fence=10)
+    found = await other.search_vector(TABLE, direction(0), limit=9, filters=of_documents(("doc_1",)))
+    assert sorted(hit.chunk.text for hit in found) == ["kept", "new"]
+    await sleeper.close()
+    await other.close()
+
+
+class Renamed:
+    """A table with some methods replaced."""
+
+    def __init__(self, table: object, **methods: object) -> None:
+        self._table = table
+        self._methods = methods
+
+    def __getattr__(self, name: str) -> object:
+        return self._methods.get(name) or getattr(self._table, name)
+
+
+async def test_rows_of_a_late_writer_that_died_are_taken_out_by_the_next_compaction(tmp_path: Path) -> None:
+    index = LanceIndex(str(tmp_path))
+    await index.upsert(TABLE, "doc_1", rows_of("doc_1", ["new"]), fence=14)
+    await index.upsert(TABLE, "doc_2", rows_of("doc_2", ["other"]), fence=3)
+    await index._handles[TABLE].rows.add(to_table([(row, 10) for row in rows_of("doc_1", ["old"])], DIMENSIONS))
+    assert await index.count(TABLE) == 3
+    await index.optimize(TABLE)
+    found = await index.search_vector(TABLE, direction(0), limit=9)
+    assert sorted(hit.chunk.text for hit in found) == ["new", "other"]
+    await index.close()
+
+
+async def test_a_table_from_before_fences_is_written_and_read_on(tmp_path: Path) -> None:
+    old = LanceIndex(str(tmp_path))
+    await old.upsert(TABLE, "doc_1", rows_of("doc_1", ["one", "two"]))
+    await old._handles[TABLE].rows.drop_columns(["fence", "vector_key"])
+    await old.close()
+    index = LanceIndex(str(tmp_path))
+    assert await index.upsert(TABLE, "doc_2", rows_of("doc_2", ["three"]), fence=5) == 1
+    assert await index.upsert(TABLE, "doc_1", rows_of("doc_1", ["four"]), fence=5) == 1
+    assert sorted(hit.chunk.text for hit in await index.search_vector(TABLE, direction(0), limit=9)) == [
+        "four",
+        "three",
+    ]
+    await index.close()
+
+
+async def test_a_caller_that_is_cancelled_knows_that_nothing_is_written_behind_its_back(tmp_path: Path) -> None:
+    index = LanceIndex(str(tmp_path))
+    await index.upsert(TABLE, "doc_first", rows_of("doc_first", ["grain"]))
+    calls = [asyncio.create_task(index.upsert(TABLE, f"doc_{n}", rows_of(f"doc_{n}", ["grain"]))) for n in range(6)]
+    await asyncio.sleep(0)
+    for call in calls:
+        call.cancel()
+    await asyncio.gather(*calls, return_exceptions=True)
+    written = await index.count(TABLE)
+    await index.upsert(TABLE, "doc_last", rows_of("doc_last", ["grain"]))
+    assert await index.count(TABLE) == written + 1
     await index.close()
 
 

@@ -1,86 +1,26 @@
 """The OpenAI-compatible embedder against a real HTTP server that speaks the protocol, and misbehaves on demand."""
 
-import threading
-from collections.abc import Callable, Iterator
+import resource
+from collections.abc import Iterator
 from datetime import UTC, datetime
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
-import msgspec
 import pytest
 
-from knowledge.embedders import Embedder
+from knowledge.embedders import Embedder, Remote
 from knowledge.errors import EmbeddingError
-from knowledge.hash_embedder import HashEmbedder
 from knowledge.openai_embedder import OpenAIEmbedder
 from tests.contract.embedder_contract import EmbedderContract
+from tests.servers.embedding_provider import DIMENSIONS, KEY, embedding_provider
+from tests.servers.embedding_provider import EmbeddingProvider as Provider
 
-DIMENSIONS = 256
-KEY = "sk-very-secret"
 NOW = datetime(2026, 1, 1, 12, 0, 0, tzinfo=UTC)
-
-Reply = tuple[int, dict[str, str], bytes]
-
-
-def embeddings(body: dict[str, Any]) -> Reply:
-    """What a well-behaved provider answers, last text first: `index` gives the order, not the place."""
-    hashing = HashEmbedder(dimensions=DIMENSIONS)
-    data = [
-        {"object": "embedding", "index": index, "embedding": hashing.counts(text).tolist()}
-        for index, text in enumerate(body["input"])
-    ]
-    return 200, {}, msgspec.json.encode({"object": "list", "data": data[::-1], "model": body["model"]})
-
-
-class Provider(ThreadingHTTPServer):
-    """Answers with `reply`; keeps what it was asked. `silent` makes it wait for `release` before it answers."""
-
-    daemon_threads = True
-
-    def __init__(self) -> None:
-        super().__init__(("127.0.0.1", 0), _Handler)
-        self.reply: Callable[[dict[str, Any]], Reply] = embeddings
-        self.bodies: list[dict[str, Any]] = []
-        self.authorizations: list[str | None] = []
-        self.is_silent = False
-        self.release = threading.Event()
-
-    @property
-    def base_url(self) -> str:
-        return f"http://127.0.0.1:{self.server_port}/v1"
-
-
-class _Handler(BaseHTTPRequestHandler):
-    server: Provider
-
-    def do_POST(self) -> None:
-        body = msgspec.json.decode(self.rfile.read(int(self.headers["Content-Length"])))
-        self.server.bodies.append({"path": self.path, **body})
-        self.server.authorizations.append(self.headers["Authorization"])
-        if self.server.is_silent:
-            self.server.release.wait(30)
-        status, headers, content = self.server.reply(body)
-        self.send_response(status)
-        for name, value in {"Content-Type": "application/json", **headers}.items():
-            self.send_header(name, value)
-        self.send_header("Content-Length", str(len(content)))
-        self.end_headers()
-        self.wfile.write(content)
-
-    def log_message(self, format: str, *args: object) -> None:  # noqa: A002  # the name is the base class's
-        """Tests print nothing."""
 
 
 @pytest.fixture
 def provider() -> Iterator[Provider]:
-    server = Provider()
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-    thread.start()
-    yield server
-    server.release.set()
-    server.shutdown()
-    thread.join()
-    server.server_close()
+    with embedding_provider() as server:
+        yield server
 
 
 @pytest.fixture(autouse=True)
@@ -123,16 +63,20 @@ async def test_requests_carry_model_texts_and_key_in_batches(provider: Provider)
 
 
 @pytest.mark.parametrize(
-    ("status", "is_permanent"),
+    ("status", "code", "is_permanent"),
     [
-        *((status, True) for status in (302, 400, 401, 403, 404, 413)),
-        *((status, False) for status in (408, 429, 500, 502, 503, 504)),
+        *((status, "embedding_rejected", True) for status in (302, 400, 401, 403, 404, 422)),
+        (413, "provider_413", True),
+        *((status, f"provider_{status}", False) for status in (408, 429, 500, 502, 503, 504)),
     ],
 )
-async def test_the_status_says_whether_trying_again_helps(provider: Provider, status: int, is_permanent: bool) -> None:
+async def test_the_status_says_whether_trying_again_helps(
+    provider: Provider, status: int, code: str, is_permanent: bool
+) -> None:
     provider.reply = lambda _: (status, {"Location": "/elsewhere"}, f'{{"error": "bad key {KEY}"}}'.encode())
     error = await refusal_of(make(provider))
-    assert (error.code, error.is_permanent, error.retry_after_s) == (f"provider_{status}", is_permanent, None)
+    assert (error.code, error.is_permanent, error.retry_after_s) == (code, is_permanent, None)
+    assert f"answered {status}" in error.message
     assert "bad key ***" in error.message
     assert len(provider.bodies) == 1
 
@@ -174,6 +118,24 @@ async def test_an_answer_that_is_no_list_of_vectors_is_refused(provider: Provide
     assert (await refusal_of(make(provider))).code == code
 
 
+async def test_the_place_of_a_bad_vector_is_told(provider: Provider) -> None:
+    good, bad = ",".join(["1"] * DIMENSIONS), ",".join(["0"] * DIMENSIONS)
+    content = f'{{"data": [{{"index": 1, "embedding": [{bad}]}}, {{"index": 0, "embedding": [{good}]}}]}}'
+    provider.reply = lambda _: (200, {}, content.encode())
+    assert (await refusal_of(make(provider))).place == 1
+
+
+async def test_an_answer_that_is_cut_off_may_be_asked_for_again(provider: Provider) -> None:
+    provider.is_cut = True
+    error = await refusal_of(make(provider))
+    assert (error.code, error.is_permanent) == ("provider_unreachable", False)
+
+
+async def test_a_zipped_answer_that_is_damaged_is_no_answer(provider: Provider) -> None:
+    provider.reply = lambda _: (200, {"Content-Encoding": "gzip"}, b"\x1f\x8b\x08 this is not zipped")
+    assert (await refusal_of(make(provider))).code == "provider_answer"
+
+
 @pytest.mark.parametrize(("number", "code"), [("0", "zero_vector"), ("1e39", "not_finite")])
 async def test_vectors_without_direction_are_refused(provider: Provider, number: str, code: str) -> None:
     vector = f"[{','.join([number] * DIMENSIONS)}]"
@@ -186,6 +148,27 @@ async def test_an_answer_without_end_is_cut_off(provider: Provider) -> None:
     error = await refusal_of(make(provider, response_bytes_max=100_000))
     assert error.code == "provider_answer"
     assert "100,000 bytes" in error.message
+
+
+async def test_an_answer_far_larger_than_the_vectors_asked_for_costs_no_memory(provider: Provider) -> None:
+    content = b'{"data": [{"index": 0, "embedding": [' + b"1," * 30_000_000 + b"1]}]}"
+    provider.reply = lambda _: (200, {}, content)
+    before_kib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    error = await refusal_of(make(provider), ("one",))
+    assert error.code == "provider_answer"
+    assert "1,048,576 bytes" in error.message
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before_kib < 50 * 1_024
+
+
+async def test_a_long_refusal_keeps_its_status(provider: Provider) -> None:
+    provider.reply = lambda _: (503, {}, b"<html>" * 1_000_000)
+    assert (await refusal_of(make(provider))).code == "provider_503"
+
+
+async def test_an_answer_that_comes_in_drops_is_given_up_at_the_deadline(provider: Provider) -> None:
+    provider.drip_bytes = 1
+    error = await refusal_of(make(provider, timeout_s=0.4))
+    assert (error.code, error.is_permanent) == ("provider_timeout", False)
 
 
 async def test_a_silent_provider_is_given_up_and_may_be_asked_again(provider: Provider) -> None:
@@ -204,6 +187,12 @@ async def test_a_provider_that_is_not_there_may_be_asked_again() -> None:
 def test_an_address_that_cannot_be_used_is_refused(base_url: str) -> None:
     with pytest.raises(ValueError, match="base URL"):
         OpenAIEmbedder(base_url=base_url, api_key=None, model="m", dimensions=2)
+
+
+async def test_calls_are_counted_by_endpoint_and_model(provider: Provider) -> None:
+    embedder = make(provider, batch_texts=7)
+    assert embedder.remote == Remote(f"{provider.base_url}/embeddings#bge-m3", 7)
+    await embedder.close()
 
 
 async def test_the_key_is_not_in_the_representation(provider: Provider) -> None:

@@ -401,3 +401,32 @@ async def test_a_stream_outlives_a_store_that_went_away_and_came_back(own_redis:
             async with stream(api, f"/tasks/{task}/stream?last_event_id={first[-1].id}") as (_, events):
                 missed = await until(events, lambda event: event.id is not None)
         assert [event.data["status"] for event in missed] == ["completed", "processing"]
+
+
+async def test_dead_letters_are_listed_by_what_is_asked(world: World) -> None:
+    knowledge_base = await world.workshop.create()
+    _, (first, second, healthy) = await world.workshop.submit(knowledge_base, 3)
+    await world.workshop.fail(first)
+    await world.workshop.fail(second)
+    await world.workshop.complete(healthy)
+    await world.project()
+    async with world.serving() as api, httpx.AsyncClient(base_url=f"{api.url}/") as client:
+        every = (await client.get("dead-letters")).json()
+        assert [one["document_id"] for one in every["data"]] == [second, first]
+        assert (every["total"], every["next_cursor"]) == (2, None)
+        assert every["data"][0]["code"] == "no_text"
+        page = (await client.get("dead-letters", params={"limit": 1, "code": "no_text"})).json()
+        query = {"limit": 1, "code": "no_text", "cursor": page["next_cursor"]}
+        assert [one["document_id"] for one in (await client.get("dead-letters", params=query)).json()["data"]] == [
+            first
+        ]
+        for params, total in (
+            ({"step": "parse", "knowledge_base": knowledge_base}, 2),
+            ({"step": "index"}, 0),
+            ({"since": every["data"][0]["failed_at"]}, 1),
+            ({"since": "2999-01-01T00:00:00+08:00"}, 0),
+        ):
+            assert (await client.get("dead-letters", params=params)).json()["total"] == total, params
+        for refused in ({"code": "No Text"}, {"step": "walk"}, {"since": "2026-01-01"}, {"q": "x"}):
+            assert (await client.get("dead-letters", params=refused)).status_code == 422, refused
+        assert (await client.get("dead-letters", params={"knowledge_base": "kb_1"})).status_code == 404

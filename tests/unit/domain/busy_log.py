@@ -56,6 +56,9 @@ class BusyLog:
         self.histories += 1
         return await self._log.history(stream_id, after_version=after_version)
 
+    async def versions(self, stream_ids: Sequence[str]) -> list[int]:
+        return await self._log.versions(stream_ids)
+
     async def tally(self, task_id: TaskId) -> Tally:
         return await self._log.tally(task_id)
 

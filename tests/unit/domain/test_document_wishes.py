@@ -8,6 +8,7 @@ from domain.document import DocumentState, attempts_at, counted_attempts_at
 from domain.errors import RefusalCode
 from events import document as d
 from events.envelope import Event
+from events.ids import TaskId
 from events.steps import Step
 from tests.facts import (
     ACCEPTED,
@@ -84,6 +85,17 @@ def test_a_document_that_has_ended_is_not_cancelled(ended: str) -> None:
     given(*NOT_OPEN[ended]).when(CANCEL).then_refused(RefusalCode.DOCUMENT_ENDED)
 
 
+@pytest.mark.parametrize(("asked_by", "is_cancelled"), [(OTHER_TASK_ID, True), (TASK_ID, False)])
+def test_a_task_cancels_a_document_only_as_long_as_it_is_its_own(asked_by: TaskId, is_cancelled: bool) -> None:
+    outcome = given(*UNTIL_INDEXED, reprocessing(Step.EMBED)).when(
+        c.CancelDocument(reason="no longer wanted", task_id=asked_by)
+    )
+    if is_cancelled:
+        outcome.then(CANCELLED)
+    else:
+        outcome.then_nothing()
+
+
 def test_a_document_that_does_not_exist_is_not_cancelled() -> None:
     given().when(CANCEL).then_refused(RefusalCode.UNKNOWN_DOCUMENT)
 
@@ -117,7 +129,30 @@ def test_a_step_that_is_not_a_documents_is_no_place_to_begin_again(step: Step) -
 
 @each_step
 def test_a_document_that_is_being_worked_on_is_not_begun_anew(step: Step) -> None:
-    given(*UNTIL_OPEN[step]).when(reprocess(Step.PARSE)).then_nothing()
+    given(*UNTIL_OPEN[step]).when(reprocess(Step.PARSE)).then_refused(RefusalCode.DOCUMENT_IN_PROGRESS)
+
+
+def test_a_request_that_is_said_again_while_it_is_carried_out_changes_nothing() -> None:
+    given(*UNTIL_INDEXED, reprocessing(Step.EMBED)).when(reprocess(Step.EMBED)).then_nothing()
+    handed_on = d.ReprocessingRequested(from_step=Step.INDEX, reason="again", task_id=TASKS[2])
+    past = (*UNTIL_INDEXED, reprocessing(Step.EMBED), CANCELLED)
+    given(*past, d.ReprocessingRequested(from_step=Step.EMBED, reason="again", task_id=TASKS[2])).when(
+        reprocess(Step.EMBED)
+    ).then_nothing()
+    given(*UNTIL_INDEXED, handed_on).when(reprocess(Step.INDEX)).then_refused(RefusalCode.DOCUMENT_IN_PROGRESS)
+
+
+@pytest.mark.parametrize("reached", STEPS)
+@pytest.mark.parametrize("end", ["failed", "cancelled"])
+def test_without_a_step_a_document_goes_on_where_it_stopped(reached: Step, end: str) -> None:
+    past = (*UNTIL_OPEN[reached], started(reached), failed(reached) if end == "failed" else CANCELLED)
+    where_it_stopped = c.RequestReprocessing(reason="again", task_id=OTHER_TASK_ID)
+    given(*past).when(where_it_stopped).then(reprocessing(reached))
+
+
+def test_without_a_step_an_indexed_document_begins_from_its_source() -> None:
+    from_anew = c.RequestReprocessing(reason="again", task_id=OTHER_TASK_ID)
+    given(*UNTIL_INDEXED).when(from_anew).then(reprocessing(Step.PARSE))
 
 
 @pytest.mark.parametrize("ended", ["indexed", "failed", "cancelled"])
@@ -178,6 +213,15 @@ def test_a_document_that_does_not_exist_is_not_reprocessed() -> None:
 @pytest.mark.parametrize("past", KNOWN.values(), ids=KNOWN)
 def test_every_document_can_be_removed_open_or_ended(past: tuple[Event, ...]) -> None:
     given(*past).when(REMOVE).then(REMOVED)
+
+
+@pytest.mark.parametrize("name", KNOWN)
+def test_a_dead_letter_is_removed_as_such_only_while_it_is_one(name: str) -> None:
+    outcome = given(*KNOWN[name]).when(c.RemoveDocument(reason="wrong file", only_failed=True))
+    if name == "failed":
+        outcome.then(REMOVED)
+    else:
+        outcome.then_refused(RefusalCode.NOT_A_DEAD_LETTER)
 
 
 @pytest.mark.parametrize("past", UNTIL_GONE.values(), ids=UNTIL_GONE)

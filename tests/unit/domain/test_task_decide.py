@@ -1,18 +1,22 @@
 """What follows from each command about a task, in each of its states."""
 
+import msgspec
 import pytest
 
 from domain import commands as c
 from domain.deciders import TASK
 from domain.errors import ImpossibleEvent, RefusalCode
-from domain.task import FinishedTask, OpenTask, TaskOutcome, TaskState, outcome_of
+from domain.task import FinishedTask, OpenTask, TaskOutcome, TaskState, documents_of, outcome_of
 from events import task as t
-from events.envelope import Event
-from events.log import Tally
+from events.codec import encode
+from events.envelope import Envelope, Event
+from events.ids import EventId, document_id, uuid7_hex
+from events.log import EVENT_BYTES_MAX, Tally
 from events.steps import Lane
+from events.task import DOCUMENTS_NAMED_MAX
 from tests.specification import Given
 from tests.specification import given as given_events
-from tests.strategies import KNOWLEDGE_BASE
+from tests.strategies import DOCUMENTS, KNOWLEDGE_BASE, TASKS
 
 SUBMIT = c.SubmitTask(
     knowledge_base_id=KNOWLEDGE_BASE,
@@ -52,6 +56,51 @@ def test_a_request_becomes_a_task() -> None:
 def test_a_task_without_documents_is_refused() -> None:
     nothing = c.SubmitTask(knowledge_base_id=KNOWLEDGE_BASE, documents=0)
     given().when(nothing).then_refused(RefusalCode.VALIDATION_FAILED)
+
+
+def test_a_task_that_works_on_documents_again_names_them() -> None:
+    again = c.SubmitTask(
+        knowledge_base_id=KNOWLEDGE_BASE, documents=2, source=t.TaskSource.RETRY, document_ids=DOCUMENTS[:2]
+    )
+    named = t.TaskSubmitted(
+        knowledge_base_id=KNOWLEDGE_BASE, documents=2, source=t.TaskSource.RETRY, document_ids=DOCUMENTS[:2]
+    )
+    given().when(again).then(named)
+    given(named).when(again).then_nothing()
+
+
+@pytest.mark.parametrize("documents", [1, 3, DOCUMENTS_NAMED_MAX + 1])
+def test_a_task_names_all_of_its_documents_and_not_too_many(documents: int) -> None:
+    named = DOCUMENTS[:2] if documents < 10 else tuple(document_id(TASKS[0], ordinal) for ordinal in range(documents))
+    again = c.SubmitTask(knowledge_base_id=KNOWLEDGE_BASE, documents=documents, document_ids=named)
+    given().when(again).then_refused(RefusalCode.VALIDATION_FAILED)
+
+
+def test_the_documents_of_a_task_are_those_that_it_names_else_those_that_came_in_with_it() -> None:
+    again = msgspec.structs.replace(SUBMITTED, document_ids=DOCUMENTS[:2])
+    assert documents_of(TASKS[1], [envelope_of(again)]) == DOCUMENTS[:2]
+    assert documents_of(TASKS[1], [envelope_of(SUBMITTED), envelope_of(CANCELLED)]) == (
+        document_id(TASKS[1], 0),
+        document_id(TASKS[1], 1),
+    )
+    assert documents_of(TASKS[1], []) == ()
+
+
+def test_the_most_documents_that_a_task_names_fit_into_one_event() -> None:
+    names = tuple(document_id(TASKS[0], ordinal) for ordinal in range(DOCUMENTS_NAMED_MAX))
+    many = msgspec.structs.replace(SUBMITTED, documents=len(names), document_ids=names)
+    assert len(encode(envelope_of(many))) < EVENT_BYTES_MAX
+
+
+def envelope_of(event: t.TaskEvent) -> Envelope:
+    return Envelope(
+        event_id=EventId(uuid7_hex(1, bytes(10))),
+        stream_id=TASKS[1],
+        version=1,
+        event=event,
+        recorded_at_us=1,
+        correlation_id=TASKS[1],
+    )
 
 
 @pytest.mark.parametrize("past", [(SUBMITTED,), (SUBMITTED, FINISHED)], ids=["open", "finished"])

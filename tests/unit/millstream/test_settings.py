@@ -29,6 +29,8 @@ RANGES = {
     "lease_s": (3, 600),
     "openai_embedding_dimensions": (1, 16_384),
     "files_max": (1, 1_000),
+    "embedding_rpm": (0, 10_000_000),
+    "embedding_tpm": (0, 10_000_000_000),
 }
 
 

@@ -21,6 +21,7 @@ from domain.task import TaskState
 from events.envelope import Envelope, Event
 from events.ids import DocumentId, IdFactory, KnowledgeBaseId, TaskId, document_id, partition_of
 from events.inbox import Delivery, InboxDepth, InboxKey
+from events.knowledge_base import KnowledgeBaseSettings
 from events.memory import MemoryLog
 from events.memory_inbox import MemoryInbox
 from events.steps import Lane, Step
@@ -73,10 +74,11 @@ class Mill:
             policy=policy or RetryPolicy(),
         )
 
-    async def create(self) -> KnowledgeBaseId:
+    async def create(self, settings: KnowledgeBaseSettings | None = None) -> KnowledgeBaseId:
         decider = knowledge_base_decider(self.knowledge_base)
         context = self.context(self.knowledge_base)
-        await handle(self.log, decider, self.knowledge_base, [CreateKnowledgeBase(name="mill")], context)
+        command = CreateKnowledgeBase(name="mill", settings=settings or KnowledgeBaseSettings())
+        await handle(self.log, decider, self.knowledge_base, [command], context)
         return self.knowledge_base
 
     async def submit(
@@ -99,8 +101,10 @@ class Mill:
             **(facts | about),  # type: ignore[arg-type]
         )
 
-    def deliveries(self, processor: "Obedient", worker: str = WORKER) -> DocumentDeliveries:
-        return DocumentDeliveries(processor, self.bench(worker), KnowledgeBases(self.log, clock_us=self.clock))
+    def deliveries(
+        self, processor: "Obedient", worker: str = WORKER, *, policy: RetryPolicy | None = None
+    ) -> DocumentDeliveries:
+        return DocumentDeliveries(processor, self.bench(worker, policy), KnowledgeBases(self.log, clock_us=self.clock))
 
     async def take(self, step: Step, consumer: str = WORKER, count: int = 1) -> list[Delivery]:
         return await self.inbox.take(inboxes_in_turn(step, PARTITIONS, 0), consumer=consumer, count=count)

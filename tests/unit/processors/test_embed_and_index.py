@@ -6,95 +6,16 @@ import pytest
 from msgspec.structs import replace
 
 from blobs.errors import BlobStoreUnavailable
-from blobs.memory import MemoryBlobStore
-from domain.commands import (
-    CancelDocument,
-    RecordChunked,
-    RecordIndexed,
-    RecordParsed,
-    RemoveDocument,
-    RequestReprocessing,
-    StartStep,
-)
+from domain.commands import CancelDocument, RecordIndexed, RemoveDocument, RequestReprocessing, StartStep
 from domain.document import Chunked, Embedded, Failed, Indexed, Removed
 from events.document import ChunksEmbedded, DocumentEmbedded
-from events.ids import DocumentId
-from events.inbox import Delivery
 from events.steps import Step
-from knowledge.chunk import Chunk, chunk_ids, encode_chunks
-from knowledge.errors import EmbeddingError
 from knowledge.hash_embedder import HashEmbedder
-from knowledge.index import IndexRow, IndexTable
-from knowledge.memory_index import MemoryIndex
+from knowledge.index import IndexTable, vector_key_of
 from knowledge.vectors import Vectors
 from processors.documents import DocumentDeliveries
-from processors.embed import EmbedStep
-from processors.index import IndexStep
-from processors.knowledge_bases import KnowledgeBases
 from processors.retry import RetryPolicy
-from processors.step import Processor
-from tests.unit.processors.mill import Mill
-
-CHUNKS = 10
-BATCH = 4
-
-
-class CountingEmbedder(HashEmbedder):
-    """Remembers what it was asked; fails at the call numbers it is told to."""
-
-    def __init__(self, *failures: int) -> None:
-        super().__init__(dimensions=8)
-        self.batches: list[list[str]] = []
-        self._failures = failures
-
-    async def embed_passages(self, texts: Sequence[str]) -> Vectors:
-        self.batches.append(list(texts))
-        if len(self.batches) in self._failures:
-            raise EmbeddingError("provider_500", "try later")
-        return await super().embed_passages(texts)
-
-
-class World:
-    """A document that is chunked, on a mill in memory."""
-
-    def __init__(self, embedder: HashEmbedder | None = None, index: MemoryIndex | None = None) -> None:
-        self.mill = Mill()
-        self.blobs = MemoryBlobStore()
-        self.index = index or MemoryIndex()
-        self.knowledge_bases = KnowledgeBases(self.mill.log, clock_us=self.mill.clock)
-        self.embedder = embedder or CountingEmbedder()
-        self.embed = EmbedStep(self.blobs, lambda _: self.embedder, batch_chunks=BATCH, time_limit_s=5)
-        self.indexing = IndexStep(self.blobs, self.index, self.knowledge_bases, time_limit_s=5)
-        self.table = IndexTable(self.mill.knowledge_base, 1)
-
-    async def chunked(self, chunks: int = CHUNKS) -> DocumentId:
-        await self.mill.create()
-        _, (document,) = await self.mill.submit(filename="mill.md")
-        texts = [f"passage {ordinal}" for ordinal in range(chunks)]
-        cut = [
-            Chunk(chunk_id, ordinal, text, 0, len(text), None, (), 2)
-            for ordinal, (chunk_id, text) in enumerate(zip(chunk_ids(document, texts), texts, strict=True))
-        ]
-        await self.blobs.put(f"documents/{document}/chunks@1", encode_chunks(cut))
-        await self.mill.say(
-            document,
-            StartStep(step=Step.PARSE, attempt=1, worker="w"),
-            RecordParsed(attempt=1, text_blob="t", parser="p", pages=1, characters=9),
-            StartStep(step=Step.CHUNK, attempt=1, worker="w"),
-            RecordChunked(
-                attempt=1, chunks_blob=f"documents/{document}/chunks@1", chunks=chunks, tokens=2 * chunks, chunker="k"
-            ),
-        )
-        return document
-
-    async def run(self, processor: Processor, delivery: Delivery | None = None) -> None:
-        deliveries = DocumentDeliveries(processor, self.mill.bench(), self.knowledge_bases)
-        await deliveries.carry_out(delivery or await self.mill.take_one(processor.step), 1)
-
-    async def come_due(self) -> None:
-        self.mill.clock.advance(600)
-        for partition in range(self.mill.log.partitions):
-            await self.mill.inbox.move_due(partition)
+from tests.unit.processors.chunked_document import CHUNKS, CountingEmbedder, InterruptedIndex, World
 
 
 async def test_every_batch_is_recorded_and_the_last_together_with_the_end() -> None:
@@ -187,21 +108,6 @@ async def test_damaged_artifacts_never_reach_the_index(blob: str, damage: bytes 
     assert await world.index.count(world.table) == 0
 
 
-class InterruptedIndex(MemoryIndex):
-    """Something happens between the writing of the rows and the report of it."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.meanwhile: list[object] = []
-
-    async def upsert(self, table: IndexTable, document_id: str, rows: Sequence[IndexRow]) -> int:
-        written = await super().upsert(table, document_id, rows)
-        for happen in self.meanwhile:
-            self.meanwhile = []
-            await happen()  # type: ignore[operator]
-        return written
-
-
 async def test_rows_that_are_written_behind_a_removal_are_taken_out_again() -> None:
     index = InterruptedIndex()
     world = World(index=index)
@@ -232,8 +138,9 @@ async def test_a_cancelled_document_that_served_nothing_is_not_found() -> None:
     assert await world.index.count(world.table) == 0
 
 
-async def test_a_late_writer_leaves_the_rows_that_are_due() -> None:
-    """It slept through a new attempt, a new embedding and its indexing, then wrote what is no longer due."""
+@pytest.mark.parametrize("moment", ["beforehand", "meanwhile"])
+async def test_a_late_writer_leaves_the_rows_that_are_due(moment: str) -> None:
+    """It slept through a new attempt, a new embedding and its indexing, and went on to write or to report."""
     index = InterruptedIndex()
     world = World(index=index)
     document = await world.chunked()
@@ -242,22 +149,46 @@ async def test_a_late_writer_leaves_the_rows_that_are_due() -> None:
 
     async def go_on_without_it() -> None:
         await world.mill.say(document, StartStep(step=Step.INDEX, attempt=2, worker="worker-2"))
-        state = await world.mill.document(document)
-        assert isinstance(state, Embedded)
         await world.mill.say(document, RecordIndexed(attempt=2, generation=1, chunks=CHUNKS))
         await world.mill.say(document, RequestReprocessing(from_step=Step.EMBED, reason="model", task_id=task))
-        world.embedder = HashEmbedder(dimensions=8)
-        world.embedder.model = "newer"
+        newer = HashEmbedder(dimensions=8)
+        newer.model = "newer"
+        world.embedder = newer
         await world.run(world.embed)
         await world.run(world.indexing)
-        # As if the sleeper's rows had replaced these just now: what is due is no longer there.
-        await MemoryIndex.upsert(index, world.table, document, [])
 
-    index.meanwhile.append(go_on_without_it)
+    getattr(index, moment).append(go_on_without_it)
     await world.run(world.indexing)
     state = await world.mill.document(document)
     assert isinstance(state, Indexed)
     assert state.vectors.model == "newer"
+    due = [vector_key_of("newer", 8, f"passage {ordinal}") for ordinal in range(CHUNKS)]
+    assert (await index.vectors(world.table, due)).keys() == set(due)
+    assert await world.index.count(world.table, document) == CHUNKS
+
+
+async def test_a_late_eraser_leaves_the_rows_of_a_newer_attempt() -> None:
+    """Its document was given up while it wrote, and begun again before it came to take its rows out."""
+    index = InterruptedIndex()
+    world = World(index=index)
+    document = await world.chunked()
+    await world.run(world.embed)
+    task = world.mill.ids.task(world.mill.knowledge_base)
+    erase = index.erase
+
+    async def begin_again(table: IndexTable, document_id: str, *, fence: int | None = None) -> int:
+        index.erase = erase  # type: ignore[method-assign]
+        await world.mill.say(document, RequestReprocessing(from_step=Step.INDEX, reason="again", task_id=task))
+        await world.run(world.indexing)
+        return await erase(table, document_id, fence=fence)
+
+    async def cancel() -> None:
+        index.erase = begin_again  # type: ignore[method-assign]
+        await world.mill.say(document, CancelDocument())
+
+    index.meanwhile.append(cancel)
+    await world.run(world.indexing)
+    assert isinstance(await world.mill.document(document), Indexed)
     assert await world.index.count(world.table, document) == CHUNKS
 
 

@@ -130,7 +130,7 @@ async def test_nothing_is_left_of_a_removed_document_and_the_log_has_the_proof()
 
 async def test_an_erasure_that_leaves_something_is_no_erasure() -> None:
     class StubbornIndex(MemoryIndex):
-        async def erase(self, table: IndexTable, document_id: str) -> int:
+        async def erase(self, table: IndexTable, document_id: str, *, fence: int | None = None) -> int:
             return 0
 
     world = World(StubbornIndex())
@@ -146,10 +146,10 @@ async def test_an_erasure_outlives_an_index_that_is_away() -> None:
     class AbsentIndex(MemoryIndex):
         is_away = True
 
-        async def erase(self, table: IndexTable, document_id: str) -> int:
+        async def erase(self, table: IndexTable, document_id: str, *, fence: int | None = None) -> int:
             if self.is_away:
                 raise IndexUnavailable("locked")
-            return await super().erase(table, document_id)
+            return await super().erase(table, document_id, fence=fence)
 
     index = AbsentIndex()
     world = World(index)

@@ -1,8 +1,9 @@
 """The loop of one step: slots, own pending, holding, claiming, draining."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from typing import Any
 
 from domain.document import Parsed
 from events.document import DocumentParsed, StepFailed
@@ -254,3 +255,62 @@ async def test_an_inbox_that_does_not_answer_is_asked_again() -> None:
     async with running(runner_of(mill, mill.deliveries(Obedient(done)))):
         await mill.until(is_parsed)
     assert failures == 0
+
+
+class LosesReplies:
+    """An inbox call that takes effect each time, and whose reply is lost the first time; the later ones arrive."""
+
+    def __init__(self, call: Callable[..., Awaitable[list[Delivery]]]) -> None:
+        self._call = call
+        self.has_lost = asyncio.Event()
+
+    async def __call__(self, *args: Any, **options: Any) -> list[Delivery]:
+        taken = await self._call(*args, **options)
+        if taken and not self.has_lost.is_set():
+            self.has_lost.set()
+            raise LogUnavailable("reset by peer")
+        return taken
+
+
+async def test_what_a_take_without_a_reply_has_taken_is_found_again() -> None:
+    mill = Mill()
+    mill.inbox.take = losing = LosesReplies(mill.inbox.take)  # type: ignore[method-assign]
+    await mill.submit(2)
+    async with running(runner_of(mill, mill.deliveries(Obedient(done)))):
+        await mill.until(is_parsed, 2)
+    assert losing.has_lost.is_set()
+    assert await mill.depth(Step.PARSE) == NOTHING
+
+
+async def test_what_a_claim_without_a_reply_has_claimed_is_found_again() -> None:
+    mill = Mill()
+    await mill.submit(1)
+    await mill.take_one(Step.PARSE, consumer="killed")
+    mill.clock.advance(600)
+    mill.inbox.claim_from_dead = losing = LosesReplies(mill.inbox.claim_from_dead)  # type: ignore[method-assign]
+    runner, stop = runner_of(mill, mill.deliveries(Obedient(done))), asyncio.Event()
+    claiming = asyncio.create_task(claim_until(stop, mill.inbox, [runner], WORKER, interval_s=0.01, lease_ms=60_000))
+    async with running(runner):
+        await mill.until(is_parsed)
+    stop.set()
+    await claiming
+    assert losing.has_lost.is_set()
+
+
+async def test_what_lands_after_its_caller_gave_up_is_found_once_a_lease() -> None:
+    mill = Mill()
+    runner, stop = runner_of(mill, mill.deliveries(Obedient(done))), asyncio.Event()
+    claiming = asyncio.create_task(claim_until(stop, mill.inbox, [runner], WORKER, interval_s=0.01, lease_ms=100))
+    async with running(runner):
+        held = mill.inbox.take
+        mill.inbox.take = _nothing  # type: ignore[method-assign, assignment]
+        await mill.submit(1)
+        assert len(await held(runner.inboxes, consumer=WORKER, count=1)) == 1
+        await mill.until(is_parsed)
+    stop.set()
+    await claiming
+
+
+async def _nothing(*_args: object, wait_ms: int, **_options: object) -> list[Delivery]:
+    await asyncio.sleep(wait_ms / 1_000)
+    return []

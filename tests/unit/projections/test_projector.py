@@ -1,17 +1,19 @@
 """The projector on memory: checkpoints, leases, crashes, and two of them at once."""
 
 import asyncio
+from collections.abc import Sequence
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from events.errors import LogUnavailable
 from events.memory import MemoryLog
 from projections.memory_views import MemoryViews
-from projections.projection import TABLES
+from projections.projection import TABLES, RowKey
 from projections.projector import LEASE_MS, Projector, run_projectors
 from projections.replay import compare
-from projections.views import Checkpoint, Commit
+from projections.views import Checkpoint, Commit, Lease
 from tests.projecting import project
 from tests.workshop import Workshop
 
@@ -177,3 +179,37 @@ async def _run_course(course: list[str]) -> None:
     await project(world.log, world.views, holder="last")
     await world.expect_views_as_folded_at_once()
     assert await compare(world.views, 0, 1, 1) == []
+
+
+class LateViews(CrashingViews):
+    """The caller of the first commit gives up; it takes effect in the middle of the rows that are loaded next."""
+
+    late: Commit | None = None
+    loads_until_it_lands = 2
+
+    async def commit(self, commit: Commit) -> bool:
+        if self.late is None:
+            self.late = commit
+            raise LogUnavailable("no answer in time")
+        return await super().commit(commit)
+
+    async def load(self, lease: Lease, keys: Sequence[RowKey]) -> list[bytes | None]:
+        if self.late is not None:
+            self.loads_until_it_lands -= 1
+            if self.loads_until_it_lands == 0:
+                await super().commit(self.late)
+        return await super().load(lease, keys)
+
+
+async def test_a_commit_that_lands_after_its_projector_gave_up_counts_nothing_twice(world: World) -> None:
+    world.views = LateViews(partitions=PARTITIONS, clock_ms=world.clock)
+    knowledge_base = await world.workshop.create(partition=0)
+    await world.workshop.through(knowledge_base, 1)
+    projector = world.projector(page_events=100)
+    with pytest.raises(LogUnavailable):
+        await projector.advance()
+    while (await world.views.checkpoint(0)).number < (await world.log.head(0)).number:
+        await projector.advance()
+    await world.workshop.through(knowledge_base, 1)
+    await projector.advance()
+    await world.expect_views_as_folded_at_once()

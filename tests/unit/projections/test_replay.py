@@ -90,3 +90,18 @@ async def test_views_that_were_never_filled_are_swapped_for_empty_ones() -> None
     assert rebuilt.checkpoint.number == 0
     await project(world.log, world.views)
     assert (await world.views.checkpoint(0)).number == 1
+
+
+async def test_a_rebuild_that_another_one_overtook_is_refused_and_harms_nothing(world: World) -> None:
+    drop = world.views.drop
+
+    async def overtaken(partition: int, generation: int, *, limit: int) -> bool:
+        world.views.drop = drop  # type: ignore[method-assign]
+        await rebuild(world.log, world.views, 0, holder="faster")
+        return await drop(partition, generation, limit=limit)
+
+    world.views.drop = overtaken  # type: ignore[method-assign]
+    with pytest.raises(RebuildRefused, match="live"):
+        await rebuild(world.log, world.views, 0, holder="slower")
+    assert await world.views.live_generation(0) == 2
+    assert len([row async for row in world.views.scan_rows(0, 2, TASKS)]) == 3

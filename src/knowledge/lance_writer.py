@@ -1,0 +1,144 @@
+"""Writing documents into one Lance table: several at a time in one commit, and never older rows over newer ones.
+
+A commit costs about 20 ms of processor time however little is in it, so what arrives while one is under way is
+committed together. A row carries the fence of the attempt that wrote it. Conditions of a merge are about single rows:
+a late writer changes and deletes no newer row, but it may add chunks that the newer attempt has not got. So each writer
+looks behind its commit and takes out what it should not have added; for one that dies before it comes to that, the
+next compaction does.
+"""
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+from knowledge.errors import IndexUnavailable, Overtaken
+from knowledge.filter_sql import text_literal
+from knowledge.index import IndexRow
+from knowledge.lance_commits import Commits
+
+# How often an upsert may find that another writer of the same document came between.
+UPSERT_ATTEMPTS_MAX = 10
+
+# One commit takes so many documents; their vectors are in memory twice while it lasts.
+GROUP_DOCUMENTS_MAX = 64
+GROUP_ROWS_MAX = 4_096
+
+
+class Upsert(NamedTuple):
+    """The rows that a document shall have, at least one."""
+
+    document_id: str
+    rows: Sequence[IndexRow]
+    fence: int
+
+
+def fitting(upserts: Sequence[Upsert]) -> int:
+    """How many of them, from the first, go into one commit: each document once, and not too many rows."""
+    documents: set[str] = set()
+    rows = 0
+    for upsert in upserts:
+        rows += len(upsert.rows)
+        if upsert.document_id in documents or rows > GROUP_ROWS_MAX or len(documents) == GROUP_DOCUMENTS_MAX:
+            break
+        documents.add(upsert.document_id)
+    return len(documents)
+
+
+class LanceWriter:
+    """Writes to one open table whose vectors have `dimensions`."""
+
+    def __init__(self, table: Any, dimensions: int, commits: Commits) -> None:
+        self._table = table
+        self._dimensions = dimensions
+        self._commits = commits
+
+    async def write(self, upserts: Sequence[Upsert]) -> list[Overtaken | None]:
+        """Carries out upserts of different documents; answers for each whether it came too late."""
+        version = await self._table.version()
+        present = await self._fences([upsert.document_id for upsert in upserts])
+        new = [upsert for upsert in upserts if upsert.document_id not in present]
+        if new:
+            await self._add(new)
+            if await self._table.version() == version + 1:
+                # Nobody committed between looking and adding: no need to look again (3 ms).
+                settled = {upsert.document_id for upsert in new}
+                return [None if one.document_id in settled else await self._settle(one) for one in upserts]
+        written = {upsert.document_id for upsert in new}
+        return [await self._settle(one, is_written=one.document_id in written) for one in upserts]
+
+    async def erase(self, document_id: str, fence: int | None) -> int:
+        """Deletes the rows of a document, or those up to a fence; answers how many there were."""
+        predicate = _up_to(document_id, fence)
+        erased = int(await self._table.count_rows(predicate))
+        if erased:
+            await self._commits.run(lambda: self._table.delete(predicate))
+        return erased
+
+    async def take_out_overtaken(self) -> None:
+        """Deletes rows that writers left behind who died before they saw that they were late."""
+        from knowledge.lance_rows import read_fences
+
+        for document_id, fences in (await read_fences(self._table, None)).items():
+            newest = max(fences)
+            if min(fences) < newest:
+                await self.erase(document_id, newest - 1)
+
+    async def _settle(self, upsert: Upsert, *, is_written: bool = False) -> Overtaken | None:
+        """Writes until the rows are there, once, and alone; or until newer ones are."""
+        document_id, rows, fence = upsert
+        for _ in range(UPSERT_ATTEMPTS_MAX):
+            fences = (await self._fences([document_id])).get(document_id, [])
+            if any(other > fence for other in fences):
+                await self.erase(document_id, fence)
+                return Overtaken(f"the index holds newer rows of {document_id}")
+            if is_written and fences.count(fence) == len(rows):
+                if len(fences) > len(rows):
+                    await self.erase(document_id, fence - 1)
+                return None
+            if not fences:
+                await self._add([upsert])
+            elif not is_written:
+                await self._merge(upsert)
+            else:
+                # Two writers found the document new and added it twice: whoever sees it begins again.
+                await self.erase(document_id, fence)
+                await self._commits.pause(attempt=0)
+            is_written = True
+        raise IndexUnavailable(f"other writers keep writing the document {document_id}")
+
+    async def _fences(self, document_ids: Sequence[str]) -> dict[str, list[int]]:
+        from knowledge.lance_rows import read_fences
+
+        wanted = ", ".join(text_literal(document_id) for document_id in document_ids)
+        return await read_fences(self._table, f"document_id IN ({wanted})")
+
+    async def _add(self, upserts: Sequence[Upsert]) -> None:
+        from knowledge.lance_rows import to_table
+
+        data = to_table([(row, upsert.fence) for upsert in upserts for row in upsert.rows], self._dimensions)
+        await self._commits.run(lambda: self._table.add(data))
+
+    async def _merge(self, upsert: Upsert) -> None:
+        """Replaces older rows in one commit (20 ms at 20,000 rows), so no search misses the document."""
+        from knowledge.lance_rows import to_table
+
+        data = to_table([(row, upsert.fence) for row in upsert.rows], self._dimensions)
+        await self._commits.run(
+            lambda: (
+                self._table.merge_insert(["document_id", "chunk_id"])
+                .when_matched_update_all(where=f"target.fence <= {upsert.fence}")
+                .when_not_matched_insert_all()
+                .when_not_matched_by_source_delete(_up_to(upsert.document_id, upsert.fence))
+                # LanceDB's indexed merge takes 40 to 170 ms at 20,000 rows, the hash join over the keys 20.
+                .use_index(False)
+                .execute(data)
+            )
+        )
+
+
+def of_document(document_id: str) -> str:
+    """SQL that is true for the rows of a document."""
+    return f"document_id = {text_literal(document_id)}"
+
+
+def _up_to(document_id: str, fence: int | None) -> str:
+    return of_document(document_id) if fence is None else f"{of_document(document_id)} AND fence <= {fence}"

@@ -1,0 +1,88 @@
+"""Learns that nobody waits any more for an attempt under way, and stops it.
+
+A document may be cancelled, removed or taken over while a worker is at it. Every look asks where the running documents
+stand, all in one call, and reads the history of those alone that moved without their attempt: it costs the same
+however many facts the log takes in, where following the log would cost each worker as much as the projector.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Protocol
+
+import structlog
+
+from domain.deciders import DOCUMENT
+from domain.document import DocumentState
+from domain.errors import ImpossibleEvent
+from domain.handle import load
+from events.errors import LogError
+from events.log import EventLog
+from processors.waiting import pause
+
+
+class Watched(Protocol):
+    """An attempt as far as it matters here."""
+
+    @property
+    def document_id(self) -> str: ...
+
+    @property
+    def known_version(self) -> int:
+        """Where the document's stream stood when the attempt appended to it or read it last."""
+        ...
+
+    def is_wanted(self, now: DocumentState) -> bool:
+        """Whether its result would still count."""
+        ...
+
+
+class Watch:
+    """The attempts that run in this worker. Belongs to one event loop."""
+
+    def __init__(self) -> None:
+        self._running: dict[Watched, asyncio.Timeout] = {}
+
+    @asynccontextmanager
+    async def over(self, attempt: Watched) -> AsyncIterator[asyncio.Timeout]:
+        """While inside, the body is cancelled as soon as nobody wants the attempt.
+
+        It then ends with TimeoutError, and the yielded timeout has expired.
+        """
+        async with asyncio.timeout(None) as unwanted:
+            self._running[attempt] = unwanted
+            try:
+                yield unwanted
+            finally:
+                del self._running[attempt]
+
+    async def look(self, log: EventLog) -> None:
+        """Stops every attempt that lost its document. Raises what the log raises."""
+        running = list(self._running)
+        if not running:
+            return
+        versions = await log.versions([attempt.document_id for attempt in running])
+        for attempt, version in zip(running, versions, strict=True):
+            if version != attempt.known_version:
+                await self._look_at(log, attempt)
+
+    async def _look_at(self, log: EventLog, attempt: Watched) -> None:
+        now = (await load(log, DOCUMENT, attempt.document_id)).state
+        unwanted = self._running.get(attempt)  # it may have ended while the history was read
+        if unwanted is None or unwanted.expired() or attempt.is_wanted(now):
+            return
+        structlog.get_logger().info("attempt_stopped", document=attempt.document_id, state=type(now).__name__)
+        unwanted.reschedule(asyncio.get_running_loop().time())
+
+
+async def look_until(ended: asyncio.Event, watch: Watch, log: EventLog, *, interval_s: float) -> None:
+    """Looks every `interval_s` until `ended`, through the drain too."""
+    is_blind = False
+    while not await pause(ended, interval_s):
+        try:
+            await watch.look(log)
+            is_blind = False
+        except (LogError, ImpossibleEvent) as error:
+            if not is_blind:  # one line an outage; the next look asks again
+                structlog.get_logger().warning("watch_blind", error=type(error).__name__)
+            is_blind = True

@@ -1,0 +1,12 @@
+"""Worlds 150 to 299: everything holds at every step, and everything converges once the faults stop."""
+
+import pytest
+
+from tests.simulation.seeds import assert_worlds_go_well
+
+WORLDS_A_TEST = 10
+
+
+@pytest.mark.parametrize("first", range(150, 300, WORLDS_A_TEST))
+def test_worlds_go_well_from(first: int) -> None:
+    assert_worlds_go_well(range(first, first + WORLDS_A_TEST))

@@ -1,0 +1,181 @@
+"""Vectors that were made before are not made, or paid for, again."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import pytest
+
+from domain.commands import RequestReprocessing
+from domain.document import Embedded, Failed, Indexed
+from domain.status import document_status
+from events.document import DocumentEmbedded
+from events.ids import DocumentId
+from events.knowledge_base import KnowledgeBaseSettings
+from events.steps import Step
+from knowledge.embedders import Remote
+from knowledge.errors import EmbeddingError, IndexUnavailable
+from knowledge.index import IndexTable
+from knowledge.memory_index import MemoryIndex
+from knowledge.vectors import Vectors
+from processors.stored import load_vectors
+from tests.unit.processors.chunked_document import BATCH, CHUNKS, CountingEmbedder, World
+
+
+class RemoteEmbedder(CountingEmbedder):
+    """As one that is paid for."""
+
+    def __init__(self, *failures: int) -> None:
+        super().__init__(*failures)
+        self.remote = Remote("somewhere#hash", 1_000)
+
+    @property
+    def paid(self) -> list[str]:
+        return [text for batch in self.batches for text in batch]
+
+
+async def costs(world: World, document: DocumentId) -> tuple[int, int, int]:
+    """Calls, tokens sent and chunks reused, as the last event and the status say alike."""
+    (*_, event) = [one for one in await world.mill.history(document) if isinstance(one, DocumentEmbedded)]
+    state = await world.mill.document(document)
+    status = document_status(document, state, version=1, updated_at_us=1)
+    assert status is not None
+    told = (status.counts.embedding_calls, status.counts.tokens_sent, status.counts.chunks_reused)
+    assert told == (event.calls, event.tokens_sent, event.chunks_reused)
+    return told
+
+
+async def finished(world: World, document: DocumentId) -> None:
+    await world.run(world.embed)
+    await world.run(world.indexing)
+    assert isinstance(await world.mill.document(document), Indexed)
+
+
+async def test_a_document_tells_what_its_vectors_cost() -> None:
+    world = World(RemoteEmbedder())
+    document = await world.chunked()
+    await finished(world, document)
+    assert await costs(world, document) == (3, 2 * CHUNKS, 0)
+
+
+async def test_costs_of_all_attempts_add_up() -> None:
+    embedder = RemoteEmbedder(2)
+    world = World(embedder)
+    document = await world.chunked()
+    await world.run(world.embed)
+    await world.come_due()
+    await finished(world, document)
+    assert len(embedder.batches) == 4
+    assert await costs(world, document) == (3, 2 * CHUNKS, 0), "a call that brought nothing is in no batch"
+
+
+async def test_a_document_that_is_embedded_again_pays_nothing() -> None:
+    embedder = RemoteEmbedder()
+    world = World(embedder)
+    document = await world.chunked()
+    await finished(world, document)
+    paid = len(embedder.paid)
+    task = world.mill.ids.task(world.mill.knowledge_base)
+    await world.mill.say(document, RequestReprocessing(from_step=Step.EMBED, reason="again", task_id=task))
+    await finished(world, document)
+    assert len(embedder.paid) == paid
+    assert await costs(world, document) == (0, 0, CHUNKS)
+
+
+async def test_a_new_version_of_a_document_pays_for_what_is_new() -> None:
+    embedder = RemoteEmbedder()
+    world = World(embedder)
+    await finished(world, await world.chunked())
+    embedder.batches.clear()
+    texts = [f"passage {ordinal}" for ordinal in range(CHUNKS)]
+    texts[5] = "another passage"
+    second = await world.chunked_too(texts)
+    await world.run(world.embed)
+    state = await world.mill.document(second)
+    assert isinstance(state, Embedded)
+    assert embedder.paid == ["another passage"]
+    expected = await CountingEmbedder().embed_passages(texts)
+    assert np.array_equal(await load_vectors(world.blobs, state.batches), expected)
+    assert await costs(world, second) == (1, 2, CHUNKS - 1)
+
+
+async def test_a_text_that_comes_twice_in_a_batch_is_sent_once() -> None:
+    embedder = RemoteEmbedder()
+    world = World(embedder)
+    await world.mill.create()
+    document = await world.chunked_too(["a", "b", "a", "a"])
+    await finished(world, document)
+    assert embedder.paid == ["a", "b"]
+    assert await costs(world, document) == (1, 4, 2)
+
+
+async def test_vectors_of_another_model_are_not_taken() -> None:
+    embedder = RemoteEmbedder()
+    world = World(embedder)
+    document = await world.chunked()
+    await finished(world, document)
+    other = RemoteEmbedder()
+    other.model = "other"
+    world.embedder = other
+    task = world.mill.ids.task(world.mill.knowledge_base)
+    await world.mill.say(document, RequestReprocessing(from_step=Step.EMBED, reason="model", task_id=task))
+    await finished(world, document)
+    assert len(other.paid) == CHUNKS
+
+
+async def test_a_small_batch_of_a_local_model_is_not_looked_up() -> None:
+    index = UnreadableIndex()
+    world = World(CountingEmbedder(), index)
+    document = await world.chunked(chunks=BATCH - 1)
+    await world.run(world.embed)
+    assert isinstance(await world.mill.document(document), Embedded)
+
+
+class UnreadableIndex(MemoryIndex):
+    """Cannot be asked for vectors."""
+
+    async def vectors(self, table: IndexTable, keys: object) -> dict[str, Vectors]:
+        raise IndexUnavailable("down")
+
+
+async def test_an_index_that_is_down_is_waited_for_rather_than_paid_for() -> None:
+    embedder = RemoteEmbedder()
+    world = World(embedder, UnreadableIndex())
+    document = await world.chunked()
+    for _ in range(8):
+        await world.run(world.embed)
+        await world.come_due()
+    assert embedder.paid == []
+    world.embed._index = MemoryIndex()
+    await world.run(world.embed)
+    assert isinstance(await world.mill.document(document), Embedded)
+
+
+async def test_a_model_whose_vectors_have_changed_their_length_writes_nothing() -> None:
+    embedder = RemoteEmbedder()
+    world = World(embedder)
+    await world.mill.create(KnowledgeBaseSettings(embedding_dimensions=16))
+    document = await world.chunked_too(["one", "two"])
+    await world.run(world.embed)
+    state = await world.mill.document(document)
+    assert isinstance(state, Failed)
+    assert (state.code, embedder.paid) == ("dimensions_changed", [])
+
+
+@pytest.mark.parametrize("code", ["provider_500", "provider_502", "provider_timeout", "provider_429", "provider_down"])
+async def test_a_provider_that_is_away_for_long_costs_no_document(code: str) -> None:
+    class Away(RemoteEmbedder):
+        async def embed_passages(self, texts: Sequence[str]) -> Vectors:
+            self.batches.append(list(texts))
+            if len(self.batches) <= 20:
+                raise EmbeddingError(code, "away", retry_after_s=60)
+            return await super().embed_passages(texts)
+
+    embedder = Away()
+    world = World(embedder)
+    document = await world.chunked()
+    for _ in range(30):
+        await world.run(world.embed)
+        if isinstance(await world.mill.document(document), Embedded):
+            break
+        await world.come_due()
+    assert isinstance(await world.mill.document(document), Embedded)
