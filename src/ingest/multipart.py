@@ -18,6 +18,7 @@ from multipart import (
 
 from blobs.errors import BlobError
 from blobs.store import BlobRef, BlobWriter
+from events.failpoints import Place, failpoint
 from ingest.filenames import clean_filename, extended_filename
 from ingest.form_headers import request_too_large
 from ingest.problems import Flaw, ProblemCode, Rejected, invalid
@@ -223,6 +224,7 @@ class _Parts:
         if file.probe.is_refused:
             raise _unsupported(file.filename, len(self._files))
         await file.writer.write(data)
+        failpoint(Place.API_MID_BODY)
 
 
 async def _store(file: _File, ordinal: int) -> StoredFile:

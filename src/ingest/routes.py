@@ -8,6 +8,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from events.failpoints import Place, failpoint
 from events.ids import parse_document_id, parse_knowledge_base_id, parse_task_id
 from ingest import knowledge_bases
 from ingest.accepted import task_path
@@ -48,6 +49,7 @@ def _upload_routes(services: IngestServices) -> list[Route]:
     async def post_documents(request: Request) -> Response:
         knowledge_base_id = parse_knowledge_base_id(request.path_params["kb_id"])
         accepted = await upload(services, knowledge_base_id, request)
+        failpoint(Place.API_BEFORE_RESPONSE)
         return _json(accepted, 202, {"Location": task_path(accepted.task_id)})
 
     async def delete_document(request: Request) -> Response:

@@ -17,6 +17,7 @@ from domain.errors import Contention, Refused
 from domain.handle import Handled, Request, handle_together
 from domain.task import FinishedTask, OpenTask
 from events.errors import InvalidAppend, LogFull
+from events.failpoints import Place, failpoint
 from events.ids import DocumentId, KnowledgeBaseId, TaskId, derived_task_id, document_id
 from ingest.accepted import AcceptedTask, accepted_task
 from ingest.concurrency import all_of
@@ -76,11 +77,13 @@ async def submit(services: IngestServices, submission: Submission, unclaimed: Un
     await _store_sidecars(services, submission, accepts, unclaimed)
     requests = _requests(submission, accepts)
     unclaimed.claim()
+    failpoint(Place.API_BEFORE_APPEND)
     try:
         handled = await handle_together(services.log, requests, services.context(submission.task_id, submission.actor))
     except (Refused, Contention, LogFull, InvalidAppend):
         unclaimed.disclaim()
         raise
+    failpoint(Place.API_APPENDED)
     return _answer(submission, handled, unclaimed)
 
 

@@ -7,6 +7,7 @@ from domain.decider import fold
 from domain.deciders import knowledge_base_decider
 from domain.handle import load
 from domain.knowledge_base import active
+from events.failpoints import Place, failpoint
 from events.ids import KnowledgeBaseId, document_id
 from ingest.accepted import AcceptedTask
 from ingest.form_headers import boundary_of
@@ -32,12 +33,14 @@ async def upload(services: IngestServices, knowledge_base_id: KnowledgeBaseId, r
     active(known.state)
     task_id = new_task_id(services, knowledge_base_id, key, actor)
 
+    failpoint(Place.API_ADMITTED)
     async with UnclaimedBlobs(services.blobs) as unclaimed:
 
         def open_blob(ordinal: int) -> BlobWriter:
             return unclaimed.writer(source_key(document_id(task_id, ordinal), services.ids.unique()))
 
         form = await read_form(request.stream(), boundary, services.settings, open_blob)
+        failpoint(Place.API_STORED)
         options = _options(services, form.options)
         # An upload can take an hour: what happened to the knowledge base since is read, and nothing before it again.
         since = await services.log.history(knowledge_base_id, after_version=known.version)

@@ -7,6 +7,8 @@ import secrets
 import socket
 from collections.abc import Collection
 
+import msgspec
+
 from events.ids import parse_knowledge_base_id
 from events.knowledge_base import KnowledgeBaseSettings
 from events.steps import Step
@@ -29,6 +31,9 @@ from projections.redis_views import RedisViews
 
 HEARTBEATS_A_LEASE = 5
 """Four may be late or lost before a living worker counts as dead and its work is done again for nothing."""
+
+CLAIMS_A_LEASE = 4
+"""The dead are found a quarter of a lease after it ended, at the latest."""
 
 
 async def running_worker(settings: Settings, stop: asyncio.Event, *, name: str, steps: str) -> None:
@@ -115,11 +120,14 @@ def _quota(settings: Settings) -> Quota:
 
 def _worker_settings(settings: Settings) -> WorkerSettings:
     lease_ms = settings.lease_s * 1_000
+    default = WorkerSettings()
     return WorkerSettings(
         # Twice the parsing children: while one document is parsed, the next is read and the last is recorded.
         parse_slots=2 * settings.parse_processes,
         lease_ms=lease_ms,
         heartbeat_ms=lease_ms // HEARTBEATS_A_LEASE,
+        claim_interval_ms=min(default.claim_interval_ms, lease_ms // CLAIMS_A_LEASE),
+        retry=msgspec.structs.replace(default.retry, base_s=settings.retry_base_ms / 1_000),
         drain_s=settings.drain_s_max,
     )
 

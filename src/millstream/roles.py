@@ -7,9 +7,11 @@ import signal
 import socket
 import sys
 from collections.abc import Awaitable, Callable
+from pathlib import Path
 
 import structlog
 
+from events.failpoints import Failpoints, UnknownFailpoint, arm, parse_rules
 from millstream.errors import ExitCode, Stop
 from millstream.settings import Settings
 from millstream.telemetry import configure_logging
@@ -33,10 +35,28 @@ def check_binding(settings: Settings) -> None:
     )
 
 
+def arm_failpoints(settings: Settings) -> None:
+    """Raises Stop for rules that cannot be read, and for any in production."""
+    if not settings.failpoints:
+        return
+    if settings.production:
+        raise Stop(
+            "refusing to start: failpoints let this process die on purpose, and it is in production",
+            hint="unset MILLSTREAM_FAILPOINTS, or MILLSTREAM_PRODUCTION where this is a test",
+            exit_code=ExitCode.CONFIGURATION,
+        )
+    try:
+        rules = parse_rules(settings.failpoints)
+    except UnknownFailpoint as error:
+        raise Stop(str(error), hint="correct MILLSTREAM_FAILPOINTS", exit_code=ExitCode.CONFIGURATION) from None
+    arm(Failpoints(rules, Path(settings.failpoints_dir) if settings.failpoints_dir else None))
+
+
 def run_api(settings: Settings, *, supervised: bool, listen_fd: int | None) -> None:
     """Serves HTTP until told to stop."""
     check_binding(settings)
     configure_logging(settings, role="api")
+    arm_failpoints(settings)
     inherited = None if listen_fd is None else socket.socket(fileno=listen_fd)
 
     async def serve(stop: asyncio.Event) -> None:
@@ -50,6 +70,7 @@ def run_api(settings: Settings, *, supervised: bool, listen_fd: int | None) -> N
 def run_worker(settings: Settings, *, supervised: bool, name: str, steps: str) -> None:
     """Works through the inboxes until told to stop, then drains."""
     configure_logging(settings, role=name)
+    arm_failpoints(settings)
     os.nice(WORKER_NICENESS)
 
     async def work(stop: asyncio.Event) -> None:
@@ -63,6 +84,7 @@ def run_worker(settings: Settings, *, supervised: bool, name: str, steps: str) -
 def run_projector(settings: Settings, *, supervised: bool) -> None:
     """Folds events into views until told to stop."""
     configure_logging(settings, role="projector")
+    arm_failpoints(settings)
 
     async def project(stop: asyncio.Event) -> None:
         from millstream.bootstrap import running_projector

@@ -56,8 +56,16 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     parse_wall_s_max: Annotated[int, Meta(ge=1, le=3_600, description="time for one document, seconds")] = 60
     lease_s: Annotated[
         int,
-        Meta(ge=3, le=600, description="silence after which a worker counts as dead and others take over, seconds"),
+        Meta(ge=1, le=600, description="silence after which a worker counts as dead and others take over, seconds"),
     ] = 15
+    retry_base_ms: Annotated[
+        int,
+        Meta(
+            ge=1,
+            le=60_000,
+            description="longest wait before the second attempt at a step, milliseconds; it doubles with each attempt",
+        ),
+    ] = 1_000
     drain_s_max: Annotated[
         int, Meta(ge=1, le=60, description="how long a stopping process may finish what it has begun, seconds")
     ] = 8
@@ -88,6 +96,11 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     upload_bytes_max: Annotated[int, Meta(ge=1, description="size of one file, bytes")] = 1_073_741_824
     request_bytes_max: Annotated[int, Meta(ge=1, description="size of one upload request, bytes")] = 10_737_418_240
     files_max: Annotated[int, Meta(ge=1, le=1_000, description="files in one upload request")] = 1_000
+    production: Annotated[bool, Meta(description="refuse what only tests need: failpoints")] = False
+    failpoints: Annotated[
+        str, Meta(description="for tests of faults: place=action[:seconds][@passage]; several with ; between")
+    ] = ""
+    failpoints_dir: Annotated[str, Meta(description="for tests of faults: where failpoints that fired are noted")] = ""
     log_level: Annotated[
         Literal["debug", "info", "warning", "error"], Meta(description="least severity that is logged")
     ] = "info"

@@ -10,6 +10,7 @@ from domain.deciders import DOCUMENT
 from domain.document import DocumentState, Open, Running
 from domain.handle import handle, load
 from events.errors import LogError
+from events.failpoints import Place, failpoint
 from events.inbox import Delivery
 from processors.attempts import Attempts, attempts_of, is_over
 from processors.failures import INTERNAL_ERROR, TIME_LIMIT, WORKER_STOPPED, outcome_of
@@ -113,6 +114,7 @@ class Attempt:
     async def _report(self, outcome: Outcome) -> None:
         match outcome:
             case Done():
+                failpoint(Place.WORKER_BEFORE_RESULT)
                 await self._append(outcome.commands)
             case Retry():
                 await self._fail(self._failure(outcome.code, outcome.message, self._retry_at_us(outcome)))
@@ -143,6 +145,7 @@ class Attempt:
             acknowledge=self._delivery if acknowledge else None,
         )
         self._folded = handled.folded
+        failpoint(Place.WORKER_RESULT_APPENDED)
         if not handled.envelopes:
             await self._go_without(handled.folded.state)
         return bool(handled.envelopes)

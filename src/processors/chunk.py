@@ -6,6 +6,7 @@ from collections.abc import Callable
 from blobs.store import BlobStore
 from domain.commands import RecordChunked
 from domain.document import DocumentState, Parsed
+from events.failpoints import Place, failpoint
 from events.knowledge_base import KnowledgeBaseSettings
 from events.steps import Step
 from knowledge.chunk import Chunk, encode_chunks
@@ -40,6 +41,7 @@ class ChunkStep:
         if not chunks:
             return Reject("no_text", "the document holds no text")
         stored = await self._blobs.put(chunks_blob(work.document_id, work.attempt), encoded)
+        failpoint(Place.WORKER_CHUNKED)
         return Done(
             (
                 RecordChunked(

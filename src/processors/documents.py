@@ -5,6 +5,7 @@ from domain.decider import Folded, fold
 from domain.deciders import DOCUMENT
 from domain.document import DocumentState, attempts_at
 from domain.handle import handle
+from events.failpoints import Place, failpoint
 from events.inbox import Delivery
 from processors.attempt import Attempt
 from processors.attempts import Attempts, attempts_of, is_over
@@ -46,6 +47,7 @@ class DocumentDeliveries:
     async def _begin(self, delivery: Delivery, document: Folded[DocumentState], before: Attempts) -> None:
         step, worker = self._processor.step, self._bench.worker
         number = attempts_at(document.state, step) + 1
+        failpoint(Place.WORKER_TAKEN)
         handled = await handle(
             self._bench.log,
             DOCUMENT,
@@ -58,6 +60,7 @@ class DocumentDeliveries:
             await self._yield_to_others(delivery)
             return
         await self._attempt(delivery, number, handled.folded, before).carry_out()
+        failpoint(Place.WORKER_ACKNOWLEDGED)
 
     def _attempt(self, delivery: Delivery, number: int, document: Folded[DocumentState], before: Attempts) -> Attempt:
         return Attempt(

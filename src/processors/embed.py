@@ -10,6 +10,7 @@ import numpy as np
 from blobs.store import BlobStore
 from domain.commands import RecordBatchEmbedded, RecordEmbedded
 from domain.document import Chunked, DocumentState
+from events.failpoints import Place, failpoint
 from events.knowledge_base import KnowledgeBaseSettings
 from events.steps import Step
 from knowledge.chunk import Chunk, indexed_text
@@ -104,6 +105,7 @@ class EmbedStep:
         vectors, made = await self._vectors(using, part)
         name = vectors_blob(work.document_id, number, work.attempt)
         stored = await self._blobs.put(name, encode_vectors(vectors))
+        failpoint(Place.WORKER_BATCH_EMBEDDED)
         return RecordBatchEmbedded(
             attempt=work.attempt,
             batch=number,

@@ -5,6 +5,7 @@ import asyncio
 from blobs.store import BlobStore
 from domain.commands import RecordIndexed
 from domain.document import Cancelled, DocumentState, Embedded, Erased, Failed, Removed, record_of
+from events.failpoints import Place, failpoint
 from events.steps import Step
 from knowledge.chunk import indexed_text
 from knowledge.errors import KnowledgeError, Overtaken
@@ -42,6 +43,7 @@ class IndexStep:
             if outcome_of(error) is not None:
                 raise
             return Reject("index_refused", shortened(str(error)))
+        failpoint(Place.WORKER_ROWS_WRITTEN)
         return Done((RecordIndexed(attempt=work.attempt, generation=generation, chunks=indexed),))
 
     async def abandon(self, work: Work, now: DocumentState) -> None:

@@ -8,6 +8,7 @@ from typing import Final, Protocol
 from blobs.store import BlobStore
 from domain.commands import RecordParsed
 from domain.document import About, Accepted, DocumentState
+from events.failpoints import Place, failpoint
 from events.steps import Step
 from knowledge.media_type import MediaType
 from knowledge.text import ParsedText
@@ -71,6 +72,7 @@ class ParseStep:
         await erase_leftovers(self._blobs, work, now)
 
     async def _stored(self, work: Work, parsed: ParsedText) -> Outcome:
+        failpoint(Place.WORKER_PARSED)
         encoded = await asyncio.to_thread(parsed.encode)
         stored = await self._blobs.put(text_blob(work.document_id, work.attempt), encoded)
         return Done(
@@ -105,4 +107,5 @@ async def verified(blobs: BlobStore, about: About) -> AsyncIterator[bytes]:
         held = piece
     if size_bytes != about.size_bytes or digest.hexdigest() != about.sha256:
         raise BlobCorrupt(f"the stored file is not the one that was accepted ({about.size_bytes} bytes)")
+    failpoint(Place.WORKER_FETCHED)
     yield held

@@ -14,6 +14,7 @@ import structlog
 
 from events.envelope import Envelope
 from events.errors import LogFull, LogUnavailable
+from events.failpoints import Place, failpoint
 from events.log import EventLog, Unreadable
 from projections.batch import Batch, Rows
 from projections.projection import RowKey
@@ -106,8 +107,10 @@ class Writer:
             changes=folding.changes if self._announces else (),
             lease_ms=self._lease_ms,
         )
+        failpoint(Place.PROJECTOR_FOLDED)
         if not await self._views.commit(commit):
             return False
+        failpoint(Place.PROJECTOR_COMMITTED)
         self._cache.keep(folding.rows)
         self._lease = msgspec.structs.replace(self._lease, checkpoint=checkpoint)
         _tell_of_passed_over(self._lease.partition, before, checkpoint)
