@@ -13,11 +13,11 @@ WORKERS ?= 2
 SEEDS ?= 1000
 FIRST ?= 0
 
-.PHONY: help demo run test test-unit simulate check format lint types contracts lock bench clean
+.PHONY: help demo run test test-unit simulate seeded-bugs check format lint types contracts lock bench clean
 .DEFAULT_GOAL := help
 
 help: ## list the targets
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-11s %s\n", $$1, $$2}'
 
 $(BIN)/python:
 	@test -n "$(PYTHON)" || { echo "Millstream needs Python 3.11, 3.12 or 3.13 with venv (on Debian: apt install python3-venv)." >&2; exit 2; }
@@ -44,10 +44,13 @@ test: $(DEV_STAMP) ## every test: real Redis, real HTTP, real S3 server, end to 
 	@$(PYTEST) -n $(WORKERS) --dist loadfile tests
 
 test-unit: $(DEV_STAMP) ## the tests without any server, under 20 s
-	@$(PYTEST) -n $(WORKERS) --hypothesis-profile=quick tests/unit tests/architecture
+	@$(PYTEST) -n $(WORKERS) --dist worksteal --hypothesis-profile=quick tests/unit tests/architecture
 
 simulate: $(DEV_STAMP) ## worlds full of faults from SEEDS=1000 seeds, FIRST=0; tells how to replay what fails
 	@$(BIN)/python -m tests.simulation --seeds $(SEEDS) --first $(FIRST) --workers $(WORKERS)
+
+seeded-bugs: $(DEV_STAMP) ## bugs put into copies of the tree, one after the other: each must turn the tests red (2 to 6 minutes)
+	@$(BIN)/python -m tests.seeded_bugs --workers $(WORKERS)
 
 check: lint types contracts test demo ## the one truth: format, lint, types, contracts, all tests, the demo
 

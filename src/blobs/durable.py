@@ -174,11 +174,15 @@ def prepare_root(root: Path, *, now: datetime, abandoned_after: timedelta) -> in
         sync_directory(directory)
         if directory == there_before:
             break
-    oldest_s = (now - abandoned_after).timestamp()
+    return sweep_temporary(root, oldest=now - abandoned_after)
+
+
+def sweep_temporary(root: Path, *, oldest: datetime) -> int:
+    """Remove temporary files that were changed before `oldest` for the last time; return how many there were."""
     removed = 0
-    for path in temporary_directory.iterdir():
+    for path in (root / TEMPORARY_DIRECTORY).iterdir():
         found = file_status(path)
-        if found is not None and found.st_mtime < oldest_s:
+        if found is not None and found.st_mtime < oldest.timestamp():
             path.unlink(missing_ok=True)
             removed += 1
     return removed

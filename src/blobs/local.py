@@ -108,6 +108,10 @@ class LocalBlobStore:
         """Write, read and delete a probe."""
         await check_by_probe(self, advice=f"Make {self._root} a writable directory on a disk with free space.")
 
+    async def abort_abandoned_uploads(self, *, older_than: timedelta, now: datetime) -> int:
+        """Remove temporary files that did not grow for that long."""
+        return await self.run("", durable.sweep_temporary, self._root, oldest=now - older_than)
+
     async def close(self) -> None:
         """Let running calls end and stop the threads."""
         self._is_closed = True
@@ -126,7 +130,9 @@ class LocalBlobStore:
         if self._is_closed:
             raise BlobStoreUnavailable("The blob store is closed.")
         try:
-            return await asyncio.shield(asyncio.wrap_future(self._threads.submit(call, *args, **kwargs)))
+            running = asyncio.wrap_future(self._threads.submit(call, *args, **kwargs))
+            running.add_done_callback(_take_note)
+            return await asyncio.shield(running)
         except OSError as error:
             raise _translated(error, key, self._root) from error
 
@@ -154,6 +160,12 @@ class _LocalSink:
 
     async def discard(self) -> None:
         await self._store.run(self._key, self._file.discard)
+
+
+def _take_note(ended: asyncio.Future[_T]) -> None:
+    """Of a call whose caller was cancelled nobody asks for the error; the event loop would log it as a surprise."""
+    if not ended.cancelled():
+        ended.exception()
 
 
 def _take(found: Iterator[BlobInfo]) -> tuple[BlobInfo, ...]:

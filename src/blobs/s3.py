@@ -145,18 +145,17 @@ class S3BlobStore:
         return await self._call("", create)
 
     async def abort_abandoned_uploads(self, *, older_than: timedelta, now: datetime) -> int:
-        """Abort uploads in parts that were begun before then by processes that died; return how many (up to
-        1,000 a call).
+        """Abort uploads in parts that were begun before then by processes that died; return how many there were.
 
         S3 bills their parts until somebody does. A lifecycle rule of the bucket does the same.
         """
-        bucket, prefix = self._settings.bucket, self._name("")
-        oldest = now - older_than
-        page = await self._call(prefix, lambda s3: s3.list_multipart_uploads(Bucket=bucket, Prefix=prefix))
-        abandoned = [upload for upload in page.get("Uploads", ()) if _utc(upload["Initiated"]) < oldest]
-        for upload in abandoned:
-            await self._abort_upload(upload["Key"], upload["UploadId"])
-        return len(abandoned)
+        oldest, aborted = now - older_than, 0
+        async for page in self._pages_of_uploads():
+            for upload in page:
+                if _utc(upload["Initiated"]) < oldest:
+                    await self._abort_upload(upload["Key"], upload["UploadId"])
+                    aborted += 1
+        return aborted
 
     async def close(self) -> None:
         """Close the connections."""
@@ -229,6 +228,15 @@ class S3BlobStore:
             yield [self._info(found) for found in page.get("Contents", ())]
             is_last = not page.get("IsTruncated", False)
             which["ContinuationToken"] = page.get("NextContinuationToken")
+
+    async def _pages_of_uploads(self) -> AsyncIterator[Sequence[dict[str, Any]]]:
+        which: dict[str, Any] = {"Bucket": self._settings.bucket, "Prefix": self._name("")}
+        is_last = False
+        while not is_last:
+            page = await self._call("", lambda s3: s3.list_multipart_uploads(**which))
+            yield page.get("Uploads", ())
+            is_last = not page.get("IsTruncated", False)
+            which.update(KeyMarker=page.get("NextKeyMarker"), UploadIdMarker=page.get("NextUploadIdMarker"))
 
     def _info(self, found: dict[str, Any]) -> BlobInfo:
         key = found["Key"][len(self._name("")) :]

@@ -1,7 +1,7 @@
 """The BlobStore protocol: what the rest of the product may ask of the place that keeps bytes."""
 
 from collections.abc import AsyncIterator
-from datetime import datetime
+from datetime import datetime, timedelta
 from types import TracebackType
 from typing import Protocol, Self
 
@@ -119,4 +119,12 @@ class BlobStore(Protocol):
 
     async def close(self) -> None:
         """Release threads and connections; idempotent. Every later call raises BlobStoreUnavailable."""
+        ...
+
+
+class CollectableBlobs(BlobStore, Protocol):
+    """A store from which the remains of writers that died can be taken out."""
+
+    async def abort_abandoned_uploads(self, *, older_than: timedelta, now: datetime) -> int:
+        """Drop blobs in the making that nobody has written to for that long; return how many there were."""
         ...

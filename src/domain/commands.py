@@ -39,11 +39,12 @@ class SkipDocument(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class StartStep(msgspec.Struct, frozen=True, kw_only=True):
-    """A worker begins attempt `attempt` (one more than the document has seen at this step)."""
+    """A worker begins attempt `attempt` (one more than the document has seen at this step), asked by `delivery`."""
 
     step: Step
     attempt: int
     worker: str
+    delivery: str = ""
 
 
 class RecordParsed(msgspec.Struct, frozen=True, kw_only=True):

@@ -100,7 +100,9 @@ def _come_in(command: c.AcceptDocument | c.SkipDocument, state: DocumentState) -
 def _start(command: c.StartStep, state: DocumentState) -> Decided:
     if awaited_step(state) != command.step or command.attempt != attempts_at(state, command.step) + 1:
         return ()
-    return (facts.StepStarted(step=command.step, attempt=command.attempt, worker=command.worker),)
+    return (
+        facts.StepStarted(step=command.step, attempt=command.attempt, worker=command.worker, delivery=command.delivery),
+    )
 
 
 def _fail(command: c.FailStep, state: DocumentState) -> Decided:

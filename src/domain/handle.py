@@ -8,7 +8,7 @@ import msgspec
 from domain.decider import Decider, Folded, apply, fold
 from domain.errors import Contention, Refused
 from events.envelope import Envelope, Event
-from events.ids import EventId
+from events.ids import EventId, KnowledgeBaseId
 from events.inbox import Delivery
 from events.log import Appended, EventLog, TallyChange, Write
 
@@ -110,21 +110,58 @@ class Request(msgspec.Struct, Generic[S, C], frozen=True):
     commands: tuple[C, ...]
 
 
+class Guard(msgspec.Struct, Generic[S], frozen=True):
+    """A stream that must not have changed when others are written, and what has to hold where it did.
+
+    `allows` raises Refused for a state under which nothing may be written any more. It holds for `known`.
+    """
+
+    decider: Decider[S, Any]
+    stream_id: KnowledgeBaseId
+    known: Folded[S]
+    allows: Callable[[S], object]
+
+    @property
+    def write(self) -> Write:
+        """Compares, in the very call that writes the others, and writes nothing."""
+        return Write(
+            stream_id=self.stream_id,
+            expected_version=self.known.version,
+            envelopes=(),
+            knowledge_base_id=self.stream_id,
+        )
+
+    async def again(self, log: EventLog) -> "Guard[S]":
+        """As the stream is now; what was known of it is not read again. Raises Refused."""
+        since = await log.history(self.stream_id, after_version=self.known.version)
+        known = fold(self.decider, since, self.known)
+        self.allows(known.state)
+        return Guard(self.decider, self.stream_id, known, self.allows)
+
+
 async def handle_together(
-    log: EventLog, requests: Sequence[Request[Any, Any]], context: Context, *, acknowledge: Delivery | None = None
+    log: EventLog,
+    requests: Sequence[Request[Any, Any]],
+    context: Context,
+    *,
+    acknowledge: Delivery | None = None,
+    guard: Guard[Any] | None = None,
 ) -> tuple[Handled[Any], ...]:
     """Carries commands out on several streams of one partition: all their events enter the log, or none.
 
     Streams are taken for new at first (the common case: a submission), and read where that proves wrong: by a conflict,
-    or because a command is refused or leads to nothing on a stream that does not exist. Raises like `handle`.
+    or because a command is refused or leads to nothing on a stream that does not exist. Raises like `handle`, and what
+    the guard refuses.
     """
     prepared = _prepared_as_new(requests, context)
     for _ in range(CONFLICTS_MAX):
         if prepared is None:
+            guard = None if guard is None else await guard.again(log)
             known = [await load(log, one.decider, one.stream_id) for one in requests]
             prepared = [_prepared(one, before, context) for one, before in zip(requests, known, strict=True)]
         writes = [one.write for one in prepared if one.write is not None]
-        if not writes or isinstance(await log.append(writes, acknowledge=acknowledge), Appended):
+        guards = [] if guard is None else [guard.write]
+        if not writes or isinstance(await log.append([*writes, *guards], acknowledge=acknowledge), Appended):
             return tuple(Handled(one.after, one.write.envelopes if one.write else ()) for one in prepared)
         prepared = None
     raise Contention(f"{len(requests)} streams kept changing while a command was being decided")

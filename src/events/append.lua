@@ -14,7 +14,7 @@
 --       then the inboxes       stream  p: packed pointer
 --       then the inbox of the acknowledged delivery, if there is one
 -- ARGV  group, events_per_stream_max, entry to acknowledge or '', writes, tallies, inboxes, 1 if due or dead are used, then
---       for each write:  expected version, events, each event
+--       for each write:  expected version, events (0: only compared), each event
 --       for each tally:  five changes, 1 if the task has finished
 --       for each consequence:  i inbox pointer tally-or-0 | t due_ms timer | d failed_ms stream | r stream
 -- Answers {1, epoch, is repeat, entry ids...} | {2, write, actual version} | {3, write}: too many events in the stream
@@ -71,6 +71,7 @@ end
 
 -- A repeated call: every write's last event is where it would have come to lie.
 local function is_in_the_log(write)
+  if write.count == 0 then return true end -- compared, never written: what became of it since does not unsay the rest
   local last = write.expected + write.count
   if write.version < last then return false end
   local trimmed = write.version - write.kept
@@ -94,7 +95,9 @@ if is_repeat then
   for w = 1, write_count do
     local write = writes[w]
     local from = write.expected - (write.version - write.kept)
-    for _, id in ipairs(call('LRANGE', write.history, from, from + write.count - 1)) do answer[#answer + 1] = id end
+    if write.count > 0 then -- a range of none would be written as one that ends at the last element
+      for _, id in ipairs(call('LRANGE', write.history, from, from + write.count - 1)) do answer[#answer + 1] = id end
+    end
   end
   acknowledge()
   return answer
@@ -118,7 +121,9 @@ for w = 1, write_count do
   for from = first_answer, #answer, RPUSH_MAX do
     call('RPUSH', write.history, unpack(answer, from, math.min(from + RPUSH_MAX - 1, #answer)))
   end
-  call('HSET', write.stream, 'v', write.expected + write.count, 'e', write.event_id)
+  if write.count > 0 then
+    call('HSET', write.stream, 'v', write.expected + write.count, 'e', write.event_id)
+  end
 end
 call('HSET', META, 'epoch', epoch, 'number', string.format('%d', number), 'last', answer[#answer])
 

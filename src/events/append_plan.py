@@ -18,7 +18,7 @@ from events.task import TaskFinished
 
 
 class PlannedWrite(msgspec.Struct, frozen=True):
-    """Encoded events for the end of one stream."""
+    """Encoded events for the end of one stream; without any it is only compared."""
 
     stream_id: str
     expected_version: int
@@ -97,6 +97,10 @@ def _one_partition(writes: Sequence[Write], partitions: int, acknowledge: Delive
     if len(set(streams)) != len(streams):
         raise InvalidAppend("an append names each stream once")
     events = sum(len(write.envelopes) for write in writes)
+    if events == 0:
+        raise InvalidAppend("an append needs at least one event")
+    if any(write.tally and not write.envelopes for write in writes):
+        raise InvalidAppend("a stream that is only compared changes no tally")
     if events > EVENTS_PER_APPEND_MAX:
         raise InvalidAppend(f"{events} events in one append, {EVENTS_PER_APPEND_MAX} are the limit")
     found = {partition_of(stream) for stream in streams}
@@ -112,15 +116,14 @@ def _one_partition(writes: Sequence[Write], partitions: int, acknowledge: Delive
 
 
 def _planned(write: Write) -> PlannedWrite:
-    if not write.envelopes:
-        raise InvalidAppend("a write needs at least one event")
     if write.expected_version < 0:
         raise InvalidAppend("versions begin at 0, the stream that does not exist")
     payloads = tuple(
         _payload(write, envelope, version)
         for version, envelope in enumerate(write.envelopes, start=write.expected_version + 1)
     )
-    return PlannedWrite(write.stream_id, write.expected_version, payloads, bytes.fromhex(write.envelopes[-1].event_id))
+    last_event_id = bytes.fromhex(write.envelopes[-1].event_id) if write.envelopes else b""
+    return PlannedWrite(write.stream_id, write.expected_version, payloads, last_event_id)
 
 
 def _payload(write: Write, envelope: Envelope, version: int) -> bytes:

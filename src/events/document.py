@@ -38,11 +38,12 @@ class DocumentSkipped(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=T
 
 
 class StepStarted(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """A worker began an attempt (from 1) at a step."""
+    """A worker began an attempt (from 1) at a step. `delivery` is the entry of the step's inbox that asked for it."""
 
     step: Step
     attempt: int
     worker: str
+    delivery: str = ""
 
 
 class DocumentParsed(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):

@@ -37,6 +37,8 @@ class Place(enum.Enum):
     WORKER_ACKNOWLEDGED = "worker.acknowledged"
     PROJECTOR_FOLDED = "projector.folded"
     PROJECTOR_COMMITTED = "projector.committed"
+    COLLECTOR_LISTED = "collector.listed"
+    COLLECTOR_DELETED = "collector.deleted"
 
 
 class Action(enum.Enum):

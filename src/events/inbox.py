@@ -45,7 +45,7 @@ class InboxDepth(msgspec.Struct, frozen=True):
 
 
 class Inbox(Protocol):
-    """Consumer names are unique to a process. Raises LogUnavailable from every call."""
+    """Consumer names are unique to a process. Raises LogUnavailable and LogFull from every call."""
 
     async def take(self, inboxes: Sequence[InboxKey], *, consumer: str, count: int, wait_ms: int = 0) -> list[Delivery]:
         """At most `count` new deliveries, the inboxes emptied in the order given; waits up to `wait_ms` for the first.
@@ -66,8 +66,8 @@ class Inbox(Protocol):
         """Takes out a delivery that leads to no event (the work was done, or nobody wants it). Idempotent."""
         ...
 
-    async def release(self, delivery: Delivery) -> None:
-        """Gives a delivery back: anybody may claim it at once."""
+    async def release(self, delivery: Delivery, *, consumer: str) -> None:
+        """Gives a delivery back: anybody may claim it at once. What is in another's hands by now stays there."""
         ...
 
     async def beat(self, consumer: str) -> None:

@@ -68,6 +68,10 @@ class Keys:
         digest = hashlib.sha256(name.encode("utf-8", "surrogatepass")).hexdigest()[:PROVIDER_DIGITS]
         return f"{self._namespace}:provider:{digest}"
 
+    def upkeep(self, name: str) -> str:
+        """String that expires: who does this work now (`lease`), or that it was done a while ago (`collected`, …)."""
+        return f"{self._namespace}:upkeep:{name}"
+
     def log(self, partition: int) -> str:
         """Stream of all events, written by append, trimmed by the archiver alone. Fields: `e` envelope, `n` number."""
         return self._prefixes[partition] + "log"

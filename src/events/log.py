@@ -41,7 +41,8 @@ class Write(msgspec.Struct, frozen=True, kw_only=True):
     """Events for the end of one stream, with the version that the writer saw (0: the stream must not exist).
 
     `knowledge_base_id` and `lane` go with the pointers that follow from the events. Envelopes carry versions
-    `expected_version + 1 …` and no position.
+    `expected_version + 1 …` and no position. Without any the stream is only compared: the others enter the log as long
+    as it has not changed.
     """
 
     stream_id: str
@@ -98,8 +99,8 @@ class EventLog(Protocol):
         """Appends the events of one or several streams of one partition, together or not at all.
 
         In the same step: pointers into inboxes, timers, dead letters and tallies follow, and `acknowledge` is taken
-        from its consumer's pending entries. Repeating the call (same event ids) answers as the first time.
-        A conflict acknowledges nothing.
+        from its consumer's pending entries. Repeating the call (same event ids) answers as the first time, whatever
+        became of streams that were only compared. A conflict acknowledges nothing.
         """
         ...
 

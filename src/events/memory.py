@@ -103,7 +103,7 @@ class MemoryLog:
 
     def _write(self, partition: PartitionState, plan: Plan) -> tuple[Position, ...]:
         positions = []
-        for write in plan.writes:
+        for write in filter(lambda one: one.payloads, plan.writes):
             stream = partition.streams.setdefault(write.stream_id, StreamState())
             for payload in write.payloads:
                 stream.places.append(len(partition.log))
@@ -145,6 +145,8 @@ def _repeated(partition: PartitionState, plan: Plan) -> tuple[Position, ...] | N
     for write in plan.writes:
         stream = partition.streams.get(write.stream_id, StreamState())
         first, end = write.expected_version, write.expected_version + len(write.payloads)
+        if first == end:
+            continue
         if stream.version < end or not _is_last(partition.log[stream.places[end - 1]], write):
             return None
         places.extend(stream.places[first:end])

@@ -36,9 +36,9 @@ class MemoryInbox:
     async def acknowledge(self, delivery: Delivery) -> None:
         self._inbox_of(delivery).remove(parse_entry_id(delivery.entry_id))
 
-    async def release(self, delivery: Delivery) -> None:
+    async def release(self, delivery: Delivery, *, consumer: str) -> None:
         inbox, entry = self._inbox_of(delivery), parse_entry_id(delivery.entry_id)
-        if entry in inbox.pending:
+        if inbox.pending.get(entry) == consumer:
             inbox.pending[entry] = RELEASED
 
     async def beat(self, consumer: str) -> None:

@@ -11,9 +11,11 @@ from typing import Final
 import msgspec
 
 from events.errors import CorruptEvent, InvalidId
-from events.ids import EventId, KnowledgeBaseId, pack_stream_id, unpack_stream_id
+from events.ids import EventId, KnowledgeBaseId, StreamKind, kind_of, pack_stream_id, partition_of, unpack_stream_id
 from events.inbox import Delivery, InboxKey
 from events.steps import Lane, Step
+
+DOCUMENT_STEPS: Final = frozenset({Step.PARSE, Step.CHUNK, Step.EMBED, Step.INDEX})
 
 _LAYOUT: Final = struct.Struct(">18sI16s18s18s")
 
@@ -86,8 +88,13 @@ def inbox_of_timer(timer: bytes) -> tuple[Step, Lane]:
 
 
 def delivery_of(inbox: InboxKey, entry_id: str, packed: bytes) -> Delivery:
-    """What a consumer is given for an inbox entry. Raises CorruptEvent."""
+    """What a consumer is given for an inbox entry. Raises CorruptEvent, also for what belongs into another inbox."""
     pointer = unpack_pointer(packed)
+    names = (pointer.stream_id, pointer.correlation_id, pointer.knowledge_base_id)
+    if any(partition_of(name) != inbox.partition for name in names):
+        raise CorruptEvent(f"an inbox of partition {inbox.partition} points to {pointer.stream_id}")
+    if inbox.step in DOCUMENT_STEPS and kind_of(pointer.stream_id) is not StreamKind.DOCUMENT:
+        raise CorruptEvent(f"the inbox of {inbox.step.value} points to {pointer.stream_id}, which is no document")
     return Delivery(
         step=inbox.step,
         lane=inbox.lane,

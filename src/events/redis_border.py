@@ -20,6 +20,9 @@ Command = Sequence[Argument]
 
 _FULL: Final = ("OOM", "MISCONF")
 _UNAVAILABLE: Final = ("LOADING", "BUSY", "MASTERDOWN", "READONLY", "CLUSTERDOWN", "TRYAGAIN", "NOREPLICAS", "NOPERM")
+_UNAVAILABLE_WITHIN: Final = ("ACL failure in script", "exhausted the last possible ID")
+"""Refusals without a code of their own: a right that a script lacks, a stream that takes no more entries. Both last
+until an operator acts, and neither must end a process."""
 
 
 def translated(error: RedisError | OSError) -> LogError:
@@ -34,7 +37,11 @@ def translated(error: RedisError | OSError) -> LogError:
             return LogFull(f"Redis refuses writes: {text}")
         case ResponseError() if text.startswith("WRONGTYPE"):
             return FormatMismatch(f"a key of ours holds something that this program never wrote: {text}")
-        case ResponseError() if text.startswith(_UNAVAILABLE) or type(error) is not ResponseError:
+        case ResponseError() if (
+            text.startswith(_UNAVAILABLE)
+            or any(words in text for words in _UNAVAILABLE_WITHIN)
+            or type(error) is not ResponseError
+        ):
             return LogUnavailable(f"Redis cannot serve the call now: {text}")
         case _:
             return LogError(f"Redis refused the call: {text}")
@@ -58,7 +65,8 @@ async def exchange(client: Redis, commands: Sequence[Command]) -> list[Any]:
     """Sends commands at once and reads their answers in order; a refused one's answer is its ResponseError.
 
     As a redis-py pipeline without a transaction, but packed by hiredis: a third less client time a command. A broken
-    connection is retried as the client is told to, so each command must be one that may be repeated.
+    connection is retried as the client is told to, so each command must be one that may be repeated. Where the
+    repetition finds the server full, the first call may have taken effect all the same: that is no refusal.
     """
     packed = b"".join(map(_pack, commands))
     connection: AbstractConnection = await client.connection_pool.get_connection()  # type: ignore[no-untyped-call]  # untyped
@@ -67,7 +75,11 @@ async def exchange(client: Redis, commands: Sequence[Command]) -> list[Any]:
         await connection.send_packed_command(packed, check_health=False)
         return [await _answer(connection) for _ in commands]
 
+    tries = 1
+
     async def give_up(_error: Exception) -> None:
+        nonlocal tries
+        tries += 1
         await connection.disconnect()
 
     try:
@@ -76,9 +88,15 @@ async def exchange(client: Redis, commands: Sequence[Command]) -> list[Any]:
         await connection.disconnect()  # answers that nobody read would be taken for those of the next commands
         raise
     else:
-        return answers
+        return answers if tries == 1 else [_in_doubt(answer) for answer in answers]
     finally:
         await client.connection_pool.release(connection)
+
+
+def _in_doubt(answer: Any) -> Any:
+    if isinstance(answer, ResponseError) and isinstance(translated(answer), LogFull):
+        return RedisConnectionError(f"the answer was lost, and then: {answer}")
+    return answer
 
 
 def _pack(command: Command) -> bytes:

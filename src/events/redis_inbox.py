@@ -11,14 +11,15 @@ import asyncio
 from collections.abc import Iterator, Sequence
 from typing import Any, Final
 
+import structlog
 from redis.asyncio import Redis
-from redis.exceptions import RedisError, ResponseError
+from redis.exceptions import ResponseError
 
 from events.errors import CorruptEvent
 from events.inbox import RELEASED, Delivery, InboxDepth, InboxKey
 from events.keys import Keys
 from events.pointer import INBOX_CODES, delivery_of
-from events.redis_border import Script, at_the_border, execute, translated
+from events.redis_border import Script, at_the_border, execute
 from events.redis_log import BLOCK_MS_MAX, GROUP
 
 RELEASED_IDLE_MS: Final = 1_000_000_000
@@ -26,6 +27,9 @@ RELEASED_IDLE_MS: Final = 1_000_000_000
 
 CONSUMER_FORGET_MS: Final = 86_400_000
 """A consumer last heard of a day ago leaves the list of heartbeats; what it may still hold stays claimable."""
+
+
+_log = structlog.get_logger()
 
 
 class RedisInbox:
@@ -38,6 +42,7 @@ class RedisInbox:
         self._take = Script("take.lua")
         self._claim = Script("claim.lua")
         self._acknowledge = Script("acknowledge.lua")
+        self._release = Script("release.lua")
         self._consumers = Script("consumers.lua")
         self._move_due = Script("move_due.lua")
 
@@ -48,7 +53,8 @@ class RedisInbox:
         deadline = loop.time() + wait_ms / 1_000
         taken, last = await self._sweep(inboxes, consumer, count)
         while not taken and (rest_ms := int((deadline - loop.time()) * 1_000)) > 0:
-            arrived = await self._wait(last, min(rest_ms, BLOCK_MS_MAX))
+            # A sweep that found nothing but damaged pointers has seen no ends to wait behind: the next one looks anew.
+            arrived = await self._wait(last, min(rest_ms, BLOCK_MS_MAX)) if last else set(inboxes)
             if arrived:
                 taken, seen = await self._sweep([key for key in inboxes if key in arrived], consumer, count)
                 last |= seen
@@ -63,15 +69,9 @@ class RedisInbox:
     async def acknowledge(self, delivery: Delivery) -> None:
         await self._acknowledge.run(self._client, [self._name_of(delivery)], (GROUP, delivery.entry_id))
 
-    async def release(self, delivery: Delivery) -> None:
-        held = (delivery.entry_id,)
-        try:
-            await self._client.xclaim(
-                self._name_of(delivery), GROUP, RELEASED, 0, held, idle=RELEASED_IDLE_MS, justid=True
-            )
-        except (RedisError, OSError) as error:
-            if not _is_no_group(error):
-                raise translated(error) from error
+    async def release(self, delivery: Delivery, *, consumer: str) -> None:
+        arguments = (GROUP, consumer, delivery.entry_id, RELEASED, RELEASED_IDLE_MS)
+        await self._release.run(self._client, [self._name_of(delivery)], arguments)
 
     async def beat(self, consumer: str) -> None:
         await self._consumers.run(self._client, [self._keys.consumers], ("beat", consumer))
@@ -127,12 +127,14 @@ class RedisInbox:
         return {names[name] for name in answer}
 
     async def _deliveries(self, inboxes: Sequence[InboxKey], found: Sequence[Any]) -> list[Delivery]:
-        """Entries that hold no pointer lead to no event: they are acknowledged, else they would come back for ever."""
+        """Entries that hold no pointer lead to no event: they are told of and acknowledged, else they would come back
+        for ever. What they may have stood for is in the log all the same."""
         deliveries = []
         for inbox, entry_id, pointer in _entries(inboxes, found):
             try:
                 deliveries.append(delivery_of(inbox, entry_id, pointer))
-            except CorruptEvent:
+            except CorruptEvent as error:
+                _log.error("pointer_unreadable", inbox=self._name(inbox), entry=entry_id, reason=str(error))
                 await self._acknowledge.run(self._client, [self._name(inbox)], (GROUP, entry_id))
         return deliveries
 

@@ -34,6 +34,9 @@ BLOCK_MS_MAX: Final = 2_000
 HISTORY_PAGE_EVENTS: Final = 1_000
 """Events of one stream read in one call: about 1 ms of server time."""
 
+LAST_ENTRY_ID: Final = f"{2**64 - 1}-{2**64 - 1}"
+"""A stream that holds it takes no more entries."""
+
 HISTORY_HEAD: Final = 3
 """Version, versions trimmed away, epoch: what each page of a history begins with."""
 
@@ -123,8 +126,16 @@ class RedisLog:
         epoch, number, last = int(found[0] or EPOCH_FIRST), int(found[1] or 0), found[2]
         return Head(epoch, number, _position(epoch, last) if last else None)
 
+    async def dead_letters(self, partition: int) -> int:
+        """How many documents failed and were neither begun again nor removed since; views may lag behind, this not."""
+        self._check(partition)
+        with at_the_border():
+            return int(await execute(self._client, "ZCARD", self._keys.dead(partition)))
+
     async def _page(self, partition: int, after: Position | None, limit: int) -> list[Envelope | Unreadable]:
         self._check(partition)
+        if after is not None and after.entry_id == LAST_ENTRY_ID:
+            return []  # XRANGE refuses to look behind it
         first = "-" if after is None else f"({after.entry_id}"
         with at_the_border():
             async with self._client.pipeline(transaction=False) as pipeline:

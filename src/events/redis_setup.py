@@ -5,6 +5,7 @@ import uuid
 from collections.abc import Callable, Mapping
 from typing import Final, Self
 
+import msgspec
 from redis.asyncio import BlockingConnectionPool, Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import ExponentialWithJitterBackoff, NoBackoff
@@ -146,6 +147,42 @@ def what_is_unsafe(info: Mapping[str, str]) -> str | None:
     if policy != "noeviction":
         return f"Redis deletes facts when memory is full (maxmemory-policy {policy}): set `maxmemory-policy noeviction`"
     return None
+
+
+class Durability(msgspec.Struct, frozen=True):
+    """How much of what it acknowledged a server may have lost. `run_id` is another after each start of it.
+
+    `fsync` as in `fsync_policy`. `was_promoted`: it was a replica once, and may lack what its primary said yes to last.
+    """
+
+    run_id: str
+    fsync: str | None
+    was_promoted: bool
+
+    @property
+    def may_lose(self) -> bool:
+        """Whether a restart, or a replica that takes over, may take acknowledged events away."""
+        return self.fsync != "always" or self.was_promoted
+
+    @property
+    def warning(self) -> str | None:
+        """A sentence for whoever runs the service; None for a server that loses nothing."""
+        if self.fsync != "always":
+            return (
+                f"Redis runs with appendfsync {self.fsync or 'unknown'}: a power cut may lose the events of the last "
+                "second. Uploads are accepted again from the blob store; with `appendfsync always` nothing is lost."
+            )
+        return None
+
+
+async def durability(client: Redis) -> Durability:
+    """Raises LogUnavailable."""
+    with at_the_border():
+        server, replication = await client.info("server"), await client.info("replication")
+    second = str(replication.get("master_replid2", ""))
+    return Durability(
+        run_id=str(server.get("run_id", "")), fsync=await fsync_policy(client), was_promoted=second.strip("0") != ""
+    )
 
 
 async def fsync_policy(client: Redis) -> str | None:

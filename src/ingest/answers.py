@@ -1,5 +1,6 @@
 """Which problem document each error is answered with."""
 
+from collections import defaultdict
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
@@ -13,6 +14,7 @@ from starlette.types import ExceptionHandler
 from blobs.errors import BlobStoreFull, BlobStoreUnavailable
 from domain.errors import Contention, Refused
 from events.errors import InvalidId, LogFull, LogUnavailable
+from events.seldom import Seldom
 from ingest.problems import CODE_OF_STATUS, Flaw, Problem, ProblemCode, Rejected, problem, problem_response
 from ingest.request_id import request_id_of
 from ingest.validation import flaw_of
@@ -20,6 +22,8 @@ from knowledge.errors import EmbeddingError, IndexUnavailable, InvalidSearch
 
 ToProblem = Callable[[Any], Problem]
 """Takes the error of the class that it is registered for."""
+
+TOLD_EVERY_S: Final = 1.0
 
 _log = structlog.get_logger()
 
@@ -35,10 +39,19 @@ def exception_handlers(extra: Mapping[type[Exception], ToProblem] | None = None)
 
 
 def _handler(to_problem: ToProblem) -> ExceptionHandler:
+    told: defaultdict[ProblemCode, Seldom] = defaultdict(lambda: Seldom(TOLD_EVERY_S))
+
     async def answer(request: Request, error: Exception) -> Response:
         document = to_problem(error)
-        if document.status >= 500:
-            _log.warning("answered_unavailable", code=document.code, error=repr(error), path=request.scope["path"])
+        # The client is told each time, the log of an outage at most once a second.
+        if document.status >= 500 and (kept_back := told[document.code].due()) is not None:
+            _log.warning(
+                "answered_unavailable",
+                code=document.code,
+                error=repr(error),
+                path=request.scope["path"],
+                kept_back=kept_back,
+            )
         return problem_response(document, request_id_of(request.scope))
 
     return answer

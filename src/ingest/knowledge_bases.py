@@ -10,11 +10,12 @@ from domain.commands import ChangeKnowledgeBase, CreateKnowledgeBase, DeleteKnow
 from domain.decider import Folded
 from domain.deciders import knowledge_base_decider
 from domain.errors import RefusalCode, Refused
-from domain.handle import Handled, handle, load
+from domain.handle import Guard, Handled, handle, load
 from domain.knowledge_base import KnowledgeBaseState, active
 from domain.knowledge_base_status import KnowledgeBaseCounts, KnowledgeBaseStatus, knowledge_base_status
 from events.ids import KnowledgeBaseId, derived_knowledge_base_id
 from events.knowledge_base import KnowledgeBaseCreated, KnowledgeBaseSettings
+from events.log import EventLog
 from ingest.body import refuse_controls
 from ingest.problems import invalid
 from ingest.services import IngestServices
@@ -90,6 +91,12 @@ async def change(
     )
     await handle(services.log, decider, stream_id, [command], services.context(stream_id, actor), known=known)
     return await services.status_of(stream_id)
+
+
+async def while_active(log: EventLog, stream_id: KnowledgeBaseId) -> Guard[KnowledgeBaseState]:
+    """For what may enter the log only as long as the knowledge base is there. Raises Refused."""
+    decider = knowledge_base_decider(stream_id)
+    return await Guard(decider, stream_id, Folded(decider.initial), active).again(log)
 
 
 async def delete(services: IngestServices, stream_id: KnowledgeBaseId, actor: str) -> None:

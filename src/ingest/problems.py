@@ -53,6 +53,7 @@ class ProblemCode(StrEnum):
     UNKNOWN_TASK = "unknown_task"
     UNSUPPORTED_MEDIA_TYPE = "unsupported_media_type"
     UNSUPPORTED_TYPE = "unsupported_type"
+    UPLOAD_TOO_SLOW = "upload_too_slow"
     VALIDATION_FAILED = "validation_failed"
 
 
@@ -95,6 +96,7 @@ _ANSWERS: Final[Mapping[ProblemCode, tuple[int, str]]] = {
     ProblemCode.UNKNOWN_TASK: (404, "There is no such task"),
     ProblemCode.UNSUPPORTED_MEDIA_TYPE: (415, "The Content-Type is not supported"),
     ProblemCode.UNSUPPORTED_TYPE: (415, "Files of this type are not supported"),
+    ProblemCode.UPLOAD_TOO_SLOW: (408, "The upload took too long"),
     ProblemCode.VALIDATION_FAILED: (422, "The request breaks a rule"),
 }
 

@@ -13,11 +13,11 @@ import msgspec
 
 from domain.commands import RequestReprocessing, SubmitTask
 from domain.decider import Folded, fold
-from domain.deciders import DOCUMENT, TASK, knowledge_base_decider
+from domain.deciders import DOCUMENT, TASK
 from domain.document import STEPS_IN_ORDER, Cancelled, DocumentState, Failed, Unknown, stopped_at
 from domain.errors import Contention, RefusalCode, Refused
-from domain.handle import CONFLICTS_MAX, Prepared, load, prepare
-from domain.knowledge_base import active
+from domain.handle import CONFLICTS_MAX, Guard, Prepared, load, prepare
+from domain.knowledge_base import KnowledgeBaseState
 from domain.task import documents_of, existing
 from events.envelope import Envelope
 from events.ids import DocumentId, KnowledgeBaseId, TaskId
@@ -27,6 +27,7 @@ from events.task import DOCUMENTS_NAMED_MAX, TaskSource
 from ingest.accepted import AcceptedTask, accepted_task
 from ingest.concurrency import all_of
 from ingest.idempotency import key_sha256, parts_sha256
+from ingest.knowledge_bases import while_active
 from ingest.services import IngestServices
 from ingest.submit import new_task_id
 
@@ -107,8 +108,7 @@ async def reprocess_document(
 async def begin_again(services: IngestServices, again: Again, idempotency_key: str | None, actor: str) -> AcceptedTask:
     """The new task. What others take up in between is left to them; nothing left to do is refused."""
     task_id = new_task_id(services, again.knowledge_base_id, idempotency_key, actor)
-    decider = knowledge_base_decider(again.knowledge_base_id)
-    active((await load(services.log, decider, again.knowledge_base_id)).state)
+    guard = await while_active(services.log, again.knowledge_base_id)
     for _ in range(CONFLICTS_MAX):
         if idempotency_key is not None and (history := await services.log.history(task_id)):
             return await _answer_repeat(services, again, task_id, history, idempotency_key)
@@ -117,9 +117,10 @@ async def begin_again(services: IngestServices, again: Again, idempotency_key: s
         if not chosen:
             raise Refused(RefusalCode.NOTHING_TO_RETRY, "no document has ended that way; nothing was begun again")
         named = {one: known[one] for one in chosen[:DOCUMENTS_NAMED_MAX]}
-        begun = await _begin(services, again, task_id, named, idempotency_key, actor)
+        begun = await _begin(services, again, task_id, named, idempotency_key, actor, guard)
         if begun is not None:
             return _answer(task_id, begun, list(named), left=len(chosen) - len(named))
+        guard = await guard.again(services.log)
     raise Contention(f"the documents kept changing while {task_id} was being decided")
 
 
@@ -130,8 +131,9 @@ async def _begin(
     known: Mapping[DocumentId, Folded[DocumentState]],
     idempotency_key: str | None,
     actor: str,
+    guard: Guard[KnowledgeBaseState],
 ) -> list[Prepared[Any]] | None:
-    """The task and its documents as they are now; None where one of them changed in between."""
+    """The task and its documents as they are now; None where one of them, or the guard, changed in between."""
     context = services.context(task_id, actor)
     submit = _submission(again, known, idempotency_key)
     prepared: list[Prepared[Any]] = [prepare(TASK, task_id, Folded(TASK.initial), [submit], context)]
@@ -139,7 +141,7 @@ async def _begin(
         command = RequestReprocessing(from_step=_from(again, before.state), reason=again.reason, task_id=task_id)
         prepared.append(prepare(DOCUMENT, document, before, [command], context))
     writes = [one.write for one in prepared if one.write is not None]
-    return prepared if isinstance(await services.log.append(writes), Appended) else None
+    return prepared if isinstance(await services.log.append([*writes, guard.write]), Appended) else None
 
 
 def _submission(

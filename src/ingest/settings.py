@@ -21,6 +21,7 @@ _RANGES: Final[dict[str, tuple[int, int]]] = {
     "metadata_bytes_max": (KIB, 32 * KIB),
     "not_before_days_max": (1, 3_660),
     "sidecars_in_flight_max": (1, 256),
+    "upload_s_max": (1, 31_536_000),
 }
 
 
@@ -56,6 +57,10 @@ class IngestSettings(msgspec.Struct, frozen=True, kw_only=True):
 
     sidecars_in_flight_max: int = 16
     """How many sidecars of one request are stored at the same time."""
+
+    upload_s_max: int = 43_200
+    """From the head of a request to its append. The first of its files must not be as old as an orphan by then: at most
+    half the grace period of the collector."""
 
     def __post_init__(self) -> None:
         for name, (least, most) in _RANGES.items():

@@ -6,7 +6,7 @@ never exist.
 
 import asyncio
 from collections.abc import Sequence
-from typing import Any, Final
+from typing import Any
 
 import msgspec
 
@@ -14,11 +14,13 @@ from domain.commands import AcceptDocument, SubmitTask
 from domain.deciders import DOCUMENT, TASK
 from domain.document import DocumentState, Erased, Removed, Skipped, Unknown, record_of
 from domain.errors import Contention, Refused
-from domain.handle import Handled, Request, handle_together
+from domain.handle import Guard, Handled, Request, handle_together, load
+from domain.knowledge_base import KnowledgeBaseState
+from domain.sidecar import SIDECAR_FORMAT, Sidecar, encode_sidecar, sidecar_key
 from domain.task import FinishedTask, OpenTask
-from events.errors import InvalidAppend, LogFull
+from events.errors import InvalidAppend, LogError, LogFull
 from events.failpoints import Place, failpoint
-from events.ids import DocumentId, KnowledgeBaseId, TaskId, derived_task_id, document_id
+from events.ids import KnowledgeBaseId, TaskId, derived_task_id, document_id
 from ingest.accepted import AcceptedTask, accepted_task
 from ingest.concurrency import all_of
 from ingest.idempotency import Sent, key_sha256, request_sha256
@@ -27,11 +29,9 @@ from ingest.options import UploadOptions
 from ingest.services import IngestServices
 from ingest.unclaimed import UnclaimedBlobs
 
-SIDECAR_FORMAT: Final = 1
-
 
 class Submission(msgspec.Struct, frozen=True, kw_only=True):
-    """Everything that a client asked for, with its files stored."""
+    """Everything that a client asked for, with its files stored. `guard` is the knowledge base, as it was seen last."""
 
     knowledge_base_id: KnowledgeBaseId
     task_id: TaskId
@@ -39,18 +39,7 @@ class Submission(msgspec.Struct, frozen=True, kw_only=True):
     options: UploadOptions
     idempotency_key: str | None
     actor: str
-
-
-class Sidecar(msgspec.Struct, frozen=True, kw_only=True):
-    """Lies beside a document's source as JSON: an upload can be accepted again from the blob store alone."""
-
-    format: int
-    document_id: DocumentId
-    ordinal: int
-    documents: int
-    stored_at_us: int
-    actor: str
-    accept: AcceptDocument
+    guard: Guard[KnowledgeBaseState]
 
 
 def new_task_id(
@@ -62,11 +51,6 @@ def new_task_id(
     return derived_task_id(knowledge_base_id, idempotency_key, actor)
 
 
-def source_key(document: DocumentId, nonce: str) -> str:
-    """Where a document's bytes lie. The nonce keeps a repeated request from overwriting what was accepted."""
-    return f"documents/{document}/source@{nonce}"
-
-
 async def submit(services: IngestServices, submission: Submission, unclaimed: UnclaimedBlobs) -> AcceptedTask:
     """Appends the task with its documents; a repeat answers the present state and leaves its own blobs unclaimed.
 
@@ -74,17 +58,30 @@ async def submit(services: IngestServices, submission: Submission, unclaimed: Un
     may be in the log.
     """
     accepts = _accept_commands(submission)
-    await _store_sidecars(services, submission, accepts, unclaimed)
-    requests = _requests(submission, accepts)
+    submit_task = _submit_command(submission)
+    await _store_sidecars(services, submission, submit_task, accepts, unclaimed)
+    requests = requests_of(submission.task_id, submit_task, accepts)
+    context = services.context(submission.task_id, submission.actor)
     unclaimed.claim()
     failpoint(Place.API_BEFORE_APPEND)
     try:
-        handled = await handle_together(services.log, requests, services.context(submission.task_id, submission.actor))
+        handled = await handle_together(services.log, requests, context, guard=submission.guard)
     except (Refused, Contention, LogFull, InvalidAppend):
-        unclaimed.disclaim()
+        if not await _is_accepted(services, submission):
+            unclaimed.disclaim()
         raise
     failpoint(Place.API_APPENDED)
     return _answer(submission, handled, unclaimed)
+
+
+async def _is_accepted(services: IngestServices, submission: Submission) -> bool:
+    """Whether these very blobs are in the log for all that: a request that stood still for a minute finds that a
+    reconciliation took it for lost. Where the log does not tell, they stay, and are orphans or are not."""
+    try:
+        known = await load(services.log, DOCUMENT, document_id(submission.task_id, 0))
+    except LogError:
+        return True
+    return _source_of(known.state) in {file.blob.key for file in submission.files}
 
 
 def _answer(submission: Submission, handled: tuple[Handled[Any], ...], unclaimed: UnclaimedBlobs) -> AcceptedTask:
@@ -122,25 +119,31 @@ def _accept_commands(submission: Submission) -> tuple[AcceptDocument, ...]:
     )
 
 
-def _requests(submission: Submission, accepts: Sequence[AcceptDocument]) -> list[Request[Any, Any]]:
+def _submit_command(submission: Submission) -> SubmitTask:
     key, options = submission.idempotency_key, submission.options
     sent = [Sent(file.filename, file.blob.sha256, file.blob.size_bytes) for file in submission.files]
-    task = SubmitTask(
+    return SubmitTask(
         knowledge_base_id=submission.knowledge_base_id,
-        documents=len(accepts),
+        documents=len(submission.files),
         lane=options.lane,
         not_before_us=options.not_before_us,
         idempotency_key_sha256=None if key is None else key_sha256(key),
         request_sha256=None if key is None else request_sha256(sent, options),
     )
-    documents = (
-        Request(DOCUMENT, document_id(submission.task_id, ordinal), (accept,)) for ordinal, accept in enumerate(accepts)
-    )
-    return [Request(TASK, submission.task_id, (task,)), *documents]
+
+
+def requests_of(task_id: TaskId, task: SubmitTask, accepts: Sequence[AcceptDocument]) -> list[Request[Any, Any]]:
+    """What enters the log together for an upload: its task, then its documents in order."""
+    documents = (Request(DOCUMENT, document_id(task_id, ordinal), (accept,)) for ordinal, accept in enumerate(accepts))
+    return [Request(TASK, task_id, (task,)), *documents]
 
 
 async def _store_sidecars(
-    services: IngestServices, submission: Submission, accepts: Sequence[AcceptDocument], unclaimed: UnclaimedBlobs
+    services: IngestServices,
+    submission: Submission,
+    submit_task: SubmitTask,
+    accepts: Sequence[AcceptDocument],
+    unclaimed: UnclaimedBlobs,
 ) -> None:
     turns = asyncio.Semaphore(services.settings.sidecars_in_flight_max)
     stored_at_us = services.clock_us()
@@ -154,9 +157,10 @@ async def _store_sidecars(
             stored_at_us=stored_at_us,
             actor=submission.actor,
             accept=accept,
+            submit=submit_task,
         )
         async with turns:
-            await unclaimed.put(f"{accept.source_blob}.json", msgspec.json.encode(sidecar))
+            await unclaimed.put(sidecar_key(accept.source_blob), encode_sidecar(sidecar))
 
     await all_of(store(ordinal, accept) for ordinal, accept in enumerate(accepts))
 

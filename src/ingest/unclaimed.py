@@ -11,14 +11,18 @@ from blobs.store import BlobRef, BlobStore, BlobWriter
 
 DELETES_IN_FLIGHT_MAX: Final = 16
 
+DELETE_S_MAX: Final = 5.0
+"""A request that failed is answered at last: a store that falls silent must not hold that back by a minute a blob."""
+
 _log = structlog.get_logger()
 
 
 class UnclaimedBlobs:
     """An async context manager; what was stored through it stays only where `claim` was the last word."""
 
-    def __init__(self, store: BlobStore) -> None:
+    def __init__(self, store: BlobStore, *, delete_s_max: float = DELETE_S_MAX) -> None:
         self._store = store
+        self._delete_s_max = delete_s_max
         self._keys: list[str] = []
         self._is_claimed = False
 
@@ -52,12 +56,14 @@ class UnclaimedBlobs:
 
     async def _delete_all(self) -> None:
         turns = asyncio.Semaphore(DELETES_IN_FLIGHT_MAX)
+        deadline_s = asyncio.get_running_loop().time() + self._delete_s_max
 
         async def delete(key: str) -> None:
             async with turns:
                 try:
-                    await self._store.delete(key)
-                except BlobError as left:
+                    async with asyncio.timeout_at(deadline_s):
+                        await self._store.delete(key)
+                except (BlobError, TimeoutError) as left:
                     # Not lost: a blob without an event is an orphan, which the collector takes after its grace period.
                     _log.warning("orphan_left", key=key, error=repr(left))
 

@@ -3,19 +3,18 @@
 from starlette.requests import Request
 
 from blobs.store import BlobWriter
-from domain.decider import fold
-from domain.deciders import knowledge_base_decider
-from domain.handle import load
-from domain.knowledge_base import active
+from domain.sidecar import source_key
 from events.failpoints import Place, failpoint
 from events.ids import KnowledgeBaseId, document_id
 from ingest.accepted import AcceptedTask
 from ingest.form_headers import boundary_of
 from ingest.idempotency import idempotency_key
+from ingest.knowledge_bases import while_active
 from ingest.multipart import read_form
 from ingest.options import UploadOptions, parse_options
+from ingest.problems import ProblemCode, Rejected
 from ingest.services import IngestServices
-from ingest.submit import Submission, new_task_id, source_key, submit
+from ingest.submit import Submission, new_task_id, submit
 from ingest.unclaimed import UnclaimedBlobs
 
 
@@ -25,12 +24,11 @@ async def upload(services: IngestServices, knowledge_base_id: KnowledgeBaseId, r
     What can be refused by headers alone is refused before a byte of the body is read. Raises Rejected, Refused,
     ClientDisconnect, and what the log and the blob store raise.
     """
+    began_us = services.clock_us()
     boundary = boundary_of(request.headers, services.settings)
     key = idempotency_key(request.headers)
     actor = services.actor_of(request)
-    decider = knowledge_base_decider(knowledge_base_id)
-    known = await load(services.log, decider, knowledge_base_id)
-    active(known.state)
+    known = await while_active(services.log, knowledge_base_id)
     task_id = new_task_id(services, knowledge_base_id, key, actor)
 
     failpoint(Place.API_ADMITTED)
@@ -42,9 +40,9 @@ async def upload(services: IngestServices, knowledge_base_id: KnowledgeBaseId, r
         form = await read_form(request.stream(), boundary, services.settings, open_blob)
         failpoint(Place.API_STORED)
         options = _options(services, form.options)
-        # An upload can take an hour: what happened to the knowledge base since is read, and nothing before it again.
-        since = await services.log.history(knowledge_base_id, after_version=known.version)
-        active(fold(decider, since, known).state)
+        _refuse_late(services, began_us)
+        # An upload can take an hour. The append compares: where the knowledge base has changed since, it is read again
+        # and asked again; nothing enters one that was deleted, were it in the very instant. One round trip less.
         submission = Submission(
             knowledge_base_id=knowledge_base_id,
             task_id=task_id,
@@ -52,8 +50,16 @@ async def upload(services: IngestServices, knowledge_base_id: KnowledgeBaseId, r
             options=options,
             idempotency_key=key,
             actor=actor,
+            guard=known,
         )
         return await submit(services, submission, unclaimed)
+
+
+def _refuse_late(services: IngestServices, began_us: int) -> None:
+    """Raises Rejected: what was stored so long ago may be taken for the remains of a request that died."""
+    limit_s = services.settings.upload_s_max
+    if services.clock_us() - began_us > limit_s * 1_000_000:
+        raise Rejected(ProblemCode.UPLOAD_TOO_SLOW, f"The upload took longer than {limit_s:,} s; send fewer files.")
 
 
 def _options(services: IngestServices, raw: bytes | None) -> UploadOptions:

@@ -1,7 +1,7 @@
 """The index of passages: one table for each knowledge base and generation. Protocol and rows."""
 
 import hashlib
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from typing import Final, Protocol
 
 import msgspec
@@ -101,6 +101,16 @@ class Index(Protocol):
 
     async def close(self) -> None:
         """Gives back handles; the index cannot be used afterwards."""
+
+
+class CollectableIndex(Index, Protocol):
+    """An index that tells what lies in it, for those who look for what should not."""
+
+    async def tables(self) -> list[IndexTable]:
+        """Every table there is; what is none of ours is left out."""
+
+    def documents(self, table: IndexTable) -> AsyncIterator[list[str]]:
+        """The documents that have rows in the table, a part at a time; one may come in several parts."""
 
 
 def vector_key_of(model: str, dimensions: int, text: str) -> str:

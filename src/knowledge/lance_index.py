@@ -28,6 +28,8 @@ from knowledge.vectors import Vectors
 # Versions younger than this stay on disk: a reader in the middle of a search still needs its files.
 VERSIONS_KEPT = timedelta(minutes=15)
 
+TABLES_A_PAGE = 1_000
+
 _KNOWLEDGE_BASE_ID = re.compile(r"[A-Za-z0-9_-]{1,128}")
 _MISSING = ("was not found", "not found", "does not exist")
 
@@ -158,6 +160,24 @@ class LanceIndex:
                 await handle.writer.take_out_overtaken()
                 await self._commits.run(lambda: handle.rows.optimize(cleanup_older_than=VERSIONS_KEPT))
 
+    async def tables(self) -> list[IndexTable]:
+        found: list[IndexTable] = []
+        async with self._translated(None):
+            connection, token, is_last = await self._connect(), None, False
+            while not is_last:
+                page = await connection.list_tables(page_token=token, limit=TABLES_A_PAGE)
+                found += [table for table in map(_table, page.tables) if table is not None]
+                token = page.page_token
+                is_last = not token
+        return found
+
+    async def documents(self, table: IndexTable) -> AsyncIterator[list[str]]:
+        async with self._translated(table):
+            handle = await self._open(table)
+            if handle is not None:
+                async for batch in await handle.rows.query().select(["document_id"]).to_batches():
+                    yield sorted(set(batch.column("document_id").to_pylist()))
+
     async def check(self) -> None:
         async with self._translated(None):
             connection = await self._connect()
@@ -255,6 +275,13 @@ class LanceIndex:
             if table is not None:
                 self._handles.pop(table, None)
             raise IndexUnavailable(f"the index failed: {error}") from error
+
+
+def _table(name: str) -> IndexTable | None:
+    """The table of this name; None for one that this program never made."""
+    knowledge_base, _, generation = name.rpartition(".")
+    is_ours = _KNOWLEDGE_BASE_ID.fullmatch(knowledge_base) is not None and generation.isdecimal()
+    return IndexTable(knowledge_base, int(generation)) if is_ours else None
 
 
 def _name(table: IndexTable) -> str:

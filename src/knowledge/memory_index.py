@@ -2,7 +2,7 @@
 
 import math
 from collections import Counter
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import AsyncIterator, Collection, Iterable, Sequence
 
 import msgspec
 import numpy as np
@@ -89,6 +89,12 @@ class MemoryIndex:
         idf = {term: _idf(len(everything), sum(term in stored.terms for stored in everything)) for term in terms}
         scored = [(_bm25(stored, idf, length_mean), stored) for stored in self._passing(table, filters)]
         return _best([(score, stored) for score, stored in scored if score > 0], limit, similar_to)
+
+    async def tables(self) -> list[IndexTable]:
+        return list(self._tables)
+
+    async def documents(self, table: IndexTable) -> AsyncIterator[list[str]]:
+        yield [document for document, rows in self._tables.get(table, {}).items() if rows]
 
     async def optimize(self, table: IndexTable) -> None:
         """There is nothing to compact."""

@@ -17,8 +17,11 @@ from knowledge.embedders import vector_weight_of
 from knowledge.limits import ParseLimits
 from knowledge.search import SearchScope
 from millstream.errors import ExitCode, Stop
+from millstream.ingesting import ingest_services
+from millstream.installation import tell_of_risks
 from millstream.settings import Settings
 from millstream.stores import Stores, clock_us, open_stores
+from millstream.upkeep import Upkeep
 from millstream.warming import import_for_worker, in_background, warm_search
 from processors.provider import Quota
 from processors.redis_provider import RedisProviderGate
@@ -28,6 +31,7 @@ from processors.worker import Worker
 from projections.projector import run_projectors
 from projections.queries import Queries
 from projections.redis_views import RedisViews
+from projections.replay import rebuild
 
 HEARTBEATS_A_LEASE = 5
 """Four may be late or lost before a living worker counts as dead and its work is done again for nothing."""
@@ -40,13 +44,16 @@ async def running_worker(settings: Settings, stop: asyncio.Event, *, name: str, 
     """A worker until `stop`, then its drain. Raises Stop."""
     served = _steps(steps)
     async with open_stores(settings) as stores:
+        await tell_of_risks(stores.clients)
         sandbox = Sandbox(_sandbox_settings(settings))
         try:
             if served is None or Step.PARSE in served:
                 await sandbox.warm()
             await import_for_worker()
-            async with in_background(warm_search(stores)):
-                await _worker(stores, sandbox, name=process_name(name), steps=served).run(stop)
+            holder = process_name(name)
+            upkeep = Upkeep(stores, ingest_services(stores, queries_of(stores)), holder=holder)
+            async with in_background(warm_search(stores)), in_background(upkeep.run(stop)):
+                await _worker(stores, sandbox, name=holder, steps=served).run(stop)
         finally:
             await sandbox.close()
 
@@ -54,7 +61,8 @@ async def running_worker(settings: Settings, stop: asyncio.Event, *, name: str, 
 async def running_projector(settings: Settings, stop: asyncio.Event) -> None:
     """A projector for every partition until `stop`. Raises Stop."""
     async with open_stores(settings) as stores:
-        await run_projectors(stores.log, views_of(stores), holder=process_name("projector"), stop=stop)
+        await tell_of_risks(stores.clients)
+        await run_projectors(stores.log, views_of(stores), holder=process_name("projector"), stop=stop, rebuild=rebuild)
 
 
 def views_of(stores: Stores) -> RedisViews:

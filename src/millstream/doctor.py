@@ -130,7 +130,8 @@ async def _redis(settings: Settings) -> str:
     async with open_stores(settings) as stores:
         policy = await fsync_policy(stores.clients.commands)
         loss = "" if policy == "always" else " (a power cut may lose the last second: `appendfsync always`)"
-        return f"{stores.log.partitions} partitions, appendfsync {policy or 'unknown'}{loss}"
+        failed = sum([await stores.log.dead_letters(partition) for partition in range(stores.log.partitions)])
+        return f"{stores.log.partitions} partitions, appendfsync {policy or 'unknown'}{loss}, {failed:,} dead letters"
 
 
 async def _blobs(settings: Settings, *, create_bucket: bool) -> str:

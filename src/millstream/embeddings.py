@@ -43,6 +43,7 @@ class Embeddings:
                     base_url=self._settings.openai_base_url or None,
                     api_key=self._settings.openai_api_key or None,
                     dimensions=self._dimensions_of(model),
+                    timeout_s=self._settings.embedding_call_s_max,
                 )
             except ValueError as error:
                 raise EmbeddingError("embedding_not_configured", str(error), is_permanent=False) from None

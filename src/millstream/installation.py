@@ -4,11 +4,14 @@ Light, because the supervisor checks before it starts anything: one line then, i
 again.
 """
 
+import contextlib
 from urllib.parse import urlsplit
 
-from events.errors import FormatMismatch, LogUnavailable, UnsafeConfiguration
+import structlog
+
+from events.errors import FormatMismatch, LogError, LogFull, LogUnavailable, UnsafeConfiguration
 from events.keys import Keys
-from events.redis_setup import Clients, make_clients, open_installation
+from events.redis_setup import Clients, durability, make_clients, open_installation
 from millstream.errors import ExitCode, Stop
 from millstream.settings import Settings
 
@@ -17,6 +20,14 @@ async def check_installation(settings: Settings) -> None:
     """Whether roles started with these settings could begin their work. Raises Stop."""
     async with connect(settings) as clients:
         await open_keys(settings, clients)
+
+
+async def tell_of_risks(clients: Clients) -> None:
+    """A line for whoever reads the log of a role that starts; /readyz says the same later."""
+    with contextlib.suppress(LogError):
+        warning = (await durability(clients.commands)).warning
+        if warning is not None:
+            structlog.get_logger().warning("redis_may_lose_events", advice=warning)
 
 
 def unreachable(settings: Settings, error: Exception) -> Stop:
@@ -56,5 +67,5 @@ async def open_keys(settings: Settings, clients: Clients) -> Keys:
             hint="start the version of millstream that wrote it, or choose another data directory or Redis",
             exit_code=ExitCode.CONFIGURATION,
         ) from None
-    except LogUnavailable as error:
+    except (LogUnavailable, LogFull) as error:
         raise unreachable(settings, error) from None

@@ -44,6 +44,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     s3_region: Annotated[str, Meta(description="S3 region")] = ""
     s3_access_key: Annotated[str, Meta(description="S3 access key", extra=_SECRET)] = ""
     s3_secret_key: Annotated[str, Meta(description="S3 secret key", extra=_SECRET)] = ""
+    s3_call_s_max: Annotated[
+        int, Meta(ge=1, le=3_600, description="time for one call of the S3 server with its retries, seconds")
+    ] = 30
+    """An upload waits for two calls in a row after its last byte, then 5 s at most for tidying up: answered in 65 s."""
     index_url: Annotated[
         str, Meta(description="directory of the search index; empty is a folder of the data directory")
     ] = ""
@@ -66,6 +70,26 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
             description="longest wait before the second attempt at a step, milliseconds; it doubles with each attempt",
         ),
     ] = 1_000
+    orphan_grace_s: Annotated[
+        int,
+        Meta(
+            ge=1,
+            le=31_536_000,
+            description="age from which blobs without an event are deleted, seconds; an upload may take half of it. "
+            "Below 60 only where nobody uploads meanwhile",
+        ),
+    ] = 86_400
+    reconcile_age_s: Annotated[
+        int,
+        Meta(
+            ge=1,
+            le=3_600,
+            description="age from which an upload whose events Redis has lost is accepted again, seconds",
+        ),
+    ] = 60
+    collect_interval_s: Annotated[
+        int, Meta(ge=1, le=2_592_000, description="time between two collections of what nobody needs, seconds")
+    ] = 21_600
     drain_s_max: Annotated[
         int, Meta(ge=1, le=60, description="how long a stopping process may finish what it has begun, seconds")
     ] = 8
@@ -81,6 +105,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     openai_embedding_dimensions: Annotated[int, Meta(ge=1, le=16_384, description="length of that model's vectors")] = (
         1_024
     )
+    embedding_call_s_max: Annotated[
+        int, Meta(ge=1, le=3_600, description="time for one call of that endpoint, to the last byte, seconds")
+    ] = 60
     embedding_rpm: Annotated[
         int,
         Meta(ge=0, le=10_000_000, description="calls a minute of that endpoint, all workers together; 0 is no limit"),

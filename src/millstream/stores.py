@@ -10,17 +10,22 @@ from urllib.parse import unquote, urlsplit
 import msgspec
 
 from blobs.local import LocalBlobStore
-from blobs.store import BlobStore
+from blobs.store import CollectableBlobs
+from events.errors import LogFull, LogUnavailable
 from events.ids import IdFactory
 from events.keys import Keys
+from events.redis_border import at_the_border
 from events.redis_inbox import RedisInbox
 from events.redis_log import RedisLog
 from events.redis_setup import Clients
 from knowledge.lance_index import LanceIndex
 from millstream.embeddings import Embeddings
 from millstream.errors import ExitCode, Stop
-from millstream.installation import connect, open_keys
+from millstream.installation import connect, open_keys, unreachable
 from millstream.settings import Settings
+
+S3_CONNECT_S_MAX = 5.0
+"""Or less, where a whole call may take less."""
 
 
 class Stores(msgspec.Struct, frozen=True, kw_only=True):
@@ -31,7 +36,7 @@ class Stores(msgspec.Struct, frozen=True, kw_only=True):
     keys: Keys
     log: RedisLog
     inbox: RedisInbox
-    blobs: BlobStore
+    blobs: CollectableBlobs
     index: LanceIndex
     embeddings: Embeddings
     ids: IdFactory
@@ -62,7 +67,7 @@ async def open_stores(settings: Settings) -> AsyncIterator[Stores]:
             index=index,
             embeddings=embeddings,
             ids=IdFactory(lambda: time.time_ns() // 1_000_000, token_bytes),
-            secret=await _secret(clients, keys),
+            secret=await _secret(settings, clients, keys),
         )
     finally:
         await embeddings.close()
@@ -71,7 +76,7 @@ async def open_stores(settings: Settings) -> AsyncIterator[Stores]:
         await clients.aclose()
 
 
-def open_blobs(settings: Settings) -> BlobStore:
+def open_blobs(settings: Settings) -> CollectableBlobs:
     """The blob store that the settings name; nothing is connected yet. Raises Stop."""
     url = urlsplit(settings.blobs_url)
     match url.scheme:
@@ -91,6 +96,9 @@ def open_blobs(settings: Settings) -> BlobStore:
                     region=settings.s3_region or "us-east-1",
                     access_key=settings.s3_access_key or None,
                     secret_key=settings.s3_secret_key or None,
+                    call_timeout_s=settings.s3_call_s_max,
+                    read_timeout_s=settings.s3_call_s_max,
+                    connect_timeout_s=min(S3_CONNECT_S_MAX, settings.s3_call_s_max),
                 )
             )
         case other:
@@ -106,8 +114,15 @@ def index_location(settings: Settings) -> str:
     return settings.index_url or str(settings.data_path / "index")
 
 
-async def _secret(clients: Clients, keys: Keys) -> bytes:
-    await clients.commands.hsetnx(keys.installation, "secret", token_hex(32))
-    found = await clients.commands.hget(keys.installation, "secret")
-    assert isinstance(found, bytes)  # noqa: S101  set one line above
+async def _secret(settings: Settings, clients: Clients, keys: Keys) -> bytes:
+    """Written at the first start alone: a Redis whose memory is full still lets every role start. Raises Stop."""
+    try:
+        with at_the_border():
+            found = await clients.commands.hget(keys.installation, "secret")
+            if found is None:
+                await clients.commands.hsetnx(keys.installation, "secret", token_hex(32))
+                found = await clients.commands.hget(keys.installation, "secret")
+    except (LogUnavailable, LogFull) as error:
+        raise unreachable(settings, error) from None
+    assert isinstance(found, bytes)  # noqa: S101  set above, if not long ago
     return found

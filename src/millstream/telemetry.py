@@ -17,7 +17,10 @@ def configure_logging(settings: Settings, *, role: str, stream: TextIO | None = 
     out = stream or sys.stderr
     as_json = settings.log_format == "json" or (settings.log_format == "auto" and not out.isatty())
     renderer: Processor = (
-        structlog.processors.JSONRenderer(ensure_ascii=False) if as_json else structlog.dev.ConsoleRenderer()
+        structlog.processors.JSONRenderer(ensure_ascii=False)
+        if as_json
+        # The default prints, where rich is installed, the variables of every frame, keys and texts among them.
+        else structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)
     )
     shared: list[Processor] = [
         structlog.contextvars.merge_contextvars,
@@ -31,7 +34,6 @@ def configure_logging(settings: Settings, *, role: str, stream: TextIO | None = 
         processors=[*shared, renderer],
         wrapper_class=structlog.make_filtering_bound_logger(level),
         logger_factory=structlog.PrintLoggerFactory(out),
-        cache_logger_on_first_use=True,
     )
     structlog.contextvars.bind_contextvars(role=role)
     _route_standard_logging(shared, renderer, out)

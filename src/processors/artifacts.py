@@ -1,7 +1,17 @@
 """The names of a document's blobs.
 
-Each carries the attempt that made it: a zombie cannot overwrite what a newer attempt has stored and recorded.
+Each carries the attempt that made it: a zombie cannot overwrite what a newer attempt has stored and recorded. And each
+carries a digest of its bytes: the name is part of an event, so what a blob store answers can be held against the log.
 """
+
+import hashlib
+import re
+from typing import Final
+
+DIGEST_CHARS: Final = 32
+"""128 bits of SHA-256: nobody forges these blobs, so chance alone counts."""
+
+_DIGEST: Final = re.compile(rf"@\d+-([0-9a-f]{{{DIGEST_CHARS}}})\Z")
 
 
 def prefix_of(document_id: str) -> str:
@@ -9,13 +19,23 @@ def prefix_of(document_id: str) -> str:
     return f"documents/{document_id}/"
 
 
-def text_blob(document_id: str, attempt: int) -> str:
-    return f"{prefix_of(document_id)}text@{attempt}"
+def text_blob(document_id: str, attempt: int, content: bytes) -> str:
+    return f"{prefix_of(document_id)}text@{attempt}-{_digest_of(content)}"
 
 
-def chunks_blob(document_id: str, attempt: int) -> str:
-    return f"{prefix_of(document_id)}chunks@{attempt}"
+def chunks_blob(document_id: str, attempt: int, content: bytes) -> str:
+    return f"{prefix_of(document_id)}chunks@{attempt}-{_digest_of(content)}"
 
 
-def vectors_blob(document_id: str, batch: int, attempt: int) -> str:
-    return f"{prefix_of(document_id)}vectors/{batch}@{attempt}"
+def vectors_blob(document_id: str, batch: int, attempt: int, content: bytes) -> str:
+    return f"{prefix_of(document_id)}vectors/{batch}@{attempt}-{_digest_of(content)}"
+
+
+def is_what_was_stored(name: str, content: bytes) -> bool:
+    """Whether these are the bytes that got this name; a name without a digest says nothing against any."""
+    promised = _DIGEST.search(name)
+    return promised is None or promised[1] == _digest_of(content)
+
+
+def _digest_of(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()[:DIGEST_CHARS]

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 
 import msgspec
 
-from domain.document import DocumentState, awaited_step
+from domain.document import DocumentState, Open, Running, awaited_step
 from events import document as facts
 from events.envelope import Envelope
 from events.inbox import Delivery
@@ -18,13 +18,16 @@ class Attempts(msgspec.Struct, frozen=True):
 
     `called_at` is the version of the last event that leads to the step: an older delivery is a duplicate.
     `failures` are the codes of recorded failures, oldest first. `abandoned` starts ended neither in a failure nor in
-    progress (a batch), because their worker died; `is_open`: the last start has not ended yet.
+    progress (a batch), because their worker died; `is_open`: the last start has not ended yet. It was asked for by
+    `begun_by` (an entry of the step's inbox; empty where the fact is older than this field) at `begun_at_us`.
     """
 
     called_at: int = 0
     failures: tuple[str, ...] = ()
     abandoned: int = 0
     is_open: bool = False
+    begun_by: str = ""
+    begun_at_us: int = 0
 
     @property
     def outages(self) -> int:
@@ -56,6 +59,16 @@ def is_over(state: DocumentState, attempts: Attempts, delivery: Delivery) -> boo
     return awaited_step(state) is not delivery.step or attempts.called_at > delivery.version
 
 
+def is_double(state: DocumentState, attempts: Attempts, delivery: Delivery) -> bool:
+    """Whether another delivery of the same event is being carried out.
+
+    Beginning anew would break that attempt off, and of several doubles the last would find a document at which one
+    worker after the other seems to have died.
+    """
+    is_running = isinstance(state, Open) and isinstance(state.activity, Running)
+    return is_running and attempts.begun_by not in {"", delivery.entry_id}
+
+
 def _after(attempts: Attempts, envelope: Envelope, step: Step) -> Attempts:
     if any(isinstance(one, ToInbox | ToInboxAt) and one.step is step for one in route(envelope.event)):
         attempts = msgspec.structs.replace(attempts, called_at=envelope.version)
@@ -63,9 +76,16 @@ def _after(attempts: Attempts, envelope: Envelope, step: Step) -> Attempts:
         case facts.ReprocessingRequested():
             return Attempts(called_at=attempts.called_at)
         case facts.StepStarted(step=started) if started is step:
-            return msgspec.structs.replace(attempts, abandoned=attempts.fruitless, is_open=True)
+            return msgspec.structs.replace(
+                attempts,
+                abandoned=attempts.fruitless,
+                is_open=True,
+                begun_by=envelope.event.delivery,
+                begun_at_us=envelope.recorded_at_us,
+            )
         case facts.StepFailed(step=failed) if failed is step:
-            return msgspec.structs.replace(attempts, failures=(*attempts.failures, envelope.event.code), is_open=False)
+            failures = (*attempts.failures, envelope.event.code)
+            return Attempts(called_at=attempts.called_at, failures=failures, abandoned=attempts.abandoned)
         case facts.ChunksEmbedded() if step is Step.EMBED:
             # Progress: a worker that dies behind it says nothing against the document, and failures before it say
             # nothing about what is still to do. A document of 3,000 batches may meet a bad minute more than five times.

@@ -15,6 +15,7 @@ from knowledge.text import ParsedText
 from processors.artifacts import chunks_blob
 from processors.leftovers import erase_leftovers
 from processors.step import Done, Outcome, Reject, Superseded, Work
+from processors.stored import load
 
 ChunkerFor = Callable[[KnowledgeBaseSettings], Chunker]
 """Called in a thread: the first call imports LlamaIndex (2.6 s). May keep what it made."""
@@ -32,15 +33,15 @@ class ChunkStep:
         self.time_limit_s = time_limit_s
 
     async def run(self, work: Work) -> Outcome:
-        """Raises ParseError(too_many_chunks), Refused and what the blob store raises."""
+        """Raises ParseError(too_many_chunks), BlobCorrupt, Refused and what the blob store raises."""
         if not isinstance(work.document, Parsed):
             return Superseded()
         settings = (await work.knowledge_base()).settings
-        text = await self._blobs.get(work.document.text.text_blob)
+        text = await load(self._blobs, work.document.text.text_blob)
         name, chunks, encoded = await asyncio.to_thread(self._cut, text, settings, work.document_id)
         if not chunks:
             return Reject("no_text", "the document holds no text")
-        stored = await self._blobs.put(chunks_blob(work.document_id, work.attempt), encoded)
+        stored = await self._blobs.put(chunks_blob(work.document_id, work.attempt, encoded), encoded)
         failpoint(Place.WORKER_CHUNKED)
         return Done(
             (

@@ -1,5 +1,7 @@
 """What a delivery to a document means now: work to begin, an attempt to give up on, or something that is over."""
 
+from typing import Final
+
 from domain.commands import FailStep, StartStep
 from domain.decider import Folded, fold
 from domain.deciders import DOCUMENT
@@ -8,11 +10,15 @@ from domain.handle import handle
 from events.failpoints import Place, failpoint
 from events.inbox import Delivery
 from processors.attempt import Attempt
-from processors.attempts import Attempts, attempts_of, is_over
+from processors.attempts import Attempts, attempts_of, is_double, is_over
 from processors.failures import POISON_DOCUMENT
 from processors.knowledge_bases import KnowledgeBases
+from processors.retry import RetryPolicy, after_outage
 from processors.step import Processor
 from processors.workbench import Workbench
+
+DOUBLES: Final = RetryPolicy(base_s=0.25, cap_s=5.0)
+"""When a double of a delivery looks again whether the work that both ask for has been done."""
 
 
 class DocumentDeliveries:
@@ -23,15 +29,23 @@ class DocumentDeliveries:
         self._bench = bench
         self._knowledge_bases = knowledge_bases
 
-    async def carry_out(self, delivery: Delivery, tries: int) -> float | None:  # noqa: ARG002  tries are in the log
-        """Everything from reading the history to the result in the log; never asks to be called again."""
+    async def carry_out(self, delivery: Delivery, tries: int) -> float | None:
+        """Everything from reading the history to the result in the log. Only the double of a delivery that is being
+        carried out asks to be called again: it is over when that one is."""
         history = await self._bench.log.history(delivery.stream_id)
         document = fold(DOCUMENT, history)
         before = attempts_of(history, self._processor.step)
         if is_over(document.state, before, delivery):
             await self._lay_aside(delivery, document, before)
+        elif is_double(document.state, before, delivery) and not self._has_run_out(before):
+            return after_outage(DOUBLES, tries, None, self._bench.random())
         elif before.is_open and before.fruitless >= self._bench.policy.abandoned_max:
             await self._park(delivery, document, before)
+        elif before.fruitless + 1 >= self._bench.policy.abandoned_max:
+            # Whatever was under way when a worker died is claimed together. Side by side with the one that kills,
+            # its neighbours would be parked for it: of those whose next death is their last, one runs at a time.
+            async with self._bench.last_chance:
+                await self._begin(delivery, document, before)
         else:
             await self._begin(delivery, document, before)
         return None
@@ -44,6 +58,11 @@ class DocumentDeliveries:
         await self._attempt(delivery, number, document, before).take_back(document.state)
         await self._bench.inbox.acknowledge(delivery)
 
+    def _has_run_out(self, before: Attempts) -> bool:
+        """No attempt takes longer than its time limit. If one seems to, the delivery that asked for it is lost, and its
+        double is all that is left."""
+        return self._bench.clock_us() - before.begun_at_us > self._processor.time_limit_s * 1_000_000
+
     async def _begin(self, delivery: Delivery, document: Folded[DocumentState], before: Attempts) -> None:
         step, worker = self._processor.step, self._bench.worker
         number = attempts_at(document.state, step) + 1
@@ -52,7 +71,7 @@ class DocumentDeliveries:
             self._bench.log,
             DOCUMENT,
             delivery.stream_id,
-            [StartStep(step=step, attempt=number, worker=worker)],
+            [StartStep(step=step, attempt=number, worker=worker, delivery=delivery.entry_id)],
             self._bench.context(delivery),
             known=document,
         )

@@ -103,8 +103,8 @@ class EmbedStep:
     async def _batch(self, work: Work, using: _Embedding, number: int, part: Sequence[Chunk]) -> RecordBatchEmbedded:
         calls_before, tokens_before = using.calls.calls, using.calls.tokens_sent
         vectors, made = await self._vectors(using, part)
-        name = vectors_blob(work.document_id, number, work.attempt)
-        stored = await self._blobs.put(name, encode_vectors(vectors))
+        encoded = encode_vectors(vectors)
+        stored = await self._blobs.put(vectors_blob(work.document_id, number, work.attempt, encoded), encoded)
         failpoint(Place.WORKER_BATCH_EMBEDDED)
         return RecordBatchEmbedded(
             attempt=work.attempt,

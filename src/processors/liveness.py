@@ -8,23 +8,24 @@ from collections.abc import Sequence
 
 import structlog
 
-from events.errors import LogError, LogUnavailable
+from events.errors import LogError, LogFull, LogUnavailable
 from events.inbox import Inbox
+from events.seldom import Seldom
 from processors.runner import Runner
 from processors.waiting import pause
 
 
 async def beat_until(ended: asyncio.Event, inbox: Inbox, consumer: str, *, heartbeat_s: float) -> None:
     """Beats until `ended`, through the drain too: what is being finished must not be claimed by others."""
-    missed = 0
+    told = Seldom()
     while True:
         try:
             await inbox.beat(consumer)
-            missed = 0
-        except LogUnavailable as error:
-            missed += 1
-            if missed == 1:  # one line an outage
-                structlog.get_logger().warning("heartbeat_missed", worker=consumer, error=type(error).__name__)
+        except (LogUnavailable, LogFull) as error:
+            if (kept_back := told.due()) is not None:
+                structlog.get_logger().warning(
+                    "heartbeat_missed", worker=consumer, error=type(error).__name__, kept_back=kept_back
+                )
         if await pause(ended, heartbeat_s):
             return
 
@@ -51,7 +52,7 @@ async def claim_until(
                 claimed = await inbox.claim_from_dead(
                     runner.inboxes, consumer=consumer, count=runner.free_slots, silent_ms_min=lease_ms
                 )
-            except LogUnavailable:
+            except (LogUnavailable, LogFull):
                 runner.look_for_own()
                 break  # the runners tell of the outage
             if claimed:

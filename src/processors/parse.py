@@ -73,8 +73,8 @@ class ParseStep:
 
     async def _stored(self, work: Work, parsed: ParsedText) -> Outcome:
         failpoint(Place.WORKER_PARSED)
-        encoded = await asyncio.to_thread(parsed.encode)
-        stored = await self._blobs.put(text_blob(work.document_id, work.attempt), encoded)
+        name, encoded = await asyncio.to_thread(_named, parsed, work)
+        stored = await self._blobs.put(name, encoded)
         return Done(
             (
                 RecordParsed(
@@ -89,6 +89,11 @@ class ParseStep:
                 ),
             )
         )
+
+
+def _named(parsed: ParsedText, work: Work) -> tuple[str, bytes]:
+    encoded = parsed.encode()
+    return text_blob(work.document_id, work.attempt, encoded), encoded
 
 
 async def verified(blobs: BlobStore, about: About) -> AsyncIterator[bytes]:

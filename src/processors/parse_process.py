@@ -22,6 +22,9 @@ DECODED_INLINE_BYTES_MAX: Final = 1024 * 1024
 
 STDERR_BYTES_KEPT: Final = 4_096
 
+PIPE_END_S_MAX: Final = 0.2
+"""How long after a child its pipe may end, unless a child of its own holds it open."""
+
 ENVIRONMENT: Final = {"PATH": "/usr/bin:/bin", "LANG": "C.UTF-8", "HOME": "/nonexistent", "MALLOC_ARENA_MAX": "2"}
 """No secret of the worker is within reach of a document. Two arenas: each further one reserves 64 MB of the address
 space that RLIMIT_AS counts."""
@@ -72,7 +75,7 @@ class ParseProcess:
             ready = await _ready(process)
         except BaseException as error:
             returncode = await _end(process)
-            last_words = await stderr.text()
+            last_words = await stderr.last_words()
             if isinstance(error, asyncio.IncompleteReadError):
                 raise ChildDied(returncode, last_words) from error
             raise
@@ -105,11 +108,11 @@ class ParseProcess:
     async def kill(self) -> None:
         """Ends the child and whatever it may have started."""
         await _end(self._process)
-        await self._stderr.text()
+        await self._stderr.last_words()
 
     async def _died(self) -> ChildDied:
         returncode = await _end(self._process)
-        return ChildDied(returncode, await self._stderr.text())
+        return ChildDied(returncode, await self._stderr.last_words())
 
     @property
     def _stdin(self) -> asyncio.StreamWriter:
@@ -123,12 +126,25 @@ class _Tail:
 
     def __init__(self, process: Process) -> None:
         self._kept = b""
+        self._group = process.pid
         self._task = asyncio.create_task(self._read(process.stderr))
 
-    async def text(self) -> str:
-        """Once the child has ended."""
-        await self._task
+    async def last_words(self) -> str:
+        """Of a child that has ended. Where the pipe does not end with it, somebody whom it bore holds it, and ends now.
+
+        As long as one of them lives, the number of the group is theirs: nobody else can be meant. One that has left
+        the group holds up nothing.
+        """
+        if not await self._has_ended():
+            with suppress(ProcessLookupError):
+                os.killpg(self._group, signal.SIGKILL)
+            if not await self._has_ended():
+                self._task.cancel()
         return self._kept.decode("utf-8", "replace").strip()
+
+    async def _has_ended(self) -> bool:
+        done, _ = await asyncio.wait({self._task}, timeout=PIPE_END_S_MAX)
+        return bool(done)
 
     async def _read(self, stream: asyncio.StreamReader | None) -> None:
         while stream is not None and (piece := await stream.read(STDERR_BYTES_KEPT)):

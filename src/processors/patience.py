@@ -15,11 +15,12 @@ from events.errors import LogFull, LogUnavailable
 from events.ids import TaskId
 from events.inbox import Delivery
 from events.log import Appended, Conflict, EventLog, Head, Tally, Unreadable, Write
+from events.seldom import Seldom
 from processors.retry import RetryPolicy, after_outage
 
 T = TypeVar("T")
 
-PATIENCE = RetryPolicy(base_s=0.1, cap_s=5.0)
+PATIENCE = RetryPolicy(base_s=0.1, cap_s=2.0)
 """Reconnect within 3 s of the log being ready again, and at most some calls a second from each attempt until then."""
 
 
@@ -30,6 +31,7 @@ class PatientLog:
         self._log = log
         self._random = random
         self._policy = policy
+        self._told = Seldom()
 
     @property
     def partitions(self) -> int:
@@ -63,7 +65,9 @@ class PatientLog:
             except (LogUnavailable, LogFull) as error:
                 tries += 1
                 delay_s = after_outage(self._policy, tries, None, self._random())
-                structlog.get_logger().warning(
-                    "log_call_repeated", error=type(error).__name__, tries=tries, delay_s=round(delay_s, 3)
-                )
+                # Every attempt in hand waits here: one line for all of them.
+                if (kept_back := self._told.due()) is not None:
+                    structlog.get_logger().warning(
+                        "log_call_repeated", reason=str(error), tries=tries, kept_back=kept_back
+                    )
             await asyncio.sleep(delay_s)

@@ -11,8 +11,9 @@ from typing import Final, Protocol
 
 import structlog
 
-from events.errors import LogError, LogUnavailable
+from events.errors import LogError, LogFull, LogUnavailable
 from events.inbox import Delivery, Inbox, InboxKey
+from events.seldom import Seldom
 from events.steps import Step
 from processors.drain import finish_or_cancel
 from processors.retry import RetryPolicy, after_outage
@@ -44,7 +45,10 @@ class CarryOut(Protocol):
 
 
 class Runner:
-    """Serves one step. `slots` deliveries are carried out at a time; `partitions` is the log's."""
+    """Serves one step. `slots` deliveries are carried out at a time; `partitions` is the log's.
+
+    `told` is shared by the runners of a worker.
+    """
 
     def __init__(
         self,
@@ -57,6 +61,7 @@ class Runner:
         slots: int,
         take_wait_ms: int,
         random: Callable[[], float],
+        told: Seldom | None = None,
     ) -> None:
         self.step = step
         self._carry_out = carry_out
@@ -66,6 +71,7 @@ class Runner:
         self._slots = slots
         self._take_wait_ms = take_wait_ms
         self._random = random
+        self._told = told or Seldom()
         self._waiting: deque[Delivery] = deque()
         self._held: dict[Delivery, asyncio.TimerHandle] = {}
         self._tries: dict[Delivery, int] = {}
@@ -142,7 +148,7 @@ class Runner:
             logger = structlog.get_logger().bind(
                 task=delivery.correlation_id, document=delivery.stream_id, step=self.step.value, attempt=tries
             )
-            if isinstance(error, LogUnavailable):
+            if isinstance(error, LogUnavailable | LogFull):
                 logger.warning("delivery_held", error=type(error).__name__, again_s=round(again_s, 3))
             else:
                 logger.exception("delivery_held", again_s=round(again_s, 3))
@@ -167,7 +173,7 @@ class Runner:
         self._may_miss_own = False
         try:
             own = await self._inbox.mine(self.inboxes, consumer=self._consumer, count=OWN_PENDING_MAX)
-        except LogUnavailable as error:
+        except (LogUnavailable, LogFull) as error:
             await self._wait_for_inbox(stop, error)
             return
         self._failures = 0
@@ -182,7 +188,7 @@ class Runner:
                 count=self.free_slots or 1,
                 wait_ms=self._take_wait_ms,
             )
-        except LogUnavailable as error:
+        except (LogUnavailable, LogFull) as error:
             await self._wait_for_inbox(stop, error)
             return []
         self._failures = 0
@@ -193,8 +199,11 @@ class Runner:
         # The reply may be what was lost: what it gave us is nobody else's to find as long as we live.
         self._may_miss_own = True
         delay_s = after_outage(TAKE_AGAIN, self._failures, None, self._random())
-        if self._failures == 1:  # one line an outage, not one a try
-            structlog.get_logger().warning("inbox_unavailable", step=self.step.value, error=type(error).__name__)
+        # One line an outage, not one a try, nor one a step where the outage comes and goes.
+        if self._failures == 1 and (kept_back := self._told.due()) is not None:
+            structlog.get_logger().warning(
+                "inbox_unavailable", step=self.step.value, reason=str(error), kept_back=kept_back
+            )
         await pause(stop, delay_s)
 
     async def _drain(self, drain_s: float) -> None:
@@ -218,7 +227,7 @@ class Runner:
     async def _give_back(self, delivery: Delivery) -> None:
         try:
             async with asyncio.timeout(GIVE_BACK_S):
-                await self._inbox.release(delivery)
+                await self._inbox.release(delivery, consumer=self._consumer)
         except (LogError, TimeoutError) as error:
             structlog.get_logger().warning(
                 "delivery_not_given_back",

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Sequence
+from typing import Final
 
 import numpy as np
 
@@ -10,12 +11,28 @@ from domain.document import Batch, ChunkFacts
 from knowledge.chunk import Chunk, decode_chunks
 from knowledge.errors import KnowledgeError
 from knowledge.vectors import Vectors, decode_vectors
+from processors.artifacts import is_what_was_stored
 from processors.failures import BlobCorrupt
+
+CHECKED_INLINE_BYTES_MAX: Final = 256 * 1024
+"""SHA-256 takes 0.15 ms for this much; longer blobs are hashed in a thread."""
+
+
+async def load(blobs: BlobStore, name: str) -> bytes:
+    """Raises BlobCorrupt, BlobMissing."""
+    content = await blobs.get(name)
+    if len(content) <= CHECKED_INLINE_BYTES_MAX:
+        is_sound = is_what_was_stored(name, content)
+    else:
+        is_sound = await asyncio.to_thread(is_what_was_stored, name, content)
+    if not is_sound:
+        raise BlobCorrupt(f"{name} is not what was stored under this name")
+    return content
 
 
 async def load_chunks(blobs: BlobStore, facts: ChunkFacts) -> tuple[Chunk, ...]:
     """Raises BlobCorrupt, BlobMissing."""
-    encoded = await blobs.get(facts.chunks_blob)
+    encoded = await load(blobs, facts.chunks_blob)
     try:
         chunks = await asyncio.to_thread(decode_chunks, encoded)
     except KnowledgeError as error:
@@ -27,7 +44,7 @@ async def load_chunks(blobs: BlobStore, facts: ChunkFacts) -> tuple[Chunk, ...]:
 
 async def load_vectors(blobs: BlobStore, batches: Sequence[Batch]) -> Vectors:
     """The vectors of all batches in the order of their chunks. Raises BlobCorrupt, BlobMissing."""
-    encoded = await asyncio.gather(*(blobs.get(batch.vectors_blob) for batch in batches))
+    encoded = await asyncio.gather(*(load(blobs, batch.vectors_blob) for batch in batches))
     try:
         parts = [decode_vectors(one) for one in encoded]
         vectors: Vectors = np.concatenate(parts)

@@ -5,8 +5,9 @@ from typing import Final
 
 import structlog
 
-from events.errors import LogUnavailable
+from events.errors import LogFull, LogUnavailable
 from events.inbox import Inbox
+from events.seldom import Seldom
 from processors.waiting import pause
 
 MOVED_MAX: Final = 100
@@ -15,15 +16,13 @@ MOVED_MAX: Final = 100
 
 async def move_due_until(stop: asyncio.Event, inbox: Inbox, *, partitions: int, interval_s: float) -> None:
     """Looks at each partition every `interval_s`: the longest that a due retry waits."""
-    is_out = False
+    told = Seldom()
     while not stop.is_set():
         try:
             await asyncio.gather(*(_move_all(stop, inbox, partition) for partition in range(partitions)))
-            is_out = False
-        except LogUnavailable as error:
-            if not is_out:  # one line an outage
-                structlog.get_logger().warning("timers_unavailable", error=type(error).__name__)
-            is_out = True
+        except (LogUnavailable, LogFull) as error:
+            if (kept_back := told.due()) is not None:
+                structlog.get_logger().warning("timers_unavailable", error=type(error).__name__, kept_back=kept_back)
         await pause(stop, interval_s)
 
 

@@ -18,6 +18,7 @@ from domain.errors import ImpossibleEvent
 from domain.handle import load
 from events.errors import LogError
 from events.log import EventLog
+from events.seldom import Seldom
 from processors.waiting import pause
 
 
@@ -77,12 +78,10 @@ class Watch:
 
 async def look_until(ended: asyncio.Event, watch: Watch, log: EventLog, *, interval_s: float) -> None:
     """Looks every `interval_s` until `ended`, through the drain too."""
-    is_blind = False
+    told = Seldom()
     while not await pause(ended, interval_s):
         try:
             await watch.look(log)
-            is_blind = False
         except (LogError, ImpossibleEvent) as error:
-            if not is_blind:  # one line an outage; the next look asks again
-                structlog.get_logger().warning("watch_blind", error=type(error).__name__)
-            is_blind = True
+            if (kept_back := told.due()) is not None:  # the next look asks again
+                structlog.get_logger().warning("watch_blind", error=type(error).__name__, kept_back=kept_back)

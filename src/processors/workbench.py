@@ -1,5 +1,6 @@
 """What every attempt works with; built once a worker."""
 
+import asyncio
 from collections.abc import Callable
 
 import msgspec
@@ -14,7 +15,10 @@ from processors.watch import Watch
 
 
 class Workbench(msgspec.Struct, frozen=True, kw_only=True):
-    """`log` is patient (patience.py); `clock_us` is unix µs; `random` answers floats in [0, 1)."""
+    """`log` is patient (patience.py); `clock_us` is unix µs; `random` answers floats in [0, 1).
+
+    Whoever has a last chance to prove that it does not kill workers has it while it holds `last_chance`.
+    """
 
     log: EventLog
     inbox: Inbox
@@ -24,6 +28,7 @@ class Workbench(msgspec.Struct, frozen=True, kw_only=True):
     random: Callable[[], float]
     policy: RetryPolicy = RetryPolicy()
     watch: Watch = msgspec.field(default_factory=Watch)
+    last_chance: asyncio.Lock = msgspec.field(default_factory=asyncio.Lock)
 
     def context(self, delivery: Delivery) -> Context:
         """For the envelopes that a delivery leads to: its task, caused by its event."""

@@ -10,6 +10,7 @@ from blobs.store import BlobStore
 from events.ids import IdFactory
 from events.inbox import Inbox
 from events.log import EventLog
+from events.seldom import Seldom
 from events.steps import Step
 from knowledge.index import Index
 from processors.chunk import ChunkerFor, ChunkStep
@@ -77,6 +78,7 @@ class Worker:
             policy=settings.retry,
         )
         self._watch = bench.watch
+        self._told = Seldom()
         known = KnowledgeBases(patient, clock_us=clock_us)
         parse_s, chunk_s = settings.parse_time_limit_s, settings.chunk_time_limit_s
         embed_s, index_s = settings.embed_time_limit_s, settings.index_time_limit_s
@@ -143,4 +145,5 @@ class Worker:
             slots=self._settings.slots(step),
             take_wait_ms=self._settings.take_wait_ms,
             random=self._random,
+            told=self._told,
         )

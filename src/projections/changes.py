@@ -17,6 +17,7 @@ import structlog
 from domain.status import TaskPhase, TaskStatus
 from events.errors import LogUnavailable
 from events.ids import StreamKind
+from events.seldom import Seldom
 from projections.errors import TooManyStreams
 from projections.feed import Change, ChangeFeed, FeedEntry, FeedPosition
 from projections.projection import TABLES
@@ -173,12 +174,14 @@ class ChangeTailer:
 
     async def run(self, stop: asyncio.Event) -> None:
         """Follows until told to stop, then closes every subscription. What an outage hid is told as a fresh start."""
+        told = Seldom()
         try:
             while not stop.is_set():
                 try:
                     await self._follow(stop)
                 except LogUnavailable as error:
-                    log.warning("change_feed_waits", reason=str(error))
+                    if (kept_back := told.due()) is not None:
+                        log.warning("change_feed_waits", reason=str(error), kept_back=kept_back)
                     await _pause(stop, RETRY_PAUSE_S)
         finally:
             self._is_over = True

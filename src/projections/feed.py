@@ -15,6 +15,8 @@ FEED_BYTES_MAX: Final = 8_388_608
 """What a partition's feed may hold: about 130,000 changes. A reader further behind starts from the present state."""
 
 FEED_ID_DIGITS_MAX: Final = 20
+FEED_ID_END: Final = 2**64 - 1
+"""Behind every number that a feed gives out; from here on Redis takes a place for a mistake."""
 
 
 class FeedPosition(msgspec.Struct, frozen=True, order=True):
@@ -32,7 +34,8 @@ class FeedPosition(msgspec.Struct, frozen=True, order=True):
         ms, _, sequence = text.partition("-")
         if not all(part.isascii() and part.isdigit() and len(part) <= FEED_ID_DIGITS_MAX for part in (ms, sequence)):
             return None
-        return cls(int(ms), int(sequence))
+        position = cls(int(ms), int(sequence))
+        return None if max(position.ms, position.sequence) >= FEED_ID_END else position
 
 
 class Change(msgspec.Struct, frozen=True):

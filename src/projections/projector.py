@@ -7,7 +7,7 @@ import asyncio
 import contextlib
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Iterable, Sequence
-from typing import Final
+from typing import Final, Protocol
 
 import msgspec
 import structlog
@@ -16,7 +16,9 @@ from events.envelope import Envelope
 from events.errors import LogFull, LogUnavailable
 from events.failpoints import Place, failpoint
 from events.log import EventLog, Unreadable
+from events.seldom import Seldom
 from projections.batch import Batch, Rows
+from projections.errors import RebuildRefused
 from projections.projection import RowKey
 from projections.rows import Row, decode_row, encode_row
 from projections.views import Checkpoint, Commit, Lease, LeaseHeld, NotLive, ViewStore
@@ -40,6 +42,14 @@ RETRY_PAUSE_S: Final = 0.5
 """Pause after the store did not answer."""
 
 log = structlog.get_logger(__name__)
+
+
+class Rebuild(Protocol):
+    """`replay.rebuild`."""
+
+    async def __call__(self, event_log: EventLog, views: ViewStore, partition: int, *, holder: str) -> object:
+        """Raises RebuildRefused."""
+        ...
 
 
 class RowCache:
@@ -94,7 +104,8 @@ class Writer:
         before, last = self._lease.checkpoint, page[-1]
         checkpoint = Checkpoint(
             position=last.position,
-            number=last.number or before.number + len(page),
+            # A foreign entry has no number.
+            number=next((entry.number for entry in reversed(page) if entry.number), before.number),
             unreadable=before.unreadable + folding.unreadable,
             unknown=before.unknown + folding.unknown,
             refused=before.refused + folding.refused,
@@ -121,7 +132,11 @@ class Writer:
 
 
 class Projector:
-    """Keeps one partition's live views. `holder` names this process among all that ever run."""
+    """Keeps one partition's live views. `holder` names this process among all that ever run.
+
+    `rebuild` is called where the views know of events that the log does not have (any more); without it, or until it
+    succeeds, an error is logged and nothing is folded on top of them.
+    """
 
     def __init__(
         self,
@@ -133,6 +148,8 @@ class Projector:
         lease_ms: int = LEASE_MS,
         page_events: int = PAGE_EVENTS,
         cached_rows_max: int = CACHED_ROWS_MAX,
+        rebuild: Rebuild | None = None,
+        told: Seldom | None = None,
     ) -> None:
         self._log = event_log
         self._views = views
@@ -141,7 +158,10 @@ class Projector:
         self._lease_ms = lease_ms
         self._page_events = page_events
         self._cached_rows_max = cached_rows_max
+        self._rebuild = rebuild
+        self._told = told or Seldom()
         self._writer: Writer | None = None
+        self._stood_at = Checkpoint()
 
     async def run(self, stop: asyncio.Event) -> None:
         """Goes on until told to stop, then gives the lease up. An unavailable store is waited for."""
@@ -151,7 +171,8 @@ class Projector:
                     await _pause(stop, LEASE_POLL_MS / 1_000)
             except (LogUnavailable, LogFull) as error:
                 self._writer = None
-                log.warning("projector_waits", partition=self._partition, reason=str(error))
+                if (kept_back := self._told.due()) is not None:
+                    log.warning("projector_waits", partition=self._partition, reason=str(error), kept_back=kept_back)
                 await _pause(stop, RETRY_PAUSE_S)
         await self._leave()
 
@@ -169,8 +190,8 @@ class Projector:
         if page:
             if not await writer.write(page):
                 return 0
-            self._writer = writer
-        elif await self._renews(writer.lease):
+            self._writer, self._stood_at = writer, writer.lease.checkpoint
+        elif await self._renews(writer.lease) and not await self._is_beyond_log(writer.lease.checkpoint):
             self._writer = writer
         return len(page)
 
@@ -178,9 +199,52 @@ class Projector:
         generation = await self._views.live_generation(self._partition)
         match await self._acquire(generation):
             case Lease() as lease:
+                await self._notice_loss(lease.checkpoint)
+                if await self._is_beyond_log(lease.checkpoint):
+                    await self._heal(lease.checkpoint)
+                    return None
                 return Writer(self._views, lease, lease_ms=self._lease_ms, rows_max=self._cached_rows_max)
             case LeaseHeld() | NotLive():
                 return None
+
+    async def _notice_loss(self, now: Checkpoint) -> None:
+        """Log and views lie side by side, so after an append-only file has lost its end they agree with one another:
+        only who saw the end knows that it is gone, and nobody sees it sooner than this."""
+        if now.is_behind(self._stood_at) and not await self._is_in_log(self._stood_at, behind=now):
+            log.error(
+                "log_lost_its_end",
+                partition=self._partition,
+                was_at=str(self._stood_at.position),
+                events=self._stood_at.number - now.number,
+                advice="`millstream reconcile` accepts uploads again that are lost",
+            )
+        self._stood_at = now
+
+    async def _is_in_log(self, wanted: Checkpoint, *, behind: Checkpoint) -> bool:
+        after = behind
+        while after.is_behind(wanted):
+            page = await self._log.read(self._partition, after=after.position, limit=self._page_events)
+            if not page or any(entry.position == wanted.position for entry in page):
+                return bool(page)
+            after = Checkpoint(position=page[-1].position)
+        return False
+
+    async def _is_beyond_log(self, checkpoint: Checkpoint) -> bool:
+        after = (await self._log.head(self._partition)).position
+        while Checkpoint(position=after).is_behind(checkpoint):
+            # Entries that somebody else put behind the last event count as folded too.
+            foreign = await self._log.read(self._partition, after=after, limit=self._page_events)
+            if not foreign:
+                return True
+            after = foreign[-1].position
+        return False
+
+    async def _heal(self, checkpoint: Checkpoint) -> None:
+        if self._told.due() is not None:
+            log.error("views_beyond_log", partition=self._partition, views_at=str(checkpoint.position))
+        if self._rebuild is not None:
+            with contextlib.suppress(RebuildRefused):  # somebody else is at it
+                await self._rebuild(self._log, self._views, self._partition, holder=f"{self._holder}-rebuild")
 
     async def _renews(self, lease: Lease) -> bool:
         match await self._acquire(lease.generation, renews=lease.token):
@@ -202,11 +266,15 @@ class Projector:
             self._writer = None
 
 
-async def run_projectors(event_log: EventLog, views: ViewStore, *, holder: str, stop: asyncio.Event) -> None:
+async def run_projectors(
+    event_log: EventLog, views: ViewStore, *, holder: str, stop: asyncio.Event, rebuild: Rebuild | None = None
+) -> None:
     """One projector a partition until told to stop."""
+    told = Seldom()
     async with asyncio.TaskGroup() as group:
         for partition in range(event_log.partitions):
-            group.create_task(Projector(event_log, views, partition=partition, holder=holder).run(stop))
+            projector = Projector(event_log, views, partition=partition, holder=holder, rebuild=rebuild, told=told)
+            group.create_task(projector.run(stop))
 
 
 def _tell_of_passed_over(partition: int, before: Checkpoint, after: Checkpoint) -> None:

@@ -47,6 +47,14 @@ class Queries:
             raise InvalidId(f"the id names partition {partition}, there are {self._views.partitions}")
         return partition
 
+    async def log_end(self, partition: int) -> int:
+        """The dense number of the last event: nothing that was answered before is newer."""
+        return (await self._log.head(partition)).number
+
+    async def have_views_reached(self, partition: int, number: int) -> bool:
+        """Whether the live views hold everything up to an event's dense number."""
+        return (await self._views.checkpoint(partition)).number >= number
+
     async def task(self, task: TaskId) -> TaskStatus:
         row = await self.task_row(task)
         status = None if row is None else tasks.status_of(task, row)

@@ -2,24 +2,28 @@
 
 The new generation never runs ahead of the live one: at the end the live lease is seized, so that the projector stands
 still for the few milliseconds of the last page; both then stand at the same event, and readers cannot see time go back.
+Where the log has lost its end (a backup was put back, say) they do: the views then show what the log still has.
 """
 
 from collections.abc import Callable, Mapping
 from typing import Final
 
 import msgspec
+import structlog
 
 from events.log import EventLog
 from projections.errors import RebuildRefused
 from projections.projection import TABLES
 from projections.projector import CACHED_ROWS_MAX, LEASE_MS, PAGE_EVENTS, Writer
-from projections.views import Checkpoint, Lease, ViewStore
+from projections.views import Checkpoint, Commit, Lease, ViewStore
 
 NEAR_EVENTS: Final = 2 * PAGE_EVENTS
 """So close to the live views the last stretch begins: about 50 ms of folding."""
 
 DROP_LISTS: Final = 1_000
 """Lists deleted a call: about 1 ms of server time."""
+
+_log = structlog.get_logger(__name__)
 
 
 class Progress(msgspec.Struct, frozen=True):
@@ -61,11 +65,14 @@ async def rebuild(
     live = await views.live_generation(partition)
     writer = await _begin(views, partition, live + 1, holder)
     while (live_at := await views.checkpoint(partition, live)).number - writer.lease.checkpoint.number > NEAR_EVENTS:
-        await _fold_until(event_log, writer, live_at, on_progress, pages=1)
+        if not await _fold_until(event_log, writer, live_at, on_progress, pages=1):
+            break
     seized = await views.acquire(partition, live, holder=holder, lease_ms=LEASE_MS, seize=True)
     if not isinstance(seized, Lease):
         raise RebuildRefused("another generation became live meanwhile")
     await _fold_until(event_log, writer, seized.checkpoint, on_progress)
+    if writer.lease.checkpoint.is_behind(seized.checkpoint):
+        seized = await _taken_back(views, seized, writer.lease.checkpoint)
     if not await views.swap(seized, writer.lease):
         raise RebuildRefused("the live views went on while the new ones were about to replace them")
     if drops_old:
@@ -108,17 +115,27 @@ async def _fold_until(
     on_progress: Callable[[Progress], None],
     *,
     pages: int | None = None,
-) -> None:
-    """Up to and with the event at `end`, or `pages` pages towards it."""
+) -> bool:
+    """Up to and with the event at `end`, or `pages` pages towards it; False where the log ends before that."""
     partition = writer.lease.partition
-    while writer.lease.checkpoint.number < end.number and pages != 0:
-        missing = end.number - writer.lease.checkpoint.number
-        after = writer.lease.checkpoint.position
-        page = await event_log.read(partition, after=after, limit=min(PAGE_EVENTS, missing))
-        if not page or not await writer.write(page):
-            raise RebuildRefused("the log ends before the live views do, or another rebuild took over")
+    while writer.lease.checkpoint.is_behind(end) and pages != 0:
+        read = await event_log.read(partition, after=writer.lease.checkpoint.position, limit=PAGE_EVENTS)
+        page = [entry for entry in read if not end.is_behind(Checkpoint(position=entry.position))]
+        if not page:
+            return False
+        if not await writer.write(page):
+            raise RebuildRefused("another rebuild took over")
         on_progress(Progress(writer.lease.checkpoint.number, end.number))
         pages = None if pages is None else pages - 1
+    return True
+
+
+async def _taken_back(views: ViewStore, live: Lease, end: Checkpoint) -> Lease:
+    """The live views know of events that the log has lost. What the log has is the truth; the swap replaces them."""
+    _log.error("log_ends_before_views", partition=live.partition, log=end.number, views=live.checkpoint.number)
+    if not await views.commit(Commit(lease=live, checkpoint=end, rows={}, indexes=(), lease_ms=LEASE_MS)):
+        raise RebuildRefused("the live views went on while they were about to be replaced")
+    return msgspec.structs.replace(live, checkpoint=end)
 
 
 async def _drop(views: ViewStore, partition: int, generation: int) -> None:

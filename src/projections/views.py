@@ -33,6 +33,10 @@ class Checkpoint(msgspec.Struct, frozen=True, kw_only=True):
     unknown: int = 0
     refused: int = 0
 
+    def is_behind(self, other: "Checkpoint") -> bool:
+        """By their entries: a foreign one has no number."""
+        return _entry(self.position) < _entry(other.position)
+
 
 class Lease(msgspec.Struct, frozen=True, kw_only=True):
     """The right to write a generation's views until somebody else gets a higher token."""
@@ -86,6 +90,10 @@ class Page(msgspec.Struct, frozen=True):
 
     rows: tuple[IndexedRow, ...]
     total: int
+
+
+def _entry(position: Position | None) -> tuple[int, int]:
+    return (-1, -1) if position is None else (position.ms, position.sequence)
 
 
 class ViewStore(Protocol):

@@ -95,7 +95,8 @@ class Story:
     """One watcher's stream, from the beginning or from where the watcher was cut off.
 
     While it begins, the tailer may offer states that were read before those already told: `_told` keeps the versions
-    told until the tailer has passed the place where that can happen.
+    told until the tailer has passed the place where that can happen. What the projector had not reached was folded from
+    the log and is ahead of the views: that place is known once they have come as far as the log had then.
     """
 
     def __init__(self, watch: Watch, subject: Subject, subscription: Subscription) -> None:
@@ -104,7 +105,8 @@ class Story:
         self._subscription = subscription
         self._partition = watch.queries.partition_of(subject.topic)
         self._told: dict[str, int] | None = None
-        self._told_until = FeedPosition()
+        self._told_from_log = 0
+        self._told_until: FeedPosition | None = None
         self._topic_version = -1
 
     async def groups(self, resume_from: FeedPosition | None) -> AsyncGenerator[Group, None]:
@@ -118,7 +120,7 @@ class Story:
             if self._subscription.is_closed:
                 return
             if not has_news:
-                self._forget_told()
+                await self._forget_told()
                 yield Group()
                 continue
             async for group in self._next(self._subscription.take()):
@@ -146,7 +148,7 @@ class Story:
         async for part in self._subject.documents():
             yield Group(held)
             held = tuple(self._framed(one.document_id, "document", one) for one in part)
-        self._told_until = await self._watch.tailer.feed.feed_end(self._partition)
+        await self._remember_until()
         yield Group(held, position, is_end=status.is_end)
 
     async def _missed(self, changes: Sequence[Change], position: FeedPosition) -> Group:
@@ -157,7 +159,7 @@ class Story:
         self._told = {}
         frames = [self._framed(row_id, "document", status) for row_id, status in statuses.items()]
         frames.append(self._framed(topic, "status", await self._subject.status()))
-        self._told_until = await self._watch.tailer.feed.feed_end(self._partition)
+        await self._remember_until()
         return Group(tuple(frames), position, is_end=frames[-1].is_end)
 
     async def _next(self, taken: Taken) -> AsyncIterator[Group]:
@@ -167,7 +169,7 @@ class Story:
             return
         told = self._told or {}
         frames = [frame for frame in taken.frames if frame.version > told.get(frame.id, self._version_told(frame))]
-        self._forget_told()
+        await self._forget_told()
         if frames:
             self._remember_topic(frames)
             # The state last: where it is the end, everything was said before it.
@@ -190,8 +192,18 @@ class Story:
             self._told[row_id] = frame.version
         return frame
 
-    def _forget_told(self) -> None:
-        if self._told is not None and self._watch.tailer.has_passed(self._partition, self._told_until):
+    async def _remember_until(self) -> None:
+        self._told_from_log = await self._watch.queries.log_end(self._partition)
+        self._told_until = None
+
+    async def _forget_told(self) -> None:
+        if self._told is None:
+            return
+        if self._told_until is None:
+            if not await self._watch.queries.have_views_reached(self._partition, self._told_from_log):
+                return
+            self._told_until = await self._watch.tailer.feed.feed_end(self._partition)
+        if self._watch.tailer.has_passed(self._partition, self._told_until):
             self._told = None
 
 

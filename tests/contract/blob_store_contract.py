@@ -3,14 +3,14 @@
 import asyncio
 import hashlib
 from collections.abc import Awaitable, Callable
-from datetime import UTC, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Final
 
 import pytest
 
 from blobs.errors import BlobError, BlobMissing, BlobStoreUnavailable, InvalidBlobKey
 from blobs.keys import KEY_BYTES_MAX, SEGMENT_BYTES_MAX
-from blobs.store import BlobRef, BlobStore
+from blobs.store import BlobRef, BlobStore, CollectableBlobs
 
 Leftovers = Callable[[], Awaitable[int]]
 
@@ -334,3 +334,16 @@ class BlobStoreContract:
             await store.get("a")
         with pytest.raises(BlobStoreUnavailable):
             await store.check()
+
+    async def test_what_a_dead_writer_left_is_dropped_once_it_is_old(
+        self, store: CollectableBlobs, leftovers: Leftovers
+    ) -> None:
+        kept = await store.put("kept", b"data")
+        await store.writer("abandoned").write(MANY_PARTS)
+        begun, now = await leftovers(), datetime.now(UTC)
+        assert await store.abort_abandoned_uploads(older_than=timedelta(hours=1), now=now) == 0
+        assert await leftovers() == begun
+        later = now + timedelta(hours=2)
+        assert await store.abort_abandoned_uploads(older_than=timedelta(hours=1), now=later) == begun
+        assert await leftovers() == 0
+        assert await keys_of(store, "") == [kept.key]

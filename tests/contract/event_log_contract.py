@@ -128,6 +128,27 @@ class EventLogContract:
         assert await world.log.append([known, fresh]) == Conflict(known.stream_id, 1)
         assert await world.log.history(fresh.stream_id) == []
 
+    async def test_a_stream_without_events_is_compared_and_nothing_is_written_to_it(self, world: LogWorld) -> None:
+        guard, fresh = new_document(), new_document()
+        await append(world, document_write(guard, 0, accepted(TASK, KB), STARTED))
+        for seen in (0, 1, 3):
+            answer = await world.log.append([document_write(fresh, 0, STARTED), document_write(guard, seen)])
+            assert answer == Conflict(guard, 2)
+        assert await world.log.history(fresh) == []
+        writes = (document_write(guard, 2), document_write(fresh, 0, STARTED))
+        first = await append(world, *writes)
+        assert len(first.positions) == 1
+        assert await world.log.versions([guard, fresh]) == [2, 1]
+        await append(world, document_write(guard, 2, PARSED))
+        assert await append(world, *writes) == Appended(first.positions, is_repeat=True)
+        assert len(await world.log.read(0)) == 4
+
+    async def test_a_stream_that_does_not_exist_can_be_compared_and_does_not_come_to_be(self, world: LogWorld) -> None:
+        absent = new_document()
+        await append(world, document_write(absent, 0), document_write(new_document(), 0, STARTED))
+        assert await world.log.versions([absent]) == [0]
+        assert await world.log.history(absent) == []
+
     async def test_of_many_writers_at_one_version_exactly_one_succeeds(self, world: LogWorld) -> None:
         document = new_document()
         answers = await asyncio.gather(*(world.log.append([document_write(document, 0, STARTED)]) for _ in range(50)))
@@ -158,6 +179,8 @@ class EventLogContract:
         for writes in (
             [],
             [document_write(new_document(), 0)],
+            [good, document_write(new_document(), 0, tally=(OPENS,))],
+            [good, document_write(new_document(), -1)],
             [good, good],
             [good, document_write(elsewhere, 0, STARTED)],
             [good, write(new_document(), 0, STARTED, knowledge_base=new_knowledge_base(1), task=TASK)],

@@ -145,7 +145,7 @@ class InboxContract:
         await world.inbox.beat("a")
         await put(world, count=2)
         first, second = await world.inbox.take(BOTH, consumer="a", count=9)
-        await world.inbox.release(first)
+        await world.inbox.release(first, consumer="a")
         claimed = await world.inbox.claim_from_dead(BOTH, consumer="b", count=9, silent_ms_min=HOUR_MS)
         assert claimed == [first]
         assert await world.inbox.mine(BOTH, consumer="a", count=9) == [second]
@@ -154,23 +154,34 @@ class InboxContract:
     async def test_its_former_owner_may_claim_what_it_released(self, world: LogWorld) -> None:
         await put(world)
         (delivery,) = await world.inbox.take(BOTH, consumer="a", count=9)
-        await world.inbox.release(delivery)
+        await world.inbox.release(delivery, consumer="a")
         assert await world.inbox.mine(BOTH, consumer="a", count=9) == []
         claimed = await world.inbox.claim_from_dead(BOTH, consumer="a", count=9, silent_ms_min=HOUR_MS)
         assert claimed == [delivery]
+
+    async def test_a_former_owner_that_releases_takes_nothing_from_the_new_one(self, world: LogWorld) -> None:
+        await world.inbox.beat("a")
+        await put(world)
+        (delivery,) = await world.inbox.take(BOTH, consumer="a", count=9)
+        await world.pass_time(5_000)
+        assert await world.inbox.claim_from_dead(BOTH, consumer="b", count=9, silent_ms_min=1_000) == [delivery]
+        await world.inbox.beat("b")
+        await world.inbox.release(delivery, consumer="a")
+        assert await world.inbox.mine(BOTH, consumer="b", count=9) == [delivery]
+        assert await world.inbox.claim_from_dead(BOTH, consumer="c", count=9, silent_ms_min=1_000) == []
 
     async def test_releasing_what_was_acknowledged_brings_nothing_back(self, world: LogWorld) -> None:
         await put(world)
         (delivery,) = await world.inbox.take(BOTH, consumer="a", count=9)
         await world.inbox.acknowledge(delivery)
-        await world.inbox.release(delivery)
+        await world.inbox.release(delivery, consumer="a")
         assert await world.inbox.claim_from_dead(BOTH, consumer="b", count=9, silent_ms_min=0) == []
         assert await world.inbox.depth(INTERACTIVE) == InboxDepth(waiting=0, pending=0)
 
     async def test_releasing_into_an_inbox_that_nobody_ever_read_changes_nothing(self, world: LogWorld) -> None:
         await put(world)
         (delivery,) = await world.inbox.take(BOTH, consumer="a", count=9)
-        await world.inbox.release(msgspec.structs.replace(delivery, step=Step.ERASE))
+        await world.inbox.release(msgspec.structs.replace(delivery, step=Step.ERASE), consumer="a")
         assert await world.inbox.mine(BOTH, consumer="a", count=9) == [delivery]
 
     async def test_a_silent_consumer_loses_what_it_holds_and_a_living_one_keeps_it(self, world: LogWorld) -> None:

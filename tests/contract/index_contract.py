@@ -9,7 +9,7 @@ from msgspec import structs
 from knowledge.chunk import Chunk, chunk_ids, count_tokens
 from knowledge.errors import KnowledgeError, Overtaken
 from knowledge.filters import Scalar, of_documents, parse_filters
-from knowledge.index import VECTOR_KEY_CHARS, Hit, Index, IndexRow, IndexTable, vector_key_of
+from knowledge.index import VECTOR_KEY_CHARS, CollectableIndex, Hit, Index, IndexRow, IndexTable, vector_key_of
 from knowledge.vectors import Vectors
 
 DIMENSIONS = 8
@@ -180,6 +180,16 @@ class IndexContract:
         await index.drop(TABLE)
         assert await index.count(other) == 2
 
+    async def test_knowledge_bases_do_not_see_one_another(self, index: Index) -> None:
+        other = IndexTable("kb_07other", TABLE.generation)
+        await index.upsert(TABLE, "doc_1", rows_of("doc_1", ["ours"]))
+        await index.upsert(other, "doc_2", rows_of("doc_2", ["theirs"]))
+        assert texts_of(await index.search_vector(TABLE, direction(0), limit=9)) == ["ours"]
+        assert await index.search_keyword(TABLE, "theirs", limit=9) == []
+        assert await index.count(TABLE) == 1
+        await index.drop(other)
+        assert texts_of(await index.search_keyword(TABLE, "ours", limit=9)) == ["ours"]
+
     async def test_nearest_rows_come_first_and_no_more_than_the_limit(self, index: Index) -> None:
         await index.upsert(TABLE, "doc_1", rows_of("doc_1", ["a", "b", "c", "d"]))
         hits = await index.search_vector(TABLE, direction(0.3), limit=2)
@@ -255,3 +265,16 @@ class IndexContract:
         rows = rows_of("doc_1", ["a", "b", "c"])
         await asyncio.gather(*(index.upsert(TABLE, "doc_1", rows) for _ in range(4)))
         assert await index.count(TABLE, "doc_1") == 3
+
+    async def test_it_tells_which_tables_there_are_and_which_documents_lie_in_them(
+        self, index: CollectableIndex
+    ) -> None:
+        assert await index.tables() == []
+        other = IndexTable("kb_08test", 12)
+        for table, documents in ((TABLE, ("doc_1", "doc_2")), (other, ("doc_1",))):
+            for document in documents:
+                await index.upsert(table, document, rows_of(document, ["one", "two"]))
+        await index.erase(TABLE, "doc_2")
+        assert sorted(await index.tables(), key=lambda table: table.knowledge_base_id) == [TABLE, other]
+        assert {one async for part in index.documents(TABLE) for one in part} == {"doc_1"}
+        assert [part async for part in index.documents(IndexTable("kb_09test", 1))] in ([], [[]])

@@ -1,6 +1,7 @@
 """The commands against a running service: what they print, for people and for programs, and how they end."""
 
 import json
+import os
 import socket
 import subprocess
 import sys
@@ -144,6 +145,30 @@ def test_replay_rebuilds_what_is_served_while_it_is_served(service: ServiceProce
         assert "events" in run("replay", cwd=folder, **configured(service)).stdout
         assert (api.task(task_id), api.documents(task_id), api.knowledge_base(kb)) == before
         api.completed(kb, [("after.txt", text_of(313))])
+
+
+def test_what_nobody_needs_is_counted_and_deleted_and_what_was_accepted_is_found(
+    service: ServiceProcess, folder: Path
+) -> None:
+    with Api(service.url) as api:
+        kb = api.create("collected")
+        api.completed(kb, [("kept.txt", text_of(321))])
+    nobodys = service.data_dir / "blobs" / "documents" / f"doc_00{'0' * 12}7{'0' * 3}8{'0' * 15}" / "source@1"
+    nobodys.parent.mkdir()
+    nobodys.write_bytes(b"half an upload")
+    os.utime(nobodys, (0, 0))
+    env = configured(service)
+    planned = run("collect", "--dry-run", "--json", cwd=folder, **env)
+    assert planned.exit_code == 0, planned.stderr
+    assert planned.json["collected"]["by_reason"] == {"never_accepted": 1}
+    assert nobodys.exists()
+    collected = run("collect", cwd=folder, **env)
+    assert "1 orphans deleted (14 bytes): 1 never_accepted" in collected.stdout, collected
+    assert not nobodys.exists()
+    reconciled = run("reconcile", "--json", cwd=folder, **env)
+    assert reconciled.exit_code == 0, reconciled.stderr
+    assert reconciled.json["documents_accepted"] == 0
+    assert "0 documents accepted again" in run("reconcile", cwd=folder, **env).stdout
 
 
 def test_the_doctor_finds_a_healthy_service(service: ServiceProcess, folder: Path) -> None:

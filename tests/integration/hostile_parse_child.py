@@ -7,13 +7,20 @@ from pathlib import Path
 sys.path.append(str(Path(__file__).resolve().parents[2] / "src"))
 
 import ctypes
+import signal
+import stat
 import time
 from collections.abc import Callable
+from contextlib import suppress
+from typing import Final
 
 from knowledge.limits import ParseLimits
 from knowledge.media_type import MediaType
 from knowledge.text import ParsedText
 from processors import parse_child
+
+FORKS: Final = 20
+ORPHAN_S: Final = 120
 
 
 def _hoard() -> None:
@@ -41,6 +48,46 @@ def _print() -> None:
     os.write(1, b"\x00\x00\x00\x05junk")
 
 
+def _fork() -> bool:
+    """True in the parent; what it bears sleeps on."""
+    if os.fork() == 0:
+        time.sleep(ORPHAN_S)
+        os._exit(0)
+    return True
+
+
+def _fork_many() -> None:
+    """A bounded bomb: what counts is that nobody survives, not that the machine does."""
+    for _ in range(FORKS):
+        _fork()
+    _spin()
+
+
+def _leave_an_orphan() -> None:
+    _fork()
+    ctypes.string_at(0)
+
+
+def _babble() -> None:
+    """Into every pipe that it finds but the one that documents come through; that of the answers is among them."""
+    pipes = {descriptor: inode for descriptor in range(3, 64) if (inode := _pipe(descriptor))}
+    requests = pipes[min(pipes)]
+    while True:
+        for descriptor, inode in pipes.items():
+            if inode != requests:
+                with suppress(OSError):
+                    os.write(descriptor, b"x" * 65_536)
+
+
+def _pipe(descriptor: int) -> int:
+    """Its inode, 0 for what is no pipe and no socket."""
+    try:
+        found = os.fstat(descriptor)
+    except OSError:
+        return 0
+    return found.st_ino if stat.S_ISFIFO(found.st_mode) or stat.S_ISSOCK(found.st_mode) else 0
+
+
 MISDEEDS: dict[str, Callable[[], object]] = {
     "memory": _hoard,
     "native memory": _abort_for_memory,
@@ -51,6 +98,11 @@ MISDEEDS: dict[str, Callable[[], object]] = {
     "raise": _raise,
     "print": _print,
     "noise": lambda: os.write(2, b"x" * 1_000_000),
+    "abort": os.abort,
+    "fork": _fork_many,
+    "orphan": _leave_an_orphan,
+    "babble": _babble,
+    "kill the worker": lambda: os.kill(os.getppid(), signal.SIGKILL),
 }
 
 

@@ -7,7 +7,6 @@ import random
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
 
-import msgspec
 import pytest
 
 from domain.document import Failed
@@ -16,6 +15,7 @@ from events.ids import DocumentId
 from events.redis_setup import Clients
 from processors.provider import Quota
 from tests.integration.embedding_world import CONVERGE_S, World, texts, working
+from tests.servers.embedding_garbage import GARBAGE, refused
 from tests.servers.embedding_provider import DIMENSIONS, EmbeddingProvider, Reply, embedding_provider, embeddings
 from tests.waiting import wait_for
 
@@ -47,10 +47,6 @@ async def world_of(provider: EmbeddingProvider, redis_clients: Clients) -> Async
     yield make
     for world in made:
         await world.embedder.close()
-
-
-def refused(status: int, **headers: str) -> Callable[[object], Reply]:
-    return lambda _: (status, {name.replace("_", "-"): value for name, value in headers.items()}, b"{}")
 
 
 @pytest.mark.parametrize("headers", [{"Retry_After": "2"}, {}])
@@ -199,39 +195,6 @@ async def test_f31_a_chunk_that_is_too_large_fails_its_document_and_no_other(
     asked = [body["input"] for body in provider.bodies if any(text in documents[1] for text in body["input"])]
     assert len(asked) <= 1 + 3 + 1
     await world.check_vectors([names[0], names[2]], [documents[0], documents[2]])
-
-
-def _number(text: str) -> Callable[[dict[str, object]], Reply]:
-    """The first number of the first vector is another."""
-
-    def reply(body: dict[str, object]) -> Reply:
-        status, headers, content = embeddings(body)
-        answer = msgspec.json.decode(content)
-        whole = msgspec.json.encode(answer["data"])
-        first = answer["data"][-1]["embedding"]
-        bad = f"[{text},{','.join(str(number) for number in first[1:])}]".encode()
-        return status, headers, b'{"data":' + whole.replace(msgspec.json.encode(first), bad) + b"}"
-
-    return reply
-
-
-GARBAGE: dict[str, Callable[[dict[str, object]], Reply]] = {
-    "HTML": lambda _: (200, {"Content-Type": "text/html"}, b"<html>Welcome</html>"),
-    "cut JSON": lambda body: (200, {}, embeddings(body)[2][:-20]),
-    "nothing": lambda _: (200, {}, b""),
-    "fewer": lambda body: embeddings({**body, "input": list(body["input"])[1:]}),  # type: ignore[call-overload]
-    "more": lambda body: embeddings({**body, "input": [*body["input"], "more"]}),  # type: ignore[misc]
-    "same index": lambda body: (200, {}, embeddings(body)[2].replace(b'"index":1', b'"index":0')),
-    "base64": lambda _: (200, {}, b'{"data":[{"index":0,"embedding":"AACAPw=="}]}'),
-    "NaN": _number("NaN"),
-    "null": _number("null"),
-    "infinity": _number("1e999"),
-    "zero": lambda body: (
-        200,
-        {},
-        msgspec.json.encode({"data": [{"index": n, "embedding": [0] * DIMENSIONS} for n in range(len(body["input"]))]}),  # type: ignore[arg-type]
-    ),
-}
 
 
 @pytest.mark.parametrize("kind", GARBAGE)

@@ -1,5 +1,6 @@
 """The OpenAI-compatible embedder against a real HTTP server that speaks the protocol, and misbehaves on demand."""
 
+import asyncio
 import resource
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -81,6 +82,19 @@ async def test_the_status_says_whether_trying_again_helps(
     assert len(provider.bodies) == 1
 
 
+@pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
+async def test_a_redirect_is_a_refusal_and_nothing_goes_where_it_points(provider: Provider, status: int) -> None:
+    with embedding_provider() as elsewhere:
+        provider.reply = lambda _: (status, {"Location": f"{elsewhere.base_url}/embeddings"}, b"")
+        embedder = make(provider)
+        (answer,) = await asyncio.gather(embedder.embed_passages(["a secret"]), return_exceptions=True)
+        await embedder.close()
+        assert elsewhere.authorizations == [], "a key went where the provider pointed"
+        assert elsewhere.texts == [], "a text went where the provider pointed"
+        assert isinstance(answer, EmbeddingError)
+        assert (answer.code, answer.is_permanent) == ("embedding_rejected", True)
+
+
 @pytest.mark.parametrize(
     ("header", "seconds"),
     [
@@ -105,6 +119,7 @@ async def test_retry_after_is_seconds_or_a_date(provider: Provider, header: str,
         (b"<html>busy</html>", "provider_answer"),
         (b"", "provider_answer"),
         (b"[" * 100_000, "provider_answer"),
+        (b'{"data": [], "usage": ' + b"[" * 100_000 + b"]" * 100_000 + b"}", "provider_answer"),
         (b'{"data": [{"index": 0, "embedding": [null]}]}', "provider_answer"),
         (b'{"data": []}', "wrong_count"),
         (b'{"data": [{"index": 0, "embedding": [1]}, {"index": 0, "embedding": [1]}]}', "wrong_count"),

@@ -138,7 +138,7 @@ async def test_a_full_server_refuses_appends_and_lets_the_work_in_hand_end(own_r
         await world.inbox.beat("a")
         first, second, third = await world.inbox.take([INTERACTIVE], consumer="a", count=9)
         await world.inbox.acknowledge(first)
-        await world.inbox.release(second)
+        await world.inbox.release(second, consumer="a")
         assert await world.inbox.claim_from_dead([INTERACTIVE], consumer="b", count=9, silent_ms_min=60_000) == [second]
         assert await world.inbox.mine([INTERACTIVE], consumer="a", count=9) == [third]
         await world.inbox.leave("a")

@@ -15,6 +15,8 @@ from knowledge.limits import ParseLimits
 from knowledge.media_type import MediaType
 from knowledge.text import ParsedText
 from processors.sandbox import ParserCrashed, Sandbox, SandboxSettings, SandboxUnavailable
+from tests.servers.service_process import processes_in_sessions
+from tests.waiting import is_alive, wait_until
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the tests watch processes through /proc and pidfd")
 
@@ -150,6 +152,22 @@ async def test_a_crash_is_told_from_a_refusal_and_the_next_document_gets_a_new_c
     await gone(before)
 
 
+@pytest.mark.parametrize("misdeed", ["fork", "orphan"])
+async def test_nothing_that_a_parser_bore_outlives_it(misdeed: str) -> None:
+    limits = ParseLimits(cpu_s=1, wall_s=2)
+    sandbox = Sandbox(SandboxSettings(children_max=1, limits=limits), script=HOSTILE)
+    try:
+        child = await process_of(sandbox)
+        async with asyncio.timeout(10):
+            with pytest.raises(ParseError) as refused:
+                await parse(sandbox, misdeed)
+            assert refused.value.code is ParseErrorCode.RESOURCE_LIMIT
+            await wait_until(lambda: not any(map(is_alive, processes_in_sessions({child}))), "its children are gone")
+            assert (await parse(sandbox, "after")).text.startswith("after")
+    finally:
+        await sandbox.close()
+
+
 async def test_neighbours_of_a_crash_are_unharmed(hostile: Sandbox) -> None:
     crash, *neighbours = await asyncio.gather(
         parse(hostile, "segfault"), *(parse(hostile, f"neighbour {n}") for n in range(6)), return_exceptions=True
@@ -202,6 +220,16 @@ async def test_a_child_that_cannot_start_is_no_fault_of_the_document(tmp_path: P
     script.write_text("raise SystemExit('no parser here')", encoding="utf-8")
     sandbox = Sandbox(SandboxSettings(children_max=1), script=script)
     with pytest.raises(SandboxUnavailable, match="no parser here"):
+        await parse(sandbox, "anything")
+
+
+async def test_a_child_that_answers_with_nonsense_breaks_its_word_and_nothing_else(tmp_path: Path) -> None:
+    script = tmp_path / "nested.py"
+    nested = "b'\\x82\\xa4type\\xa5ready\\xa1x' + b'\\x91' * 100_000 + b'\\xc0'"
+    say = "sys.stdout.buffer.write(len(said).to_bytes(4, 'big') + said)"
+    script.write_text(f"import sys\nsaid = {nested}\n{say}\nsys.stdout.flush()\nsys.stdin.read()\n", encoding="utf-8")
+    sandbox = Sandbox(SandboxSettings(children_max=1), script=script)
+    with pytest.raises(SandboxUnavailable, match="an answer that is none"):
         await parse(sandbox, "anything")
 
 

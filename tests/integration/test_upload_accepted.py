@@ -2,7 +2,8 @@
 
 import asyncio
 import hashlib
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from datetime import timedelta
 from pathlib import Path
 
 import httpx
@@ -11,16 +12,17 @@ import pytest
 
 from domain.deciders import TASK
 from domain.handle import load
+from domain.sidecar import Sidecar
 from domain.task import OpenTask
 from events.document import DocumentAccepted
-from events.errors import LogUnavailable
+from events.errors import LogFull, LogUnavailable
 from events.ids import parse_task_id
 from events.inbox import Delivery
 from events.log import Appended, Conflict, Write
 from events.memory import MemoryLog
 from events.steps import Lane
 from events.task import TaskSubmitted
-from ingest.submit import Sidecar
+from ingest.reconcile import reconcile
 from tests.integration.ingest_app import PARTITIONS, Mill, make_services, now_us, running_mill
 
 File = tuple[str, tuple[str, bytes, str]]
@@ -177,3 +179,56 @@ async def test_after_a_lost_answer_the_bytes_stay_and_a_repeat_gets_its_task(tmp
         assert (await mill.blobs())[fact.source_blob] == b"text"
         task = await load(log, TASK, parse_task_id(again.json()["task_id"]))
         assert isinstance(task.state, OpenTask)
+
+
+class Overtaken(MemoryLog):
+    """Before the next append of an upload somebody else accepts it, and then there is no room left."""
+
+    def __init__(self) -> None:
+        super().__init__(partitions=PARTITIONS, clock_us=now_us)
+        self.overtakes: Callable[[], Awaitable[object]] | None = None
+
+    async def append(self, writes: Sequence[Write], *, acknowledge: Delivery | None = None) -> Appended | Conflict:
+        overtakes, self.overtakes = self.overtakes, None
+        if overtakes is not None:
+            await overtakes()
+            raise LogFull("no room")
+        return await super().append(writes, acknowledge=acknowledge)
+
+
+async def test_a_refused_request_deletes_no_blobs_that_a_reconciliation_has_accepted(tmp_path: Path) -> None:
+    log = Overtaken()
+    async with running_mill(make_services(tmp_path, log=log)) as mill:
+        kb = await mill.knowledge_base()
+        log.overtakes = lambda: reconcile(mill.services, youngest=timedelta(0))
+        refused = await post(mill, kb, [file("a.txt", b"text")], key="k")
+        assert refused.status_code == 507
+        (fact,) = await accepted_in(mill)
+        assert (await mill.blobs())[fact.source_blob] == b"text"
+        again = await post(mill, kb, [file("a.txt", b"text")], key="k")
+        assert (again.status_code, again.json()["task_id"]) == (202, fact.task_id)
+
+
+class Deleting(MemoryLog):
+    """Deletes the knowledge base right before the append of an upload."""
+
+    def __init__(self) -> None:
+        super().__init__(partitions=PARTITIONS, clock_us=now_us)
+        self.deletes: Callable[[], Awaitable[object]] | None = None
+
+    async def append(self, writes: Sequence[Write], *, acknowledge: Delivery | None = None) -> Appended | Conflict:
+        deletes, self.deletes = self.deletes, None
+        if deletes is not None:
+            await deletes()
+        return await super().append(writes, acknowledge=acknowledge)
+
+
+async def test_nothing_is_accepted_into_a_knowledge_base_that_is_deleted_in_the_very_instant(tmp_path: Path) -> None:
+    log = Deleting()
+    async with running_mill(make_services(tmp_path, log=log)) as mill:
+        kb = await mill.knowledge_base()
+        log.deletes = lambda: mill.client.delete(f"/api/v1/knowledge-bases/{kb}")
+        refused = await post(mill, kb, [file("a.txt", b"text")])
+        assert (refused.status_code, refused.json()["code"]) == (409, "knowledge_base_deleted")
+        assert await accepted_in(mill) == []
+        assert await mill.blobs() == {}

@@ -13,6 +13,8 @@ from knowledge.hash_embedder import HashEmbedder
 
 DIMENSIONS = 256
 KEY = "sk-very-secret"
+FLOOD = b" " * 1024 * 1024
+"""White space is JSON as far as it goes: only a cap on its bytes ends such an answer."""
 
 Reply = tuple[int, dict[str, str], bytes]
 
@@ -31,7 +33,8 @@ class EmbeddingProvider(ThreadingHTTPServer):
     """Answers with `reply`, or with the next of `script` while there is one; keeps what it was asked, and when.
 
     `is_silent` makes it wait for `release` before it answers; with `drip_bytes` it sends so many bytes at a time, ten
-    times a second; `is_cut` closes the connection in the middle of an answer.
+    times a second; `is_cut` closes the connection in the middle of an answer; `flood_bytes` are sent in place of one,
+    and `flooded_bytes` counts how much of that was taken.
     """
 
     daemon_threads = True
@@ -46,6 +49,8 @@ class EmbeddingProvider(ThreadingHTTPServer):
         self.is_silent = False
         self.is_cut = False
         self.drip_bytes = 0
+        self.flood_bytes = 0
+        self.flooded_bytes = 0
         self.release = threading.Event()
 
     @property
@@ -74,7 +79,7 @@ class _Handler(BaseHTTPRequestHandler):
         self.send_response(status)
         for name, value in {"Content-Type": "application/json", **headers}.items():
             self.send_header(name, value)
-        self.send_header("Content-Length", str(len(content)))
+        self.send_header("Content-Length", str(provider.flood_bytes or len(content)))
         self.end_headers()
         try:
             self._send(content)
@@ -83,7 +88,11 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _send(self, content: bytes) -> None:
         provider = self.server
-        if provider.is_cut:
+        if provider.flood_bytes:
+            for _ in range(0, provider.flood_bytes, len(FLOOD)):
+                self.wfile.write(FLOOD)
+                provider.flooded_bytes += len(FLOOD)
+        elif provider.is_cut:
             self.wfile.write(content[: len(content) // 2])
             self.close_connection = True
         elif provider.drip_bytes:

@@ -27,6 +27,16 @@ class RedisProcess:
     def url(self) -> str:
         return f"unix://{self._socket}"
 
+    @property
+    def pid(self) -> int:
+        assert self._process is not None
+        return self._process.pid
+
+    @property
+    def directory(self) -> Path:
+        """Of its append-only file and its log."""
+        return self._directory
+
     def start(self) -> None:
         """Returns when the server answers and has loaded its append-only file."""
         with (self._directory / "redis.log").open("ab") as log:

@@ -15,6 +15,7 @@ from domain.commands import CreateKnowledgeBase, DeleteKnowledgeBase, RequestRep
 from domain.deciders import DOCUMENT, TASK, knowledge_base_decider
 from domain.errors import Contention, Refused
 from domain.handle import Request, handle, load, prepare
+from domain.sidecar import source_key
 from events.errors import LogError
 from events.ids import DocumentId, KnowledgeBaseId, TaskId, document_id
 from events.log import Appended
@@ -22,10 +23,11 @@ from events.steps import Lane, Step
 from events.task import TaskSource
 from ingest.accepted import AcceptedTask
 from ingest.cancellation import cancel_task, remove_document
+from ingest.knowledge_bases import while_active
 from ingest.multipart import StoredFile
 from ingest.options import UploadOptions
 from ingest.services import IngestServices
-from ingest.submit import Submission, new_task_id, source_key, submit
+from ingest.submit import Submission, new_task_id, submit
 from ingest.unclaimed import UnclaimedBlobs
 from knowledge.media_type import MediaType
 from tests.simulation.mill import BROKEN
@@ -137,6 +139,7 @@ class Clients:
                 options=upload.options,
                 idempotency_key=upload.key,
                 actor=ACTOR,
+                guard=await while_active(services.log, knowledge_base),
             )
             return await submit(services, submission, unclaimed)
 

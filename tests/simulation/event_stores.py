@@ -110,8 +110,8 @@ class SimulatedInbox:
 
         await self._call(effect)
 
-    async def release(self, delivery: Delivery) -> None:
-        await self._call(lambda: self._inbox.release(delivery))
+    async def release(self, delivery: Delivery, *, consumer: str) -> None:
+        await self._call(lambda: self._inbox.release(delivery, consumer=consumer))
 
     async def beat(self, consumer: str) -> None:
         async def effect() -> None:

@@ -169,13 +169,17 @@ FLAWS: Final[tuple[Patch, ...]] = (
 )
 
 
+SEEDS_OF_RARE: Final[dict[Patch, range]] = {late_rows_stay: range(120, 180)}
+"""One world in thirty shows it: a removal has to come while a worker stands still behind its rows."""
+
+
 @pytest.mark.parametrize("flaw", FLAWS, ids=lambda flaw: flaw.__name__)
 def test_a_flaw_is_found_within_a_few_worlds(flaw: Patch, monkeypatch: pytest.MonkeyPatch) -> None:
     flaw(monkeypatch)
-    for seed in SEEDS:
+    for seed in SEEDS_OF_RARE.get(flaw, SEEDS):
         try:
             run(seed)
         except Failed as found:
             print(f"seed {seed}: {found}")
             return
-    pytest.fail(f"{len(SEEDS)} worlds went well with {flaw.__name__}")
+    pytest.fail(f"{len(SEEDS)} worlds or more went well with {flaw.__name__}")

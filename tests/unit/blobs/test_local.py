@@ -2,6 +2,7 @@
 
 import asyncio
 import errno
+import gc
 import os
 import threading
 from collections.abc import AsyncIterator, Callable
@@ -187,3 +188,29 @@ async def test_two_stores_on_one_directory_see_each_other(store: LocalBlobStore,
     await store.put("a/b", b"1")
     assert await other.get("a/b") == b"1"
     await other.close()
+
+
+async def test_an_error_behind_a_caller_who_was_cancelled_is_nobodys_surprise(store: LocalBlobStore) -> None:
+    """The blob was given up meanwhile, say; the event loop would log an error that nobody asked for."""
+    logged: list[dict[str, Any]] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: logged.append(context))
+    began, goes_on, ended = threading.Event(), threading.Event(), asyncio.Event()
+    loop = asyncio.get_running_loop()
+
+    def late() -> None:
+        began.set()
+        goes_on.wait(5)
+        loop.call_soon_threadsafe(loop.call_later, 0, ended.set)
+        raise OSError(errno.ECANCELED, "given up")
+
+    caller = asyncio.create_task(store.run("k", late))
+    await asyncio.to_thread(began.wait, 5)
+    caller.cancel()
+    await asyncio.wait([caller])
+    goes_on.set()
+    await ended.wait()
+    await store.close()
+    gc.collect()
+    await asyncio.sleep(0)
+    assert caller.cancelled()
+    assert logged == []

@@ -6,15 +6,17 @@ from typing import Any
 import pytest
 
 from domain import commands as c
-from domain.deciders import DOCUMENT, TASK
+from domain.decider import Folded
+from domain.deciders import DOCUMENT, TASK, knowledge_base_decider
 from domain.document import Indexed, Parsed
 from domain.errors import Contention, RefusalCode, Refused
-from domain.handle import CONFLICTS_MAX, Context, Request, handle, handle_together
+from domain.handle import CONFLICTS_MAX, Context, Guard, Request, handle, handle_together
+from domain.knowledge_base import active
 from domain.task import OpenTask
 from events import ids
 from events.ids import DocumentId, TaskId
 from events.inbox import InboxKey
-from events.log import Tally
+from events.log import EventLog, Tally
 from events.memory import MemoryLog
 from events.memory_inbox import MemoryInbox
 from events.steps import Lane, Step
@@ -179,3 +181,39 @@ async def test_finish_is_asked_for_by_the_append_that_ends_the_last_document_and
         depths.append((await MemoryInbox(log).depth(finish)).waiting)
 
     assert depths == [0, 1]
+
+
+async def guarded(log: EventLog) -> Guard[Any]:
+    decider = knowledge_base_decider(KNOWLEDGE_BASE)
+    return await Guard(decider, KNOWLEDGE_BASE, Folded(decider.initial), active).again(log)
+
+
+async def say_to_knowledge_base(log: MemoryLog, context: Context, command: c.KnowledgeBaseCommand) -> None:
+    await handle(log, knowledge_base_decider(KNOWLEDGE_BASE), KNOWLEDGE_BASE, [command], context)
+
+
+async def test_nothing_enters_a_knowledge_base_that_is_deleted_in_the_very_instant(
+    log: MemoryLog, context: Context
+) -> None:
+    await say_to_knowledge_base(log, context, c.CreateKnowledgeBase(name="Handbook"))
+    guard = await guarded(log)
+    busy = BusyLog(log, lambda: say_to_knowledge_base(log, context, c.DeleteKnowledgeBase()), times=1)
+
+    with pytest.raises(Refused) as refused:
+        await handle_together(busy, submission(), context, guard=guard)
+
+    assert refused.value.code is RefusalCode.KNOWLEDGE_BASE_DELETED
+    assert await log.versions([TASK_ID, *DOCUMENTS[:2]]) == [0, 0, 0]
+
+
+async def test_a_knowledge_base_that_changed_takes_the_submission_in_one_more_call(
+    log: MemoryLog, context: Context
+) -> None:
+    await say_to_knowledge_base(log, context, c.CreateKnowledgeBase(name="Handbook"))
+    guard = await guarded(log)
+    busy = BusyLog(log, lambda: say_to_knowledge_base(log, context, c.ChangeKnowledgeBase(name="Manual")), times=1)
+
+    await handle_together(busy, submission(), context, guard=guard)
+
+    assert busy.appends == 2
+    assert await log.versions([TASK_ID, *DOCUMENTS[:2]]) == [1, 1, 1]

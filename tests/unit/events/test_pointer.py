@@ -1,5 +1,6 @@
 """Pointers and timers are as small as their ids allow, and bytes that are none are refused."""
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -30,7 +31,22 @@ def test_a_pointer_survives_inbox_and_timer(pointer: Pointer, step: Step, lane: 
     assert (inbox_of_timer(timer), timer[1:]) == ((step, lane), packed)
 
 
-@given(POINTERS)
+def within(partition: int, stream: str) -> str:
+    kind, _, rest = stream.partition("_")
+    return f"{kind}_{partition:02x}{rest[2:]}"
+
+
+def moved(pointer: Pointer, partition: int) -> Pointer:
+    """The same document's, task's or knowledge base's, of that partition."""
+    return msgspec.structs.replace(
+        pointer,
+        stream_id=within(partition, pointer.stream_id),
+        correlation_id=within(partition, pointer.correlation_id),
+        knowledge_base_id=within(partition, pointer.knowledge_base_id),
+    )
+
+
+@given(st.builds(moved, POINTERS, st.just(3)).filter(lambda pointer: pointer.stream_id.startswith("doc_")))
 def test_a_delivery_tells_what_the_pointer_says_and_where_it_lay(pointer: Pointer) -> None:
     found = delivery_of(InboxKey(3, Step.EMBED, Lane.BULK), "5-1", pack_pointer(pointer))
     assert (found.partition, found.step, found.lane, found.entry_id) == (3, Step.EMBED, Lane.BULK, "5-1")
@@ -38,6 +54,19 @@ def test_a_delivery_tells_what_the_pointer_says_and_where_it_lay(pointer: Pointe
         Pointer(found.stream_id, found.version, found.event_id, found.correlation_id, found.knowledge_base_id)
         == pointer
     )
+
+
+@given(st.builds(moved, POINTERS, st.just(2)))
+def test_a_pointer_into_another_partition_is_refused(pointer: Pointer) -> None:
+    with pytest.raises(CorruptEvent):
+        delivery_of(InboxKey(3, Step.ERASE, Lane.BULK), "5-1", pack_pointer(pointer))
+
+
+@pytest.mark.parametrize("step", [Step.PARSE, Step.CHUNK, Step.EMBED, Step.INDEX])
+@given(st.builds(moved, POINTERS, st.just(3)).filter(lambda pointer: not pointer.stream_id.startswith("doc_")))
+def test_a_step_of_documents_refuses_what_is_none(step: Step, pointer: Pointer) -> None:
+    with pytest.raises(CorruptEvent):
+        delivery_of(InboxKey(3, step, Lane.BULK), "5-1", pack_pointer(pointer))
 
 
 @given(st.binary(max_size=90))

@@ -1,5 +1,6 @@
 """Every error has its problem document, and no document says more than it should."""
 
+import io
 import json
 from collections.abc import Callable
 from typing import Any
@@ -38,6 +39,10 @@ def of_foreign(error: Exception) -> Problem:
 
 
 async def answer_to(error: Exception, headers: dict[str, str] | None = None) -> httpx.Response:
+    return (await answers_to(error, 1, headers))[0]
+
+
+async def answers_to(error: Exception, count: int, headers: dict[str, str] | None = None) -> list[httpx.Response]:
     async def fail(request: Request) -> Response:
         raise error
 
@@ -48,7 +53,7 @@ async def answer_to(error: Exception, headers: dict[str, str] | None = None) -> 
     )
     transport = httpx.ASGITransport(app, raise_app_exceptions=False)
     async with httpx.AsyncClient(transport=transport, base_url="http://mill") as client:
-        return await client.get("/fail", headers=headers)
+        return [await client.get("/fail", headers=headers) for _ in range(count)]
 
 
 def validation_error(body: bytes) -> msgspec.ValidationError:
@@ -106,6 +111,12 @@ async def test_an_error_is_answered_with_its_problem(error: Exception, status: i
     assert "secret" not in answer.text
     assert "Traceback" not in answer.text
     assert ("retry-after" in answer.headers) == (status == 503)
+
+
+async def test_every_client_hears_of_an_outage_and_the_log_once_a_second(log_lines: io.StringIO) -> None:
+    answers = await answers_to(LogUnavailable("reset by peer"), 20)
+    assert {(one.status_code, one.headers["Retry-After"]) for one in answers} == {(503, "5")}
+    assert log_lines.getvalue().count("answered_unavailable") == 1
 
 
 async def test_what_the_provider_asked_for_is_passed_on() -> None:

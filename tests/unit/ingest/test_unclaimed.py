@@ -80,6 +80,23 @@ async def test_a_store_that_fails_to_delete_does_not_hide_the_first_error() -> N
     assert [(line["event"], line["key"]) for line in lines] == [("orphan_left", "a")]
 
 
+async def test_a_store_that_falls_silent_does_not_hold_back_the_first_error() -> None:
+    class Silent(MemoryBlobStore):
+        async def delete(self, key: str) -> bool:
+            return await asyncio.Future()
+
+    async def request() -> None:
+        async with UnclaimedBlobs(Silent(), delete_s_max=0.01) as unclaimed:
+            for key in ("a", "b"):
+                await unclaimed.put(key, b"x")
+            raise ZeroDivisionError
+
+    with capture_logs() as lines, pytest.raises(ZeroDivisionError):
+        async with asyncio.timeout(10):
+            await request()
+    assert {(line["event"], line["key"]) for line in lines} == {("orphan_left", "a"), ("orphan_left", "b")}
+
+
 async def test_all_calls_have_ended_when_one_of_them_failed() -> None:
     ended: list[int] = []
 

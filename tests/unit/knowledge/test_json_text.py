@@ -37,7 +37,17 @@ def test_one_value_a_line_is_read_as_a_list() -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["{", '{"a": NaN}', "1" * 5000, "[" * 100_000 + "]" * 100_000, "not json", '{"a": 1}\nnot json', ""]
+    "text",
+    [
+        "{",
+        '{"a": NaN}',
+        "1" * 5000,
+        "[" * 100_000 + "]" * 100_000,
+        '{"a": 1}\n' + "[" * 100_000 + "]" * 100_000,
+        "not json",
+        '{"a": 1}\nnot json',
+        "",
+    ],
 )
 def test_what_is_not_json_fails(text: str) -> None:
     with pytest.raises(ParseError) as caught:

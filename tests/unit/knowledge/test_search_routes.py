@@ -79,7 +79,7 @@ async def test_several_knowledge_bases_are_searched(client: httpx.AsyncClient) -
         (b'{"query": 5}', msgspec.ValidationError),
         (b'{"query": " "}', InvalidSearch),
         (b'{"query": "\xff"}', (InvalidSearch, msgspec.DecodeError)),
-        (b'{"query": "x", "filters": ' + b'{"not":' * 50_000, (InvalidSearch, msgspec.DecodeError)),
+        (b'{"query": "x", "filters": ' + b'{"not":' * 30_000, InvalidSearch),
         (b" " * (BODY_BYTES_MAX + 1), InvalidSearch),
     ],
 )

@@ -14,9 +14,9 @@ from millstream.cli import main, root
 COMMANDS = (
     *("up", "api", "worker", "projector"),
     *("ingest", "search", "tasks", "cancel", "retry", "dead"),
-    *("replay", "doctor", "settings", "demo"),
+    *("replay", "collect", "reconcile", "doctor", "settings", "demo"),
 )
-PRINTING = ("ingest", "search", "tasks", "cancel", "retry", "replay", "doctor", "settings")
+PRINTING = ("ingest", "search", "tasks", "cancel", "retry", "replay", "collect", "reconcile", "doctor", "settings")
 HEAVY = ("starlette", "uvicorn", "llama_index", "lancedb", "redis", "pyarrow", "numpy", "aioboto3", "xberg", "fast_use")
 CLOSED_PORT_URL = "http://127.0.0.1:1"
 

@@ -14,6 +14,7 @@ from knowledge.hash_embedder import HashEmbedder
 from knowledge.index import IndexRow, IndexTable
 from knowledge.memory_index import MemoryIndex
 from knowledge.vectors import Vectors
+from processors.artifacts import chunks_blob
 from processors.documents import DocumentDeliveries
 from processors.embed import EmbedStep
 from processors.index import IndexStep
@@ -70,15 +71,14 @@ class World:
             Chunk(chunk_id, ordinal, text, 0, len(text), None, (), 2)
             for ordinal, (chunk_id, text) in enumerate(zip(chunk_ids(document, texts), texts, strict=True))
         ]
-        await self.blobs.put(f"documents/{document}/chunks@1", encode_chunks(cut))
+        encoded = encode_chunks(cut)
+        stored = await self.blobs.put(chunks_blob(document, 1, encoded), encoded)
         await self.mill.say(
             document,
             StartStep(step=Step.PARSE, attempt=1, worker="w"),
             RecordParsed(attempt=1, text_blob="t", parser="p", pages=1, characters=9),
             StartStep(step=Step.CHUNK, attempt=1, worker="w"),
-            RecordChunked(
-                attempt=1, chunks_blob=f"documents/{document}/chunks@1", chunks=chunks, tokens=2 * chunks, chunker="k"
-            ),
+            RecordChunked(attempt=1, chunks_blob=stored.key, chunks=chunks, tokens=2 * chunks, chunker="k"),
         )
         return document
 

@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from events.document import StepFailed
-from events.errors import LogUnavailable
+from events.errors import LogFull, LogUnavailable
 from events.steps import Step
 from processors.liveness import beat_until, leave
 from processors.settings import WorkerSettings
@@ -29,7 +29,7 @@ class Beats:
         if self.count == 5:
             self.is_fifth.set()
         if self.count in self._missed:
-            raise LogUnavailable("reset by peer")
+            raise (LogUnavailable("reset by peer"), LogFull("out of memory"))[self.count % 2]
         await self._beat(consumer)
 
 
@@ -99,7 +99,7 @@ async def test_timers_outlive_a_store_that_is_away() -> None:
         nonlocal tries
         tries += 1
         if tries < 4:
-            raise LogUnavailable("reset by peer")
+            raise (LogUnavailable("reset by peer"), LogFull("out of memory"))[tries % 2]
         is_back.set()
         return 0
 

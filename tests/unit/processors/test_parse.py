@@ -12,6 +12,7 @@ from events.ids import DocumentId
 from events.steps import Step
 from knowledge.media_type import MediaType
 from knowledge.text import ParsedText
+from processors.artifacts import text_blob
 from processors.documents import DocumentDeliveries
 from processors.knowledge_bases import KnowledgeBases
 from processors.parse import TITLE_CHARS_MAX, WARNINGS_MAX, ParseStep
@@ -77,8 +78,9 @@ async def test_the_text_is_stored_under_the_attempt_and_recorded() -> None:
     await world.run()
     state = await world.mill.document(document)
     assert isinstance(state, Parsed)
-    assert state.text.text_blob == f"documents/{document}/text@1"
-    assert ParsedText.decode(await world.blobs.get(state.text.text_blob)).text == SOURCE.decode()
+    stored = await world.blobs.get(state.text.text_blob)
+    assert state.text.text_blob == text_blob(document, 1, stored)
+    assert ParsedText.decode(stored).text == SOURCE.decode()
     assert world.parser.calls == [(len(SOURCE), MediaType.TEXT, "a.txt")]
 
 

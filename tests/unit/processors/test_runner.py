@@ -7,7 +7,7 @@ from typing import Any
 
 from domain.document import Parsed
 from events.document import DocumentParsed, StepFailed
-from events.errors import CorruptEvent, LogUnavailable
+from events.errors import CorruptEvent, LogFull, LogUnavailable
 from events.ids import partition_of
 from events.inbox import Delivery, InboxDepth
 from events.steps import Lane, Step
@@ -248,7 +248,7 @@ async def test_an_inbox_that_does_not_answer_is_asked_again() -> None:
         nonlocal failures
         if failures:
             failures -= 1
-            raise LogUnavailable("reset by peer")
+            raise (LogUnavailable("reset by peer"), LogFull("out of memory"))[failures % 2]
         return await take(*args, **options)  # type: ignore[arg-type]
 
     mill.inbox.take = unsteady  # type: ignore[method-assign]

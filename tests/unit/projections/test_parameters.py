@@ -64,6 +64,8 @@ def test_the_header_tells_better_where_to_resume_than_the_address() -> None:
     assert asked(last_event_id="5-1").last_event_id(None) == FeedPosition(5, 1)
 
 
-@pytest.mark.parametrize("text", ["", "5", "5-", "-5", "5-x", "5-1-1", "-", "٣-١", "9" * 21 + "-0"])
+@pytest.mark.parametrize(
+    "text", ["", "5", "5-", "-5", "5-x", "5-1-1", "-", "٣-١", "9" * 21 + "-0", "9" * 20 + "-0", f"0-{2**64 - 1}"]
+)
 def test_an_id_that_no_feed_gave_out_leads_to_a_fresh_start(text: str) -> None:
     assert asked().last_event_id(text) is None

@@ -1,0 +1,78 @@
+"""The sidecar of an upload: lies beside the source of a document, as JSON, and says all that its acceptance says.
+
+    documents/<document>/source@<nonce>        the bytes as they came
+    documents/<document>/source@<nonce>.json   the sidecar
+
+All sidecars of a request are stored before its events are appended. So an upload whose events a log has lost can be
+accepted again from the blob store alone, under the same ids, and one that has no complete set of sidecars was never
+accepted.
+"""
+
+import re
+from typing import Final
+
+import msgspec
+
+from domain.commands import AcceptDocument, SubmitTask
+from events.ids import DocumentId
+
+SIDECAR_FORMAT: Final = 2
+"""Format 1 had no `submit`."""
+
+_SIDECAR: Final = re.compile(r"documents/(doc_[0-9a-f]{34})/source@[0-9a-f]+\.json")
+
+
+class Sidecar(msgspec.Struct, frozen=True, kw_only=True):
+    """One document of a request; `stored_at_us` is the same for all documents of one request."""
+
+    format: int
+    document_id: DocumentId
+    ordinal: int
+    documents: int
+    stored_at_us: int
+    actor: str
+    accept: AcceptDocument
+    submit: SubmitTask | None = None
+
+    @property
+    def submission(self) -> SubmitTask:
+        """What the request asked for; format 1 knew of everything but the Idempotency-Key."""
+        return self.submit or SubmitTask(
+            knowledge_base_id=self.accept.knowledge_base_id,
+            documents=self.documents,
+            lane=self.accept.lane,
+            not_before_us=self.accept.not_before_us,
+        )
+
+
+_decoder = msgspec.json.Decoder(Sidecar)
+
+
+def source_key(document: DocumentId, nonce: str) -> str:
+    """Where a document's bytes lie. The nonce keeps a repeated request from overwriting what was accepted."""
+    return f"documents/{document}/source@{nonce}"
+
+
+def sidecar_key(source: str) -> str:
+    """Where the sidecar of a source lies."""
+    return f"{source}.json"
+
+
+def document_of_sidecar(key: str) -> DocumentId | None:
+    """The document whose sidecar has this key; None for a key of anything else."""
+    found = _SIDECAR.fullmatch(key)
+    return None if found is None else DocumentId(found[1])
+
+
+def encode_sidecar(sidecar: Sidecar) -> bytes:
+    return msgspec.json.encode(sidecar)
+
+
+def decode_sidecar(key: str, content: bytes) -> Sidecar | None:
+    """None for bytes that are no sidecar of this key: cut off, of a newer format, or another document's."""
+    try:
+        sidecar = _decoder.decode(content)
+    except (msgspec.ValidationError, msgspec.DecodeError, RecursionError):
+        return None
+    is_ours = sidecar.format <= SIDECAR_FORMAT and sidecar_key(sidecar.accept.source_blob) == key
+    return sidecar if is_ours and sidecar.document_id == document_of_sidecar(key) else None

@@ -1,0 +1,254 @@
+"""Uploads whose events a log has lost are accepted again, from their sidecars and under their old ids.
+
+A log that syncs once a second, or that a replica took over, may have lost its end; blobs and sidecars were stored
+before the events, so what is lost is in the blob store (ADR 0014). Harmless where nothing was lost: what the log knows
+is left alone, and an upload that never came to its append is one whose client never got an answer.
+"""
+
+import asyncio
+import time
+from collections import OrderedDict, defaultdict
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Sequence
+from datetime import datetime, timedelta
+from enum import StrEnum
+from itertools import islice
+from typing import Any, Final, TypeVar
+
+import msgspec
+import structlog
+
+from blobs.errors import BlobMissing
+from blobs.store import BlobInfo, BlobStore
+from domain.errors import RefusalCode, Refused
+from domain.handle import Guard, handle_together
+from domain.instant import EPOCH
+from domain.knowledge_base import KnowledgeBaseState
+from domain.sidecar import Sidecar, decode_sidecar, document_of_sidecar, sidecar_key
+from events.errors import InvalidId
+from events.ids import DocumentId, KnowledgeBaseId, TaskId, document_id, partition_of
+from ingest.concurrency import all_of
+from ingest.knowledge_bases import while_active
+from ingest.services import IngestServices
+from ingest.submit import requests_of
+
+YOUNGEST: Final = timedelta(seconds=60)
+"""A younger sidecar may belong to a request that is about to append; it would find its own task, for nothing."""
+
+PAGE_SIDECARS: Final = 500
+IN_FLIGHT_MAX: Final = 32
+REQUESTS_KEPT_MAX: Final = 10_000
+"""Requests that were looked at, so that each is looked at once for all its documents; the oldest are forgotten."""
+
+R = TypeVar("R")
+T = TypeVar("T")
+
+_log = structlog.get_logger()
+
+
+class Found(StrEnum):
+    """What became of one upload that the log does not know."""
+
+    ACCEPTED = "accepted"
+    INCOMPLETE = "incomplete"
+    """A sidecar or a source is not there: it never came to its append."""
+    KNOWLEDGE_BASE_DELETED = "knowledge_base_deleted"
+    KNOWLEDGE_BASE_UNKNOWN = "knowledge_base_unknown"
+    """The log has lost the knowledge base too: not recoverable here."""
+    REFUSED = "refused"
+
+
+class Reconciled(msgspec.Struct, frozen=True, kw_only=True):
+    """Figures of one sweep. `tasks` (by what became of them) and `documents` were unknown to the log; with `dry_run`
+    those that are accepted would be."""
+
+    dry_run: bool
+    sidecars: int
+    unreadable: int
+    tasks: dict[str, int]
+    documents_accepted: int
+    seconds: float
+
+
+class _Listed(msgspec.Struct, frozen=True):
+    """A sidecar, and the length of the source that lies before it; None: there is none."""
+
+    key: str
+    document: DocumentId
+    source_bytes: int | None
+
+
+class _Read(msgspec.Struct, frozen=True):
+    """The same, with its content."""
+
+    sidecar: Sidecar
+    source_bytes: int | None
+
+
+class _Sweep:
+    def __init__(self, services: IngestServices, *, dry_run: bool) -> None:
+        self._services = services
+        self._dry_run = dry_run
+        self._tasks: dict[str, int] = {}
+        self._seen: OrderedDict[tuple[TaskId, int], None] = OrderedDict()
+        self._guards: dict[KnowledgeBaseId, Guard[KnowledgeBaseState]] = {}
+        self.sidecars = self.unreadable = self.documents_accepted = 0
+
+    async def page(self, page: Sequence[_Listed]) -> None:
+        self.sidecars += len(page)
+        versions = await self._services.log.versions([one.document for one in page])
+        unknown = [one for one, version in zip(page, versions, strict=True) if version == 0]
+        read = await self._each(unknown, self._read)
+        requests: dict[TaskId, list[_Read]] = defaultdict(list)
+        for one in read:
+            if one is not None and self._is_new(one.sidecar):
+                requests[one.sidecar.accept.task_id].append(one)
+        await self._each(requests.values(), self._task)
+
+    def figures(self, seconds: float) -> Reconciled:
+        return Reconciled(
+            dry_run=self._dry_run,
+            sidecars=self.sidecars,
+            unreadable=self.unreadable,
+            tasks=self._tasks,
+            documents_accepted=self.documents_accepted,
+            seconds=round(seconds, 3),
+        )
+
+    def _is_new(self, sidecar: Sidecar) -> bool:
+        """A request is looked at once, whichever of its sidecars comes first."""
+        request = sidecar.accept.task_id, sidecar.stored_at_us
+        if request in self._seen:
+            return False
+        self._seen[request] = None
+        while len(self._seen) > REQUESTS_KEPT_MAX:
+            self._seen.popitem(last=False)
+        return True
+
+    async def _each(self, items: Iterable[T], call: Callable[[T], Coroutine[Any, Any, R]]) -> list[R]:
+        turns = asyncio.Semaphore(IN_FLIGHT_MAX)
+
+        async def in_turn(item: T) -> R:
+            async with turns:
+                return await call(item)
+
+        return await all_of(map(in_turn, items))
+
+    async def _read(self, listed: _Listed) -> _Read | None:
+        sidecar = await _read_sidecar(self._services.blobs, listed.key)
+        self.unreadable += sidecar is None
+        return None if sidecar is None else _Read(sidecar, listed.source_bytes)
+
+    async def _task(self, requests: list[_Read]) -> None:
+        """A repeated request stored its own sidecars: the last that is complete is as good as any before."""
+        for one in sorted(requests, key=lambda one: one.sidecar.stored_at_us, reverse=True):
+            await self._request(one)
+
+    async def _request(self, first: _Read) -> None:
+        sidecar = first.sidecar
+        try:
+            found = await self._accept(first)
+        except Refused as refused:
+            found = {
+                RefusalCode.KNOWLEDGE_BASE_DELETED: Found.KNOWLEDGE_BASE_DELETED,
+                RefusalCode.UNKNOWN_KNOWLEDGE_BASE: Found.KNOWLEDGE_BASE_UNKNOWN,
+            }.get(refused.code, Found.REFUSED)
+        except InvalidId:
+            found = Found.KNOWLEDGE_BASE_UNKNOWN
+        if found is None:
+            return
+        self._tasks[found.value] = self._tasks.get(found.value, 0) + 1
+        if found is Found.ACCEPTED and not self._dry_run:
+            _log.info("upload_accepted_again", task=sidecar.accept.task_id, documents=sidecar.documents)
+
+    async def _accept(self, first: _Read) -> Found | None:
+        """None where the log knows the task: a leftover of a repeated request. Raises Refused, InvalidId."""
+        services, sidecar = self._services, first.sidecar
+        task = sidecar.accept.task_id
+        if (await services.log.versions([task]))[0] > 0:
+            return None
+        guard = await self._guard(sidecar.accept.knowledge_base_id)
+        sidecars = await _of_request(services.blobs, first)
+        if sidecars is None:
+            return Found.INCOMPLETE
+        if not self._dry_run:
+            requests = requests_of(task, sidecar.submission, [one.accept for one in sidecars])
+            await handle_together(services.log, requests, services.context(task, sidecar.actor), guard=guard)
+        self.documents_accepted += len(sidecars)
+        return Found.ACCEPTED
+
+    async def _guard(self, knowledge_base: KnowledgeBaseId) -> Guard[KnowledgeBaseState]:
+        """As it was read last: where it has changed since, the append says so."""
+        if knowledge_base not in self._guards:
+            self._guards[knowledge_base] = await while_active(self._services.log, knowledge_base)
+        return self._guards[knowledge_base]
+
+
+async def reconcile(services: IngestServices, *, youngest: timedelta = YOUNGEST, dry_run: bool = False) -> Reconciled:
+    """Looks at every sidecar that is old enough. Raises Contention, and what the log and the blob store raise."""
+    began_s = time.monotonic()
+    sweep = _Sweep(services, dry_run=dry_run)
+    before = EPOCH + timedelta(microseconds=services.clock_us()) - youngest
+    page: list[_Listed] = []
+    async for listed in _sidecars(services, before):
+        page.append(listed)
+        if len(page) == PAGE_SIDECARS:
+            await sweep.page(page)
+            page = []
+    if page:
+        await sweep.page(page)
+    figures = sweep.figures(time.monotonic() - began_s)
+    level = _log.warning if Found.KNOWLEDGE_BASE_UNKNOWN.value in figures.tasks else _log.info
+    level("reconciled", **{name: getattr(figures, name) for name in figures.__struct_fields__})
+    return figures
+
+
+async def _sidecars(services: IngestServices, before: datetime) -> AsyncIterator[_Listed]:
+    """A listing is in order of the keys: a sidecar comes right behind its source."""
+    last: BlobInfo | None = None
+    async for info in services.blobs.list("documents/"):
+        document = document_of_sidecar(info.key)
+        if document is not None and info.modified_at <= before and partition_of(document) < services.log.partitions:
+            has_source = last is not None and sidecar_key(last.key) == info.key
+            yield _Listed(info.key, document, last.size_bytes if last is not None and has_source else None)
+        last = info
+
+
+async def _of_request(blobs: BlobStore, first: _Read) -> list[Sidecar] | None:
+    """All sidecars of the request, in the order of its files; None where one of them, or a source, is missing."""
+    if first.source_bytes != first.sidecar.accept.size_bytes:
+        return None
+    found: list[Sidecar] = []
+    for some in _portions(range(first.sidecar.documents), IN_FLIGHT_MAX):
+        read = await all_of(_sidecar_of(blobs, first.sidecar, ordinal) for ordinal in some)
+        found += [one for one in read if one is not None]
+        if len(found) < some[-1] + 1:
+            return None
+    return found
+
+
+async def _sidecar_of(blobs: BlobStore, first: Sidecar, ordinal: int) -> Sidecar | None:
+    """Of this very request: a repeated one with the same key stores others beside."""
+    if ordinal == first.ordinal:
+        return first
+    document = document_id(first.accept.task_id, ordinal)
+    sizes = {info.key: info.size_bytes async for info in blobs.list(f"documents/{document}/source@")}
+    for key in sizes:
+        sidecar = await _read_sidecar(blobs, key) if document_of_sidecar(key) is not None else None
+        if sidecar is None or (sidecar.stored_at_us, sidecar.ordinal) != (first.stored_at_us, ordinal):
+            continue
+        if sizes.get(sidecar.accept.source_blob) == sidecar.accept.size_bytes:
+            return sidecar
+    return None
+
+
+async def _read_sidecar(blobs: BlobStore, key: str) -> Sidecar | None:
+    try:
+        return decode_sidecar(key, await blobs.get(key))
+    except BlobMissing:
+        return None
+
+
+def _portions(items: Iterable[T], size: int) -> Iterable[list[T]]:
+    rest = iter(items)
+    while some := list(islice(rest, size)):
+        yield some

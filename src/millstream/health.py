@@ -1,0 +1,81 @@
+"""Whether the service lives, and whether it can work: each thing that it stands on, with its answer and time."""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+
+import msgspec
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from events.redis_setup import durability
+from millstream.stores import Stores
+
+DEPENDENCY_S_MAX = 2.0
+"""How long a dependency may take to answer before the service calls itself not ready."""
+
+
+class Dependency(msgspec.Struct, frozen=True):
+    """One thing that the service stands on, and how long it took to answer."""
+
+    name: str
+    is_ready: bool
+    took_ms: float
+    detail: str = ""
+
+
+class Readiness(msgspec.Struct, frozen=True):
+    """The answer of /readyz. `warnings` say what could be lost although everything answers."""
+
+    is_ready: bool
+    dependencies: tuple[Dependency, ...]
+    warnings: tuple[str, ...] = ()
+
+
+def health_routes(stores: Stores) -> list[Route]:
+    """`/healthz` and `/readyz`."""
+
+    async def healthz(_request: Request) -> Response:
+        return _json({"status": "alive"}, 200)
+
+    async def readyz(_request: Request) -> Response:
+        warnings: list[str] = []
+
+        async def ping() -> None:
+            await stores.log.head(0)
+            warning = (await durability(stores.clients.commands)).warning
+            warnings.extend([] if warning is None else [warning])
+
+        async def look() -> None:
+            await stores.blobs.stat("readyz")
+
+        found = await asyncio.gather(_dependency("redis", ping), _dependency("blobs", look))
+        readiness = Readiness(all(one.is_ready for one in found), tuple(found), tuple(warnings))
+        return _json(readiness, 200 if readiness.is_ready else 503)
+
+    return [Route("/healthz", healthz, name="healthz"), Route("/readyz", readyz, name="readyz")]
+
+
+async def _dependency(name: str, check: Callable[[], Awaitable[None]]) -> Dependency:
+    started_s = time.perf_counter()
+
+    def took_ms() -> float:
+        return round((time.perf_counter() - started_s) * 1_000, 1)
+
+    try:
+        await asyncio.wait_for(check(), DEPENDENCY_S_MAX)
+    except TimeoutError:
+        return Dependency(name, False, took_ms(), f"no answer within {DEPENDENCY_S_MAX:.0f} s")
+    except Exception as error:
+        return Dependency(name, False, took_ms(), str(error))
+    return Dependency(name, True, took_ms())
+
+
+def _json(value: object, status: int) -> Response:
+    return Response(
+        msgspec.json.encode(value),
+        status_code=status,
+        media_type="application/json",
+        headers={"Cache-Control": "no-store"},
+    )

@@ -1,0 +1,38 @@
+"""What the routes that write, and the sweep that accepts lost uploads again, work with."""
+
+from ingest.services import EmbeddingModel, IngestServices
+from ingest.settings import IngestSettings
+from millstream.stores import Stores, clock_us
+from projections.queries import Queries
+
+ANONYMOUS = "anonymous"
+"""The actor of every request as long as there are no keys."""
+
+UPLOAD_S_MIN = 30
+"""What an upload may take at least, however short a test makes the grace period of orphans."""
+
+
+def ingest_services(stores: Stores, queries: Queries) -> IngestServices:
+    """Services over open stores."""
+    settings = stores.settings
+    return IngestServices(
+        log=stores.log,
+        blobs=stores.blobs,
+        ids=stores.ids,
+        clock_us=clock_us,
+        actor_of=lambda _request: ANONYMOUS,
+        known_embedding=lambda name: _known_embedding(stores, name),
+        status_of=queries.knowledge_base,
+        settings=IngestSettings(
+            upload_bytes_max=settings.upload_bytes_max,
+            request_bytes_max=settings.request_bytes_max,
+            files_max=settings.files_max,
+            upload_s_max=max(UPLOAD_S_MIN, settings.orphan_grace_s // 2),
+        ),
+    )
+
+
+def _known_embedding(stores: Stores, name: str) -> EmbeddingModel | None:
+    full_name = stores.embeddings.full_name(name)
+    dimensions = stores.embeddings.dimensions_of(full_name)
+    return None if dimensions is None else EmbeddingModel(full_name, dimensions)

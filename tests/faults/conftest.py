@@ -1,0 +1,31 @@
+"""What the tests of faults share: a mill for each module, and the table at the end.
+
+A test that kills revives; one that leaves the mill unlike it found it makes a Mill of its own.
+"""
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.faults.history import History
+from tests.faults.mill import Mill
+from tests.faults.results import write_table
+
+
+@pytest.fixture(scope="module")
+def mill() -> Iterator[Mill]:
+    """Redis, API, projector and two workers that are up; each test makes a knowledge base of its own."""
+    with Mill() as started:
+        yield started.start_all()
+
+
+@pytest.fixture
+def history(mill: Mill) -> Iterator[History]:
+    """A client of the module's mill."""
+    with History(mill.url) as client:
+        yield client
+
+
+def pytest_sessionfinish() -> None:
+    """The rows of this process and of all others so far."""
+    write_table()

@@ -1,0 +1,77 @@
+"""F-01: kill -9 of a worker at every boundary of its work. Another one claims and goes on where the log says."""
+
+from collections.abc import Iterator
+from typing import Final
+
+import pytest
+
+from tests.faults.checker import verdict
+from tests.faults.history import History, Outcome
+from tests.faults.mill import Mill
+from tests.faults.results import ROUNDS, recorded
+from tests.faults.scenes import SMALL_CHUNKS, SURVIVOR, VICTIM, Wings, frozen, many_chunks
+from tests.servers.embedding_provider import DIMENSIONS, EmbeddingProvider, embedding_provider
+
+KILLED: Final = -9
+BATCH: Final = 32
+"""Chunks that one call of the provider takes."""
+
+BOUNDARIES: Final = {
+    "W1 after read": ("worker.taken", (1, 2, 4)),
+    "W2 blob fetched": ("worker.fetched", (1, 1, 1)),
+    "W3 parsed": ("worker.parsed", (1, 1, 1)),
+    "W4 chunks stored": ("worker.chunked", (1, 1, 1)),
+    "W5 batch embedded": ("worker.batch_embedded", (2, 1, 3)),
+    "W6 rows written": ("worker.rows_written", (1, 1, 1)),
+    "W7 before the completion event": ("worker.before_result", (4, 1, 3)),
+    "W8 event written, not acknowledged": ("worker.result_appended", (3, 1, 4)),
+    "W9 acknowledged": ("worker.acknowledged", (2, 1, 3)),
+}
+"""By boundary: the failpoint, and at which passage it kills in the first, second and third round: a document passes
+most of them once a step."""
+
+
+@pytest.fixture(scope="module")
+def provider() -> Iterator[EmbeddingProvider]:
+    with embedding_provider() as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def mill(provider: EmbeddingProvider) -> Iterator[Mill]:
+    """One worker that survives; victims come and go. Embedding is done by a provider that counts what it is asked."""
+    variables = {
+        "MILLSTREAM_OPENAI_BASE_URL": provider.base_url,
+        "MILLSTREAM_OPENAI_EMBEDDING_DIMENSIONS": str(DIMENSIONS),
+    }
+    with Mill(variables) as started:
+        yield started.start_all(workers=[SURVIVOR])
+
+
+@pytest.mark.timeout(300 * ROUNDS)
+def test_a_worker_killed_at_any_boundary_loses_nothing_and_doubles_nothing(
+    mill: Mill, history: History, provider: EmbeddingProvider
+) -> None:
+    runs = [(name, place, passages[turn]) for turn in range(ROUNDS) for name, (place, passages) in BOUNDARIES.items()]
+    wings = Wings(mill)
+    wings.call(f"{runs[0][1]}=kill9@{runs[0][2]}")
+    for run, (name, place, passage) in enumerate(runs):
+        with recorded("F-01", name, f"{place}=kill9") as row:
+            kb = history.create(name, settings={"embedding_model": "openai", **SMALL_CHUNKS})
+            wings.wait()
+            sent_before, calls_before = len(provider.texts), len(provider.bodies)
+            with frozen(mill, SURVIVOR):
+                mill.cont(VICTIM)
+                call = history.submit(kb, [(f"{run}.txt", many_chunks(4, BATCH, f"run {run}"))])
+                assert call.outcome is Outcome.OK, call
+                assert mill.wait_for_death(VICTIM) == KILLED
+            assert mill.has_fired(place), f"{VICTIM} did not die at {place}"
+            if run + 1 < len(runs):
+                wings.call(f"{runs[run + 1][1]}=kill9@{runs[run + 1][2]}")
+            judged = verdict(mill, history, kb).assert_clean()
+            sent = provider.texts[sent_before:]
+            repeated = len(sent) - len(set(sent))
+            row.add({**judged.figures, "passage": passage, "calls": len(provider.bodies) - calls_before})
+            row.tell(texts_embedded_again_max=repeated)
+            assert repeated <= BATCH, f"{repeated} texts were embedded twice: more than one batch"
+    wings.close()

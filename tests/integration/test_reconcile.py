@@ -1,0 +1,158 @@
+"""Uploads whose events are lost: accepted again from the blob store alone, under their old ids."""
+
+from collections.abc import AsyncIterator, Iterable
+from datetime import timedelta
+from pathlib import Path
+
+import httpx
+import msgspec
+import pytest
+
+from domain.commands import DeleteKnowledgeBase
+from domain.deciders import knowledge_base_decider
+from domain.handle import handle
+from domain.sidecar import Sidecar
+from events.document import DocumentAccepted
+from events.envelope import Envelope
+from events.ids import KnowledgeBaseId, kind_of
+from events.log import Write
+from events.memory import MemoryLog
+from events.task import TaskSubmitted
+from ingest.reconcile import Found, Reconciled, reconcile
+from tests.integration.ingest_app import PARTITIONS, Mill, make_services, now_us, running_mill
+
+NOW = timedelta(0)
+
+
+@pytest.fixture
+async def mill(tmp_path: Path) -> AsyncIterator[Mill]:
+    async with running_mill(make_services(tmp_path)) as mill:
+        yield mill
+
+
+async def upload(mill: Mill, kb: KnowledgeBaseId, names: Iterable[str], key: str | None = None) -> httpx.Response:
+    files = [("file", (name, f"text of {name}".encode())) for name in names]
+    headers = {} if key is None else {"Idempotency-Key": key}
+    url = f"/api/v1/knowledge-bases/{kb}/documents"
+    return await mill.client.post(url, files=files, headers=headers, data={"options": '{"lane": "bulk"}'})
+
+
+async def after_the_loss(mill: Mill, tmp_path: Path, *, keeps: Iterable[str] = ("kb",)) -> Mill:
+    """The same store behind a log that has kept the streams of some kinds alone."""
+    log = MemoryLog(partitions=PARTITIONS, clock_us=now_us)
+    for one in await mill.facts():
+        if kind_of(one.stream_id).value in keeps:
+            await log.append([_as_written(one)])
+    services = make_services(tmp_path, log=log)
+    return Mill(services, mill.requests, mill.port, mill.client)
+
+
+def _as_written(one: Envelope) -> Write:
+    envelope = msgspec.structs.replace(one, position=None, number=None)
+    return Write(
+        stream_id=one.stream_id,
+        expected_version=one.version - 1,
+        envelopes=(envelope,),
+        knowledge_base_id=KnowledgeBaseId(one.stream_id),
+    )
+
+
+async def sweep(mill: Mill, *, dry_run: bool = False, youngest: timedelta = NOW) -> Reconciled:
+    return await reconcile(mill.services, youngest=youngest, dry_run=dry_run)
+
+
+def told(facts: Iterable[Envelope]) -> dict[str, object]:
+    return {one.stream_id: one.event for one in facts if isinstance(one.event, TaskSubmitted | DocumentAccepted)}
+
+
+async def test_lost_uploads_are_accepted_again_as_they_were(mill: Mill, tmp_path: Path) -> None:
+    kb = await mill.knowledge_base()
+    await upload(mill, kb, ["a.txt"])
+    await upload(mill, kb, ["b.txt", "c.txt", "d.txt"], key="k")
+    before = told(await mill.facts())
+    lost = await after_the_loss(mill, tmp_path)
+    planned = await sweep(lost, dry_run=True)
+    assert told(await lost.facts()) == {}
+    done = await sweep(lost)
+    assert told(await lost.facts()) == before
+    for figures in (planned, done):
+        assert (figures.sidecars, figures.documents_accepted, figures.tasks) == (4, 4, {Found.ACCEPTED: 2})
+    again = await sweep(lost)
+    assert (again.documents_accepted, again.tasks) == (0, {})
+    assert told(await lost.facts()) == before
+
+
+async def test_a_client_that_repeats_its_request_meets_the_task_that_was_accepted_again(
+    mill: Mill, tmp_path: Path
+) -> None:
+    kb = await mill.knowledge_base()
+    first = await upload(mill, kb, ["a.txt", "b.txt"], key="k")
+    lost = await after_the_loss(mill, tmp_path)
+    await sweep(lost)
+    async with running_mill(lost.services) as healed:
+        repeated = await upload(healed, kb, ["a.txt", "b.txt"], key="k")
+        assert (repeated.status_code, repeated.json()["task_id"]) == (202, first.json()["task_id"])
+        other = await upload(healed, kb, ["c.txt"], key="k")
+        assert (other.status_code, other.json()["code"]) == (422, "idempotency_key_reused")
+        assert len(told(await healed.facts())) == 3
+
+
+async def test_what_the_log_knows_is_left_alone(mill: Mill) -> None:
+    kb = await mill.knowledge_base()
+    await upload(mill, kb, ["a.txt"])
+    before = await mill.facts()
+    assert (await sweep(mill)).tasks == {}
+    assert await mill.facts() == before
+
+
+async def test_a_request_that_never_came_to_its_append_is_not_accepted(mill: Mill, tmp_path: Path) -> None:
+    kb = await mill.knowledge_base()
+    await upload(mill, kb, ["a.txt", "b.txt"])
+    await upload(mill, kb, ["c.txt"])
+    stored = sorted(await mill.blobs())
+    documents = {one.stream_id: one.event for one in await mill.facts() if isinstance(one.event, DocumentAccepted)}
+    second = next(event.source_blob for event in documents.values() if event.filename == "b.txt")
+    alone = next(event.source_blob for event in documents.values() if event.filename == "c.txt")
+    await mill.services.blobs.delete(f"{second}.json")
+    await mill.services.blobs.put(alone, b"cut")
+    lost = await after_the_loss(mill, tmp_path)
+    assert (await sweep(lost)).tasks == {Found.INCOMPLETE: 2}
+    assert told(await lost.facts()) == {}
+    assert sorted(await lost.blobs()) == [key for key in stored if key != f"{second}.json"]
+
+
+async def test_a_deleted_knowledge_base_stays_deleted_and_one_that_is_lost_is_reported(
+    mill: Mill, tmp_path: Path
+) -> None:
+    kb = await mill.knowledge_base()
+    await upload(mill, kb, ["a.txt"])
+    lost = await after_the_loss(mill, tmp_path, keeps=())
+    assert (await sweep(lost)).tasks == {Found.KNOWLEDGE_BASE_UNKNOWN: 1}
+    lost = await after_the_loss(mill, tmp_path)
+    context = lost.services.context(kb, "somebody")
+    await handle(lost.services.log, knowledge_base_decider(kb), kb, [DeleteKnowledgeBase()], context)
+    assert (await sweep(lost)).tasks == {Found.KNOWLEDGE_BASE_DELETED: 1}
+    assert told(await lost.facts()) == {}
+
+
+async def test_what_is_young_may_belong_to_a_request_under_way(mill: Mill, tmp_path: Path) -> None:
+    kb = await mill.knowledge_base()
+    await upload(mill, kb, ["a.txt"])
+    lost = await after_the_loss(mill, tmp_path)
+    assert (await sweep(lost, youngest=timedelta(seconds=60))).sidecars == 0
+
+
+async def test_sidecars_of_the_first_format_and_damaged_ones(mill: Mill, tmp_path: Path) -> None:
+    kb = await mill.knowledge_base()
+    await upload(mill, kb, ["a.txt"])
+    await upload(mill, kb, ["b.txt"])
+    facts = {one.event.filename: one.event for one in await mill.facts() if isinstance(one.event, DocumentAccepted)}
+    old, damaged = (f"{facts[name].source_blob}.json" for name in ("a.txt", "b.txt"))
+    sidecar = msgspec.json.decode(await mill.services.blobs.get(old), type=Sidecar)
+    first_format = msgspec.structs.replace(sidecar, format=1, submit=None)
+    await mill.services.blobs.put(old, msgspec.json.encode(first_format))
+    await mill.services.blobs.put(damaged, b'{"format": 2, "docu')
+    lost = await after_the_loss(mill, tmp_path)
+    swept = await sweep(lost)
+    assert (swept.tasks, swept.unreadable) == ({Found.ACCEPTED: 1}, 1)
+    assert [one.filename for one in told(await lost.facts()).values() if isinstance(one, DocumentAccepted)] == ["a.txt"]
