@@ -10,6 +10,8 @@ DEV_STAMP := $(VENV)/.dev-installed
 PIP := $(BIN)/pip --disable-pip-version-check --no-input install -q
 PYTEST := $(BIN)/python -m pytest -q
 WORKERS ?= 2
+# One more than CI has cores: a third of the time tests wait for something.
+TEST_WORKERS ?= 3
 SEEDS ?= 1000
 FIRST ?= 0
 
@@ -41,7 +43,7 @@ run: $(RUN_STAMP) ## keep the service running on http://127.0.0.1:8321, data und
 	@exec $(BIN)/millstream up
 
 test: $(DEV_STAMP) ## every test: real Redis, real HTTP, real S3 server, end to end
-	@$(PYTEST) -n $(WORKERS) --dist loadfile tests
+	@$(PYTEST) -n $(TEST_WORKERS) --dist loadfile --no-loadscope-reorder tests
 
 test-unit: $(DEV_STAMP) ## the tests without any server, under 20 s
 	@$(PYTEST) -n $(WORKERS) --dist worksteal --hypothesis-profile=quick tests/unit tests/architecture

@@ -25,6 +25,8 @@ class Rows:
         batch.fold_documents({key: self.rows.get(key) for key in batch.first_keys()})
         folding = batch.fold_counts({key: self.rows.get(key) for key in batch.second_keys()})
         self.rows.update(folding.rows)
+        for key in folding.removed:
+            del self.rows[key]
         for change in folding.indexes:
             gone = {IndexEntry(change.index, member) for member in change.removed}
             assert gone <= self.entries

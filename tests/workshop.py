@@ -10,6 +10,7 @@ from typing import Any, Final
 from domain import commands as c
 from domain.deciders import DOCUMENT, TASK, knowledge_base_decider
 from domain.handle import Context, Request, handle, handle_together
+from events.document import Metadata
 from events.ids import DocumentId, IdFactory, KnowledgeBaseId, TaskId, document_id, partition_of
 from events.log import EventLog
 from events.steps import Step
@@ -39,10 +40,15 @@ class Workshop:
 
     async def tell(self, knowledge_base: KnowledgeBaseId, *commands: c.KnowledgeBaseCommand) -> None:
         decider = knowledge_base_decider(knowledge_base)
-        await handle(self.log, decider, knowledge_base, commands, self._context(knowledge_base))
+        await handle(self.log, decider, knowledge_base, commands, self.context(knowledge_base))
 
     async def submit(
-        self, knowledge_base: KnowledgeBaseId, documents: int = 1, *, filename: str = "报告.txt"
+        self,
+        knowledge_base: KnowledgeBaseId,
+        documents: int = 1,
+        *,
+        filename: str = "报告.txt",
+        metadata: Metadata | None = None,
     ) -> tuple[TaskId, list[DocumentId]]:
         task = self.ids.task(knowledge_base)
         names = [document_id(task, ordinal) for ordinal in range(documents)]
@@ -55,15 +61,16 @@ class Workshop:
             size_bytes=100,
             sha256="ab" * 32,
             source_blob="source",
+            metadata=metadata or {},
         )
         requests: list[Request[Any, Any]] = [Request(TASK, task, (submit,))]
         requests += [Request(DOCUMENT, name, (accept,)) for name in names]
-        await handle_together(self.log, requests, self._context(task))
+        await handle_together(self.log, requests, self.context(task))
         return task, names
 
     async def work(self, document: DocumentId, *commands: c.DocumentCommand) -> int:
         """How many events followed."""
-        handled = await handle(self.log, DOCUMENT, document, commands, self._context(document))
+        handled = await handle(self.log, DOCUMENT, document, commands, self.context(document))
         return len(handled.envelopes)
 
     async def start(self, document: DocumentId, step: Step = Step.PARSE, attempt: int = 1) -> None:
@@ -92,7 +99,7 @@ class Workshop:
     async def finish(self, task: TaskId) -> None:
         """As the finish step does once no document is open."""
         tally = await self.log.tally(task)
-        await handle(self.log, TASK, task, [c.FinishTask(tally=tally)], self._context(task))
+        await handle(self.log, TASK, task, [c.FinishTask(tally=tally)], self.context(task))
 
     async def through(self, knowledge_base: KnowledgeBaseId, documents: int = 1) -> tuple[TaskId, list[DocumentId]]:
         """A whole task, from its submission to its end."""
@@ -102,7 +109,7 @@ class Workshop:
         await self.finish(task)
         return task, names
 
-    def _context(self, correlation_id: str) -> Context:
+    def context(self, correlation_id: str) -> Context:
         return Context(clock_us=self.now_us, new_event_id=self.ids.event, correlation_id=correlation_id, actor="tests")
 
     def _bytes(self, size: int) -> bytes:

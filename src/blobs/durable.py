@@ -20,13 +20,18 @@ PLACE_ATTEMPTS_MAX: Final = 10
 writers and deleters of one directory needed two attempts at most in 3,200 calls."""
 
 
+class TargetExists(Exception):
+    """A blob that was to be a new one has its place taken."""
+
+
 class PendingFile:
     """One blob in the making. A cancelled caller leaves its call running in a thread, hence the lock and the flag:
     a discard waits for the call before it, and a call that starts after a discard does nothing.
     """
 
-    def __init__(self, root: Path, target: Path, syncs: DirectorySyncs) -> None:
+    def __init__(self, root: Path, target: Path, syncs: DirectorySyncs, *, is_new: bool = False) -> None:
         self._root = root
+        self._is_new = is_new
         self._syncs = syncs
         self._target = target
         self._temporary: Path | None = None
@@ -46,7 +51,7 @@ class PendingFile:
                 self._write(tail)
                 self._sync_and_close()
                 self._move_to_target()
-            except OSError:
+            except (OSError, TargetExists):
                 self._remove()
                 raise
 
@@ -78,7 +83,7 @@ class PendingFile:
     def _move_to_target(self) -> None:
         self._refuse_if_discarded()
         if self._temporary is not None:
-            made_directories = move_into_place(self._temporary, self._target)
+            made_directories = move_into_place(self._temporary, self._target, is_new=self._is_new)
             self._temporary = None
             self._syncs.make_last(self._target.parent, is_new=made_directories)
 
@@ -93,16 +98,21 @@ class PendingFile:
             raise OSError(errno.ECANCELED, "the blob was given up", str(self._target))
 
 
-def move_into_place(temporary: Path, target: Path) -> bool:
+def move_into_place(temporary: Path, target: Path, *, is_new: bool = False) -> bool:
     """Rename over whatever is at the target; True where the directories above it had to be made.
 
-    Raises NotADirectoryError where a blob lies above the target, IsADirectoryError where blobs lie beneath.
+    With `is_new` nothing may be there: a link is made where a rename would replace, and the old name taken away.
+    Raises TargetExists, NotADirectoryError where a blob lies above the target, IsADirectoryError where blobs lie
+    beneath.
     """
     for attempt in range(1, PLACE_ATTEMPTS_MAX + 1):
         try:
             if attempt > 1:
                 target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            temporary.replace(target)
+            if is_new:
+                _link(temporary, target)
+            else:
+                temporary.replace(target)
         except (FileNotFoundError, FileExistsError):
             if attempt == PLACE_ATTEMPTS_MAX:
                 raise
@@ -112,6 +122,16 @@ def move_into_place(temporary: Path, target: Path) -> bool:
         else:
             return attempt > 1
     raise AssertionError("the last attempt returns or raises")
+
+
+def _link(temporary: Path, target: Path) -> None:
+    try:
+        target.hardlink_to(temporary)
+    except FileExistsError:
+        if target.is_dir():
+            raise IsADirectoryError(errno.EISDIR, "blobs lie beneath", str(target)) from None
+        raise TargetExists(str(target)) from None
+    temporary.unlink()
 
 
 def remove_file(root: Path, path: Path, syncs: DirectorySyncs) -> bool:

@@ -16,6 +16,17 @@ class BlobMissing(BlobError):
         return f"There is no blob {self.key!r}."
 
 
+class BlobExists(BlobError):
+    """There is a blob under this key already; it stays as it is."""
+
+    def __init__(self, key: str) -> None:
+        super().__init__(key)
+        self.key = key
+
+    def __str__(self) -> str:
+        return f"There is a blob {self.key!r} already."
+
+
 class InvalidBlobKey(BlobError):
     """This key can never name a blob; asking again will not help."""
 

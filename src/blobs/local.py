@@ -11,7 +11,7 @@ from typing import Final, ParamSpec, TypeVar
 
 from blobs import durable, files
 from blobs.directories import DirectorySyncs
-from blobs.errors import BlobError, BlobMissing, BlobStoreFull, BlobStoreUnavailable, InvalidBlobKey
+from blobs.errors import BlobError, BlobExists, BlobMissing, BlobStoreFull, BlobStoreUnavailable, InvalidBlobKey
 from blobs.keys import check_key, check_prefix, check_range
 from blobs.probe import check_by_probe
 from blobs.store import BlobInfo, BlobRef
@@ -63,6 +63,14 @@ class LocalBlobStore:
     async def put(self, key: str, data: bytes) -> BlobRef:
         """Store a whole blob durably."""
         return await put_whole(self.writer(key), data)
+
+    async def put_new(self, key: str, data: bytes) -> BlobRef:
+        """Store a whole blob durably where there is none. Raises BlobExists."""
+        sink = _LocalSink(self, check_key(key), is_new=True)
+        try:
+            return await put_whole(BatchingWriter(key, sink, batch_bytes=BATCH_BYTES), data)
+        except durable.TargetExists:
+            raise BlobExists(key) from None
 
     async def get(self, key: str) -> bytes:
         """Return a whole blob. Raises BlobMissing."""
@@ -117,9 +125,9 @@ class LocalBlobStore:
         self._is_closed = True
         await asyncio.to_thread(self._threads.shutdown)
 
-    def pending_file(self, key: str) -> durable.PendingFile:
+    def pending_file(self, key: str, *, is_new: bool) -> durable.PendingFile:
         """Prepare the file of a blob in the making; nothing is on the disk yet."""
-        return durable.PendingFile(self._root, self._path(key), self._syncs)
+        return durable.PendingFile(self._root, self._path(key), self._syncs, is_new=is_new)
 
     async def run(self, key: str, call: Callable[_P, _T], *args: _P.args, **kwargs: _P.kwargs) -> _T:
         """Run a blocking call on a thread and translate its errors.
@@ -147,10 +155,10 @@ class LocalBlobStore:
 
 
 class _LocalSink:
-    def __init__(self, store: LocalBlobStore, key: str) -> None:
+    def __init__(self, store: LocalBlobStore, key: str, *, is_new: bool = False) -> None:
         self._store = store
         self._key = key
-        self._file = store.pending_file(key)
+        self._file = store.pending_file(key, is_new=is_new)
 
     async def append(self, batch: bytes) -> None:
         await self._store.run(self._key, self._file.append, batch)

@@ -5,7 +5,7 @@ import sys
 from collections.abc import AsyncIterator, Callable, Sequence
 from datetime import UTC, datetime, timedelta
 
-from blobs.errors import BlobMissing, BlobStoreUnavailable, InvalidBlobKey
+from blobs.errors import BlobExists, BlobMissing, BlobStoreUnavailable, InvalidBlobKey
 from blobs.keys import check_key, check_prefix, check_range
 from blobs.probe import check_by_probe
 from blobs.store import BlobInfo, BlobRef
@@ -36,6 +36,12 @@ class MemoryBlobStore:
     async def put(self, key: str, data: bytes) -> BlobRef:
         """Store a whole blob."""
         return await put_whole(self.writer(key), data)
+
+    async def put_new(self, key: str, data: bytes) -> BlobRef:
+        """Store a whole blob where there is none. Raises BlobExists."""
+        if await self.stat(key) is not None:
+            raise BlobExists(key)
+        return await self.put(key, data)
 
     async def get(self, key: str) -> bytes:
         """Return a whole blob. Raises BlobMissing."""

@@ -5,6 +5,7 @@
 """
 
 import asyncio
+import hashlib
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from contextlib import AsyncExitStack
 from datetime import UTC, datetime, timedelta
@@ -17,6 +18,7 @@ from botocore.exceptions import ClientError
 from blobs.errors import BlobMissing, BlobStoreUnavailable, InvalidBlobKey
 from blobs.keys import check_key, check_prefix, check_range
 from blobs.probe import check_by_probe
+from blobs.s3_conditions import Conditions
 from blobs.s3_errors import FOREIGN_ERRORS, code_of, translated
 from blobs.s3_settings import S3Settings
 from blobs.s3_upload import S3Sink
@@ -44,6 +46,7 @@ class S3BlobStore:
         self._opening = asyncio.Lock()
         self._client: Any = None
         self._is_closed = False
+        self._conditions = Conditions(self._call, bucket=settings.bucket, name_of=self._name)
 
     async def open(self) -> None:
         """Build the client if there is none yet; connects to nothing. Every call does this itself.
@@ -66,6 +69,12 @@ class S3BlobStore:
     async def put(self, key: str, data: bytes) -> BlobRef:
         """Store a whole blob."""
         return await put_whole(self.writer(key), data)
+
+    async def put_new(self, key: str, data: bytes) -> BlobRef:
+        """Store a whole blob in one call where there is none. Raises BlobExists."""
+        sha256 = (await asyncio.to_thread(hashlib.sha256, data)).hexdigest()
+        await self._conditions.put_new(check_key(key), data, sha256)
+        return BlobRef(key=key, size_bytes=len(data), sha256=sha256)
 
     async def get(self, key: str) -> bytes:
         """Return a whole blob. Raises BlobMissing."""

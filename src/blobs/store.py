@@ -81,6 +81,14 @@ class BlobStore(Protocol):
         """Store a whole blob durably, replacing what was there; a reader sees the old or the new one."""
         ...
 
+    async def put_new(self, key: str, data: bytes) -> BlobRef:
+        """Store a whole blob durably where there is none. Raises BlobExists; of several callers one succeeds.
+
+        An S3 server that ignores conditions (found out by a probe) is asked first instead: there, whoever calls has to
+        make sure that nobody else does.
+        """
+        ...
+
     async def get(self, key: str) -> bytes:
         """Return a whole blob. Raises BlobMissing."""
         ...

@@ -5,8 +5,8 @@ from typing import Generic, TypeVar
 
 import msgspec
 
-from events.envelope import Envelope, Event, UnknownEvent
-from events.errors import VersionGap
+from events.envelope import Envelope, Event, UnknownEvent, UnknownReason
+from events.errors import NewerFacts, VersionGap
 from events.ids import KnowledgeBaseId
 from events.log import TallyChange
 from events.steps import Lane
@@ -63,5 +63,20 @@ def fold(decider: Decider[S, C], envelopes: Iterable[Envelope], start: Folded[S]
     """A history onto the initial state, or onto a snapshot."""
     folded = Folded(decider.initial) if start is None else start
     for envelope in envelopes:
+        folded = apply(decider.evolve, folded, envelope)
+    return folded
+
+
+def fold_to_decide(decider: Decider[S, C], envelopes: Iterable[Envelope], start: Folded[S] | None = None) -> Folded[S]:
+    """As `fold`, for a decision. Raises NewerFacts where a known type was written in a form that this program cannot
+    read: the state that is left without it never was. A type that it does not know changes nothing that it knows of.
+    """
+    folded = Folded(decider.initial) if start is None else start
+    for envelope in envelopes:
+        event = envelope.event
+        if isinstance(event, UnknownEvent) and event.reason is UnknownReason.NEWER_VERSION:
+            raise NewerFacts(
+                f"{envelope.stream_id} holds {event.type} in version {event.schema_version}, of a newer program"
+            )
         folded = apply(decider.evolve, folded, envelope)
     return folded

@@ -5,7 +5,7 @@ from typing import Any, Generic, TypeVar
 
 import msgspec
 
-from domain.decider import Decider, Folded, apply, fold
+from domain.decider import Decider, Folded, apply, fold_to_decide
 from domain.errors import Contention, Refused
 from events.envelope import Envelope, Event
 from events.ids import EventId, KnowledgeBaseId
@@ -72,8 +72,8 @@ def prepare(
 
 
 async def load(log: EventLog, decider: Decider[S, C], stream_id: str) -> Folded[S]:
-    """The present state of a stream, from its whole history."""
-    return fold(decider, await log.history(stream_id))
+    """The present state of a stream, from its whole history. Raises NewerFacts and what the log raises."""
+    return fold_to_decide(decider, await log.history(stream_id))
 
 
 async def handle(
@@ -134,7 +134,7 @@ class Guard(msgspec.Struct, Generic[S], frozen=True):
     async def again(self, log: EventLog) -> "Guard[S]":
         """As the stream is now; what was known of it is not read again. Raises Refused."""
         since = await log.history(self.stream_id, after_version=self.known.version)
-        known = fold(self.decider, since, self.known)
+        known = fold_to_decide(self.decider, since, self.known)
         self.allows(known.state)
         return Guard(self.decider, self.stream_id, known, self.allows)
 

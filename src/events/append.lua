@@ -8,13 +8,14 @@
 --       meta     hash    epoch, number, last: of the last event
 --       due      zset    timer by unix ms
 --       dead     zset    stream id by unix ms
---       then for each write    stream  hash  v: version, e: last event's id
+--       then for each write    stream  hash  v: version, e: last event's id, a: last entry id that left the log
 --                              history list  entry ids, shortened from the front by the archiver
+--                              quiet   hash  'version entry-id' by packed stream id, where the log has none of its events
 --       then the tallies       hash  o open, s succeeded, f failed, c cancelled, k skipped
 --       then the inboxes       stream  p: packed pointer
 --       then the inbox of the acknowledged delivery, if there is one
 -- ARGV  group, events_per_stream_max, entry to acknowledge or '', writes, tallies, inboxes, 1 if due or dead are used, then
---       for each write:  expected version, events (0: only compared), each event
+--       for each write:  packed stream id, expected version, events (0: only compared), each event
 --       for each tally:  five changes, 1 if the task has finished
 --       for each consequence:  i inbox pointer tally-or-0 | t due_ms timer | d failed_ms stream | r stream
 -- Answers {1, epoch, is repeat, entry ids...} | {2, write, actual version} | {3, write}: too many events in the stream
@@ -26,21 +27,26 @@ local RPUSH_MAX = 1000 -- Lua's stack holds 8,000 values
 local TALLY_FIELDS = 5
 
 -- Reads and checks.
-local first_tally_key = 4 + 2 * write_count
+local first_tally_key = 4 + 3 * write_count
 local first_inbox_key = first_tally_key + tally_count
 local place = 8
 local writes = {}
 for w = 1, write_count do
-  local stream, history = KEYS[3 + 2 * w], KEYS[4 + 2 * w]
+  local stream, history, quiet = KEYS[2 + 3 * w], KEYS[3 + 3 * w], KEYS[4 + 3 * w]
   local found = call('HMGET', stream, 'v', 'e')
-  local count = tonumber(ARGV[place + 1])
+  local version, last_gone = found[1], nil
+  if not version then
+    local gone = call('HGET', quiet, ARGV[place])
+    if gone then version, last_gone = string.match(gone, '^(%d+) (.+)$') end
+  end
+  local count = tonumber(ARGV[place + 2])
   writes[w] = {
-    stream = stream, history = history, kept = call('LLEN', history),
-    version = tonumber(found[1] or 0), last_id = found[2],
-    expected = tonumber(ARGV[place]), count = count, first = place + 2,
-    event_id = string.sub(ARGV[place + 1 + count], 4, 19),
+    stream = stream, history = history, quiet = quiet, id = ARGV[place], kept = call('LLEN', history),
+    version = tonumber(version or 0), last_id = found[2], last_gone = last_gone,
+    expected = tonumber(ARGV[place + 1]), count = count, first = place + 3,
+    event_id = string.sub(ARGV[place + 2 + count], 4, 19),
   }
-  place = place + 2 + count
+  place = place + 3 + count
 end
 local meta = call('HMGET', META, 'epoch', 'number')
 local epoch, number = tonumber(meta[1] or 1), tonumber(meta[2] or 0)
@@ -123,6 +129,10 @@ for w = 1, write_count do
   end
   if write.count > 0 then
     call('HSET', write.stream, 'v', write.expected + write.count, 'e', write.event_id)
+    if write.last_gone then
+      call('HSET', write.stream, 'a', write.last_gone)
+      call('HDEL', write.quiet, write.id)
+    end
   end
 end
 call('HSET', META, 'epoch', epoch, 'number', string.format('%d', number), 'last', answer[#answer])

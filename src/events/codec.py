@@ -39,7 +39,16 @@ class _Frame(msgspec.Struct, frozen=True, array_like=True):
     facts: msgspec.Raw
 
 
+class _FrameStart(msgspec.Struct, frozen=True, array_like=True):
+    """What says whose event it is; the rest stays unread."""
+
+    event_id: bytes
+    stream_id: bytes
+    version: int
+
+
 _encoder = msgspec.msgpack.Encoder()
+_start_decoder = msgspec.msgpack.Decoder(_FrameStart)
 _frame_decoder = msgspec.msgpack.Decoder(_Frame)
 _fact_decoders: Final[dict[str, msgspec.msgpack.Decoder[Any]]] = {
     name: msgspec.msgpack.Decoder(fact) for name, fact in EVENT_TYPES.items()
@@ -86,6 +95,15 @@ def decode(payload: bytes, *, position: Position | None = None, number: int | No
         )
     except (msgspec.DecodeError, InvalidId, RecursionError, UnicodeDecodeError) as error:
         raise CorruptEvent(f"the entry at {position or 'an unknown position'} is not readable: {error}") from error
+
+
+def stream_version_of(payload: bytes) -> tuple[str, int]:
+    """Stream and version of an envelope, whatever its type. Raises CorruptEvent."""
+    try:
+        start = _start_decoder.decode(payload)
+        return unpack_stream_id(start.stream_id), start.version
+    except (msgspec.DecodeError, InvalidId) as error:
+        raise CorruptEvent(f"an entry of the log is not readable: {error}") from error
 
 
 def _event_id(packed: bytes) -> EventId:

@@ -40,9 +40,46 @@ class VersionGap(LogError):
     """An event is not the next one of its stream; folding it would make a state that never was."""
 
 
-class HistoryArchived(VersionGap):
-    """The first `archived_versions` events of the stream have left the log for the archive: read them there first."""
+class NewerFacts(LogError):
+    """A stream holds facts of a known type in a newer form: what they changed is not known here, so nothing may be
+    decided about the stream. The newer version of this program can."""
 
-    def __init__(self, archived_versions: int) -> None:
+
+class HistoryArchived(VersionGap):
+    """The first `archived_versions` events of the stream have left the log for the archive: read them there first.
+
+    `last_entry_id` names the last of them.
+    """
+
+    def __init__(self, archived_versions: int, last_entry_id: str) -> None:
         super().__init__(f"the first {archived_versions} events of the stream are in the archive alone")
         self.archived_versions = archived_versions
+        self.last_entry_id = last_entry_id
+
+
+class EntriesArchived(LogError):
+    """Entries behind the place asked for have left the log for the archive, up to `last_entry_id`: read them there."""
+
+    def __init__(self, last_entry_id: str) -> None:
+        super().__init__(f"entries up to {last_entry_id} are in the archive alone")
+        self.last_entry_id = last_entry_id
+
+
+class ArchiveRefused(LogError):
+    """The archive cannot go on without losing or hiding a fact; the message says what stands in the way."""
+
+
+class SegmentDamaged(LogError):
+    """A segment of the archive is not what was written: `offset` in its blob, or `number` of the event, where known."""
+
+    def __init__(self, segment: str, what: str, *, offset: int | None = None, number: int | None = None) -> None:
+        super().__init__(segment, what, offset, number)
+        self.segment = segment
+        self.what = what
+        self.offset = offset
+        self.number = number
+
+    def __str__(self) -> str:
+        at = "" if self.offset is None else f"@{self.offset}"
+        event = "" if self.number is None else f" (event {self.number})"
+        return f"{self.segment}{at}{event}: {self.what}"

@@ -18,7 +18,7 @@ import msgspec
 
 
 class Place(enum.Enum):
-    """Every failpoint, in the order in which a document passes them."""
+    """Every failpoint, in the order in which a document, then its events pass them."""
 
     API_ADMITTED = "api.admitted"
     API_MID_BODY = "api.mid_body"
@@ -37,6 +37,10 @@ class Place(enum.Enum):
     WORKER_ACKNOWLEDGED = "worker.acknowledged"
     PROJECTOR_FOLDED = "projector.folded"
     PROJECTOR_COMMITTED = "projector.committed"
+    ARCHIVER_SEGMENT_STORED = "archiver.segment_stored"
+    ARCHIVER_MANIFEST_STORED = "archiver.manifest_stored"
+    ARCHIVER_BEFORE_TRIM = "archiver.before_trim"
+    ARCHIVER_MID_TRIM = "archiver.mid_trim"
     COLLECTOR_LISTED = "collector.listed"
     COLLECTOR_DELETED = "collector.deleted"
 

@@ -21,6 +21,11 @@ PROVIDER_DIGITS: Final = 32
 """An address may hold a password, so a provider's key shows a digest of it."""
 
 
+QUIET_DIGITS: Final = 3
+"""Hex digits at the end of an id, where they are random: with 128 streams a hash (Redis packs no more of them tightly)
+a partition has room for half a million."""
+
+
 def slot_of(key: str) -> int:
     """The cluster's hash slot of a key: CRC16 (XMODEM) of its hash tag, modulo 16,384."""
     start = key.find("{")
@@ -77,12 +82,20 @@ class Keys:
         return self._prefixes[partition] + "log"
 
     def meta(self, partition: int) -> str:
-        """Hash written by append and archiver: epoch, number and last (of the last event), archived, generation."""
+        """Hash written by append: epoch, number and last (of the last event); by projector and rebuilds: generation,
+        fence; by the archiver: archived, archived_at, digest (of the last segment), trimmed, trimmed_at."""
         return self._prefixes[partition] + "meta"
 
     def stream(self, stream_id: str) -> str:
-        """Hash of one stream, written by append: `v` version, `e` last event id (16 bytes)."""
+        """Hash of one stream: `v` version, `e` last event id (16 bytes), both written by append; `a` entry id of its
+        last event that has left the log, written by the archiver. Gone while the log has no event of it (`quiet`)."""
         return f"{self._of(stream_id)}stream:{stream_id}"
+
+    def quiet(self, stream_id: str) -> str:
+        """Hash, shared by 1 of 4,096 streams: version and last entry id by packed stream id, of streams whose events
+        have all left the log. Written by the archiver, taken back by append. 40 bytes a stream, a hash of its own
+        takes 120."""
+        return f"{self._of(stream_id)}quiet:{stream_id[-QUIET_DIGITS:]}"
 
     def history(self, stream_id: str) -> str:
         """List of the entry ids of one stream's events, in order; written by append, shortened by the archiver."""
@@ -114,7 +127,11 @@ class Keys:
 
     def checkpoint(self, partition: int, generation: int) -> str:
         """Hash written by the projector together with its views: epoch, position, number, lease, fencing token."""
-        return f"{self._prefixes[partition]}checkpoint:{generation}"
+        return f"{self.checkpoint_prefix(partition)}{generation}"
+
+    def checkpoint_prefix(self, partition: int) -> str:
+        """What the keys of a partition's checkpoints begin with."""
+        return f"{self._prefixes[partition]}checkpoint:"
 
     def changes(self, partition: int) -> str:
         """Capped stream of view changes for SSE, written by the projector. Derived."""
@@ -123,6 +140,10 @@ class Keys:
     def segments(self, partition: int) -> str:
         """Zset of archived segments by first number, written by the archiver."""
         return self._prefixes[partition] + "segments"
+
+    def archiver(self, partition: int) -> str:
+        """Name of the process that archives the partition; expires with its lease."""
+        return self._prefixes[partition] + "archiver"
 
     def _of(self, stream_id: str) -> str:
         partition = partition_of(stream_id)

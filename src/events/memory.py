@@ -12,7 +12,7 @@ import msgspec
 from events.append_plan import EnterDead, EnterDue, EnterInbox, LeaveDead, Plan, PlannedWrite, plan_append
 from events.codec import decode
 from events.envelope import Envelope, Position
-from events.errors import CorruptEvent, InvalidAppend
+from events.errors import CorruptEvent, EntriesArchived, HistoryArchived, InvalidAppend
 from events.ids import TaskId, partition_of
 from events.inbox import Delivery
 from events.log import EVENTS_PER_STREAM_MAX, Appended, Conflict, Head, Tally, Unreadable, Write
@@ -66,6 +66,9 @@ class MemoryLog:
     async def history(self, stream_id: str, *, after_version: int = 0) -> list[Envelope]:
         partition = self.store.partition(partition_of(stream_id))
         stream = partition.streams.get(stream_id, StreamState())
+        trimmed = partition.trimmed_versions(stream)
+        if after_version < trimmed:
+            raise HistoryArchived(trimmed, str_entry_id(partition.log[stream.places[trimmed - 1]].entry_id))
         return [_decode(partition.log[place], place + 1) for place in stream.places[after_version:]]
 
     async def versions(self, stream_ids: Sequence[str]) -> list[int]:
@@ -89,8 +92,10 @@ class MemoryLog:
         return _position(self._enter_log(self.store.partition(partition), payload))
 
     def _page(self, partition: int, after: Position | None, limit: int) -> list[Envelope | Unreadable]:
-        log = self.store.partition(partition).log
+        log, trimmed = self.store.partition(partition).log, self.store.partition(partition).trimmed
         start = 0 if after is None else bisect_right(log, (after.ms, after.sequence), key=lambda entry: entry.entry_id)
+        if start < trimmed:
+            raise EntriesArchived(str_entry_id(log[trimmed - 1].entry_id))
         return [
             _decode_or_unreadable(entry, number)
             for number, entry in enumerate(log[start : start + limit], start=start + 1)
@@ -139,6 +144,11 @@ def parse_entry_id(text: str) -> EntryId:
     return position.ms, position.sequence
 
 
+def str_entry_id(entry_id: EntryId) -> str:
+    """The text form of a stream id."""
+    return f"{entry_id[0]}-{entry_id[1]}"
+
+
 def _repeated(partition: PartitionState, plan: Plan) -> tuple[Position, ...] | None:
     """The positions of the first time, if every write is in the log already; None if one is not."""
     places: list[int] = []
@@ -147,6 +157,8 @@ def _repeated(partition: PartitionState, plan: Plan) -> tuple[Position, ...] | N
         first, end = write.expected_version, write.expected_version + len(write.payloads)
         if first == end:
             continue
+        if first < partition.trimmed_versions(stream):
+            return None  # the archive has them: a conflict tells the writer to look
         if stream.version < end or not _is_last(partition.log[stream.places[end - 1]], write):
             return None
         places.extend(stream.places[first:end])

@@ -1,6 +1,7 @@
 """What the in-memory log and inbox share: facts, inboxes and timers by partition, and the bells that wake waiters."""
 
 import asyncio
+from bisect import bisect_left
 from collections.abc import Callable
 
 from events.errors import InvalidId
@@ -99,6 +100,12 @@ class PartitionState:
         self.inboxes: dict[tuple[Step, Lane], InboxState] = {}
         self.due: dict[bytes, int] = {}
         self.dead: dict[str, int] = {}
+        self.trimmed = 0
+        """How many entries, from the first, are no longer in the log; their places stay taken."""
+
+    def trimmed_versions(self, stream: StreamState) -> int:
+        """How many of a stream's events are no longer in the log."""
+        return bisect_left(stream.places, self.trimmed)
 
     def inbox(self, step: Step, lane: Lane) -> InboxState:
         return self.inboxes.setdefault((step, lane), InboxState())

@@ -13,8 +13,8 @@ from redis.asyncio import Redis
 from events.append_plan import Consequence, EnterDead, EnterDue, EnterInbox, LeaveDead, Plan, plan_append
 from events.codec import decode
 from events.envelope import Envelope, Position
-from events.errors import CorruptEvent, HistoryArchived, InvalidAppend, InvalidId, VersionGap
-from events.ids import TaskId, partition_of
+from events.errors import CorruptEvent, EntriesArchived, HistoryArchived, InvalidAppend, InvalidId, VersionGap
+from events.ids import TaskId, pack_stream_id, partition_of
 from events.inbox import Delivery
 from events.keys import Keys
 from events.log import EVENTS_PER_STREAM_MAX, Appended, Conflict, Head, Tally, Unreadable, Write
@@ -37,8 +37,8 @@ HISTORY_PAGE_EVENTS: Final = 1_000
 LAST_ENTRY_ID: Final = f"{2**64 - 1}-{2**64 - 1}"
 """A stream that holds it takes no more entries."""
 
-HISTORY_HEAD: Final = 3
-"""Version, versions trimmed away, epoch: what each page of a history begins with."""
+HISTORY_HEAD: Final = 4
+"""Version, versions trimmed away, epoch, last entry trimmed away: what each page of a history begins with."""
 
 
 class RedisLog:
@@ -90,15 +90,17 @@ class RedisLog:
             self._keys.history(stream_id),
             self._keys.log(partition),
             self._keys.meta(partition),
+            self._keys.quiet(stream_id),
         ]
+        packed_id = pack_stream_id(stream_id)
         envelopes: list[Envelope] = []
         while True:
             next_after = after_version + len(envelopes)
-            answer = await self._history.run(self._client, keys, (next_after, HISTORY_PAGE_EVENTS))
+            answer = await self._history.run(self._client, keys, (next_after, HISTORY_PAGE_EVENTS, packed_id))
             version, trimmed, epoch = answer[0], answer[1], int(answer[2] or EPOCH_FIRST)
             if next_after < trimmed:
-                raise HistoryArchived(trimmed)
-            for entry, payload, number in zip(answer[3::3], answer[4::3], answer[5::3], strict=True):
+                raise HistoryArchived(trimmed, answer[3].decode())
+            for entry, payload, number in zip(answer[4::3], answer[5::3], answer[6::3], strict=True):
                 envelopes.append(_next_of(stream_id, after_version + len(envelopes) + 1, epoch, entry, payload, number))
             if after_version + len(envelopes) >= version:
                 return envelopes
@@ -109,10 +111,14 @@ class RedisLog:
         if not stream_ids:
             return []
         with at_the_border():
-            async with self._client.pipeline(transaction=False) as pipeline:
+            async with self._client.pipeline(transaction=True) as pipeline:  # a stream is in one of two places
                 for stream in stream_ids:
                     pipeline.hget(self._keys.stream(stream), "v")
-                return [int(version or 0) for version in await pipeline.execute()]
+                    pipeline.hget(self._keys.quiet(stream), pack_stream_id(stream))
+                found = await pipeline.execute()
+        return [
+            int(version or (quiet or b"0").split()[0]) for version, quiet in zip(found[::2], found[1::2], strict=True)
+        ]
 
     async def tally(self, task_id: TaskId) -> Tally:
         with at_the_border():
@@ -139,9 +145,12 @@ class RedisLog:
         first = "-" if after is None else f"({after.entry_id}"
         with at_the_border():
             async with self._client.pipeline(transaction=False) as pipeline:
-                pipeline.hget(self._keys.meta(partition), "epoch")
                 pipeline.execute_command("XRANGE", self._keys.log(partition), first, "+", "COUNT", limit)
-                epoch, entries = await pipeline.execute()
+                # After the entries: what was trimmed between the two would be taken for a gap, never the other way.
+                pipeline.hmget(self._keys.meta(partition), ["epoch", "trimmed_at"])
+                entries, (epoch, trimmed_at) = await pipeline.execute()
+        if trimmed_at and (after is None or after < _position(after.epoch, trimmed_at)):
+            raise EntriesArchived(trimmed_at.decode())
         return [_read_entry(int(epoch or EPOCH_FIRST), entry, fields or {}) for entry, fields in entries]
 
     async def _wait(self, partition: int, after: Position | None, block_ms: int) -> None:
@@ -176,8 +185,9 @@ def append_call(
         int(any(not isinstance(found, EnterInbox) for found in plan.consequences)),
     ]
     for write in plan.writes:
-        names += (keys.stream(write.stream_id), keys.history(write.stream_id))
-        arguments += (write.expected_version, len(write.payloads), *write.payloads)
+        names += (keys.stream(write.stream_id), keys.history(write.stream_id), keys.quiet(write.stream_id))
+        packed_id = pack_stream_id(write.stream_id)
+        arguments += (packed_id, write.expected_version, len(write.payloads), *write.payloads)
     for task, change in changes.items():
         names.append(keys.tally(task))
         arguments += (*msgspec.structs.astuple(change), int(task in plan.finished))

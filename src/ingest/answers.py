@@ -13,7 +13,7 @@ from starlette.types import ExceptionHandler
 
 from blobs.errors import BlobStoreFull, BlobStoreUnavailable
 from domain.errors import Contention, Refused
-from events.errors import InvalidId, LogFull, LogUnavailable
+from events.errors import ArchiveRefused, InvalidId, LogFull, LogUnavailable, NewerFacts, SegmentDamaged
 from events.seldom import Seldom
 from ingest.problems import CODE_OF_STATUS, Flaw, Problem, ProblemCode, Rejected, problem, problem_response
 from ingest.request_id import request_id_of
@@ -108,6 +108,11 @@ def _same(code: ProblemCode, detail: str) -> ToProblem:
 
 _NO_JSON: Final = _same(ProblemCode.INVALID_JSON, "The body is not JSON (UTF-8, RFC 8259) that can be read.")
 _NO_ROOM: Final = _same(ProblemCode.STORAGE_FULL, "Nothing was accepted; an operator has to make room.")
+_DAMAGED: Final = _same(
+    ProblemCode.ARCHIVE_DAMAGED,
+    "Old facts about this cannot be read; all else goes on. An operator runs `millstream archive verify`, which names "
+    "the segment.",
+)
 
 _PROBLEMS: Final[Mapping[type[Exception], ToProblem]] = {
     Rejected: _of_rejected,
@@ -119,6 +124,12 @@ _PROBLEMS: Final[Mapping[type[Exception], ToProblem]] = {
         "Repeat it: with the same Idempotency-Key it takes effect once.",
     ),
     LogFull: _NO_ROOM,
+    SegmentDamaged: _DAMAGED,
+    ArchiveRefused: _DAMAGED,
+    NewerFacts: _same(
+        ProblemCode.DEPENDENCY_UNAVAILABLE,
+        "A newer version of this service wrote what this is about; it can answer. Nothing was changed.",
+    ),
     BlobStoreUnavailable: _same(ProblemCode.DEPENDENCY_UNAVAILABLE, "The blob store does not answer; try again."),
     BlobStoreFull: _NO_ROOM,
     IndexUnavailable: _same(ProblemCode.DEPENDENCY_UNAVAILABLE, "The search index does not answer; try again."),

@@ -6,7 +6,7 @@ from typing import Final
 import msgspec
 
 from domain.commands import CancelDocument, CancelTask, RemoveDocument
-from domain.decider import fold
+from domain.decider import fold_to_decide
 from domain.deciders import DOCUMENT, TASK
 from domain.document import DocumentState, Erased, Open, Removed, Skipped, Unknown, record_of
 from domain.errors import RefusalCode, Refused
@@ -37,7 +37,7 @@ async def cancel_task(services: IngestServices, task_id: TaskId, reason: str, ac
     context = services.context(task_id, actor)
     history = await services.log.history(task_id)
     command = CancelTask(reason=reason)
-    handled = await handle(services.log, TASK, task_id, [command], context, known=fold(TASK, history))
+    handled = await handle(services.log, TASK, task_id, [command], context, known=fold_to_decide(TASK, history))
     task = existing(handled.folded.state)
     turns = asyncio.Semaphore(DOCUMENTS_IN_FLIGHT_MAX)
 

@@ -15,6 +15,7 @@ RETRY_AFTER_S: Final = 5
 class ProblemCode(StrEnum):
     """Stable: programs branch on these, people read title and detail."""
 
+    ARCHIVE_DAMAGED = "archive_damaged"
     BAD_CURSOR = "bad_cursor"
     BAD_HOST = "bad_host"
     BAD_IDEMPOTENCY_KEY = "bad_idempotency_key"
@@ -58,6 +59,7 @@ class ProblemCode(StrEnum):
 
 
 _ANSWERS: Final[Mapping[ProblemCode, tuple[int, str]]] = {
+    ProblemCode.ARCHIVE_DAMAGED: (500, "A part of the archive cannot be read"),
     ProblemCode.BAD_CURSOR: (400, "The cursor cannot be used"),
     ProblemCode.BAD_HOST: (400, "The Host header is not one of this service"),
     ProblemCode.BAD_IDEMPOTENCY_KEY: (400, "The Idempotency-Key header is not valid"),

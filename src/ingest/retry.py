@@ -12,7 +12,7 @@ from typing import Any, Final
 import msgspec
 
 from domain.commands import RequestReprocessing, SubmitTask
-from domain.decider import Folded, fold
+from domain.decider import Folded, fold_to_decide
 from domain.deciders import DOCUMENT, TASK
 from domain.document import STEPS_IN_ORDER, Cancelled, DocumentState, Failed, Unknown, stopped_at
 from domain.errors import Contention, RefusalCode, Refused
@@ -67,7 +67,7 @@ async def retry_task(
     the log raises.
     """
     history = await services.log.history(task_id)
-    task = existing(fold(TASK, history).state)
+    task = existing(fold_to_decide(TASK, history).state)
     again = Again(
         knowledge_base_id=task.submitted.knowledge_base_id,
         documents=documents_of(task_id, history),
@@ -186,7 +186,7 @@ async def _answer_repeat(
     services: IngestServices, again: Again, task_id: TaskId, history: Sequence[Envelope], idempotency_key: str
 ) -> AcceptedTask:
     """Raises Refused where the key came with another request."""
-    task = fold(TASK, history).state
+    task = fold_to_decide(TASK, history).state
     TASK.decide(_submission(again, {}, idempotency_key), task)
     known = await _load_all(services, documents_of(task_id, history))
     return accepted_task(task_id, existing(task), {one: folded.state for one, folded in known.items()}, REPEATED)

@@ -96,6 +96,10 @@ class Index(Protocol):
     async def optimize(self, table: IndexTable) -> None:
         """Compacts and indexes what was written since; needed for speed, never for finding."""
 
+    async def forget_fences(self, table: IndexTable) -> None:
+        """Every row may be replaced by any attempt from now on: for a log that counts versions anew. Nobody may be
+        writing meanwhile."""
+
     async def check(self) -> None:
         """Returns where the store can be reached, else raises IndexUnavailable."""
 

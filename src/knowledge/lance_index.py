@@ -160,6 +160,12 @@ class LanceIndex:
                 await handle.writer.take_out_overtaken()
                 await self._commits.run(lambda: handle.rows.optimize(cleanup_older_than=VERSIONS_KEPT))
 
+    async def forget_fences(self, table: IndexTable) -> None:
+        async with self._translated(table):
+            handle = await self._open(table)
+            if handle is not None:
+                await handle.writer.forget_fences()
+
     async def tables(self) -> list[IndexTable]:
         found: list[IndexTable] = []
         async with self._translated(None):

@@ -82,6 +82,11 @@ class LanceWriter:
             if min(fences) < newest:
                 await self.erase(document_id, newest - 1)
 
+    async def forget_fences(self) -> None:
+        """What is older than other rows of its document goes first: afterwards nobody could tell."""
+        await self.take_out_overtaken()
+        await self._commits.run(lambda: self._table.update({"fence": 0}, where="fence > 0"))
+
     async def _settle(self, upsert: Upsert, *, is_written: bool = False) -> Overtaken | None:
         """Writes until the rows are there, once, and alone; or until newer ones are."""
         document_id, rows, fence = upsert

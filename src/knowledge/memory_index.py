@@ -68,6 +68,10 @@ class MemoryIndex:
     async def drop(self, table: IndexTable) -> None:
         self._tables.pop(table, None)
 
+    async def forget_fences(self, table: IndexTable) -> None:
+        for rows in self._tables.get(table, {}).values():
+            rows[:] = [msgspec.structs.replace(stored, fence=0) for stored in rows]
+
     async def search_vector(
         self, table: IndexTable, vector: Vectors, *, limit: int, filters: Filter = EVERYTHING
     ) -> list[Hit]:

@@ -6,13 +6,23 @@ import socket
 from collections.abc import Iterator
 
 import uvicorn
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from millstream.app import running_app
 from millstream.settings import Settings
 from millstream.supervisor import listen
+from projections.sse import TRANSPORT
 
 HEADERS_BYTES_MAX = 32_768
 KEEP_ALIVE_S = 15
+
+
+class Connection(HttpToolsProtocol):
+    """Shows event streams the transport that they write to: ASGI alone cannot cut a client off."""
+
+    def on_message_begin(self) -> None:
+        super().on_message_begin()
+        self.scope["extensions"] = {TRANSPORT: {"transport": self.transport}}
 
 
 class _Server(uvicorn.Server):
@@ -29,7 +39,7 @@ async def serve_api(settings: Settings, stop: asyncio.Event, *, inherited: socke
     async with running_app(settings, stop) as app:
         config = uvicorn.Config(
             app,
-            http="httptools",
+            http=Connection,
             loop="none",
             lifespan="off",
             log_config=None,

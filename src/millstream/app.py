@@ -25,13 +25,15 @@ from millstream.installation import tell_of_risks
 from millstream.methods import refusals
 from millstream.problems import PROJECTION_PROBLEMS
 from millstream.settings import Settings
-from millstream.stores import Stores, open_stores
+from millstream.stores import Stores, clock_us, open_stores
 from millstream.warming import in_background, warm_api
 from projections.changes import ChangeTailer
 from projections.cursors import Cursors
 from projections.dead_letters import every_dead_letter
 from projections.redis_feed import RedisFeed
 from projections.routes import projection_routes
+from projections.routes_events import event_feed_routes
+from projections.routes_system import system_routes
 
 
 @asynccontextmanager
@@ -80,6 +82,8 @@ def _routes(stores: Stores, tailer: ChangeTailer, can_search: asyncio.Event) -> 
         *health_routes(stores),
         *ingest_routes(ingest_services(stores, queries), partial(every_dead_letter, queries, views_of(stores))),
         *projection_routes(stores.log, views_of(stores), tailer, Cursors(stores.secret)),
+        *event_feed_routes(stores.log, views_of(stores), Cursors(stores.secret)),
+        *system_routes(stores.log, views_of(stores), stores.inbox, clock_us=clock_us),
         *search_routes(Retriever(stores.index, stores.embeddings.of), resolve_scope),
     ]
     return [*routes, *refusals(routes)]

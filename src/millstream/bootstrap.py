@@ -16,6 +16,7 @@ from knowledge.chunkers import Chunker, ChunkerKind, make_chunker
 from knowledge.embedders import vector_weight_of
 from knowledge.limits import ParseLimits
 from knowledge.search import SearchScope
+from millstream.archiving import archiving
 from millstream.errors import ExitCode, Stop
 from millstream.ingesting import ingest_services
 from millstream.installation import tell_of_risks
@@ -28,10 +29,12 @@ from processors.redis_provider import RedisProviderGate
 from processors.sandbox import Sandbox, SandboxSettings
 from processors.settings import WorkerSettings
 from processors.worker import Worker
+from projections.healing import Healer
 from projections.projector import run_projectors
 from projections.queries import Queries
 from projections.redis_views import RedisViews
 from projections.replay import rebuild
+from projections.retention import Retention
 
 HEARTBEATS_A_LEASE = 5
 """Four may be late or lost before a living worker counts as dead and its work is done again for nothing."""
@@ -59,10 +62,27 @@ async def running_worker(settings: Settings, stop: asyncio.Event, *, name: str, 
 
 
 async def running_projector(settings: Settings, stop: asyncio.Event) -> None:
-    """A projector for every partition until `stop`. Raises Stop."""
+    """A projector and an archiver for every partition, and who looks after the views, until `stop`. Raises Stop."""
     async with open_stores(settings) as stores:
         await tell_of_risks(stores.clients)
-        await run_projectors(stores.log, views_of(stores), holder=process_name("projector"), stop=stop, rebuild=rebuild)
+        projecting = run_projectors(
+            stores.log,
+            views_of(stores),
+            holder=process_name("projector"),
+            stop=stop,
+            retention=_retention(settings),
+            rebuild=rebuild,
+        )
+        async with asyncio.TaskGroup() as group:
+            group.create_task(projecting)
+            group.create_task(Healer(stores.log, views_of(stores), holder=process_name("healer")).run(stop))
+            if settings.archive:
+                group.create_task(archiving(settings, holder=process_name("archiver"), stop=stop))
+
+
+def _retention(settings: Settings) -> Retention | None:
+    keep_s = settings.task_retention_s
+    return Retention(keep_us=keep_s * 1_000_000, clock_us=clock_us) if keep_s else None
 
 
 def views_of(stores: Stores) -> RedisViews:

@@ -14,10 +14,13 @@ _LAZY_COMMANDS = {
     "ingest": "millstream.commands.client:ingest",
     "search": "millstream.commands.client:search",
     "tasks": "millstream.commands.client:tasks",
+    "events": "millstream.commands.events:events",
     "cancel": "millstream.commands.control:cancel",
     "retry": "millstream.commands.control:retry",
     "dead": "millstream.commands.control:dead",
-    "replay": "millstream.commands.operations:replay",
+    "replay": "millstream.commands.recovery:replay",
+    "restore": "millstream.commands.recovery:restore",
+    "archive": "millstream.commands.archive:archive",
     "collect": "millstream.commands.upkeep:collect",
     "reconcile": "millstream.commands.upkeep:reconcile",
     "doctor": "millstream.commands.operations:doctor",
@@ -33,10 +36,13 @@ _SUMMARIES = {
     "ingest": "Upload files or folders into a knowledge base.",
     "search": "Find passages in a knowledge base.",
     "tasks": "List tasks, or show one.",
+    "events": "Show a task's history, or the task as it stood.",
     "cancel": "Give a task up, whether it waits or runs.",
     "retry": "Begin a task's failed documents again.",
     "dead": "List what failed, and begin it again by a query.",
-    "replay": "Rebuild every view from the log.",
+    "replay": "Rebuild, verify or show what follows from the log.",
+    "archive": "Archive old facts now; list or verify segments.",
+    "restore": "Bring an installation back whose Redis is gone.",
     "collect": "Delete blobs, uploads and rows that no document needs.",
     "reconcile": "Accept uploads again whose events Redis has lost.",
     "doctor": "Check each dependency and setting; say what to do.",
@@ -72,7 +78,8 @@ def root() -> None:
     """Millstream turns uploaded documents into searchable knowledge.
 
     Settings come from MILLSTREAM_… variables or millstream.toml (see `millstream settings`).
-    Exit codes: 0 done, 1 failed work, 2 usage, 3 cannot reach the server or a dependency, 78 configuration.
+    Exit codes: 0 done, 1 failed work, 2 usage, 3 cannot reach the server or a dependency,
+    4 damaged archive, 78 configuration.
     """
 
 

@@ -100,7 +100,7 @@ class Page(msgspec.Struct, frozen=True):
     """One page of a listing, rows still undecoded."""
 
     data: list[msgspec.Raw]
-    total: int
+    total: int | None
     next_cursor: str | None = None
 
 
@@ -174,6 +174,10 @@ class Client:
 
     def task(self, task_id: str) -> TaskStatus:
         return msgspec.json.decode(self._send("GET", f"/tasks/{task_id}").content, type=TaskStatus)
+
+    def answer(self, path: str, **params: str) -> bytes:
+        """What GET answers."""
+        return self._send("GET", path, params=params).content
 
     def task_documents(self, task_id: str) -> tuple[DocumentStatus, ...]:
         return self._list(f"/tasks/{task_id}/documents", DocumentStatus, {})

@@ -124,18 +124,20 @@ def _port(settings: Settings) -> Finding:
 
 
 async def _redis(settings: Settings) -> str:
+    from events.redis_log import RedisLog
     from events.redis_setup import fsync_policy
     from millstream.stores import open_stores
 
     async with open_stores(settings) as stores:
         policy = await fsync_policy(stores.clients.commands)
         loss = "" if policy == "always" else " (a power cut may lose the last second: `appendfsync always`)"
-        failed = sum([await stores.log.dead_letters(partition) for partition in range(stores.log.partitions)])
+        log = RedisLog(stores.clients.commands, stores.clients.blocking, stores.keys)
+        failed = sum([await log.dead_letters(partition) for partition in range(log.partitions)])
         return f"{stores.log.partitions} partitions, appendfsync {policy or 'unknown'}{loss}, {failed:,} dead letters"
 
 
 async def _blobs(settings: Settings, *, create_bucket: bool) -> str:
-    from millstream.stores import open_blobs
+    from millstream.blob_location import open_blobs
 
     blobs = open_blobs(settings)
     try:

@@ -10,6 +10,7 @@ class ExitCode(IntEnum):
     FAILED_WORK = 1
     USAGE = 2
     UNREACHABLE = 3
+    DAMAGED = 4
     CONFIGURATION = 78
 
 

@@ -9,17 +9,24 @@ from urllib.parse import urlsplit
 
 import structlog
 
+from blobs.store import BlobStore
 from events.errors import FormatMismatch, LogError, LogFull, LogUnavailable, UnsafeConfiguration
 from events.keys import Keys
 from events.redis_setup import Clients, durability, make_clients, open_installation
+from millstream.blob_location import open_blobs
 from millstream.errors import ExitCode, Stop
+from millstream.marker import check_marker, put_marker
 from millstream.settings import Settings
 
 
 async def check_installation(settings: Settings) -> None:
     """Whether roles started with these settings could begin their work. Raises Stop."""
-    async with connect(settings) as clients:
-        await open_keys(settings, clients)
+    blobs = open_blobs(settings)
+    try:
+        async with connect(settings) as clients:
+            await open_marked(settings, clients, blobs)
+    finally:
+        await blobs.close()
 
 
 async def tell_of_risks(clients: Clients) -> None:
@@ -53,6 +60,18 @@ def connect(settings: Settings) -> Clients:
         return make_clients(settings.redis_url)
     except ValueError as error:
         raise Stop(f"MILLSTREAM_REDIS_URL is not valid: {error}", exit_code=ExitCode.CONFIGURATION) from None
+
+
+async def open_marked(settings: Settings, clients: Clients, blobs: BlobStore) -> Keys:
+    """As `open_keys`, beside its own blobs alone: a Redis that lost everything is no new one. Raises Stop."""
+    try:
+        is_unmarked = await check_marker(clients, blobs)
+        keys = await open_keys(settings, clients)
+        if is_unmarked:
+            await put_marker(clients, keys, blobs)
+    except LogUnavailable as error:
+        raise unreachable(settings, error) from None
+    return keys
 
 
 async def open_keys(settings: Settings, clients: Clients) -> Keys:

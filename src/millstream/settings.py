@@ -123,6 +123,32 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     upload_bytes_max: Annotated[int, Meta(ge=1, description="size of one file, bytes")] = 1_073_741_824
     request_bytes_max: Annotated[int, Meta(ge=1, description="size of one upload request, bytes")] = 10_737_418_240
     files_max: Annotated[int, Meta(ge=1, le=1_000, description="files in one upload request")] = 1_000
+    task_retention_s: Annotated[
+        int,
+        Meta(
+            ge=0,
+            le=3_153_600_000,
+            description="how long finished tasks stay in lists, seconds; their histories stay; 0 is for ever",
+        ),
+    ] = 2_592_000
+    archive: Annotated[
+        bool, Meta(description="let projectors move facts from the log to verified segments in the blob store")
+    ] = True
+    archive_segment_events_max: Annotated[
+        int, Meta(ge=1_000, le=1_000_000, description="events of a segment; so many make one at once")
+    ] = 50_000
+    archive_after_s: Annotated[
+        int,
+        Meta(ge=1, le=31_536_000, description="age of an event that makes a segment of what there is, seconds"),
+    ] = 86_400
+    archive_retention_s: Annotated[
+        int,
+        Meta(
+            ge=0,
+            le=31_536_000,
+            description="how long archived events stay in the log too, seconds: what is worked on is read from memory",
+        ),
+    ] = 600
     production: Annotated[bool, Meta(description="refuse what only tests need: failpoints")] = False
     failpoints: Annotated[
         str, Meta(description="for tests of faults: place=action[:seconds][@passage]; several with ; between")

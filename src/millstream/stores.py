@@ -3,38 +3,39 @@
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from pathlib import Path
 from secrets import token_bytes, token_hex
-from urllib.parse import unquote, urlsplit
 
 import msgspec
 
-from blobs.local import LocalBlobStore
 from blobs.store import CollectableBlobs
 from events.errors import LogFull, LogUnavailable
 from events.ids import IdFactory
 from events.keys import Keys
+from events.redis_archive import RedisArchive
 from events.redis_border import at_the_border
 from events.redis_inbox import RedisInbox
 from events.redis_log import RedisLog
 from events.redis_setup import Clients
 from knowledge.lance_index import LanceIndex
+from millstream.blob_location import open_blobs
 from millstream.embeddings import Embeddings
-from millstream.errors import ExitCode, Stop
-from millstream.installation import connect, open_keys, unreachable
+from millstream.installation import connect, open_marked, unreachable
 from millstream.settings import Settings
-
-S3_CONNECT_S_MAX = 5.0
-"""Or less, where a whole call may take less."""
+from projections.archive_reader import Archive
+from projections.history import ArchivedLog
 
 
 class Stores(msgspec.Struct, frozen=True, kw_only=True):
-    """What a role works with; `secret` signs cursors and is the same in every process of an installation."""
+    """What a role works with; `log` reads on in the archive.
+
+    `secret` signs cursors and is the same in every process of an installation.
+    """
 
     settings: Settings
     clients: Clients
     keys: Keys
-    log: RedisLog
+    log: ArchivedLog
+    archive: Archive
     inbox: RedisInbox
     blobs: CollectableBlobs
     index: LanceIndex
@@ -56,12 +57,14 @@ async def open_stores(settings: Settings) -> AsyncIterator[Stores]:
     index = LanceIndex(index_location(settings))
     embeddings = Embeddings(settings)
     try:
-        keys = await open_keys(settings, clients)
+        keys = await open_marked(settings, clients, blobs)
+        archive = Archive(RedisArchive(clients.commands, keys), blobs)
         yield Stores(
             settings=settings,
             clients=clients,
             keys=keys,
-            log=RedisLog(clients.commands, clients.blocking, keys),
+            log=ArchivedLog(RedisLog(clients.commands, clients.blocking, keys), archive),
+            archive=archive,
             inbox=RedisInbox(clients.commands, clients.blocking, keys),
             blobs=blobs,
             index=index,
@@ -74,39 +77,6 @@ async def open_stores(settings: Settings) -> AsyncIterator[Stores]:
         await index.close()
         await blobs.close()
         await clients.aclose()
-
-
-def open_blobs(settings: Settings) -> CollectableBlobs:
-    """The blob store that the settings name; nothing is connected yet. Raises Stop."""
-    url = urlsplit(settings.blobs_url)
-    match url.scheme:
-        case "":
-            return LocalBlobStore(Path(settings.blobs_url) if settings.blobs_url else settings.data_path / "blobs")
-        case "file":
-            return LocalBlobStore(Path(unquote(url.path)))
-        case "s3":
-            from blobs.s3 import S3BlobStore
-            from blobs.s3_settings import S3Settings
-
-            return S3BlobStore(
-                S3Settings(
-                    bucket=url.netloc,
-                    prefix=url.path.strip("/"),
-                    endpoint_url=settings.s3_endpoint_url or None,
-                    region=settings.s3_region or "us-east-1",
-                    access_key=settings.s3_access_key or None,
-                    secret_key=settings.s3_secret_key or None,
-                    call_timeout_s=settings.s3_call_s_max,
-                    read_timeout_s=settings.s3_call_s_max,
-                    connect_timeout_s=min(S3_CONNECT_S_MAX, settings.s3_call_s_max),
-                )
-            )
-        case other:
-            raise Stop(
-                f"MILLSTREAM_BLOBS_URL cannot begin with {other}:",
-                hint="use file:///path or s3://bucket/prefix",
-                exit_code=ExitCode.CONFIGURATION,
-            )
 
 
 def index_location(settings: Settings) -> str:

@@ -19,7 +19,7 @@ from blobs.store import BlobInfo, CollectableBlobs
 from domain.knowledge_base import UnknownKnowledgeBase
 from domain.sidecar import decode_sidecar, document_of_sidecar
 from events.envelope import Envelope
-from events.errors import CorruptEvent, HistoryArchived, InvalidId, VersionGap
+from events.errors import ArchiveRefused, CorruptEvent, InvalidId, SegmentDamaged, VersionGap
 from events.failpoints import Place, failpoint
 from events.ids import partition_of
 from events.log import EventLog
@@ -127,7 +127,7 @@ class Collector:
         """None where it cannot be read whole: then nothing of the document is touched."""
         try:
             return await self._log.history(document)
-        except (CorruptEvent, VersionGap, HistoryArchived) as error:
+        except (CorruptEvent, VersionGap, SegmentDamaged, ArchiveRefused) as error:
             _log.warning("collector_leaves", document=document, reason=str(error))
             self._tallied.add(left=1)
             return None

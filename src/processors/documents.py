@@ -3,7 +3,7 @@
 from typing import Final
 
 from domain.commands import FailStep, StartStep
-from domain.decider import Folded, fold
+from domain.decider import Folded, fold_to_decide
 from domain.deciders import DOCUMENT
 from domain.document import DocumentState, attempts_at
 from domain.handle import handle
@@ -33,7 +33,7 @@ class DocumentDeliveries:
         """Everything from reading the history to the result in the log. Only the double of a delivery that is being
         carried out asks to be called again: it is over when that one is."""
         history = await self._bench.log.history(delivery.stream_id)
-        document = fold(DOCUMENT, history)
+        document = fold_to_decide(DOCUMENT, history)
         before = attempts_of(history, self._processor.step)
         if is_over(document.state, before, delivery):
             await self._lay_aside(delivery, document, before)
@@ -99,7 +99,7 @@ class DocumentDeliveries:
         new owner's death would then lose the document.
         """
         history = await self._bench.log.history(delivery.stream_id)
-        now, attempts = fold(DOCUMENT, history), attempts_of(history, delivery.step)
+        now, attempts = fold_to_decide(DOCUMENT, history), attempts_of(history, delivery.step)
         self._bench.logger(delivery).info("start_refused", state=type(now.state).__name__)
         if is_over(now.state, attempts, delivery):
             await self._lay_aside(delivery, now, attempts)

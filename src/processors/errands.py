@@ -5,6 +5,7 @@ from typing import assert_never
 
 from domain.errors import Refused
 from domain.handle import handle
+from events.errors import NewerFacts
 from events.inbox import Delivery
 from processors.failures import INTERNAL_ERROR, TIME_LIMIT, outcome_of
 from processors.retry import after_outage
@@ -45,6 +46,8 @@ class ErrandDeliveries:
         try:
             async with asyncio.timeout(limit_s) as timer:
                 return await self._errand.run(delivery)
+        except NewerFacts:
+            raise
         except Exception as error:
             if isinstance(error, TimeoutError) and timer.expired():
                 return Retry(TIME_LIMIT, f"the step took longer than {limit_s:g} s")

@@ -5,7 +5,7 @@ from typing import Final
 from blobs.errors import BlobMissing, BlobStoreFull, BlobStoreUnavailable
 from domain.commands import RemoveDocument
 from domain.errors import Contention, RefusalCode, Refused
-from events.errors import LogFull, LogUnavailable
+from events.errors import LogFull, LogUnavailable, NewerFacts
 from knowledge.errors import EmbeddingError, IndexUnavailable, ParseError
 from processors.step import Done, Outcome, Reject, Retry
 
@@ -21,7 +21,7 @@ class BlobCorrupt(Exception):
     """A blob is not what was stored under its name; the same bytes would come again."""
 
 
-def outcome_of(error: Exception) -> Outcome | None:
+def outcome_of(error: Exception) -> Outcome | None:  # noqa: C901  one arm an error: the table is the point
     """What an expected error means for the attempt; None for an error that nobody expected."""
     match error:
         case ParseError():
@@ -42,6 +42,8 @@ def outcome_of(error: Exception) -> Outcome | None:
             return Retry("index_unavailable", "the search index does not answer")
         case LogUnavailable() | LogFull() | Contention():
             return Retry("log_unavailable", "the event log does not answer")
+        case NewerFacts():
+            return Retry("newer_facts", "a newer version of this program wrote what this step needs")
         case Refused(code=RefusalCode.KNOWLEDGE_BASE_DELETED):
             # It came in beside the deletion, too late to be listed by it: it goes the same way.
             return Done((RemoveDocument(reason="the knowledge base was deleted"),))

@@ -4,7 +4,7 @@ from collections import OrderedDict
 from collections.abc import Callable
 from typing import Final
 
-from domain.decider import Folded, fold
+from domain.decider import Folded, fold_to_decide
 from domain.deciders import knowledge_base_decider
 from domain.knowledge_base import (
     ActiveKnowledgeBase,
@@ -44,7 +44,7 @@ class KnowledgeBases:
         now_us = self._clock_us()
         if folded.version == 0 or not 0 <= now_us - read_at_us < FRESH_US:
             history = await self._log.history(knowledge_base, after_version=folded.version)
-            folded = fold(decider, history, folded)
+            folded = fold_to_decide(decider, history, folded)
             self._keep(knowledge_base, now_us, folded)
         return folded.state
 

@@ -14,6 +14,7 @@ OUTAGE_CODES: Final = frozenset(
         "blob_store_unavailable",
         "index_unavailable",
         "log_unavailable",
+        "newer_facts",
         "provider_down",
         "provider_timeout",
         "provider_unreachable",

@@ -11,7 +11,7 @@ from typing import Final, Protocol
 
 import structlog
 
-from events.errors import LogError, LogFull, LogUnavailable
+from events.errors import LogError, LogFull, LogUnavailable, NewerFacts
 from events.inbox import Delivery, Inbox, InboxKey
 from events.seldom import Seldom
 from events.steps import Step
@@ -143,6 +143,16 @@ class Runner:
         tries = self._tries[delivery] = self._tries[delivery] + 1
         try:
             again_s = await self._carry_out.carry_out(delivery, tries)
+        except NewerFacts as error:
+            structlog.get_logger().warning(
+                "delivery_for_newer_program",
+                task=delivery.correlation_id,
+                document=delivery.stream_id,
+                step=self.step.value,
+                reason=str(error),
+            )
+            await self._give_back(delivery)
+            again_s = None
         except Exception as error:
             again_s = after_outage(HOLD, tries, None, self._random())
             logger = structlog.get_logger().bind(

@@ -16,7 +16,7 @@ from domain.deciders import DOCUMENT
 from domain.document import DocumentState
 from domain.errors import ImpossibleEvent
 from domain.handle import load
-from events.errors import LogError
+from events.errors import LogError, NewerFacts
 from events.log import EventLog
 from events.seldom import Seldom
 from processors.waiting import pause
@@ -68,9 +68,13 @@ class Watch:
                 await self._look_at(log, attempt)
 
     async def _look_at(self, log: EventLog, attempt: Watched) -> None:
-        now = (await load(log, DOCUMENT, attempt.document_id)).state
+        now: DocumentState | None
+        try:
+            now = (await load(log, DOCUMENT, attempt.document_id)).state
+        except NewerFacts:
+            now = None  # a newer program has taken the document on
         unwanted = self._running.get(attempt)  # it may have ended while the history was read
-        if unwanted is None or unwanted.expired() or attempt.is_wanted(now):
+        if unwanted is None or unwanted.expired() or (now is not None and attempt.is_wanted(now)):
             return
         structlog.get_logger().info("attempt_stopped", document=attempt.document_id, state=type(now).__name__)
         unwanted.reschedule(asyncio.get_running_loop().time())

@@ -23,7 +23,8 @@ from projections.feed import Change
 from projections.knowledge_bases import KnowledgeBaseRow
 from projections.projection import DOCUMENTS, KNOWLEDGE_BASES, TASKS, CountingProjection, RowKey, Touch
 from projections.rows import DOCUMENT_PROJECTION, KNOWLEDGE_BASE_PROJECTION, TASK_PROJECTION, Row, entries_of
-from projections.tasks import TaskRow
+from projections.tasks import TaskRow, is_retired
+from projections.throughput import Tallies, ThroughputRow, merged, minute_of, row_key
 from projections.views import IndexChange
 
 KIND_OF_INITIAL: Final = {kind.value[0]: kind for kind in StreamKind}
@@ -35,9 +36,13 @@ S = TypeVar("S", DocumentRow, TaskRow, KnowledgeBaseRow)
 
 
 class Folding(msgspec.Struct, frozen=True, kw_only=True):
-    """What a page changes. `refused` counts events that could not follow what their stream held before."""
+    """What a page changes. `refused` counts events that could not follow what their stream held before.
+
+    `removed` are rows of tasks that had finished before the views' `retired_before_us`.
+    """
 
     rows: Mapping[RowKey, Row]
+    removed: tuple[RowKey, ...]
     indexes: tuple[IndexChange, ...]
     changes: tuple[Change, ...]
     unreadable: int
@@ -75,9 +80,16 @@ class _Run:
 
 
 class Batch:
-    """In this order: `first_keys`, `fold_documents`, `second_keys`, `fold_counts`. A row that is not there is None."""
+    """In this order: `first_keys`, `fold_documents`, `second_keys`, `fold_counts`. A row that is not there is None.
 
-    def __init__(self, page: Sequence[Envelope | Unreadable]) -> None:
+    With `retired_before_us` (0: nothing ever retired) tasks that finished before are kept out, and what is still told
+    of them is passed over.
+    """
+
+    def __init__(self, page: Sequence[Envelope | Unreadable], *, retired_before_us: int = 0) -> None:
+        self._retired_before_us = retired_before_us
+        self._tallies = Tallies()
+        self._minutes: set[int] = set()
         self._own: dict[StreamKind, list[Envelope]] = {kind: [] for kind in StreamKind}
         self._unreadable = self._unknown = self._refused = 0
         self._before: dict[RowKey, Row | None] = {}
@@ -87,7 +99,10 @@ class Batch:
             if isinstance(entry, Unreadable):
                 self._unreadable += 1
                 continue
-            self._unknown += isinstance(entry.event, UnknownEvent)
+            if isinstance(entry.event, UnknownEvent):
+                self._unknown += 1
+            else:
+                self._minutes.add(minute_of(entry.recorded_at_us))
             self._own[KIND_OF_INITIAL[entry.stream_id[0]]].append(entry)
 
     def first_keys(self) -> set[RowKey]:
@@ -106,29 +121,35 @@ class Batch:
                 continue
             current[document_id] = after
             if not isinstance(envelope.event, UnknownEvent):
-                self._extend(runs, (row or NEW).folded.state, envelope)
+                before = (row or NEW).folded.state
+                self._tallies.add(envelope, before)
+                self._extend(runs, before, envelope)
         for document_id, run in runs.items():
             self._touches.append(run.touch(document_id, current[document_id].folded.state))
         self._keep({RowKey(DOCUMENTS, document_id): row for document_id, row in current.items()})
 
     def second_keys(self) -> set[RowKey]:
-        """The tasks and knowledge bases of the page, and those that count its documents."""
+        """The tasks and knowledge bases of the page, those that count its documents, and its minutes."""
         keys = {RowKey(TASKS, envelope.stream_id) for envelope in self._own[StreamKind.TASK]}
         keys.update(RowKey(KNOWLEDGE_BASES, envelope.stream_id) for envelope in self._own[StreamKind.KNOWLEDGE_BASE])
         for touch in self._touches:
             keys.update((_task_key(touch), _knowledge_base_key(touch)))
+        keys.update(map(row_key, self._minutes))
         return keys
 
     def fold_counts(self, rows: Rows) -> Folding:
         self._before.update(rows)
         tasks = {key: row for key, row in rows.items() if isinstance(row, TaskRow)}
-        self._fold_counting(TASK_PROJECTION, tasks, _task_key)
+        self._fold_counting(TASK_PROJECTION, StreamKind.TASK, tasks, _task_key)
         bases = {key: row for key, row in rows.items() if isinstance(row, KnowledgeBaseRow)}
-        self._fold_counting(KNOWLEDGE_BASE_PROJECTION, bases, _knowledge_base_key)
+        self._fold_counting(KNOWLEDGE_BASE_PROJECTION, StreamKind.KNOWLEDGE_BASE, bases, _knowledge_base_key)
+        self._fold_minutes({key: row for key, row in rows.items() if isinstance(row, ThroughputRow)})
+        retired = self._retire()
         return Folding(
             rows=self._after,
-            indexes=self._index_changes(),
-            changes=tuple(_change(key, row) for key, row in self._after.items()),
+            removed=tuple(key for key in retired if self._before.get(key) is not None),
+            indexes=self._index_changes(retired),
+            changes=tuple(_change(key, row) for key, row in self._after.items() if not isinstance(row, ThroughputRow)),
             unreadable=self._unreadable,
             unknown=self._unknown,
             refused=self._refused,
@@ -145,17 +166,45 @@ class Batch:
         run.extend(envelope)
 
     def _fold_counting(
-        self, projection: CountingProjection[R], current: dict[RowKey, R], key_of: Callable[[Touch], RowKey]
+        self,
+        projection: CountingProjection[R],
+        kind: StreamKind,
+        current: dict[RowKey, R],
+        key_of: Callable[[Touch], RowKey],
     ) -> None:
-        for envelope in self._own[projection.table.kind]:
+        for envelope in self._own[kind]:
             key = RowKey(projection.table, envelope.stream_id)
-            after = self._followed(projection.follow, current.get(key), envelope)
-            if after is not None:
-                current[key] = after
+            row = current.get(key)
+            if row is None and envelope.version > 1 and self._may_be_retired(key):
+                continue
+            after = self._followed(projection.follow, row, envelope)
+            if after is None or after is row:
+                continue
+            current[key] = after
+            if not isinstance(envelope.event, UnknownEvent):
+                self._tallies.add(envelope, None)
         for touch in self._touches:
             key = key_of(touch)
-            current[key] = projection.count(current.get(key), touch)
+            if key in current or not self._may_be_retired(key):
+                current[key] = projection.count(current.get(key), touch)
         self._keep(current)
+
+    def _may_be_retired(self, key: RowKey) -> bool:
+        """Whether a row that is not there was: a submission stands before whatever else is told of its task."""
+        return self._retired_before_us > 0 and key.table == TASKS
+
+    def _fold_minutes(self, current: dict[RowKey, ThroughputRow]) -> None:
+        for more in self._tallies.rows():
+            key = row_key(more.minute)
+            current[key] = merged(current.get(key), more)
+        self._keep(current)
+
+    def _retire(self) -> list[RowKey]:
+        before_us = self._retired_before_us
+        retired = [key for key, row in self._after.items() if isinstance(row, TaskRow) and is_retired(row, before_us)]
+        for key in retired:
+            del self._after[key]
+        return retired
 
     def _followed(self, follow: Callable[[S | None, Envelope], S], row: S | None, envelope: Envelope) -> S | None:
         """The row as it was where the event is in it already, or could not follow: the latter is counted."""
@@ -168,10 +217,10 @@ class Batch:
     def _keep(self, current: Mapping[RowKey, Row]) -> None:
         self._after.update((key, row) for key, row in current.items() if row is not self._before.get(key))
 
-    def _index_changes(self) -> tuple[IndexChange, ...]:
+    def _index_changes(self, retired: Sequence[RowKey]) -> tuple[IndexChange, ...]:
         changes: dict[str, tuple[list[str], list[str]]] = {}
-        for key, row in self._after.items():
-            before, after = entries_of(key, self._before.get(key)), entries_of(key, row)
+        for key in (*self._after, *retired):
+            before, after = entries_of(key, self._before.get(key)), entries_of(key, self._after.get(key))
             for place, entries in enumerate((before - after, after - before)):
                 for entry in entries:
                     changes.setdefault(entry.index, ([], []))[place].append(entry.member)
@@ -189,7 +238,7 @@ def _knowledge_base_key(touch: Touch) -> RowKey:
     return RowKey(KNOWLEDGE_BASES, knowledge_base_of(touch.after))
 
 
-def _change(key: RowKey, row: Row) -> Change:
+def _change(key: RowKey, row: DocumentRow | TaskRow | KnowledgeBaseRow) -> Change:
     match row:
         case DocumentRow():
             state = row.folded.state

@@ -6,26 +6,26 @@ last one, and one that falls too far behind is told to begin anew.
 """
 
 import asyncio
-from collections import defaultdict
+from collections import OrderedDict, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Final
 
-import msgspec
 import structlog
 
-from domain.status import TaskPhase, TaskStatus
 from events.errors import LogUnavailable
 from events.ids import StreamKind
 from events.seldom import Seldom
 from projections.errors import TooManyStreams
 from projections.feed import Change, ChangeFeed, FeedEntry, FeedPosition
+from projections.places import mark_of
 from projections.projection import TABLES
 from projections.rows import Status, decode_row, status_of
+from projections.subscription import Frame, Subscription, frame_of
 from projections.views import ViewStore
 
-WAITING_MAX: Final = 1_000
-"""Changed rows that a subscription keeps for its reader; the frames themselves are shared by all subscriptions."""
+EVERYTHING: Final = "*"
+"""The topic of every task and knowledge base; documents are heard under their task."""
 
 SUBSCRIPTIONS_MAX: Final = 10_000
 """A process's streams; each costs about 20 kB."""
@@ -38,98 +38,44 @@ RETRY_PAUSE_S: Final = 0.5
 
 log = structlog.get_logger(__name__)
 
-_encoder = msgspec.json.Encoder()
+OFFERED_MAX: Final = 20_000
+"""Rows of a topic whose version is remembered, 150 B each: twice the files of a large task."""
 
 
-class Frame(msgspec.Struct, frozen=True):
-    """One state as it is sent: the same JSON that GET answers. `is_end`: nothing changes any more."""
-
-    id: str
-    event: str
-    version: int
-    is_end: bool
-    data: bytes
-
-
-class Taken(msgspec.Struct, frozen=True):
-    """What had gathered. `is_fresh_start`: too much did; the reader begins with the present state."""
-
-    frames: tuple[Frame, ...]
-    position: FeedPosition
-    is_fresh_start: bool
-
-
-TERMINAL: Final = frozenset({TaskPhase.COMPLETED, TaskPhase.PARTIAL, TaskPhase.FAILED, TaskPhase.CANCELLED})
-
-
-def frame_of(row_id: str, event: str, status: Status) -> Frame:
-    is_end = isinstance(status, TaskStatus) and status.status in TERMINAL
-    return Frame(row_id, event, status.version, is_end, _encoder.encode(status))
-
-
-class Subscription:
-    """One watcher's share of the feed; belongs to one reader."""
-
-    def __init__(self, topic: str) -> None:
-        self.topic = topic
-        self.is_closed = False
-        self._waiting: dict[str, Frame] = {}
-        self._position = FeedPosition()
-        self._is_fresh_start = False
-        self._rung = asyncio.Event()
-
-    def offer(self, frame: Frame, position: FeedPosition) -> None:
-        self._position = position
-        if not self._is_fresh_start:
-            self._waiting.pop(frame.id, None)
-            self._waiting[frame.id] = frame
-            if len(self._waiting) > WAITING_MAX:
-                self.start_afresh()
-        self._rung.set()
-
-    def start_afresh(self) -> None:
-        self._waiting.clear()
-        self._is_fresh_start = True
-        self._rung.set()
-
-    def close(self) -> None:
-        self.is_closed = True
-        self._rung.set()
-
-    async def wait(self, timeout_s: float) -> bool:
-        """True when there is something to take, or the subscription was closed; False when the time is over."""
-        try:
-            await asyncio.wait_for(self._rung.wait(), timeout_s)
-        except TimeoutError:
-            return False
-        return True
-
-    def take(self) -> Taken:
-        """Everything that waits; what comes later rings again."""
-        taken = Taken(tuple(self._waiting.values()), self._position, self._is_fresh_start)
-        self._waiting.clear()
-        self._is_fresh_start = False
-        self._rung.clear()
-        return taken
+def gone(row_id: str, version: int) -> Frame:
+    """What is told of a knowledge base that was deleted."""
+    return Frame(row_id, "gone", version, True, b'{"id":"%b"}' % row_id.encode())
 
 
 class _Topic:
     """Who watches one task or knowledge base, and the version at which each row was offered last.
 
-    A row is read when its change is, so it may be newer than that change, and the changes up to it bring nothing new.
+    A row is read when its change is, so it may be newer than that change, and the changes up to it bring nothing new:
+    until they have come, `ahead` has its version.
     """
 
     def __init__(self) -> None:
         self.subscriptions: set[Subscription] = set()
-        self.offered: dict[str, int] = {}
+        self.ahead: dict[str, int] = {}
+        self._offered: OrderedDict[str, int] = OrderedDict()
 
     def is_news(self, change: Change) -> bool:
-        return change.version > self.offered.get(change.id, -1)
+        return change.version > self._offered.get(change.id, -1)
 
-    def offer(self, frame: Frame, position: FeedPosition) -> None:
-        self.offered[frame.id] = frame.version
+    def settle(self, change: Change) -> None:
+        """The feed has come to this change."""
+        if self.ahead and self.ahead.get(mark := mark_of(change.id), change.version + 1) <= change.version:
+            del self.ahead[mark]
+
+    def offer(self, frame: Frame, change: Change) -> None:
+        self._offered[frame.id] = frame.version
+        self._offered.move_to_end(frame.id)
+        if len(self._offered) > OFFERED_MAX:
+            self._offered.popitem(last=False)
+        if frame.version > change.version:
+            self.ahead[mark_of(frame.id)] = frame.version
         for subscription in self.subscriptions:
-            subscription.offer(frame, position)
+            subscription.offer(frame)
 
 
 class ChangeTailer:
@@ -151,17 +97,21 @@ class ChangeTailer:
 
     def has_passed(self, partition: int, position: FeedPosition) -> bool:
         """Whether every change up to a place was offered."""
-        return self._positions.get(partition, FeedPosition()) >= position
+        return self.position(partition) >= position
+
+    def position(self, partition: int) -> FeedPosition:
+        """Every change up to here was offered; taken together with what waits, it is where that leads to."""
+        return self._positions.get(partition, FeedPosition())
 
     @contextmanager
     def watching(self, topic: str) -> Iterator[Subscription]:
-        """Changes of one task and its documents, or of one knowledge base. Raises TooManyStreams."""
+        """Changes of one task and its documents, of one knowledge base, or of EVERYTHING. Raises TooManyStreams."""
         if self._count >= self._subscriptions_max:
             raise TooManyStreams(f"{self._count} streams are open, no more are served at a time")
-        subscription = Subscription(topic)
+        watched = self._topics.setdefault(topic, _Topic())
+        subscription = Subscription(topic, watched.ahead)
         if self._is_over:
             subscription.close()
-        watched = self._topics.setdefault(topic, _Topic())
         watched.subscriptions.add(subscription)
         self._count += 1
         try:
@@ -189,8 +139,11 @@ class ChangeTailer:
                 subscription.close()
 
     async def _follow(self, stop: asyncio.Event) -> None:
-        for partition in range(self.feed.partitions):
-            self._positions[partition] = await self.feed.feed_end(partition)
+        ends = {partition: await self.feed.feed_end(partition) for partition in range(self.feed.partitions)}
+        # In one turn: a place behind changes that nobody was offered must not be told.
+        self._positions.update(ends)
+        for topic in self._topics.values():
+            topic.ahead.clear()
         for subscription in self._all():
             subscription.start_afresh()
         while not stop.is_set():
@@ -200,25 +153,28 @@ class ChangeTailer:
                 by_partition[entry.partition].append(entry)
             for partition, found in by_partition.items():
                 await self._tell(partition, found)
-                self._positions[partition] = found[-1].position
 
     async def _tell(self, partition: int, entries: Sequence[FeedEntry]) -> None:
         """Reads each watched row once, however many commits changed it and however many watch it."""
-        news = {change.id: change for entry in entries for change in entry.changes if self._is_watched_news(change)}
-        if not news:
-            return
-        for row_id, status in (await read_statuses(self._views, partition, news)).items():
-            topic = _topic(news[row_id])
-            watched = None if topic is None else self._topics.get(topic)
-            if watched is not None:
-                # What is watched sends its `status`, what belongs to it its own kind.
-                event = "status" if row_id == topic else "document"
-                watched.offer(frame_of(row_id, event, status), entries[-1].position)
+        changed = {change.id: change for entry in entries for change in entry.changes if self._watched(change)}
+        news = {change.id: change for change in changed.values() if self._is_watched_news(change)}
+        statuses = await read_statuses(self._views, partition, news) if news else {}
+        # From here to the end in one turn, see `position`.
+        for change in changed.values():
+            for _, topic in self._watched(change):
+                topic.settle(change)
+        for row_id, change in news.items():
+            for name, topic in self._watched(change):
+                frame = frame_for(name, change, statuses.get(row_id))
+                if frame is not None:
+                    topic.offer(frame, change)
+        self._positions[partition] = entries[-1].position
 
     def _is_watched_news(self, change: Change) -> bool:
-        topic = _topic(change)
-        watched = None if topic is None else self._topics.get(topic)
-        return watched is not None and watched.is_news(change)
+        return any(topic.is_news(change) for _, topic in self._watched(change))
+
+    def _watched(self, change: Change) -> list[tuple[str, _Topic]]:
+        return [(name, self._topics[name]) for name in _topics(change) if name in self._topics]
 
     def _all(self) -> list[Subscription]:
         return [one for topic in self._topics.values() for one in topic.subscriptions]
@@ -237,13 +193,33 @@ async def read_statuses(views: ViewStore, partition: int, changes: Mapping[str, 
     return statuses
 
 
-def _topic(change: Change) -> str | None:
-    """Where a change is heard: a task and its documents under the task, a knowledge base under itself."""
-    return change.knowledge_base_id if change.kind is StreamKind.KNOWLEDGE_BASE else change.task_id
+def _event(row_id: str, topic: str) -> str:
+    """What is watched sends its `status`, what belongs to it, or to everything, the name of its kind."""
+    if row_id == topic:
+        return "status"
+    return {"doc": "document", "task": "task", "kb": "knowledge_base"}[row_id.partition("_")[0]]
 
 
 def is_about(change: Change, topic: str) -> bool:
-    return _topic(change) == topic
+    return topic in _topics(change)
+
+
+def frame_for(topic: str, change: Change, status: Status | None) -> Frame | None:
+    """What a change says to a topic; None for a row that is not shown."""
+    if status is not None:
+        return frame_of(change.id, _event(change.id, topic), status)
+    return gone(change.id, change.version) if change.kind is StreamKind.KNOWLEDGE_BASE else None
+
+
+def _topics(change: Change) -> tuple[str, ...]:
+    """Where a change is heard: a task and its documents under the task, a knowledge base under itself."""
+    match change.kind:
+        case StreamKind.KNOWLEDGE_BASE:
+            return (change.id, EVERYTHING)
+        case StreamKind.TASK:
+            return (change.id, EVERYTHING)
+        case StreamKind.DOCUMENT:
+            return () if change.task_id is None else (change.task_id,)
 
 
 async def _pause(stop: asyncio.Event, pause_s: float) -> None:

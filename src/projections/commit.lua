@@ -1,23 +1,26 @@
 #!lua
 -- Writes rows, lists and checkpoint of one generation in one step, and announces the changed rows.
 --
--- KEYS  checkpoint  hash    token, position, number, unreadable, unknown, refused, holder, until (server ms)
+-- KEYS  checkpoint  hash    token, position, number, unreadable, unknown, refused, holder, until (server ms),
+--                           retired (unix us: no task that finished before is held)
 --       changes     stream  c: packed changes, b: bytes of all entries ever, for trimming
---       names       set     of every list of the generation that ever had a member
+--       names       set     of every list of the generation that has a member
 --       then the tables (hash: row by id), then the lists (zset, all scores 0: ordered by member)
 -- ARGV  token, position expected, position, number, unreadable, unknown, refused, lease_ms, changes or '',
---       feed_bytes_max, tables, lists, then
---       for each table: rows, then id and row of each; for each list: name, removed, added, each removed, each added
+--       feed_bytes_max, tables, lists, retired expected, retired, then
+--       for each table: rows, removed, then id and row of each, id of each removed;
+--       for each list: name, removed, added, each removed, each added
+-- A page moves the position on, a sweep `retired`.
 -- Answers 1 (also when this very commit took effect before), 0 where token or checkpoint are others by now.
 local call = redis.call
 local CHECKPOINT, CHANGES, NAMES = KEYS[1], KEYS[2], KEYS[3]
 local VALUES_MAX = 2000 -- even; Lua's stack holds 8,000 values
 
-local found = call('HMGET', CHECKPOINT, 'token', 'position')
+local found = call('HMGET', CHECKPOINT, 'token', 'position', 'retired')
 if found[1] ~= ARGV[1] then return 0 end
-local position = found[2] or ''
-if position == ARGV[3] then return 1 end
-if position ~= ARGV[2] then return 0 end
+local position, retired = found[2] or '', found[3] or '0'
+if position == ARGV[3] and retired == ARGV[14] then return 1 end
+if position ~= ARGV[2] or retired ~= ARGV[13] then return 0 end
 
 local function in_parts(command, key, first, count, ...)
   for from = first, first + count - 1, VALUES_MAX do
@@ -26,25 +29,30 @@ local function in_parts(command, key, first, count, ...)
 end
 
 local tables, lists = tonumber(ARGV[11]), tonumber(ARGV[12])
-local place = 13
+local place = 15
 for t = 1, tables do
-  local values = 2 * tonumber(ARGV[place])
-  in_parts('HSET', KEYS[3 + t], place + 1, values)
-  place = place + 1 + values
+  local values, removed = 2 * tonumber(ARGV[place]), tonumber(ARGV[place + 1])
+  in_parts('HSET', KEYS[3 + t], place + 2, values)
+  in_parts('HDEL', KEYS[3 + t], place + 2 + values, removed)
+  place = place + 2 + values + removed
 end
 for l = 1, lists do
   local key, removed, added = KEYS[3 + tables + l], tonumber(ARGV[place + 1]), tonumber(ARGV[place + 2])
   in_parts('ZREM', key, place + 3, removed)
   local first = place + 3 + removed
   for m = first, first + added - 1 do call('ZADD', key, 0, ARGV[m]) end
-  if added > 0 then call('SADD', NAMES, ARGV[place]) end
+  if added > 0 then
+    call('SADD', NAMES, ARGV[place])
+  elseif call('EXISTS', key) == 0 then
+    call('SREM', NAMES, ARGV[place])
+  end
   place = first + added
 end
 
 local time = call('TIME')
 local now_ms = tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000)
 call('HSET', CHECKPOINT, 'position', ARGV[3], 'number', ARGV[4], 'unreadable', ARGV[5], 'unknown', ARGV[6],
-  'refused', ARGV[7], 'until', string.format('%d', now_ms + tonumber(ARGV[8])))
+  'refused', ARGV[7], 'until', string.format('%d', now_ms + tonumber(ARGV[8])), 'retired', ARGV[14])
 
 if ARGV[9] ~= '' then
   local last = call('XREVRANGE', CHANGES, '+', '-', 'COUNT', 1)[1]

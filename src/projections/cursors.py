@@ -28,10 +28,10 @@ class Cursors:
         """`scope` names the list with its filters."""
         return base64.urlsafe_b64encode(self._mac(scope, place) + place.encode()).decode().rstrip("=")
 
-    def open(self, scope: str, cursor: str) -> str:
+    def open(self, scope: str, cursor: str, *, characters_max: int = CURSOR_CHARACTERS_MAX) -> str:
         """The place. Raises InvalidCursor."""
         try:
-            if len(cursor) > CURSOR_CHARACTERS_MAX:
+            if len(cursor) > characters_max:
                 raise InvalidCursor("the cursor is longer than any that was given out")
             sealed = base64.b64decode(cursor + "=" * (-len(cursor) % 4), altchars=b"-_", validate=True)
             mac, place = sealed[:MAC_BYTES], sealed[MAC_BYTES:].decode()

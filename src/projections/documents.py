@@ -1,12 +1,15 @@
 """Document rows: the folded state as it stands, which is the snapshot of the stream too.
 
-Lists: the documents of a knowledge base, all and by status, by the time of their acceptance; a removed document leaves
-them. Dead letters by the time of their failure, a list for each way to ask for them. A task's own documents need no
-list (their ids follow from the task's), those that entered it by reprocessing do.
+Lists: the documents of a knowledge base, all, by status and by each value of their metadata, by the time of their
+acceptance; a removed document leaves them. Dead letters by the time of their failure, a list for each way to ask for
+them. A task's own documents need no list (their ids follow from the task's), those that entered it by reprocessing do.
 """
 
+import hashlib
 from collections.abc import Iterator
+from functools import lru_cache
 from itertools import product
+from typing import Final
 
 import msgspec
 
@@ -15,9 +18,16 @@ from domain.decider import Folded, apply
 from domain.deciders import DOCUMENT
 from domain.document import DocumentState, Erased, Failed, Removed, Skipped, Unknown, record_of
 from domain.status import DocumentPhase, DocumentStatus, document_phase, document_status
+from events.document import MetadataValue
 from events.envelope import Envelope, UnknownEvent
 from events.ids import DocumentId, KnowledgeBaseId, TaskId
 from projections.projection import DOCUMENTS, IndexEntry, Table, member
+
+METADATA_INDEXES_CACHED: Final = 4_096
+"""A document's lists are told twice an event."""
+
+WHOLE_MAX: Final = 1e15
+"""Above it a float no longer tells whole numbers apart with certainty, and is written with its exponent."""
 
 
 class DocumentRow(msgspec.Struct, frozen=True, array_like=True):
@@ -111,6 +121,24 @@ def documents_index(knowledge_base: KnowledgeBaseId, phase: DocumentPhase | None
     return f"{knowledge_base}/documents" if phase is None else f"{knowledge_base}/documents/{phase.value}"
 
 
+@lru_cache(maxsize=METADATA_INDEXES_CACHED)
+def metadata_index(knowledge_base: KnowledgeBaseId, key: str, text: str) -> str:
+    """The documents with one value of one key. Both are free text of any length, so their SHA-256 stands in the key."""
+    digest = hashlib.sha256(f"{key}\0{text}".encode("utf-8", "surrogatepass")).hexdigest()
+    return f"{knowledge_base}/documents/metadata/{digest}"
+
+
+def metadata_text(value: MetadataValue) -> str:
+    """A value as a query writes it: true and false, whole numbers without a point, text as it is."""
+    match value:
+        case bool():
+            return "true" if value else "false"
+        case float() if value.is_integer() and abs(value) < WHOLE_MAX:
+            return str(int(value))
+        case _:
+            return str(value)
+
+
 def task_documents_index(task: TaskId) -> str:
     """The documents that a task worked on though they came in with another."""
     return f"{task}/documents"
@@ -131,7 +159,10 @@ def _ways_to_ask_for(state: Failed) -> Iterator[DeadLetterQuery]:
 def _lists_of(state: DocumentState) -> Iterator[str]:
     for task in reprocessed_under(state):
         yield task_documents_index(task)
-    if not isinstance(state, Removed | Erased):
+    if not isinstance(state, Unknown | Removed | Erased):
         knowledge_base = knowledge_base_of(state)
         yield documents_index(knowledge_base)
         yield documents_index(knowledge_base, document_phase(state))
+        if not isinstance(state, Skipped):
+            for key, value in record_of(state).about.metadata.items():
+                yield metadata_index(knowledge_base, key, metadata_text(value))

@@ -24,3 +24,7 @@ class RebuildRefused(Exception):
 
 class GenerationIsLive(RebuildRefused, ValueError):
     """What was to be dropped is what readers see: another rebuild made it live a moment ago."""
+
+
+class InvalidMoment(ValueError):
+    """A text is neither a time nor a position; the message says what is expected."""

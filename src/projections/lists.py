@@ -9,11 +9,13 @@ import msgspec
 
 from domain.dead_letters import DeadLetter, DeadLetterQuery
 from domain.knowledge_base_status import KnowledgeBaseStatus
-from domain.status import DocumentPhase, DocumentStatus, TaskPhase, TaskStatus
+from domain.status import DocumentStatus, TaskPhase, TaskStatus
 from events.ids import DocumentId, KnowledgeBaseId, StreamKind, TaskId, kind_of
 from events.log import EventLog
 from projections import dead_letters, documents, knowledge_bases, tasks
 from projections.cursors import Cursors
+from projections.document_filter import DocumentFilter
+from projections.document_list import read_page
 from projections.knowledge_bases import KNOWLEDGE_BASES_INDEX, KnowledgeBaseRow, names_index
 from projections.on_demand import behind_the_views, fresh_knowledge_base, gathered
 from projections.projection import DOCUMENTS, KNOWLEDGE_BASES, TASKS, IndexEntry, Table, row_id_of
@@ -23,15 +25,19 @@ from projections.views import IndexedRow, Page, ViewStore
 
 LIMIT_DEFAULT: Final = 50
 LIMIT_MAX: Final = 200
+EVERY_DOCUMENT: Final = DocumentFilter()
 
 T = TypeVar("T")
 
 
 class Listing(msgspec.Struct, Generic[T], frozen=True):
-    """One page; `total` is the length of the whole list, `next_cursor` None behind the last."""
+    """One page; `next_cursor` is None behind the last. `total` is the length of the whole list, where it is known.
+
+    A page of a list that had to be searched may be short, even empty, and yet have a cursor: the list goes on there.
+    """
 
     data: tuple[T, ...]
-    total: int
+    total: int | None
     next_cursor: str | None
 
 
@@ -68,14 +74,16 @@ class Lists:
         self,
         knowledge_base: KnowledgeBaseId,
         *,
-        phase: DocumentPhase | None = None,
+        wanted: DocumentFilter = EVERY_DOCUMENT,
         limit: int = LIMIT_DEFAULT,
         cursor: str | None = None,
     ) -> Listing[DocumentStatus]:
         await self._queries.knowledge_base(knowledge_base)
-        index = documents.documents_index(knowledge_base, phase)
-        partitions = [self._queries.partition_of(knowledge_base)]
-        page, next_cursor = await self._newest(partitions, index, DOCUMENTS, limit, cursor)
+        partition, index = self._queries.partition_of(knowledge_base), wanted.index(knowledge_base)
+        scope = wanted.scope(knowledge_base)
+        after = None if cursor is None else self._cursors.open(scope, cursor)
+        page = await read_page(self._views, partition, index, wanted, after=after, limit=limit)
+        next_cursor = None if page.place is None else self._cursors.seal(scope, page.place)
         found = (
             documents.status_of(DocumentId(row_id_of(row.member)), DOCUMENT_PROJECTION.decode(row.payload))
             for row in page.rows

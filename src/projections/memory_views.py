@@ -4,6 +4,7 @@ import asyncio
 from bisect import bisect_left, bisect_right, insort
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 
+from events.envelope import Position
 from events.memory_store import Bell
 from projections.errors import GenerationIsLive
 from projections.feed import FEED_BYTES_MAX, FeedEntry, FeedPosition, decode_changes, encode_changes
@@ -152,11 +153,13 @@ class MemoryViews:
         held = self._held(commit.lease)
         if held is None:
             return False
-        position = held.checkpoint.position
-        if position == commit.checkpoint.position:
+        place = _place(held.checkpoint)
+        if place == _place(commit.checkpoint):
             return True
-        if position != commit.lease.checkpoint.position:
+        if place != _place(commit.lease.checkpoint):
             return False
+        for key in commit.removed:
+            held.tables.get(key.table, {}).pop(key.id, None)
         for key, payload in commit.rows.items():
             held.tables.setdefault(key.table, {})[key.id] = payload
         for change in commit.indexes:
@@ -202,6 +205,10 @@ class MemoryViews:
         for index, members in list(found.indexes.items()):
             yield index, tuple(members)
 
+    async def members(self, partition: int, generation: int, index: str) -> tuple[str, ...]:
+        found = self._partitions[partition].generations.get(generation, _Generation())
+        return tuple(found.indexes.get(index, ()))
+
     async def feed_end(self, partition: int) -> FeedPosition:
         return self._partitions[partition].feed_end
 
@@ -234,3 +241,8 @@ class MemoryViews:
     def _held(self, lease: Lease) -> _Generation | None:
         found = self._partitions[lease.partition].generations.get(lease.generation)
         return found if found is not None and found.token == lease.token else None
+
+
+def _place(checkpoint: Checkpoint) -> tuple[Position | None, int]:
+    """What a commit is compared by: each moves one of the two on."""
+    return checkpoint.position, checkpoint.retired_before_us

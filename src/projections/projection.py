@@ -15,16 +15,17 @@ from events.ids import DocumentId, StreamKind
 
 
 class Table(msgspec.Struct, frozen=True):
-    """One kind of row; `name` is part of the key that holds it."""
+    """One kind of row; `name` is part of the key that holds it, `kind` is None for rows that no stream has."""
 
     name: str
-    kind: StreamKind
+    kind: StreamKind | None
 
 
 DOCUMENTS = Table("documents", StreamKind.DOCUMENT)
 TASKS = Table("tasks", StreamKind.TASK)
 KNOWLEDGE_BASES = Table("knowledge_bases", StreamKind.KNOWLEDGE_BASE)
-TABLES = (DOCUMENTS, TASKS, KNOWLEDGE_BASES)
+THROUGHPUT = Table("throughput", None)
+TABLES = (DOCUMENTS, TASKS, KNOWLEDGE_BASES, THROUGHPUT)
 
 
 class RowKey(msgspec.Struct, frozen=True):

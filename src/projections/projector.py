@@ -5,32 +5,20 @@ A lease keeps two projectors from doing the same work twice; what keeps the view
 
 import asyncio
 import contextlib
-from collections import OrderedDict
-from collections.abc import Awaitable, Callable, Iterable, Sequence
 from typing import Final, Protocol
 
-import msgspec
 import structlog
 
-from events.envelope import Envelope
 from events.errors import LogFull, LogUnavailable
-from events.failpoints import Place, failpoint
-from events.log import EventLog, Unreadable
+from events.log import EventLog
 from events.seldom import Seldom
-from projections.batch import Batch, Rows
 from projections.errors import RebuildRefused
-from projections.projection import RowKey
-from projections.rows import Row, decode_row, encode_row
-from projections.views import Checkpoint, Commit, Lease, LeaseHeld, NotLive, ViewStore
+from projections.retention import SWEEP_INTERVAL_US, Retention, expired
+from projections.views import Checkpoint, Lease, LeaseHeld, NotLive, ViewStore
+from projections.writer import CACHED_ROWS_MAX, LEASE_MS, Writer
 
 PAGE_EVENTS: Final = 1_000
 """Events a commit. Larger pages hold the server's only thread for longer and save nothing."""
-
-CACHED_ROWS_MAX: Final = 20_000
-"""Rows kept decoded a partition, about 3 kB each: a row is read once and then only written."""
-
-LEASE_MS: Final = 5_000
-"""How long after a projector's death another takes over."""
 
 IDLE_WAIT_MS: Final = 500
 """One wait for new events; stopping takes no longer."""
@@ -52,85 +40,6 @@ class Rebuild(Protocol):
         ...
 
 
-class RowCache:
-    """The rows used last, valid as long as nobody else writes them; what the store does not have is kept as None."""
-
-    def __init__(self, rows_max: int) -> None:
-        self._rows_max = rows_max
-        self._rows: OrderedDict[RowKey, Row | None] = OrderedDict()
-
-    async def fetch(
-        self, keys: Iterable[RowKey], load: Callable[[Sequence[RowKey]], Awaitable[list[bytes | None]]]
-    ) -> Rows:
-        wanted = list(keys)
-        missing = [key for key in wanted if key not in self._rows]
-        if missing:
-            for key, payload in zip(missing, await load(missing), strict=True):
-                self._rows[key] = None if payload is None else decode_row(key.table, payload)
-        for key in wanted:
-            self._rows.move_to_end(key)
-        return {key: self._rows[key] for key in wanted}
-
-    def keep(self, rows: Rows) -> None:
-        for key, row in rows.items():
-            self._rows[key] = row
-            self._rows.move_to_end(key)
-        while len(self._rows) > self._rows_max:
-            self._rows.popitem(last=False)
-
-
-class Writer:
-    """Folds pages into one generation under one lease, each in one commit."""
-
-    def __init__(
-        self, views: ViewStore, lease: Lease, *, lease_ms: int = LEASE_MS, announces: bool = True, rows_max: int
-    ) -> None:
-        self._views = views
-        self._lease = lease
-        self._lease_ms = lease_ms
-        self._announces = announces
-        self._cache = RowCache(rows_max)
-
-    @property
-    def lease(self) -> Lease:
-        """With the checkpoint of the last commit."""
-        return self._lease
-
-    async def write(self, page: Sequence[Envelope | Unreadable]) -> bool:
-        """False where the lease is lost: nothing was written, and this writer is of no more use."""
-        batch = Batch(page)
-        batch.fold_documents(await self._cache.fetch(batch.first_keys(), self._load))
-        folding = batch.fold_counts(await self._cache.fetch(batch.second_keys(), self._load))
-        before, last = self._lease.checkpoint, page[-1]
-        checkpoint = Checkpoint(
-            position=last.position,
-            # A foreign entry has no number.
-            number=next((entry.number for entry in reversed(page) if entry.number), before.number),
-            unreadable=before.unreadable + folding.unreadable,
-            unknown=before.unknown + folding.unknown,
-            refused=before.refused + folding.refused,
-        )
-        commit = Commit(
-            lease=self._lease,
-            checkpoint=checkpoint,
-            rows={key: encode_row(row) for key, row in folding.rows.items()},
-            indexes=folding.indexes,
-            changes=folding.changes if self._announces else (),
-            lease_ms=self._lease_ms,
-        )
-        failpoint(Place.PROJECTOR_FOLDED)
-        if not await self._views.commit(commit):
-            return False
-        failpoint(Place.PROJECTOR_COMMITTED)
-        self._cache.keep(folding.rows)
-        self._lease = msgspec.structs.replace(self._lease, checkpoint=checkpoint)
-        _tell_of_passed_over(self._lease.partition, before, checkpoint)
-        return True
-
-    async def _load(self, keys: Sequence[RowKey]) -> list[bytes | None]:
-        return await self._views.load(self._lease, keys)
-
-
 class Projector:
     """Keeps one partition's live views. `holder` names this process among all that ever run.
 
@@ -148,6 +57,7 @@ class Projector:
         lease_ms: int = LEASE_MS,
         page_events: int = PAGE_EVENTS,
         cached_rows_max: int = CACHED_ROWS_MAX,
+        retention: Retention | None = None,
         rebuild: Rebuild | None = None,
         told: Seldom | None = None,
     ) -> None:
@@ -158,6 +68,8 @@ class Projector:
         self._lease_ms = lease_ms
         self._page_events = page_events
         self._cached_rows_max = cached_rows_max
+        self._retention = retention
+        self._next_sweep_us = 0
         self._rebuild = rebuild
         self._told = told or Seldom()
         self._writer: Writer | None = None
@@ -193,7 +105,20 @@ class Projector:
             self._writer, self._stood_at = writer, writer.lease.checkpoint
         elif await self._renews(writer.lease) and not await self._is_beyond_log(writer.lease.checkpoint):
             self._writer = writer
+        await self._sweep()
         return len(page)
+
+    async def _sweep(self) -> None:
+        """Once a minute, a part at a time: between two parts the log is read."""
+        writer, retention = self._writer, self._retention
+        if writer is None or retention is None or (now_us := retention.clock_us()) < self._next_sweep_us:
+            return
+        self._writer = None
+        found = await expired(self._views, self._partition, now_us - retention.keep_us)
+        if found is None or await writer.retire(found):
+            self._writer = writer
+        if found is None or not found.is_more:
+            self._next_sweep_us = now_us + SWEEP_INTERVAL_US
 
     async def _take_over(self) -> Writer | None:
         generation = await self._views.live_generation(self._partition)
@@ -267,26 +192,28 @@ class Projector:
 
 
 async def run_projectors(
-    event_log: EventLog, views: ViewStore, *, holder: str, stop: asyncio.Event, rebuild: Rebuild | None = None
+    event_log: EventLog,
+    views: ViewStore,
+    *,
+    holder: str,
+    stop: asyncio.Event,
+    retention: Retention | None = None,
+    rebuild: Rebuild | None = None,
 ) -> None:
-    """One projector a partition until told to stop."""
+    """One projector a partition until told to stop. Without `retention` finished tasks stay for ever."""
     told = Seldom()
     async with asyncio.TaskGroup() as group:
         for partition in range(event_log.partitions):
-            projector = Projector(event_log, views, partition=partition, holder=holder, rebuild=rebuild, told=told)
+            projector = Projector(
+                event_log,
+                views,
+                partition=partition,
+                holder=holder,
+                retention=retention,
+                rebuild=rebuild,
+                told=told,
+            )
             group.create_task(projector.run(stop))
-
-
-def _tell_of_passed_over(partition: int, before: Checkpoint, after: Checkpoint) -> None:
-    """The counts stay in the checkpoint; the log line is for whoever watches."""
-    if (after.unreadable, after.refused) != (before.unreadable, before.refused):
-        log.error(
-            "events_passed_over",
-            partition=partition,
-            until=str(after.position),
-            unreadable=after.unreadable - before.unreadable,
-            refused=after.refused - before.refused,
-        )
 
 
 async def _pause(stop: asyncio.Event, pause_s: float) -> None:

@@ -25,8 +25,8 @@ from projections.views import PAGE_ROWS_MAX, ViewStore
 
 NAMES_ITS_DOCUMENTS: Final = frozenset({TaskSource.RETRY, TaskSource.REPROCESS})
 
-DOCUMENTS_PAGE: Final = 200
-"""Documents read at a time while a whole task is told."""
+DOCUMENTS_PAGE: Final = 50
+"""Documents read at a time while a whole task is told: about 35 kB, held twice for a reader that does not read."""
 
 
 class Queries:

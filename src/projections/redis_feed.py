@@ -45,14 +45,17 @@ class RedisFeed:
         key = self._keys.changes(partition)
         with at_the_border():
             async with self._client.pipeline(transaction=True) as pipeline:
-                pipeline.xrange(key, count=1)
-                pipeline.xrevrange(key, count=1)
-                pipeline.xrange(key, min=f"({after}", count=limit + 1)
-                first, last, found = await pipeline.execute()
-        reaches_back = _position(first[0][0]) <= after <= _position(last[0][0]) if first else after == FeedPosition()
-        if not reaches_back or len(found) > limit:
+                pipeline.xlen(key)
+                pipeline.xrange(key, min=str(after), count=limit + 2)
+                length, found = await pipeline.execute()
+        if after == FeedPosition():
+            # From the very beginning, where nothing was trimmed: the first entry counts its own bytes alone.
+            reaches_back = length == 0 or int(found[0][1][b"b"]) == len(found[0][1][b"c"])
+            return _entries(partition, found) if reaches_back and len(found) <= limit else None
+        # The entry itself has to be there: what was written behind it and lost with it would be missing.
+        if not found or _position(found[0][0]) != after or len(found) > limit + 1:
             return None
-        return _entries(partition, found)
+        return _entries(partition, found[1:])
 
     async def _read(self, after: Mapping[int, FeedPosition], limit: int, block_ms: int) -> list[FeedEntry]:
         keys = [self._keys.changes(partition) for partition in after]

@@ -31,7 +31,7 @@ SCAN_COUNT: Final = 1_000
 GENERATION_READS_MAX: Final = 8
 """How often a read begins again because the generation changed under it; rebuilds are hours apart."""
 
-CHECKPOINT_FIELDS: Final = ("position", "number", "unreadable", "unknown", "refused")
+CHECKPOINT_FIELDS: Final = ("position", "number", "unreadable", "unknown", "refused", "retired")
 
 
 class RedisViews:
@@ -166,11 +166,14 @@ class RedisViews:
         )
         with at_the_border():
             async for name in names:
-                index = name.decode()
-                key = self._keys.view(partition, generation, _index_name(index))
-                members: Any = await self._client.zrange(key, 0, -1)
+                members = await self.members(partition, generation, name.decode())
                 if members:
-                    yield index, tuple(member.decode() for member in members)
+                    yield name.decode(), members
+
+    async def members(self, partition: int, generation: int, index: str) -> tuple[str, ...]:
+        with at_the_border():
+            found: Any = await self._client.zrange(self._keys.view(partition, generation, _index_name(index)), 0, -1)
+        return tuple(member.decode() for member in found)
 
     async def _of_live(
         self, script: ViewScript, partition: int, names: Sequence[str], arguments: Sequence[Argument]
@@ -188,9 +191,11 @@ class RedisViews:
 
     def _commit_call(self, commit: Commit) -> tuple[list[str], list[Argument]]:
         lease, checkpoint = commit.lease, commit.checkpoint
-        tables: dict[Table, list[Argument]] = {}
+        tables: dict[Table, tuple[list[Argument], list[Argument]]] = {}
         for key, payload in commit.rows.items():
-            tables.setdefault(key.table, []).extend((key.id, payload))
+            tables.setdefault(key.table, ([], []))[0].extend((key.id, payload))
+        for key in commit.removed:
+            tables.setdefault(key.table, ([], []))[1].append(key.id)
 
         def view(name: str) -> str:
             return self._keys.view(lease.partition, lease.generation, name)
@@ -215,9 +220,11 @@ class RedisViews:
             self._feed_bytes_max,
             len(tables),
             len(commit.indexes),
+            lease.checkpoint.retired_before_us,
+            checkpoint.retired_before_us,
         ]
-        for values in tables.values():
-            arguments += (len(values) // 2, *values)
+        for written, removed in tables.values():
+            arguments += (len(written) // 2, len(removed), *written, *removed)
         for change in commit.indexes:
             arguments += (change.index, len(change.removed), len(change.added), *change.removed, *change.added)
         return keys, arguments
@@ -236,11 +243,12 @@ def _index_name(index: str) -> str:
 
 def _checkpoint(fields: Sequence[bytes | None]) -> Checkpoint:
     position, *counts = fields
-    number, unreadable, unknown, refused = (int(count or 0) for count in counts)
+    number, unreadable, unknown, refused, retired_before_us = (int(count or 0) for count in counts)
     return Checkpoint(
         position=Position.parse(position.decode()) if position else None,
         number=number,
         unreadable=unreadable,
         unknown=unknown,
         refused=refused,
+        retired_before_us=retired_before_us,
     )

@@ -19,17 +19,23 @@ from events.log import EventLog
 from events.steps import Step
 from projections.changes import ChangeTailer
 from projections.cursors import Cursors
+from projections.document_filter import METADATA_FILTERS_MAX, DocumentFilter
+from projections.everything import WatchedEverything
+from projections.freshness import Freshness
 from projections.lists import Lists
+from projections.long_poll import changed_within
 from projections.parameters import Parameters
 from projections.queries import Queries
+from projections.routes_freshness import dated
 from projections.sse import EventStream
 from projections.task_history import TaskHistory
 from projections.views import ViewStore
-from projections.watching import HEARTBEAT_S, Watch, WatchedKnowledgeBase, WatchedTask, changed_within
+from projections.watching import HEARTBEAT_S, STALL_S, Watch, WatchedKnowledgeBase, WatchedTask
 
 API: Final = "/api/v1"
 NOTHING: Final = frozenset[str]()
 PAGED: Final = frozenset({"limit", "cursor"})
+METADATA_PREFIX: Final = "metadata."
 RESUMED: Final = frozenset({"last_event_id"})
 
 _encoder = msgspec.json.Encoder()
@@ -44,16 +50,29 @@ class Services(msgspec.Struct, frozen=True):
 
 
 def projection_routes(
-    event_log: EventLog, views: ViewStore, tailer: ChangeTailer, cursors: Cursors, *, heartbeat_s: float = HEARTBEAT_S
+    event_log: EventLog,
+    views: ViewStore,
+    tailer: ChangeTailer,
+    cursors: Cursors,
+    *,
+    heartbeat_s: float = HEARTBEAT_S,
+    stall_s: float = STALL_S,
 ) -> list[Route]:
     """Every route that only reads views and histories. `tailer` is run, and stopped, by whoever mounts them."""
     queries = Queries(event_log, views)
     services = Services(
         lists=Lists(event_log, views, queries, cursors),
         history=TaskHistory(event_log, queries, cursors),
-        watch=Watch(queries, views, tailer, heartbeat_s),
+        watch=Watch(queries, views, tailer, heartbeat_s, stall_s),
     )
-    return [*_task_routes(services), *_knowledge_base_routes(services), *_dead_letter_routes(services)]
+    freshness = Freshness(event_log, views)
+    routes = [
+        *_task_routes(services),
+        *_knowledge_base_routes(services),
+        *_dead_letter_routes(services),
+        _stream_route(services),
+    ]
+    return [route if route.name.startswith("stream_") else dated(route, freshness) for route in routes]
 
 
 def _task_routes(services: Services) -> list[Route]:
@@ -91,8 +110,10 @@ def _task_routes(services: Services) -> list[Route]:
         return _json(await lists.task_documents(task, limit=asked.limit(), cursor=asked.text("cursor")))
 
     async def list_task_events(request: Request) -> Response:
-        asked = _parameters(request, PAGED)
+        asked = _parameters(request, PAGED | {"at"})
         task = parse_task_id(request.path_params["task_id"])
+        if (moment := asked.moment("at")) is not None:
+            return _json(await services.history.as_of(task, moment))
         return _json(await services.history.facts(task, limit=asked.limit(), cursor=asked.text("cursor")))
 
     async def stream_task(request: Request) -> Response:
@@ -123,10 +144,21 @@ def _knowledge_base_routes(services: Services) -> list[Route]:
         return _tagged(request, status, status.version)
 
     async def list_documents(request: Request) -> Response:
-        asked = _parameters(request, PAGED | {"status"})
+        asked = Parameters(
+            request.query_params.multi_items(),
+            known=PAGED | {"status", "q", "since", "until"},
+            prefix=METADATA_PREFIX,
+        )
+        wanted = DocumentFilter(
+            phase=asked.choice("status", DocumentPhase),
+            name_part=asked.name("q"),
+            metadata=asked.prefixed(METADATA_PREFIX, count_max=METADATA_FILTERS_MAX),
+            since_us=asked.instant_us("since"),
+            until_us=asked.instant_us("until"),
+        )
         listing = await lists.documents(
             parse_knowledge_base_id(request.path_params["kb_id"]),
-            phase=asked.choice("status", DocumentPhase),
+            wanted=wanted,
             limit=asked.limit(),
             cursor=asked.text("cursor"),
         )
@@ -167,6 +199,15 @@ def _dead_letter_routes(services: Services) -> list[Route]:
         return _json(await services.lists.dead_letters(query, limit=asked.limit(), cursor=asked.text("cursor")))
 
     return [Route(f"{API}/dead-letters", list_dead_letters, name="list_dead_letters")]
+
+
+def _stream_route(services: Services) -> Route:
+    async def stream_everything(request: Request) -> Response:
+        asked = _parameters(request, RESUMED)
+        subject = WatchedEverything(services.lists, services.watch.queries.partitions)
+        return EventStream(services.watch, subject, asked.last_event_id(request.headers.get("last-event-id")))
+
+    return Route(f"{API}/stream", stream_everything, name="stream_everything")
 
 
 def _parameters(request: Request, known: frozenset[str]) -> Parameters:

@@ -1,20 +1,21 @@
-"""The three kinds of rows and their bytes, chosen by the table they stand in."""
+"""The kinds of rows and their bytes, chosen by the table they stand in."""
 
 from domain.document_status import DocumentStatus
 from domain.knowledge_base_status import KnowledgeBaseStatus
 from domain.task_status import TaskStatus
 from events.ids import DocumentId, KnowledgeBaseId, StreamKind, TaskId
-from projections import documents, knowledge_bases, tasks
+from projections import documents, knowledge_bases, tasks, throughput
 from projections.documents import DocumentProjection, DocumentRow
 from projections.knowledge_bases import KnowledgeBaseProjection, KnowledgeBaseRow
 from projections.projection import IndexEntry, RowKey, Table
 from projections.tasks import TaskProjection, TaskRow
+from projections.throughput import ThroughputRow
 
 DOCUMENT_PROJECTION = DocumentProjection()
 TASK_PROJECTION = TaskProjection()
 KNOWLEDGE_BASE_PROJECTION = KnowledgeBaseProjection()
 
-Row = DocumentRow | TaskRow | KnowledgeBaseRow
+Row = DocumentRow | TaskRow | KnowledgeBaseRow | ThroughputRow
 Status = DocumentStatus | TaskStatus | KnowledgeBaseStatus
 
 
@@ -26,6 +27,8 @@ def encode_row(row: Row) -> bytes:
             return TASK_PROJECTION.encode(row)
         case KnowledgeBaseRow():
             return KNOWLEDGE_BASE_PROJECTION.encode(row)
+        case ThroughputRow():
+            return throughput.encode(row)
 
 
 def decode_row(table: Table, payload: bytes) -> Row:
@@ -36,12 +39,14 @@ def decode_row(table: Table, payload: bytes) -> Row:
             return TASK_PROJECTION.decode(payload)
         case StreamKind.KNOWLEDGE_BASE:
             return KNOWLEDGE_BASE_PROJECTION.decode(payload)
+        case None:
+            return throughput.decode(payload)
 
 
 def entries_of(key: RowKey, row: Row | None) -> frozenset[IndexEntry]:
     """Every list that a row stands in; a row that is not there stands in none."""
     match row:
-        case None:
+        case None | ThroughputRow():
             return frozenset()
         case DocumentRow():
             return DOCUMENT_PROJECTION.entries(key.id, row)
@@ -60,3 +65,5 @@ def status_of(row_id: str, row: Row) -> Status | None:
             return tasks.status_of(TaskId(row_id), row)
         case KnowledgeBaseRow():
             return knowledge_bases.status_of(KnowledgeBaseId(row_id), row)
+        case ThroughputRow():
+            return None

@@ -1,22 +1,33 @@
 """Changes as server-sent events (WHATWG HTML, section 9.2).
 
-`id` is the place in the change feed. It stands on the last event of a group alone: a client that was cut off within a
-group gets the group again. A finished task ends with `event: end`.
+`id` is a place (`projections.places`): whoever comes back with it goes on behind the event that it stood on. A finished
+task ends with `event: end`. A client that takes nothing for a while is cut off: what it has not read is memory.
 """
 
 import asyncio
-from collections.abc import AsyncIterator
+import socket
+from collections.abc import AsyncIterator, Iterable, Iterator
 from contextlib import aclosing, suppress
+from itertools import chain
 from typing import Final
 
 from starlette.responses import Response
-from starlette.types import Receive, Scope, Send
+from starlette.types import Message, Receive, Scope, Send
 
 from domain.errors import Refused
 from events.errors import LogUnavailable
-from projections.changes import Subscription
-from projections.feed import FeedPosition
+from projections.places import Place
+from projections.subscription import Subscription
 from projections.watching import Group, Story, Subject, Watch
+
+PART_BYTES: Final = 16_384
+"""Sent at a time, so that what waits in the transport stays small however large a group is."""
+
+TRANSPORT_BYTES_MAX: Final = 32_768
+"""What may wait in the transport before `send` waits, besides one part; what the kernel holds comes on top."""
+
+TRANSPORT: Final = "millstream.transport"
+"""ASGI extension: `{"transport": asyncio.Transport}` of the connection, to bound it and to cut it off."""
 
 RETRY_MS: Final = 1_000
 """How long a client is asked to wait before it connects again."""
@@ -28,21 +39,34 @@ HEADERS: Final = {
 }
 
 
-def encode_group(group: Group) -> bytes:
-    if not group.frames:
-        return b": still here\n\n"
-    parts = [b"event: %b\ndata: %b\n\n" % (frame.event.encode(), frame.data) for frame in group.frames]
-    if group.position is not None:
-        parts[-1] = b"id: %b\n" % str(group.position).encode() + parts[-1]
+def encode_group(group: Group) -> Iterator[bytes]:
+    """Event by event: the frames are shared by all streams, their encoded copies would not be."""
+    if not group.frames and not group.is_end:
+        yield b": still here\n\n"
+    places: Iterable[Place | None] = group.places or (None for _ in group.frames)
+    for frame, place in zip(group.frames, places, strict=True):
+        line = b"" if place is None else b"id: %b\n" % str(place).encode()
+        yield b"%bevent: %b\ndata: %b\n\n" % (line, frame.event.encode(), frame.data)
     if group.is_end:
-        parts.append(b"event: end\ndata: {}\n\n")
-    return b"".join(parts)
+        yield b"event: end\ndata: {}\n\n"
+
+
+def parts_of(events: Iterable[bytes]) -> Iterator[bytes]:
+    """Events joined to parts of about PART_BYTES; what is larger by itself is cut."""
+    part = bytearray()
+    for event in events:
+        part += event
+        while len(part) >= PART_BYTES:
+            yield bytes(part[:PART_BYTES])
+            del part[:PART_BYTES]
+    if part:
+        yield bytes(part)
 
 
 class EventStream(Response):
     """One open stream. Raises TooManyStreams, Refused and InvalidId before the first byte is sent."""
 
-    def __init__(self, watch: Watch, subject: Subject, resume_from: FeedPosition | None) -> None:
+    def __init__(self, watch: Watch, subject: Subject, resume_from: Place | None) -> None:
         super().__init__(headers=HEADERS)
         del self.headers["content-length"]
         self._watch = watch
@@ -58,22 +82,67 @@ class EventStream(Response):
                 if scope["method"] == "HEAD":
                     await send({"type": "http.response.body", "body": b""})
                     return
+                wire = Wire(scope, send, self._watch.stall_s)
                 listener = asyncio.create_task(_close_when_gone(receive, subscription))
                 try:
-                    await self._send_all(send, first, groups)
+                    await wire.send(chain((b"retry: %d\n\n" % RETRY_MS,), encode_group(first)))
+                    del first  # It may be large, and the stream stay open for days.
+                    await self._send_all(wire, groups)
+                except StalledReader:
+                    # Until the connection is known to be lost: an answer that breaks off before that is an error.
+                    await listener
                 finally:
                     listener.cancel()
 
-    async def _send_all(self, send: Send, first: Group, groups: AsyncIterator[Group]) -> None:
-        """Where the client reads slowly, `send` waits, and the subscription keeps the newest states meanwhile."""
-        preface = b"retry: %d\n\n" % RETRY_MS
-        await send({"type": "http.response.body", "body": preface + encode_group(first), "more_body": True})
+    async def _send_all(self, wire: "Wire", groups: AsyncIterator[Group]) -> None:
+        """Where the client reads slowly, the subscription keeps the newest states meanwhile."""
         # A store that went away, or a subject that was deleted, cannot be told once the answer has begun: the stream
         # ends, and the client that connects again is told by status code.
         with suppress(LogUnavailable, Refused):
             async for group in groups:
-                await send({"type": "http.response.body", "body": encode_group(group), "more_body": True})
-        await send({"type": "http.response.body", "body": b""})
+                await wire.send(encode_group(group))
+        await wire.end()
+
+
+class StalledReader(Exception):
+    """The client took nothing for too long; its connection was cut."""
+
+
+class Wire:
+    """What one client is sent. Raises StalledReader."""
+
+    def __init__(self, scope: Scope, send: Send, stall_s: float) -> None:
+        self._send = send
+        self._stall_s = stall_s
+        extension = scope.get("extensions", {}).get(TRANSPORT)
+        self._transport: asyncio.Transport | None = None if extension is None else extension["transport"]
+        if self._transport is not None:
+            self._transport.set_write_buffer_limits(high=TRANSPORT_BYTES_MAX)
+            _let_the_kernel_give_up(self._transport, stall_s)
+
+    async def send(self, events: Iterable[bytes]) -> None:
+        for part in parts_of(events):
+            await self._send_within({"type": "http.response.body", "body": part, "more_body": True})
+
+    async def end(self) -> None:
+        await self._send_within({"type": "http.response.body", "body": b""})
+
+    async def _send_within(self, message: Message) -> None:
+        try:
+            async with asyncio.timeout(self._stall_s):
+                await self._send(message)
+        except TimeoutError:
+            if self._transport is not None:
+                self._transport.abort()
+            raise StalledReader from None
+
+
+def _let_the_kernel_give_up(transport: asyncio.Transport, stall_s: float) -> None:
+    """Linux cuts off a peer that acknowledges nothing or keeps its window shut (RFC 5482, tcp(7)): megabytes may wait
+    in the kernel before `send` does, and a machine that lost its power never closes."""
+    connection = transport.get_extra_info("socket")
+    if connection is not None and hasattr(socket, "TCP_USER_TIMEOUT"):
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, int(stall_s * 1_000))
 
 
 async def _close_when_gone(receive: Receive, subscription: Subscription) -> None:

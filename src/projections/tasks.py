@@ -1,7 +1,7 @@
 """Task rows: the task's own state, and the counts of its documents by difference.
 
 A task with 10,000 files costs the same per event as a task with one. Lists: all tasks of the partition and those of a
-knowledge base, all and by status, by the time of their submission.
+knowledge base, all and by status, by the time of their submission; those that finished, by the time when they did.
 """
 
 import msgspec
@@ -15,6 +15,9 @@ from domain.task import FinishedTask, OpenTask, TaskState, UnknownTask
 from events.envelope import Envelope, UnknownEvent
 from events.ids import KnowledgeBaseId, TaskId
 from projections.projection import TASKS, IndexEntry, Table, Touch, member
+
+FINISHED_INDEX = "finished"
+"""What retention reads, the oldest first."""
 
 
 class TaskRow(msgspec.Struct, frozen=True, array_like=True):
@@ -82,11 +85,14 @@ class TaskProjection:
         submitted = state.submitted
         place = member(submitted.submitted_at_us, row_id)
         phase = task_phase(state, counts_seen(state, row.counts))
-        return frozenset(
+        entries = [
             IndexEntry(tasks_index(knowledge_base, one), place)
             for knowledge_base in (None, submitted.knowledge_base_id)
             for one in (None, phase)
-        )
+        ]
+        if isinstance(state, FinishedTask):
+            entries.append(IndexEntry(FINISHED_INDEX, member(state.finished_at_us, row_id)))
+        return frozenset(entries)
 
 
 def status_of(task_id: TaskId, row: TaskRow) -> TaskStatus | None:
@@ -102,6 +108,12 @@ def status_of(task_id: TaskId, row: TaskRow) -> TaskStatus | None:
         started_at_us=row.started_at_us,
         updated_at_us=row.updated_at_us,
     )
+
+
+def is_retired(row: TaskRow, before_us: int) -> bool:
+    """Whether views that hold no task that finished before a time may not hold this one."""
+    state = row.folded.state
+    return isinstance(state, FinishedTask) and state.finished_at_us < before_us
 
 
 def counts_seen(state: OpenTask | FinishedTask, counts: Counts) -> Counts:

@@ -24,7 +24,7 @@ class Checkpoint(msgspec.Struct, frozen=True, kw_only=True):
     """How far a generation's views have come; `number` is the dense number of the event at `position`.
 
     The counts tell of events that were passed over: entries that are no envelope, facts from the future, events that
-    could not follow what their stream held before.
+    could not follow what their stream held before. The views hold no task that finished before `retired_before_us`.
     """
 
     position: Position | None = None
@@ -32,6 +32,7 @@ class Checkpoint(msgspec.Struct, frozen=True, kw_only=True):
     unreadable: int = 0
     unknown: int = 0
     refused: int = 0
+    retired_before_us: int = 0
 
     def is_behind(self, other: "Checkpoint") -> bool:
         """By their entries: a foreign one has no number."""
@@ -68,12 +69,16 @@ class IndexChange(msgspec.Struct, frozen=True):
 
 
 class Commit(msgspec.Struct, frozen=True, kw_only=True):
-    """What one page of the log leads to. `changes` are announced in the feed; a rebuild announces nothing."""
+    """What one page of the log, or a sweep, leads to: rows written and rows removed.
+
+    `changes` are announced in the feed; a rebuild announces nothing.
+    """
 
     lease: Lease
     checkpoint: Checkpoint
     rows: Mapping[RowKey, bytes]
     indexes: Sequence[IndexChange]
+    removed: Sequence[RowKey] = ()
     changes: Sequence[Change] = ()
     lease_ms: int
 
@@ -179,4 +184,8 @@ class ViewStore(Protocol):
 
     def scan_indexes(self, partition: int, generation: int) -> AsyncIterator[tuple[str, tuple[str, ...]]]:
         """Every list of a generation that has members."""
+        ...
+
+    async def members(self, partition: int, generation: int, index: str) -> tuple[str, ...]:
+        """One list of a generation, in order; empty where it has no members."""
         ...

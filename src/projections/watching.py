@@ -1,34 +1,43 @@
 """What one stream tells: pure of HTTP, so that other transports can tell the same.
 
-First the present state (`status`), of a task also that of each document (`document`), then one event a change. A group
-of frames carries one place in the feed, good once the whole group was received. A finished task ends with its state.
+First the present state (`status`), of a task also that of each document (`document`), then one event a change. Behind
+each event of a change stands the place from which a watcher that was cut off goes on. A finished task ends with its
+state.
 """
 
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
-from typing import Final, Protocol
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
+from typing import Final, NamedTuple, Protocol
 
 import msgspec
 
-from domain.status import DocumentStatus, TaskStatus
 from events.ids import KnowledgeBaseId, TaskId
-from projections.changes import ChangeTailer, Frame, Subscription, Taken, frame_of, is_about, read_statuses
+from projections.changes import ChangeTailer, frame_for, is_about, read_statuses
 from projections.feed import Change, FeedPosition
+from projections.on_demand import gathered
+from projections.places import NOTHING, Place, at_most, mark_of
 from projections.queries import Queries
-from projections.rows import Status
+from projections.subscription import Frame, Subscription, Taken, frame_of
+from projections.told import Told
 from projections.views import ViewStore
 
 HEARTBEAT_S: Final = 15.0
 """Silence after which a sign of life is sent: proxies keep the connection, and dead ones are noticed."""
+
+STALL_S: Final = 15.0
+"""How long a watcher may take nothing of what is sent to it; then it is cut off."""
 
 RESUME_COMMITS_MAX: Final = 1_000
 """Commits looked through to resume; a client further behind starts from the present state, which costs less."""
 
 
 class Group(msgspec.Struct, frozen=True):
-    """Frames sent together. `position` is None before the last group of a beginning; no frames: a sign of life."""
+    """Frames sent together, no frames: a sign of life. Each has the place behind it, None where there is none.
+
+    A beginning has its place on its last frame alone: who was cut off before that begins anew.
+    """
 
     frames: tuple[Frame, ...] = ()
-    position: FeedPosition | None = None
+    places: tuple[Place | None, ...] = ()
     is_end: bool = False
 
 
@@ -39,6 +48,7 @@ class Watch(msgspec.Struct, frozen=True):
     views: ViewStore
     tailer: ChangeTailer
     heartbeat_s: float = HEARTBEAT_S
+    stall_s: float = STALL_S
 
 
 class Subject(Protocol):
@@ -47,10 +57,17 @@ class Subject(Protocol):
     @property
     def topic(self) -> str: ...
 
-    async def status(self) -> Status: ...
+    @property
+    def partitions(self) -> Sequence[int]:
+        """Whose feeds tell of it. Raises InvalidId."""
+        ...
 
-    def documents(self) -> AsyncIterator[list[DocumentStatus]]:
-        """The present state of each document, a part at a time."""
+    async def present(self) -> Frame | None:
+        """Its own state, where it has one. Raises Refused for what does not exist."""
+        ...
+
+    def beginning(self) -> AsyncIterator[Sequence[Frame]]:
+        """The present state, a part at a time, at least one. Raises Refused."""
         ...
 
 
@@ -65,11 +82,17 @@ class WatchedTask:
     def topic(self) -> str:
         return self._task
 
-    async def status(self) -> TaskStatus:
-        return await self._queries.task(self._task)
+    @property
+    def partitions(self) -> Sequence[int]:
+        return (self._queries.partition_of(self._task),)
 
-    def documents(self) -> AsyncIterator[list[DocumentStatus]]:
-        return self._queries.documents_of_task(self._task)
+    async def present(self) -> Frame:
+        return frame_of(self._task, "status", await self._queries.task(self._task))
+
+    async def beginning(self) -> AsyncIterator[Sequence[Frame]]:
+        yield [await self.present()]
+        async for part in self._queries.documents_of_task(self._task):
+            yield [frame_of(one.document_id, "document", one) for one in part]
 
 
 class WatchedKnowledgeBase:
@@ -83,33 +106,45 @@ class WatchedKnowledgeBase:
     def topic(self) -> str:
         return self._knowledge_base
 
-    async def status(self) -> Status:
-        return await self._queries.knowledge_base(self._knowledge_base)
+    @property
+    def partitions(self) -> Sequence[int]:
+        return (self._queries.partition_of(self._knowledge_base),)
 
-    async def documents(self) -> AsyncIterator[list[DocumentStatus]]:
-        for part in list[list[DocumentStatus]]():
-            yield part
+    async def present(self) -> Frame:
+        status = await self._queries.knowledge_base(self._knowledge_base)
+        return frame_of(self._knowledge_base, "status", status)
+
+    async def beginning(self) -> AsyncIterator[Sequence[Frame]]:
+        yield [await self.present()]
+
+
+class Changed(NamedTuple):
+    """What the subject's rows did in one partition, up to `end`: the last change of each."""
+
+    partition: int
+    end: FeedPosition
+    changes: dict[str, Change]
 
 
 class Story:
     """One watcher's stream, from the beginning or from where the watcher was cut off.
 
-    While it begins, the tailer may offer states that were read before those already told: `_told` keeps the versions
-    told until the tailer has passed the place where that can happen. What the projector had not reached was folded from
-    the log and is ahead of the views: that place is known once they have come as far as the log had then.
+    `_place` is what the watcher knows; `_began_ahead` the rows, by mark, that a beginning told newer than its place,
+    good as long as `_told` is.
     """
 
     def __init__(self, watch: Watch, subject: Subject, subscription: Subscription) -> None:
         self._watch = watch
         self._subject = subject
         self._subscription = subscription
-        self._partition = watch.queries.partition_of(subject.topic)
-        self._told: dict[str, int] | None = None
-        self._told_from_log = 0
-        self._told_until: FeedPosition | None = None
+        self._partitions = subject.partitions
+        self._place = Place(tuple(FeedPosition() for _ in self._partitions))
+        self._began_ahead: Mapping[str, int] = {}
+        self._told = Told(watch.queries, watch.tailer, self._partitions)
         self._topic_version = -1
+        self._is_over = False
 
-    async def groups(self, resume_from: FeedPosition | None) -> AsyncGenerator[Group, None]:
+    async def groups(self, resume_from: Place | None) -> AsyncGenerator[Group, None]:
         """Ends behind a group that is the end, or when the subscription is closed."""
         async for group in self._beginning(resume_from):
             yield group
@@ -120,104 +155,130 @@ class Story:
             if self._subscription.is_closed:
                 return
             if not has_news:
-                await self._forget_told()
+                await self._told.forget()
                 yield Group()
                 continue
-            async for group in self._next(self._subscription.take()):
+            # In one turn: the place is where that leads to which is taken.
+            taken, place = self._subscription.take(), self._present_place()
+            async for group in self._next(taken, place):
                 yield group
                 if group.is_end:
                     return
 
-    async def _beginning(self, resume_from: FeedPosition | None) -> AsyncIterator[Group]:
-        entries = None
-        if resume_from is not None:
-            entries = await self._watch.tailer.feed.feed_since(self._partition, resume_from, limit=RESUME_COMMITS_MAX)
-        if entries is None or resume_from is None:
-            async for group in self._afresh():
+    async def _beginning(self, resume_from: Place | None) -> AsyncIterator[Group]:
+        if resume_from is not None and len(resume_from.positions) == len(self._partitions):
+            group = await self._resumed(resume_from)
+            if group is not None:
                 yield group
-            return
-        changes = [change for entry in entries for change in entry.changes]
-        yield await self._missed(changes, entries[-1].position if entries else resume_from)
+                return
+        async for group in self._afresh():
+            yield group
 
     async def _afresh(self) -> AsyncIterator[Group]:
         """The place is read before the states, so they are at least as new as it says."""
-        position = await self._watch.tailer.feed.feed_end(self._partition)
-        self._told = {}
-        status = self._framed(self._subject.topic, "status", await self._subject.status())
-        held: tuple[Frame, ...] = (status,)
-        async for part in self._subject.documents():
-            yield Group(held)
-            held = tuple(self._framed(one.document_id, "document", one) for one in part)
-        await self._remember_until()
-        yield Group(held, position, is_end=status.is_end)
+        feed = self._watch.tailer.feed
+        positions = tuple(await gathered(self._partitions, feed.feed_end))
+        self._told.begin()
+        held: Sequence[Frame] = ()
+        async for part in self._subject.beginning():
+            if held:
+                yield Group(tuple(held))
+            self._remember(part)
+            held = part
+        found = await self._changes_since(positions) or []
+        is_all_ahead = await self._told.close()
+        later = {row_id for one in found for row_id in one.changes}
+        told = (self._told.versions or {}).items()
+        self._began_ahead = {mark_of(row): version for row, version in told if is_all_ahead or row in later}
+        self._place = Place(positions, at_most(self._began_ahead))
+        frames = tuple(held)
+        yield Group(frames, (*(None for _ in frames[1:]), self._place), is_end=self._is_over)
 
-    async def _missed(self, changes: Sequence[Change], position: FeedPosition) -> Group:
-        """What changed since the watcher was cut off, as it is now; the state always, as it may be the end."""
+    async def _resumed(self, resume_from: Place) -> Group | None:
+        """What changed since, as it is now, and was not told; None where the feeds do not reach back."""
+        # The end is looked for first: where no change is found afterwards, it is what the watcher knows.
+        state = await self._subject.present()
+        found = await self._changes_since(resume_from.positions)
+        if found is None:
+            return None
+        versions = {row_id: change.version for one in found for row_id, change in one.changes.items()}
+        frames = [frame for one in found for frame in await self._present(one)]
+        self._told.begin()
+        self._is_over = state is not None and state.is_end
+        self._remember(frames)
+        if await self._told.close() and state is not None and state.is_end and state.id not in versions:
+            # The end may have been folded from the log, and no feed tells of it yet.
+            self._remember([state])
+            frames.append(state)
+        newer = {mark_of(one.id): one.version for one in frames if one.version > versions.get(one.id, -1)}
+        covered = {mark_of(row_id): version for row_id, version in versions.items()}
+        still = {mark: told for mark, told in resume_from.ahead.items() if covered.get(mark, -1) < told}
+        self._began_ahead, self._place = {**still, **newer}, resume_from
+        news = [frame for frame in frames if not resume_from.knows(frame.id, frame.version)]
+        return self._group(news, Place(tuple(one.end for one in found), at_most(self._began_ahead)))
+
+    async def _present(self, changed: Changed) -> list[Frame]:
+        statuses = await read_statuses(self._watch.views, changed.partition, changed.changes)
         topic = self._subject.topic
-        mine = {change.id: change for change in changes if is_about(change, topic) and change.id != topic}
-        statuses = await read_statuses(self._watch.views, self._partition, mine)
-        self._told = {}
-        frames = [self._framed(row_id, "document", status) for row_id, status in statuses.items()]
-        frames.append(self._framed(topic, "status", await self._subject.status()))
-        await self._remember_until()
-        return Group(tuple(frames), position, is_end=frames[-1].is_end)
+        frames = (frame_for(topic, change, statuses.get(row_id)) for row_id, change in changed.changes.items())
+        return [frame for frame in frames if frame is not None]
 
-    async def _next(self, taken: Taken) -> AsyncIterator[Group]:
+    async def _next(self, taken: Taken, place: Place) -> AsyncIterator[Group]:
         if taken.is_fresh_start:
             async for group in self._afresh():
                 yield group
             return
-        told = self._told or {}
-        frames = [frame for frame in taken.frames if frame.version > told.get(frame.id, self._version_told(frame))]
-        await self._forget_told()
+        frames = [one for one in taken.frames if one.version > max(self._told.version(one.id), self._version_told(one))]
+        await self._told.forget()
         if frames:
             self._remember_topic(frames)
-            # The state last: where it is the end, everything was said before it.
-            frames.sort(key=lambda frame: frame.event == "status")
-            yield Group(tuple(frames), taken.position, is_end=frames[-1].is_end)
+            yield self._group(frames, place)
+
+    def _group(self, frames: list[Frame], place: Place) -> Group:
+        """Behind each frame but the last stands the place before with what was told on top."""
+        # The state last: where it is the end, everything was said before it.
+        frames.sort(key=lambda frame: frame.id == self._subject.topic)
+        before, self._place = self._place, place
+        told = [(frame.id, frame.version) for frame in frames]
+        between = (before.with_told(told[:count]) for count in range(1, len(frames)))
+        places = (*between, place) if frames else ()
+        return Group(tuple(frames), places, is_end=self._is_over)
+
+    def _present_place(self) -> Place:
+        tailer, known = self._watch.tailer, zip(self._partitions, self._place.positions, strict=True)
+        ahead = self._subscription.ahead
+        if self._told.versions is not None and self._began_ahead:
+            ahead = {**self._began_ahead, **ahead}
+        # What a beginning read is newer than where the tailer may be.
+        positions = tuple(max(tailer.position(partition), position) for partition, position in known)
+        return Place(positions, at_most(dict(ahead)) if ahead else NOTHING)
+
+    async def _changes_since(self, positions: Sequence[FeedPosition]) -> list[Changed] | None:
+        """What changed behind each position; None where a feed does not reach back."""
+
+        async def since(place: tuple[int, FeedPosition]) -> Changed | None:
+            partition, position = place
+            entries = await self._watch.tailer.feed.feed_since(partition, position, limit=RESUME_COMMITS_MAX)
+            if entries is None:
+                return None
+            topic = self._subject.topic
+            changes = {one.id: one for entry in entries for one in entry.changes if is_about(one, topic)}
+            return Changed(partition, entries[-1].position if entries else position, changes)
+
+        found = await gathered(list(zip(self._partitions, positions, strict=True)), since)
+        return None if None in found else [one for one in found if one is not None]
 
     def _version_told(self, frame: Frame) -> int:
         """A row is read as it is, which may be newer than the change that told of it: the next change then says it
         again. Kept for the topic alone; a number for each of its documents would be 1 MB for a task of 10,000."""
         return self._topic_version if frame.id == self._subject.topic else -1
 
+    def _remember(self, frames: Sequence[Frame]) -> None:
+        self._remember_topic(frames)
+        self._told.add(frames)
+
     def _remember_topic(self, frames: Sequence[Frame]) -> None:
-        versions = [frame.version for frame in frames if frame.id == self._subject.topic]
-        self._topic_version = max([self._topic_version, *versions])
-
-    def _framed(self, row_id: str, event: str, status: Status) -> Frame:
-        frame = frame_of(row_id, event, status)
-        self._remember_topic([frame])
-        if self._told is not None:
-            self._told[row_id] = frame.version
-        return frame
-
-    async def _remember_until(self) -> None:
-        self._told_from_log = await self._watch.queries.log_end(self._partition)
-        self._told_until = None
-
-    async def _forget_told(self) -> None:
-        if self._told is None:
-            return
-        if self._told_until is None:
-            if not await self._watch.queries.have_views_reached(self._partition, self._told_from_log):
-                return
-            self._told_until = await self._watch.tailer.feed.feed_end(self._partition)
-        if self._watch.tailer.has_passed(self._partition, self._told_until):
-            self._told = None
-
-
-async def changed_within(
-    watch: Watch, task: TaskId, *, is_known: Callable[[TaskStatus], bool], wait_s: float, now_s: Callable[[], float]
-) -> TaskStatus:
-    """The task's state once it is one that the caller does not know, or has ended; else as it is after `wait_s`."""
-    deadline_s = now_s() + wait_s
-    with watch.tailer.watching(task) as subscription:
-        status = await watch.queries.task(task)
-        while is_known(status) and not frame_of(task, "status", status).is_end and not subscription.is_closed:
-            rest_s = deadline_s - now_s()
-            if rest_s <= 0 or not await subscription.wait(rest_s):
-                break
-            subscription.take()
-            status = await watch.queries.task(task)
-    return status
+        for frame in frames:
+            if frame.id == self._subject.topic:
+                self._topic_version = max(self._topic_version, frame.version)
+                self._is_over = frame.is_end

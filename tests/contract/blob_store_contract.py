@@ -8,7 +8,7 @@ from typing import Final
 
 import pytest
 
-from blobs.errors import BlobError, BlobMissing, BlobStoreUnavailable, InvalidBlobKey
+from blobs.errors import BlobError, BlobExists, BlobMissing, BlobStoreUnavailable, InvalidBlobKey
 from blobs.keys import KEY_BYTES_MAX, SEGMENT_BYTES_MAX
 from blobs.store import BlobRef, BlobStore, CollectableBlobs
 
@@ -38,6 +38,12 @@ async def keys_of(store: BlobStore, prefix: str) -> list[str]:
     return [info.key async for info in store.list(prefix)]
 
 
+async def are_conditions_honoured(store: BlobStore) -> bool:
+    """Only S3 servers differ in this."""
+    conditions = getattr(store, "_conditions", None)
+    return conditions is None or await conditions.are_honoured()
+
+
 class BlobStoreContract:
     """Needs the fixtures `store` (empty, closed by the fixture) and `leftovers` (counts unfinished things)."""
 
@@ -47,6 +53,29 @@ class BlobStoreContract:
         assert ref == BlobRef(key="documents/d1/source", size_bytes=len(data), sha256=sha256(data))
         assert await store.get(ref.key) == data
         assert await read_all(store, ref.key) == data
+
+    async def test_a_new_blob_never_replaces_one_that_is_there(self, store: BlobStore, leftovers: Leftovers) -> None:
+        ref = await store.put_new("archive/00.1/a.seg", b"first")
+        assert ref == BlobRef(key="archive/00.1/a.seg", size_bytes=5, sha256=sha256(b"first"))
+        for data in (b"second", b"first", b""):
+            with pytest.raises(BlobExists):
+                await store.put_new("archive/00.1/a.seg", data)
+        await store.put("b", b"whole")
+        with pytest.raises(BlobExists):
+            await store.put_new("b", b"new")
+        assert (await store.get("archive/00.1/a.seg"), await store.get("b")) == (b"first", b"whole")
+        assert await keys_of(store, "") == ["archive/00.1/a.seg", "b"]
+        assert await leftovers() == 0
+
+    async def test_of_several_that_make_one_blob_new_one_succeeds(self, store: BlobStore, leftovers: Leftovers) -> None:
+        if not await are_conditions_honoured(store):
+            pytest.skip("this server overwrites whatever the condition says")
+        made = await asyncio.gather(*(store.put_new("one", b"%d" % n) for n in range(8)), return_exceptions=True)
+        winners = [one for one in made if isinstance(one, BlobRef)]
+        assert len(winners) == 1
+        assert all(isinstance(one, BlobRef | BlobExists | BlobStoreUnavailable) for one in made)
+        assert sha256(await store.get("one")) == winners[0].sha256
+        assert await leftovers() == 0
 
     async def test_a_blob_written_in_uneven_pieces_comes_back_whole(
         self, store: BlobStore, leftovers: Leftovers

@@ -136,6 +136,14 @@ class IndexContract:
         assert await index.erase(TABLE, "doc_1", fence=14) == 2
         assert await index.upsert(TABLE, "doc_1", rows_of("doc_1", ["one"]), fence=1) == 1
 
+    async def test_rows_without_fences_stay_and_give_way_to_any_attempt(self, index: Index) -> None:
+        await index.forget_fences(TABLE)
+        await index.upsert(TABLE, "doc_1", rows_of("doc_1", ["one", "two"]), fence=14)
+        await index.forget_fences(TABLE)
+        assert sorted(texts_of(await index.search_vector(TABLE, direction(0), limit=9))) == ["one", "two"]
+        assert await index.upsert(TABLE, "doc_1", rows_of("doc_1", ["three"]), fence=1) == 1
+        assert texts_of(await index.search_vector(TABLE, direction(0), limit=9)) == ["three"]
+
     async def test_vectors_are_found_by_what_they_were_made_of(self, index: Index) -> None:
         for number, angle in enumerate((0.1, 0.2)):
             row = rows_of(f"doc_{number}", [f"text {number}"], angle=angle)[0]

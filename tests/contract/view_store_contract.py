@@ -4,6 +4,7 @@ from asyncio import TaskGroup
 from typing import Protocol
 
 import pytest
+from msgspec.structs import replace
 
 from events.envelope import Position
 from projections.feed import Change, ChangeFeed, FeedPosition
@@ -50,6 +51,18 @@ def commit(
 
 def following(held: Lease, last: Commit) -> Lease:
     return Lease(partition=held.partition, generation=held.generation, token=held.token, checkpoint=last.checkpoint)
+
+
+def sweep(held: Lease, before_us: int, *ids: str) -> Commit:
+    """Takes rows that `fill` put there out, and their members of the list."""
+    return Commit(
+        lease=held,
+        checkpoint=replace(held.checkpoint, retired_before_us=before_us),
+        rows={},
+        removed=tuple(RowKey(DOCUMENTS, one) for one in ids),
+        indexes=(IndexChange(LIST, tuple(member(int(one[1:]), one) for one in ids), ()),),
+        lease_ms=LEASE_MS,
+    )
 
 
 def change(number: int, version: int = 1) -> Change:
@@ -100,6 +113,44 @@ class ViewStoreContract:
         end = await world.feed.feed_end(0)
         assert await world.views.commit(one)
         assert await world.feed.feed_end(0) == end
+
+    async def test_a_sweep_removes_rows_and_members_where_no_event_was_read(self, world: ViewWorld) -> None:
+        held = await lease(world)
+        members = await fill(world, held, 3)
+        filled = following(held, commit(held, 1))
+        swept = sweep(filled, 5, "d0", "d1")
+        assert await world.views.commit(swept)
+        assert await world.views.rows(0, DOCUMENTS, ["d0", "d1", "d2"]) == [None, None, b"row 2"]
+        page = await world.views.page(0, LIST, DOCUMENTS, after=None, limit=9, newest_first=False)
+        assert ([row.member for row in page.rows], page.total) == ([members[2]], 1)
+        assert await world.views.checkpoint(0) == swept.checkpoint
+        anew = await lease(world)
+        assert anew.checkpoint == swept.checkpoint, "whoever takes over knows how far it came"
+        assert await world.views.commit(sweep(anew, 6, "d2"))
+        assert [found async for found in world.views.scan_indexes(0, 1)] == []
+
+    async def test_a_sweep_is_compared_like_a_page(self, world: ViewWorld) -> None:
+        held = await lease(world)
+        await fill(world, held, 3)
+        filled = following(held, commit(held, 1))
+        swept = sweep(filled, 5, "d0")
+        assert await world.views.commit(swept)
+        assert await world.views.commit(swept), "repeated, it took effect before"
+        assert not await world.views.commit(sweep(filled, 6, "d1")), "the sweep before is not known to it"
+        assert not await world.views.commit(commit(filled, 2)), "nor to a page"
+        assert await world.views.rows(0, DOCUMENTS, ["d1"]) == [b"row 1"]
+        assert await world.views.commit(sweep(following(held, swept), 6, "d1"))
+
+    async def test_a_page_writes_and_removes_rows_of_one_table(self, world: ViewWorld) -> None:
+        held = await lease(world)
+        await fill(world, held, 2)
+        filled = following(held, commit(held, 1))
+        second = replace(
+            commit(filled, 2, rows={RowKey(DOCUMENTS, "d1"): b"new"}),
+            removed=(RowKey(DOCUMENTS, "d0"), RowKey(TASKS, "never there")),
+        )
+        assert await world.views.commit(second)
+        assert await world.views.rows(0, DOCUMENTS, ["d0", "d1"]) == [None, b"new"]
 
     async def test_a_commit_under_a_lost_lease_changes_nothing(self, world: ViewWorld) -> None:
         held = await lease(world)
@@ -259,6 +310,8 @@ class ViewStoreContract:
         found = {row_id: row async for row_id, row in world.views.scan_rows(0, 1, DOCUMENTS)}
         assert found == {f"d{number}": b"row %d" % number for number in range(3)}
         assert [one async for one in world.views.scan_indexes(0, 1)] == [(LIST, tuple(members))]
+        assert await world.views.members(0, 1, LIST) == tuple(members)
+        assert await world.views.members(0, 2, LIST) == await world.views.members(0, 1, "no such list") == ()
 
 
 class ChangeFeedContract:
@@ -314,6 +367,14 @@ class ChangeFeedContract:
         end = positions[-1]
         assert await world.feed.feed_since(0, FeedPosition(end.ms + 1, 0), limit=5) is None
         assert await world.feed.feed_since(0, positions[0], limit=2) is None
+
+    async def test_a_feed_that_was_empty_tells_everything_since(self, world: ViewWorld) -> None:
+        before = await world.feed.feed_end(0)
+        await self.announced(world, (change(0),), (change(1),))
+        missed = await world.feed.feed_since(0, before, limit=2)
+        assert missed is not None
+        assert [entry.changes for entry in missed] == [(change(0),), (change(1),)]
+        assert await world.feed.feed_since(0, before, limit=1) is None
 
     async def test_the_feed_is_bounded_and_says_where_it_no_longer_reaches(self, world: ViewWorld) -> None:
         group = tuple(change(number) for number in range(8))

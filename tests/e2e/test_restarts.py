@@ -3,7 +3,6 @@
 import signal
 
 import httpx
-import pytest
 
 from domain.status import DocumentPhase, TaskPhase
 from tests.e2e.api import Api
@@ -53,12 +52,11 @@ def test_a_restart_keeps_everything(own_service: ServiceProcess) -> None:
     own_service.stop(signal.SIGINT)
 
 
-@pytest.mark.parametrize("is_twice", [False, True], ids=["one worker", "both workers"])
 def test_workers_killed_in_the_middle_are_started_again_and_nothing_is_lost_or_done_twice(
-    own_service: ServiceProcess, is_twice: bool
+    own_service: ServiceProcess,
 ) -> None:
     own_service.start()
-    victims = ["worker-1", "worker-2"] if is_twice else ["worker-1"]
+    victims = ["worker-1", "worker-2"]
     with Api(own_service.url) as api:
         kb = api.create("killing")
         api.completed(kb, [("warm.txt", text_of(999))])

@@ -22,9 +22,9 @@ SMALL_CHUNKS: Final = {"chunk_tokens": 16, "chunk_overlap_tokens": 0}
 
 SLOW_FILE: Final = (
     "slow.html",
-    b"<html><p>The miller is late.</p><table>" + b"<tr><td></td></tr>" * 220_000 + b"</table><p>He comes.</p></html>",
+    b"<html><p>The miller is late.</p><table>" + b"<tr><td></td></tr>" * 440_000 + b"</table><p>He comes.</p></html>",
 )
-"""Two lines of text around a table with nothing in it: 2.5 s of parsing on an idle machine, longer than a lease."""
+"""Two lines of text around a table with nothing in it: 3 s of parsing on an idle machine, longer than a lease."""
 
 
 def many_chunks(batches: int, batch_chunks: int, about: str) -> bytes:

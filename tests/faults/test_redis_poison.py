@@ -3,6 +3,7 @@
 import asyncio
 import time
 from collections.abc import Iterator
+from itertools import count
 from typing import Any, Final
 
 import msgspec
@@ -51,6 +52,8 @@ def test_events_that_nobody_can_read_are_counted_and_the_next_one_is_folded(
 ) -> None:
     kb = history.create("F-38 events")
     partition = partition_of(kb)
+    others = (history.create(f"F-38 left alone {number}") for number in count())
+    other = next(one for one in others if partition_of(one) == partition)
     whole = encode(
         envelope(
             new_document(partition), 1, StepStarted(step=Step.PARSE, attempt=1, worker="w"), task=new_task(partition)
@@ -67,7 +70,7 @@ def test_events_that_nobody_can_read_are_counted_and_the_next_one_is_folded(
         quiet, before = Quiet(mill), asyncio.run(_checkpoint(mill, partition))
         for fields in poison:
             server.xadd(KEYS.log(partition), fields)
-        asyncio.run(_append_from_the_future(mill, kb))
+        asyncio.run(_append_from_the_future(mill, kb, other))
         history.submit(kb, texts(1, "following"))
         began_s = time.monotonic()
         poll(lambda: asyncio.run(_is_folded(mill, partition)), "the following event is folded", FOLLOWING_S_MAX)
@@ -198,11 +201,12 @@ async def _stands_at_the_last(mill: Mill, partition: int) -> bool:
     return position is not None and position.ms == EXHAUSTED_AT
 
 
-async def _append_from_the_future(mill: Mill, kb: str) -> None:
-    """Two events of a newer program in the stream of a knowledge base: of an unknown type, and of a later version."""
+async def _append_from_the_future(mill: Mill, kb: str, other: str) -> None:
+    """Events of a newer program: of an unknown type, which changes nothing here; of a later version, after which that
+    knowledge base alone is left to newer programs."""
     async with looking_into(mill) as stores:
-        for place, value in ((3, "KnowledgeBaseShared"), (4, 99)):
-            last = (await stores.log.history(kb))[-1]
+        for stream, place, value in ((kb, 3, "KnowledgeBaseShared"), (other, 4, 99)):
+            last = (await stores.log.history(stream))[-1]
             await _append_altered(stores, last, place, value)
 
 

@@ -18,6 +18,7 @@ from events.steps import Lane, Step
 from events.upcasters import current_version
 
 DIRECTORY: Final = Path(__file__).parent / "events"
+ADDITIONS: Final = Path(__file__).parent / "additions"
 
 KB: Final = KnowledgeBaseId("kb_07018bcfe5680070008000000000000001")
 TASK: Final = TaskId("task_07018bcfe5680070008000000000000002")
@@ -111,6 +112,25 @@ EXAMPLES: Final[dict[tuple[str, int], Fact]] = {
 }
 """What the file of each type and version decodes to today; past versions stay, with today's form of the fact."""
 
+LATER: Final[dict[str, Fact]] = {
+    "ChunksEmbedded.v1.calls": d.ChunksEmbedded(
+        batch=1,
+        first_chunk=32,
+        last_chunk=41,
+        vectors_blob="documents/x/vectors/1",
+        calls=2,
+        tokens_sent=900,
+        chunks_reused=3,
+    ),
+    "DocumentEmbedded.v1.calls": d.DocumentEmbedded(
+        model="local", dimensions=256, tokens=9_000, calls=4, tokens_sent=8_000, chunks_reused=5
+    ),
+    "TaskSubmitted.v1.document_ids": t.TaskSubmitted(
+        knowledge_base_id=KB, documents=2, source=t.TaskSource.RETRY, document_ids=(DOCUMENT, OTHER)
+    ),
+}
+"""Facts with fields that came later within their version: each has a default, so that older files stay readable."""
+
 
 def example(fact: Fact) -> Envelope:
     """The envelope that every golden file holds its fact in."""
@@ -137,6 +157,11 @@ def write_missing() -> list[Path]:
     for (event_type, schema_version), fact in EXAMPLES.items():
         path = path_of(event_type, schema_version)
         if schema_version == current_version(event_type) and not path.exists():
+            path.write_bytes(encode(example(fact)))
+            written.append(path)
+    for name, fact in LATER.items():
+        path = ADDITIONS / f"{name}.msgpack"
+        if not path.exists():
             path.write_bytes(encode(example(fact)))
             written.append(path)
     return written

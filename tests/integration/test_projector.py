@@ -12,8 +12,9 @@ from projections.projection import TASKS
 from projections.projector import Projector, run_projectors
 from projections.redis_feed import RedisFeed
 from projections.redis_views import RedisViews
-from projections.replay import Rebuilt, compare, rebuild
+from projections.replay import Rebuilt, rebuild
 from projections.views import Commit
+from tests.generations import compare
 from tests.projecting import project
 from tests.servers.redis_process import RedisProcess
 from tests.waiting import wait_for

@@ -2,110 +2,26 @@
 
 import asyncio
 import socket
-from collections.abc import AsyncIterator, Callable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any
 from urllib.parse import urlsplit
 
 import httpx
-import msgspec
 import pytest
 
 from events.ids import TaskId
-from events.keys import Keys
-from events.redis_log import RedisLog
 from events.redis_setup import Clients, make_clients
-from projections.projector import run_projectors
-from projections.redis_feed import RedisFeed
-from projections.redis_views import RedisViews
 from tests.event_samples import new_document, new_task
 from tests.projecting import project
-from tests.servers.read_api import ReadApi, serving
+from tests.read_world import PARTITIONS, World, is_end, is_state, stream, until
 from tests.servers.redis_process import RedisProcess
 from tests.waiting import wait_for, wait_until
-from tests.workshop import Workshop
 
 pytest_plugins = ("tests.servers.redis",)
-
-PARTITIONS = 2
-
-
-class Event(msgspec.Struct, frozen=True):
-    """One server-sent event; a comment has the name `comment`."""
-
-    name: str
-    data: Any
-    id: str | None
-
-
-class World:
-    def __init__(self, clients: Clients) -> None:
-        self.keys = Keys(PARTITIONS)
-        self.log = RedisLog(clients.commands, clients.blocking, self.keys)
-        self.views = RedisViews(clients.commands, self.keys)
-        self.feed = RedisFeed(clients.commands, clients.blocking, self.keys)
-        self.workshop = Workshop(self.log)
-
-    def serving(self, **settings: Any) -> AbstractAsyncContextManager[ReadApi]:
-        return serving(self.log, self.views, self.feed, **settings)
-
-    @asynccontextmanager
-    async def projecting(self) -> AsyncIterator[None]:
-        stop = asyncio.Event()
-        running = asyncio.create_task(run_projectors(self.log, self.views, holder="test", stop=stop))
-        try:
-            yield
-        finally:
-            stop.set()
-            await running
-
-    async def project(self) -> None:
-        await project(self.log, self.views)
 
 
 @pytest.fixture
 def world(redis_clients: Clients) -> World:
     return World(redis_clients)
-
-
-@asynccontextmanager
-async def stream(
-    api: ReadApi, path: str, *, headers: dict[str, str] | None = None
-) -> AsyncIterator[tuple[httpx.Response, AsyncIterator[Event]]]:
-    async with (
-        httpx.AsyncClient(timeout=20) as client,
-        client.stream("GET", api.url + path, headers=headers) as response,
-    ):
-        yield response, _events(response)
-
-
-async def _events(response: httpx.Response) -> AsyncIterator[Event]:
-    fields: dict[str, str] = {}
-    async for line in response.aiter_lines():
-        if line.startswith(":"):
-            yield Event("comment", line, None)
-        elif line:
-            name, _, value = line.partition(": ")
-            fields[name] = value
-        elif fields:
-            if "data" in fields:
-                yield Event(fields.get("event", "message"), msgspec.json.decode(fields["data"]), fields.get("id"))
-            fields = {}
-
-
-async def until(events: AsyncIterator[Event], is_it: Callable[[Event], bool]) -> list[Event]:
-    """All events up to the one that is meant."""
-    seen: list[Event] = []
-    async with asyncio.timeout(20):
-        async for event in events:
-            seen.append(event)
-            if is_it(event):
-                return seen
-    raise AssertionError(f"the stream ended before: {seen}")
-
-
-def is_end(event: Event) -> bool:
-    return event.name == "end"
 
 
 async def test_a_stream_begins_with_the_present_state_and_ends_with_the_task(world: World) -> None:
@@ -164,14 +80,14 @@ async def test_a_stream_resumes_without_a_gap_across_a_restart(world: World) -> 
         first = await until(events, lambda event: event.id is not None)
         await world.workshop.complete(documents[0])
         await world.project()
-        second = await until(events, lambda event: event.id is not None)
+        second = await until(events, is_state)
     last_id = second[-1].id
     assert first[-1].id != last_id
     await world.workshop.complete(documents[1])
     await world.project()
     for headers, query in (({"Last-Event-ID": str(last_id)}, ""), (None, f"?last_event_id={last_id}")):
         async with world.serving() as api, stream(api, f"/tasks/{task}/stream{query}", headers=headers) as (_, events):
-            missed = await until(events, lambda event: event.id is not None)
+            missed = await until(events, is_state)
             assert [event.data.get("document_id") for event in missed] == [documents[1], None]
             assert missed[0].data["status"] == "completed"
             assert missed[-1].data["documents"]["completed"] == 2
@@ -399,7 +315,7 @@ async def test_a_stream_outlives_a_store_that_went_away_and_came_back(own_redis:
                 await project(world.log, world.views, holder="test")
                 await until(events, lambda event: event.data.get("status") == "completed")
             async with stream(api, f"/tasks/{task}/stream?last_event_id={first[-1].id}") as (_, events):
-                missed = await until(events, lambda event: event.id is not None)
+                missed = await until(events, is_state)
         assert [event.data["status"] for event in missed] == ["completed", "processing"]
 
 

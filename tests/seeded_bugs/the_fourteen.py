@@ -27,7 +27,7 @@ THE_FOURTEEN: Final = (
     Listed("retry of XADD without id", ("appended-at-any-version",)),
     Listed("event before S3 put", ("event-before-blob", "event-before-sidecar")),
     Listed("projector checkpoint before fold", ("checkpoint-before-rows",)),
-    Listed("trim ignoring PEL", ("pending-forgotten",), waits_for=4),
+    Listed("trim ignoring PEL", ("inboxes-outrun-by-trim", "pending-forgotten")),
     Listed("webhook follows redirects", ("redirects-followed",), waits_for=5),
     Listed("SSRF check only at registration", ("host-trusted",), waits_for=5),
     Listed("tenant filter dropped from search", ("one-table-for-all", "filter-dropped")),

@@ -2,17 +2,19 @@
 
 import asyncio
 import socket
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 
 import uvicorn
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
 
 from domain.errors import Refused
 from events.errors import InvalidId
 from events.log import EventLog
+from millstream.api_server import Connection
 from projections.changes import ChangeTailer
 from projections.cursors import Cursors
 from projections.errors import InvalidCursor, InvalidQuery, TooManyStreams
@@ -44,23 +46,26 @@ async def serving(
     feed: ChangeFeed,
     *,
     heartbeat_s: float = 15.0,
+    stall_s: float = 15.0,
     streams_max: int = 100,
     send_buffer_bytes: int | None = None,
+    port: int = 0,
+    extra_routes: Sequence[Route] = (),
 ) -> AsyncIterator[ReadApi]:
     """Serves until the block is left; streams are closed as a shutdown closes them.
 
     `send_buffer_bytes` is what the kernel takes in advance for a reader that does not read: megabytes by default.
     """
     tailer, stop = ChangeTailer(feed, views, subscriptions_max=streams_max), asyncio.Event()
-    routes = projection_routes(
-        event_log, views, tailer, Cursors(b"the secret of a test, long enough"), heartbeat_s=heartbeat_s
-    )
-    app = Starlette(routes=routes, exception_handlers=dict.fromkeys(STATUS, _answer))
+    cursors = Cursors(b"the secret of a test, long enough")
+    routes = projection_routes(event_log, views, tailer, cursors, heartbeat_s=heartbeat_s, stall_s=stall_s)
+    app = Starlette(routes=[*routes, *extra_routes], exception_handlers=dict.fromkeys(STATUS, _answer))
     with socket.socket() as listening:
-        listening.bind(("127.0.0.1", 0))
+        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listening.bind(("127.0.0.1", port))
         if send_buffer_bytes is not None:
             listening.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, send_buffer_bytes)
-        server = uvicorn.Server(uvicorn.Config(app, log_level="warning", lifespan="off"))
+        server = uvicorn.Server(uvicorn.Config(app, http=Connection, log_level="warning", lifespan="off"))
         tailing = asyncio.create_task(tailer.run(stop))
         running = asyncio.create_task(server.serve(sockets=[listening]))
         await wait_until(lambda: server.started, "the server listens")

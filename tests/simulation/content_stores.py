@@ -3,7 +3,7 @@
 from collections.abc import AsyncIterator, Callable, Collection, Coroutine, Sequence
 from typing import Any, TypeVar
 
-from blobs.errors import BlobStoreFull, BlobStoreUnavailable
+from blobs.errors import BlobExists, BlobStoreFull, BlobStoreUnavailable
 from blobs.memory import MemoryBlobStore
 from blobs.store import BlobInfo, BlobRef, BlobWriter
 from blobs.writer import BatchingWriter, put_whole
@@ -48,6 +48,11 @@ class SimulatedBlobs:
             self._checks.blob_written(key, self._wire.process, is_given_up=self._wire.is_given_up)
 
         await self._wire.call(Store.BLOBS, effect, _blobs_away, full=_blobs_full)
+
+    async def put_new(self, key: str, data: bytes) -> BlobRef:
+        if await self.stat(key) is not None:
+            raise BlobExists(key)
+        return await self.put(key, data)
 
     async def get(self, key: str) -> bytes:
         return await self._wire.call(Store.BLOBS, lambda: self._blobs.get(key), _blobs_away)
@@ -164,6 +169,9 @@ class SimulatedIndex:
 
     async def optimize(self, table: IndexTable) -> None:
         await self._call(lambda: self._index.optimize(table))
+
+    async def forget_fences(self, table: IndexTable) -> None:
+        await self._call(lambda: self._index.forget_fences(table))
 
     async def check(self) -> None:
         await self._call(self._index.check)

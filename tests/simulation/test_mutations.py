@@ -22,8 +22,8 @@ from processors.erase import EraseStep
 from processors.index import IndexStep
 from processors.runner import Runner
 from processors.step import Done
-from projections.projector import Writer
 from projections.views import Commit
+from projections.writer import Writer
 from tests.simulation import clients
 from tests.simulation.run import Failed, run
 

@@ -6,8 +6,9 @@ from typing import Final
 from domain.document import Erased, Failed, Open, Removed, Skipped, Unknown, record_of
 from domain.task import FinishedTask
 from events.ids import document_id
-from projections.projector import LEASE_MS
-from projections.replay import compare, rebuild
+from projections.replay import rebuild
+from projections.writer import LEASE_MS
+from tests.generations import compare
 from tests.simulation.clients import Clients
 from tests.simulation.wire import at_once
 from tests.simulation.world import PARTITIONS, World

@@ -105,3 +105,6 @@ class SimulatedViews:
     async def scan_indexes(self, partition: int, generation: int) -> AsyncIterator[tuple[str, tuple[str, ...]]]:
         async for found in self._views.scan_indexes(partition, generation):
             yield found
+
+    async def members(self, partition: int, generation: int, index: str) -> tuple[str, ...]:
+        return await self._views.members(partition, generation, index)

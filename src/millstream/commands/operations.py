@@ -1,4 +1,4 @@
-"""Commands for whoever runs the service: settings, doctor, replay."""
+"""Commands for whoever runs the service: settings, doctor."""
 
 import asyncio
 
@@ -63,19 +63,3 @@ def doctor(create_bucket: bool, json: bool) -> None:
                 click.echo(f"{'':<20}-> {finding.advice}")
     if not all(finding.is_good for finding in findings):
         raise click.exceptions.Exit(ExitCode.UNREACHABLE)
-
-
-@click.command()
-@click.option("--json", "json", is_flag=True, help="Print JSON.")
-def replay(json: bool) -> None:
-    """Rebuild every view from the log into a new generation, then swap; the service answers all the while."""
-    from millstream.replaying import replay_all
-
-    report = asyncio.run(replay_all(load_settings().settings, quiet=json))
-    if json:
-        click.echo(as_json(report))
-        return
-    click.echo(
-        f"rebuilt {report.events:,} events of {report.partitions} partitions in {report.seconds:.1f} s "
-        f"({report.events_per_s:,.0f} events/s); generation {report.generation} is live"
-    )

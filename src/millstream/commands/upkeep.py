@@ -1,11 +1,15 @@
 """Commands of upkeep: collecting what nobody needs, accepting again what Redis has lost."""
 
 import asyncio
+from typing import TYPE_CHECKING
 
 import click
 
 from millstream.commands.output import as_json
 from millstream.settings import load_settings
+
+if TYPE_CHECKING:
+    from ingest.reconcile import Reconciled
 
 
 @click.command()
@@ -52,8 +56,14 @@ def reconcile(dry_run: bool, json: bool) -> None:
     if json:
         click.echo(as_json(found))
         return
-    verb = "would be accepted again" if dry_run else "accepted again"
-    click.echo(f"{found.sidecars:,} uploads looked at in {found.seconds:.1f} s")
-    click.echo(f"{found.documents_accepted:,} documents {verb}")
-    for what, count in sorted(found.tasks.items()):
-        click.echo(f"{count:>8,} requests {what.replace('_', ' ')}")
+    click.echo("\n".join(reconciled_lines(found)))
+
+
+def reconciled_lines(found: "Reconciled") -> list[str]:
+    """For a person."""
+    verb = "would be accepted again" if found.dry_run else "accepted again"
+    return [
+        f"{found.sidecars:,} uploads looked at in {found.seconds:.1f} s",
+        f"{found.documents_accepted:,} documents {verb}",
+        *(f"{count:>8,} requests {what.replace('_', ' ')}" for what, count in sorted(found.tasks.items())),
+    ]

@@ -6,7 +6,7 @@ import pytest
 
 from events.codec import EVENT_TYPES, decode, encode
 from events.upcasters import current_version
-from tests.golden.event_examples import DIRECTORY, EXAMPLES, example, path_of
+from tests.golden.event_examples import ADDITIONS, DIRECTORY, EXAMPLES, LATER, example, path_of
 
 FILES_SHA256 = "f5106cdced548412228cb40b6b4d70c614612c0db70a621cdbd5b36c9a8851c5"
 """Over the golden files of the releases so far, in the order of their names: an edited file fails here."""
@@ -35,3 +35,15 @@ def test_the_current_version_is_written_as_its_golden_file_says(event_type: str)
 def test_no_golden_file_was_edited() -> None:
     digest = hashlib.sha256(b"".join(path.read_bytes() for path in RELEASED)).hexdigest()
     assert digest == FILES_SHA256
+
+
+def test_every_field_that_came_later_has_a_file_and_nothing_else_has() -> None:
+    assert {path.stem for path in ADDITIONS.iterdir()} == set(LATER)
+
+
+@pytest.mark.parametrize("name", list(LATER))
+def test_a_field_that_came_later_is_read_and_written_as_its_file_says(name: str) -> None:
+    kept = (ADDITIONS / f"{name}.msgpack").read_bytes()
+    assert decode(kept) == example(LATER[name])
+    if current_version(type(LATER[name]).__name__) == 1:
+        assert encode(example(LATER[name])) == kept

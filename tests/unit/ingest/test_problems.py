@@ -17,7 +17,7 @@ from starlette.routing import Route
 
 from blobs.errors import BlobStoreFull, BlobStoreUnavailable
 from domain.errors import Contention, RefusalCode, Refused
-from events.errors import InvalidId, LogFull, LogUnavailable
+from events.errors import ArchiveRefused, InvalidId, LogFull, LogUnavailable, SegmentDamaged
 from ingest.answers import exception_handlers
 from ingest.knowledge_bases import CreateBody
 from ingest.problems import Problem, ProblemCode, Rejected, problem
@@ -80,6 +80,8 @@ ANSWERS = [
     (InvalidId("no"), 404, "not_found"),
     (LogUnavailable("redis://secret@host"), 503, "dependency_unavailable"),
     (LogFull("oom"), 507, "storage_full"),
+    (SegmentDamaged("1_9.seg", "a secret hash"), 500, "archive_damaged"),
+    (ArchiveRefused("secret"), 500, "archive_damaged"),
     (BlobStoreUnavailable("s3 secret"), 503, "dependency_unavailable"),
     (BlobStoreFull("disk"), 507, "storage_full"),
     (IndexUnavailable("secret path"), 503, "dependency_unavailable"),

@@ -37,6 +37,10 @@ RANGES = {
     "embedding_call_s_max": (1, 3_600),
     "embedding_rpm": (0, 10_000_000),
     "embedding_tpm": (0, 10_000_000_000),
+    "task_retention_s": (0, 3_153_600_000),
+    "archive_segment_events_max": (1_000, 1_000_000),
+    "archive_after_s": (1, 31_536_000),
+    "archive_retention_s": (0, 31_536_000),
 }
 
 

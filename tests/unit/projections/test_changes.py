@@ -7,10 +7,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from events.memory import MemoryLog
-from projections.changes import WAITING_MAX, ChangeTailer, Frame, Subscription
+from projections.changes import ChangeTailer
 from projections.errors import TooManyStreams
-from projections.feed import FeedPosition
 from projections.memory_views import MemoryViews
+from projections.subscription import WAITING_BYTES_MAX, WAITING_MAX, Frame, Subscription, Taken
 from tests.projecting import project
 from tests.workshop import Workshop
 
@@ -22,41 +22,52 @@ def frame(row_id: str, version: int) -> Frame:
 @given(st.lists(st.one_of(st.just(None), st.tuples(st.integers(0, 3), st.integers(0, 9))), max_size=40))
 def test_a_reader_misses_states_but_never_the_last_of_any_row(course: list[tuple[int, int] | None]) -> None:
     """None is the reader taking what waits."""
-    subscription, read, offered = Subscription("task"), dict[str, int](), dict[str, int]()
-    for place, turn in enumerate([*course, None]):
+    subscription, read, offered = Subscription("task", {}), dict[str, int](), dict[str, int]()
+    for turn in [*course, None]:
         if turn is None:
             read.update((one.id, one.version) for one in subscription.take().frames)
             continue
         row, version = turn
-        subscription.offer(frame(str(row), version), FeedPosition(place, 0))
+        subscription.offer(frame(str(row), version))
         offered[str(row)] = version
     assert read == offered
 
 
 def test_states_of_one_row_take_one_place() -> None:
-    subscription = Subscription("task")
+    subscription = Subscription("task", {})
     for version in range(10 * WAITING_MAX):
-        subscription.offer(frame("one", version), FeedPosition(version, 0))
+        subscription.offer(frame("one", version))
     taken = subscription.take()
     assert [one.version for one in taken.frames] == [10 * WAITING_MAX - 1]
-    assert taken.position == FeedPosition(10 * WAITING_MAX - 1, 0)
     assert not taken.is_fresh_start
 
 
 def test_a_reader_that_falls_too_far_behind_begins_anew() -> None:
-    subscription = Subscription("task")
+    subscription = Subscription("task", {})
     for row in range(WAITING_MAX + 5):
-        subscription.offer(frame(str(row), 1), FeedPosition(row, 0))
+        subscription.offer(frame(str(row), 1))
     taken = subscription.take()
     assert (taken.frames, taken.is_fresh_start) == ((), True)
-    subscription.offer(frame("later", 1), FeedPosition(9_999, 0))
+    subscription.offer(frame("later", 1))
     assert [one.id for one in subscription.take().frames] == ["later"]
 
 
+def test_a_reader_with_too_many_bytes_waiting_begins_anew() -> None:
+    subscription = Subscription("task", {})
+    large = b"x" * (WAITING_BYTES_MAX // 2)
+    for version in range(9):
+        subscription.offer(Frame("one", "document", version, False, large))
+        subscription.offer(Frame("two", "document", version, False, large))
+    assert len(subscription.take().frames) == 2, "what took the place of an older state is counted once"
+    for row in ("one", "two", "three"):
+        subscription.offer(Frame(row, "document", 1, False, large))
+    assert subscription.take() == Taken((), is_fresh_start=True)
+
+
 async def test_waiting_ends_with_news_or_with_the_time() -> None:
-    subscription = Subscription("task")
+    subscription = Subscription("task", {})
     assert not await subscription.wait(0.001)
-    subscription.offer(frame("one", 1), FeedPosition(1, 0))
+    subscription.offer(frame("one", 1))
     assert await subscription.wait(10)
     subscription.take()
     assert not await subscription.wait(0.001)

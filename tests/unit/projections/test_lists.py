@@ -10,6 +10,7 @@ from domain.status import DocumentPhase
 from events.ids import DocumentId
 from events.memory import MemoryLog
 from projections.cursors import Cursors
+from projections.document_filter import DocumentFilter
 from projections.lists import Lists
 from projections.memory_views import MemoryViews
 from projections.queries import Queries
@@ -46,7 +47,9 @@ async def _read_documents(limit: int, phase: DocumentPhase | None, course: list[
     found = list[DocumentId]()
     cursor, rest = None, list(course)
     while True:
-        page = await world.lists.documents(knowledge_base, phase=phase, limit=limit, cursor=cursor)
+        page = await world.lists.documents(
+            knowledge_base, wanted=DocumentFilter(phase=phase), limit=limit, cursor=cursor
+        )
         found += [one.document_id for one in page.data]
         cursor = page.next_cursor
         if cursor is None:

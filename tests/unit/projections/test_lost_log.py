@@ -11,9 +11,10 @@ from events.memory import MemoryLog
 from events.memory_store import LogEntry
 from projections.memory_views import MemoryViews
 from projections.projection import TABLES
-from projections.projector import LEASE_MS, Projector
+from projections.projector import Projector
 from projections.replay import rebuild
 from projections.views import Checkpoint
+from projections.writer import LEASE_MS
 from tests.projecting import project
 from tests.workshop import Workshop
 

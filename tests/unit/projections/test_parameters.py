@@ -6,6 +6,7 @@ from domain.status import TaskPhase
 from projections.errors import InvalidQuery
 from projections.feed import FeedPosition
 from projections.parameters import Parameters
+from projections.places import Place
 
 KNOWN = frozenset({"limit", "cursor", "status", "name", "wait", "last_event_id"})
 
@@ -60,8 +61,8 @@ def test_a_name_has_one_to_200_characters() -> None:
 
 
 def test_the_header_tells_better_where_to_resume_than_the_address() -> None:
-    assert asked(last_event_id="5-1").last_event_id("7-2") == FeedPosition(7, 2)
-    assert asked(last_event_id="5-1").last_event_id(None) == FeedPosition(5, 1)
+    assert asked(last_event_id="5-1").last_event_id("7-2") == Place((FeedPosition(7, 2),))
+    assert asked(last_event_id="5-1").last_event_id(None) == Place((FeedPosition(5, 1),))
 
 
 @pytest.mark.parametrize(

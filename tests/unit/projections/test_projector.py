@@ -11,9 +11,10 @@ from events.errors import LogUnavailable
 from events.memory import MemoryLog
 from projections.memory_views import MemoryViews
 from projections.projection import TABLES, RowKey
-from projections.projector import LEASE_MS, Projector, run_projectors
-from projections.replay import compare
+from projections.projector import Projector, run_projectors
 from projections.views import Checkpoint, Commit, Lease
+from projections.writer import LEASE_MS
+from tests.generations import compare
 from tests.projecting import project
 from tests.workshop import Workshop
 

@@ -20,6 +20,7 @@ from events.memory import MemoryLog
 from events.steps import Step
 from events.task import TaskSource
 from projections.cursors import Cursors
+from projections.document_filter import DocumentFilter
 from projections.errors import InvalidCursor
 from projections.lists import Lists
 from projections.memory_views import MemoryViews
@@ -152,10 +153,12 @@ async def test_lists_are_filtered_by_status_and_counted_whole(world: World) -> N
     for phase, expected in ((TaskPhase.QUEUED, [elsewhere, waiting]), (TaskPhase.FAILED, [failed])):
         assert [one.task_id for one in (await world.lists.tasks(phase=phase)).data] == expected
     assert (await world.lists.tasks(phase=TaskPhase.PARTIAL)).total == 0
-    documents = await world.lists.documents(knowledge_base, phase=DocumentPhase.FAILED)
+    documents = await world.lists.documents(knowledge_base, wanted=DocumentFilter(phase=DocumentPhase.FAILED))
     assert [one.document_id for one in documents.data] == [broken]
     assert (await world.lists.documents(knowledge_base)).total == 4
-    assert (await world.lists.documents(knowledge_base, phase=DocumentPhase.QUEUED)).data[0].document_id == queued
+    assert (await world.lists.documents(knowledge_base, wanted=DocumentFilter(phase=DocumentPhase.QUEUED))).data[
+        0
+    ].document_id == queued
     await world.workshop.work(queued, RemoveDocument())
     await world.project()
     assert (await world.lists.documents(knowledge_base)).total == 3

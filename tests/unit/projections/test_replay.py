@@ -5,9 +5,12 @@ import pytest
 from events.memory import MemoryLog
 from projections.errors import RebuildRefused
 from projections.memory_views import MemoryViews
+from projections.progress import Progress
 from projections.projection import TASKS
-from projections.projector import LEASE_MS, Projector
-from projections.replay import Progress, compare, rebuild
+from projections.projector import Projector
+from projections.replay import rebuild
+from projections.writer import LEASE_MS
+from tests.generations import compare
 from tests.projecting import project
 from tests.workshop import Workshop
 
@@ -44,7 +47,7 @@ async def test_a_comparison_tells_what_differs(world: World) -> None:
     await world.workshop.create("another")
     await project(world.log, world.views, holder="r")
     names = {difference.name.split("/")[0] for difference in await compare(world.views, 0, 1, 2)}
-    assert names == {"knowledge_bases"}
+    assert names == {"knowledge_bases", "throughput"}
 
 
 async def test_the_live_projector_goes_on_in_the_new_generation(world: World) -> None:

@@ -1,0 +1,193 @@
+"""Rebuild of all views from the log and from the archive, and what verifying finds, by the real commands.
+
+    PYTHONPATH=src:. python bench/rebuild.py [events]
+
+A real Redis is filled with whole lives of documents in eight partitions, the projector role folds them, and then, one
+child process after the other: replay from the log, verify, verify with one row overwritten, repair, archive, replay
+from the archive, verify of the archive with one bit flipped. Rates are held against bare loops in the same run: pages
+read from the log and decoded, and the archive read and decoded. Goal: 0.5 of each, 500 MB.
+"""
+
+import asyncio
+import os
+import platform
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any, Final
+
+import msgspec
+
+from blobs.local import LocalBlobStore
+from events.keys import Keys
+from events.log import Appended, EventLog, Write
+from events.redis_archive import RedisArchive
+from events.redis_log import RedisLog
+from events.redis_setup import Clients, make_clients, open_installation
+from events.task import TaskSubmitted
+from projections.archive_reader import Archive
+from projections.history import ArchivedLog
+from projections.redis_views import RedisViews
+from tests.event_samples import accepted, new_document, new_knowledge_base, new_task, write
+from tests.facts import UNTIL_INDEXED
+from tests.servers.redis_process import RedisProcess, redis_binary
+
+EVENTS_DEFAULT: Final = 1_000_000
+TASK_DOCUMENTS: Final = 10
+TASKS_AN_APPEND: Final = 10
+GOAL: Final = 0.5
+MEBIBYTE: Final = 1_048_576
+
+
+class Bench:
+    """One installation in a directory of its own."""
+
+    def __init__(self, clients: Clients, keys: Keys, url: str, directory: Path) -> None:
+        self.keys = keys
+        self.clients = clients
+        self.log = RedisLog(clients.commands, clients.blocking, keys)
+        self._directory = directory
+        self._environment = {
+            **os.environ,
+            "MILLSTREAM_REDIS_URL": url,
+            "MILLSTREAM_DATA_DIR": str(directory),
+            "MILLSTREAM_ARCHIVE_SEGMENT_EVENTS_MAX": "50000",
+        }
+
+    async def fill(self, events_max: int) -> int:
+        events, number = 0, 0
+        bases = [new_knowledge_base(partition) for partition in range(self.keys.partitions)]
+        while events < events_max:
+            partition = number % self.keys.partitions
+            writes = [one for _ in range(TASKS_AN_APPEND) for one in _task(partition, bases[partition])]
+            assert isinstance(await self.log.append(writes), Appended)
+            events += sum(len(one.envelopes) for one in writes)
+            number += 1
+        return events
+
+    async def project(self, events: int) -> float:
+        """The projector role alone, until it has folded everything: events a second."""
+        views, begun_s = RedisViews(self.clients.commands, self.keys), time.perf_counter()
+        role = self.start("projector", MILLSTREAM_ARCHIVE="false")
+        try:
+            while await self._folded(views) < events:  # noqa: ASYNC110  another process folds
+                await asyncio.sleep(0.1)
+        finally:
+            role.terminate()
+            role.wait()
+        return events / (time.perf_counter() - begun_s)
+
+    async def _folded(self, views: RedisViews) -> int:
+        found = [await views.checkpoint(partition) for partition in range(self.keys.partitions)]
+        return sum(one.number for one in found)
+
+    def start(self, *command: str, **variables: str) -> subprocess.Popen[bytes]:
+        return subprocess.Popen(
+            [sys.executable, "-m", "millstream", *command],
+            env={**self._environment, **variables},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+        )
+
+    def run(self, *command: str) -> tuple[int, Any]:
+        """Exit code, and what it printed."""
+        role = self.start(*command, "--json")
+        out, _ = role.communicate()
+        return role.returncode, msgspec.json.decode(out) if out else None
+
+    async def bare(self, log: EventLog) -> float:
+        """Events a second of reading and decoding alone."""
+        begun_s, events = time.perf_counter(), 0
+        for partition in range(self.keys.partitions):
+            after = None
+            while page := await log.read(partition, after=after):
+                after, events = page[-1].position, events + len(page)
+        return events / (time.perf_counter() - begun_s)
+
+    def archived(self) -> ArchivedLog:
+        blobs = LocalBlobStore(self._directory / "blobs")
+        return ArchivedLog(self.log, Archive(RedisArchive(self.clients.commands, self.keys), blobs))
+
+    async def corrupt_row(self) -> None:
+        rows = self.keys.view(3, 2, "rows:documents")
+        document = (await self.clients.commands.hkeys(rows))[0]
+        await self.clients.commands.hset(rows, document, b"\x93\x01\x02\x03")
+
+    def flip_bit(self) -> str:
+        segment = sorted((self._directory / "blobs" / "archive").rglob("*.seg"))[3]
+        content = bytearray(segment.read_bytes())
+        content[len(content) // 2] ^= 4
+        segment.write_bytes(content)
+        return segment.name
+
+
+def _task(partition: int, knowledge_base: Any) -> list[Write]:
+    task = new_task(partition)
+    submitted = TaskSubmitted(knowledge_base_id=knowledge_base, documents=TASK_DOCUMENTS)
+    events = (accepted(task, knowledge_base), *UNTIL_INDEXED[1:])
+    return [
+        write(task, 0, submitted, knowledge_base=knowledge_base, task=task),
+        *(
+            write(new_document(partition), 0, *events, knowledge_base=knowledge_base, task=task)
+            for _ in range(TASK_DOCUMENTS)
+        ),
+    ]
+
+
+def _told(what: str, report: Any, bare_per_s: float | None = None) -> None:
+    per_s = report["events_per_s"]
+    beside = "" if bare_per_s is None else f", {per_s / bare_per_s:.2f} of reading alone (goal {GOAL})"
+    print(
+        f"{what}: {report['events']:,} events in {report['seconds']:.1f} s, {per_s:,.0f}/s, peak memory "
+        f"{report['peak_memory_bytes'] / MEBIBYTE:.0f} MiB, {len(report['differences'])} differences{beside}"
+    )
+
+
+async def main(events_max: int) -> None:
+    print(f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}")
+    with tempfile.TemporaryDirectory(prefix="ms-bench-") as name:
+        server = RedisProcess(redis_binary(), Path(name))
+        server.start()
+        try:
+            async with make_clients(server.url) as clients:
+                bench = Bench(clients, await open_installation(clients.commands, partitions=8), server.url, Path(name))
+                await measure(bench, events_max)
+        finally:
+            server.stop()
+
+
+async def measure(bench: Bench, events_max: int) -> None:
+    events = await bench.fill(events_max)
+    print(f"live projector, {events:,} events behind: {await bench.project(events):,.0f} events/s")
+    bare = await bench.bare(bench.log)
+    print(f"log read and decoded alone: {bare:,.0f} events/s")
+    code, report = bench.run("replay", "--from", "log")
+    assert code == 0
+    _told("rebuild from the log", report, bare)
+    code, report = bench.run("replay", "--verify")
+    assert (code, report["differences"]) == (0, [])
+    _told("verify", report)
+    await bench.corrupt_row()
+    code, report = bench.run("replay", "--verify", "--projection", "documents")
+    assert (code, len(report["differences"])) == (1, 1), report
+    _told("verify, one row overwritten", report)
+    assert bench.run("replay", "--verify", "--repair")[0] == 0
+    code, report = bench.run("archive", "now", "--trim")
+    assert code == 0
+    bare = await bench.bare(bench.archived())
+    print(f"archive read and decoded alone: {bare:,.0f} events/s")
+    code, report = bench.run("replay", "--from", "archive")
+    assert code == 0
+    _told("rebuild from the archive", report, bare)
+    segment = bench.flip_bit()
+    code, report = bench.run("archive", "verify")
+    said = msgspec.json.encode(report).decode()
+    print(f"one bit of {segment} flipped: archive verify ends with {code} and says {said}")
+    assert code == 4
+    assert bench.run("replay", "--from", "archive")[0] == 4
+
+
+if __name__ == "__main__":
+    asyncio.run(main(int(sys.argv[1]) if len(sys.argv) > 1 else EVENTS_DEFAULT))

@@ -1,0 +1,113 @@
+"""What follows from the log, made anew on Redis. Keys are described in `keys.py`."""
+
+from collections.abc import AsyncIterator, Mapping, Sequence
+from typing import Any, Final
+
+import msgspec
+from redis.asyncio import Redis
+
+from events.derived import DeadLetterChange, Errand, Owed, TalliesAt, errand_of
+from events.errors import CorruptEvent
+from events.ids import TaskId, pack_stream_id
+from events.keys import Keys
+from events.log import Tally
+from events.pointer import INBOX_CODES, inbox_of_timer, pack_pointer, pack_timer, unpack_pointer
+from events.redis_border import Argument, Script, at_the_border, execute
+from events.steps import Step
+
+PAGE_ENTRIES: Final = 1_000
+"""Entries of an inbox or timers read in one call: about 1 ms of server time."""
+
+TALLY_FIELDS: Final = ("o", "s", "f", "c", "k")
+
+
+class RedisDerived:
+    """DerivedStore on Redis."""
+
+    def __init__(self, client: Redis, keys: Keys) -> None:
+        self._client = client
+        self._keys = keys
+        self._owe = Script("owe.lua")
+        self._set_tallies = Script("set_tallies.lua")
+
+    async def errands(self, partition: int) -> set[Errand]:
+        """Timers first: what moves from there into an inbox meanwhile is found in the inbox."""
+        found: set[Errand] = set()
+        async for step, packed in self._pointers(partition):
+            try:
+                found.add(errand_of(step, unpack_pointer(packed)))
+            except CorruptEvent:
+                continue  # whoever takes it drops it
+        return found
+
+    async def put(self, partition: int, owed: Sequence[Owed]) -> list[bool]:
+        names, arguments = list[str](), list[Argument]()
+        for one in owed:
+            pointer = pack_pointer(one.pointer)
+            names += (*self._guard(one.guard), self._keys.inbox(partition, one.step, one.lane))
+            arguments += (pack_stream_id(one.guard), one.guard_version)
+            if one.due_at_ms is None:
+                arguments += ("i", "", pointer)
+            else:
+                arguments += ("t", one.due_at_ms, pack_timer(one.step, one.lane, pointer))
+        return await self._guarded(partition, names, arguments)
+
+    async def dead_letters(self, partition: int) -> dict[str, int]:
+        with at_the_border():
+            found: Any = await execute(self._client, "ZRANGE", self._keys.dead(partition), 0, -1, "WITHSCORES")
+        return {stream.decode(): int(failed_at_ms) for stream, failed_at_ms in found}
+
+    async def change_dead_letters(self, partition: int, changes: Sequence[DeadLetterChange]) -> list[bool]:
+        names, arguments = list[str](), list[Argument]()
+        for one in changes:
+            names += (*self._guard(one.stream_id), self._keys.due(partition))  # the last is not looked at
+            kind, time = ("r", "") if one.failed_at_ms is None else ("d", str(one.failed_at_ms))
+            arguments += (pack_stream_id(one.stream_id), one.version, kind, time, one.stream_id)
+        return await self._guarded(partition, names, arguments)
+
+    async def tallies(self, partition: int, tasks: Sequence[TaskId]) -> TalliesAt:
+        with at_the_border():
+            async with self._client.pipeline(transaction=True) as pipeline:
+                pipeline.hget(self._keys.meta(partition), "number")
+                for task in tasks:
+                    pipeline.hmget(self._keys.tally(task), list(TALLY_FIELDS))
+                number, *found = await pipeline.execute()
+        return TalliesAt(int(number or 0), tuple(map(_tally, found)))
+
+    async def set_tallies(self, partition: int, number: int, tallies: Mapping[TaskId, Tally]) -> bool:
+        names = [self._keys.meta(partition), *map(self._keys.tally, tallies)]
+        counts = [count for tally in tallies.values() for count in msgspec.structs.astuple(tally)]
+        return bool(await self._set_tallies.run(self._client, names, (number, *counts)))
+
+    async def _guarded(self, partition: int, names: list[str], arguments: list[Argument]) -> list[bool]:
+        if not names:
+            return []
+        keys = [self._keys.due(partition), self._keys.dead(partition), *names]
+        return [bool(one) for one in await self._owe.run(self._client, keys, arguments)]
+
+    def _guard(self, stream_id: str) -> tuple[str, str]:
+        """Where the version of a stream is kept: in one of these."""
+        return self._keys.stream(stream_id), self._keys.quiet(stream_id)
+
+    async def _pointers(self, partition: int) -> AsyncIterator[tuple[Step, bytes]]:
+        with at_the_border():
+            async for timer, _ in self._client.zscan_iter(self._keys.due(partition), count=PAGE_ENTRIES):
+                if timer and timer[0] in INBOX_CODES.values():
+                    yield inbox_of_timer(timer)[0], timer[1:]
+            for step, lane in INBOX_CODES:
+                async for packed in self._entries(self._keys.inbox(partition, step, lane)):
+                    yield step, packed
+
+    async def _entries(self, inbox: str) -> AsyncIterator[bytes]:
+        after = "-"
+        while True:
+            page = await execute(self._client, "XRANGE", inbox, after, "+", "COUNT", PAGE_ENTRIES)
+            for _, fields in page:
+                yield (fields or {}).get(b"p", b"")
+            if len(page) < PAGE_ENTRIES:
+                return
+            after = f"({page[-1][0].decode()}"
+
+
+def _tally(fields: Sequence[bytes | None]) -> Tally | None:
+    return None if fields[0] is None else Tally(*(int(count or 0) for count in fields))

@@ -1,0 +1,77 @@
+"""Verifying the archive: every byte of every segment, the chain between them, and the seam to the log."""
+
+import msgspec
+
+from events.archive import DIGEST_OF_NOTHING, Mark, SegmentEntry
+from events.errors import SegmentDamaged
+from events.segment import check_follows
+from projections.archive_reader import Archive
+from projections.progress import Progress, Tell, silent
+
+
+class Damage(msgspec.Struct, frozen=True, kw_only=True):
+    """What is wrong with a segment, and where: `offset` in its blob, `number` of the event, as far as it is known."""
+
+    segment: str
+    what: str
+    offset: int | None = None
+    number: int | None = None
+
+    @classmethod
+    def of(cls, error: SegmentDamaged) -> "Damage":
+        return cls(segment=error.segment, what=error.what, offset=error.offset, number=error.number)
+
+    def __str__(self) -> str:
+        return str(SegmentDamaged(self.segment, self.what, offset=self.offset, number=self.number))
+
+
+async def verify(archive: Archive, partition: int, tell: Tell = silent) -> list[Damage]:
+    """Everything that is wrong with a partition's archive, in order; nothing is changed. Raises LogUnavailable."""
+    installation = await archive.store.installation()
+    # An archiver may be at work: the mark first, then the manifest that it must not be ahead of.
+    mark = (await archive.store.state(partition)).mark
+    segments = await archive.segments(partition)
+    total = sum(segment.count for segment in segments)
+    damages: list[Damage] = []
+    before: SegmentEntry | None = None
+    verified = 0
+    for entry in segments:
+        try:
+            check_follows(entry, before, digest_before=DIGEST_OF_NOTHING if before is None else before.digest)
+        except SegmentDamaged as error:
+            damages.append(Damage.of(error))
+        try:
+            segment = await archive.read_segment(entry)
+            _check_origin(entry, segment.head.header.origin.installation, installation)
+        except SegmentDamaged as error:
+            damages.append(Damage.of(error))
+        before = entry
+        verified += entry.count
+        tell(Progress(verified, total))
+    return damages + await _seam(archive, partition, before, mark)
+
+
+def _check_origin(entry: SegmentEntry, found: str, installation: str) -> None:
+    if found != installation:
+        raise SegmentDamaged(entry.key, f"it belongs to installation {found}, this is {installation}", offset=0)
+
+
+async def _seam(archive: Archive, partition: int, last: SegmentEntry | None, mark: Mark) -> list[Damage]:
+    """Whether the marks agree with the manifest, and the log goes on where the archive ends."""
+    key = f"partition {partition}" if last is None else last.key
+    number, digest = (0, DIGEST_OF_NOTHING) if last is None else (last.last_number, last.digest)
+    damages = []
+    if mark.number > number or (mark.number == number and mark.digest != digest):
+        damages.append(Damage(segment=key, what=f"events up to {mark.number} are marked as archived", number=number))
+    # What was trimmed until the log was read was archived before.
+    oldest = await archive.store.entries(partition, after=None, limit=1)
+    state = await archive.store.state(partition)
+    if oldest and oldest[0].number > state.mark.number + 1:
+        damages.append(
+            Damage(
+                segment=key,
+                what=f"the log begins with event {oldest[0].number} and the archive ends with {state.mark.number}",
+                number=state.mark.number + 1,
+            )
+        )
+    return damages

@@ -1,0 +1,209 @@
+"""Throughput rows: what each step did in a minute: attempts begun and ended, how they ended, how long they took.
+
+A partition keeps a ring of minutes: a later minute takes the place of the one an hour before it, so that the view never
+grows, needs no sweep, and is the same in whatever order the events came. Everything in a row is a sum.
+"""
+
+from collections.abc import Iterable
+from itertools import accumulate, zip_longest
+from typing import Final
+
+import msgspec
+
+from domain.document import Accepted, Chunked, DocumentState, Embedded, Parsed, Running
+from events import document as d
+from events.envelope import Envelope
+from events.steps import Step
+from events.task import TaskFinished
+from projections.projection import THROUGHPUT, RowKey
+
+MINUTE_US: Final = 60_000_000
+MINUTES_KEPT: Final = 60
+
+BUCKETS_MAX: Final = 42
+"""The last one takes everything from 2^20 ms (17 minutes) on."""
+
+
+class StepThroughput(msgspec.Struct, frozen=True, array_like=True):
+    """Attempts at one step; those that ended are succeeded + retried + failed.
+
+    `durations` counts ended attempts by `bucket_of` their duration, without the zeros behind the last.
+    """
+
+    step: Step
+    started: int = 0
+    succeeded: int = 0
+    retried: int = 0
+    failed: int = 0
+    durations: tuple[int, ...] = ()
+
+
+class ThroughputRow(msgspec.Struct, frozen=True, array_like=True):
+    """One minute (since 1970) of one partition; those steps that did something, in the order of their names."""
+
+    minute: int
+    events: int
+    steps: tuple[StepThroughput, ...] = ()
+
+
+_encoder = msgspec.msgpack.Encoder()
+_decoder = msgspec.msgpack.Decoder(ThroughputRow)
+
+
+def encode(row: ThroughputRow) -> bytes:
+    """At most 400 bytes."""
+    return _encoder.encode(row)
+
+
+def decode(payload: bytes) -> ThroughputRow:
+    return _decoder.decode(payload)
+
+
+def minute_of(at_us: int) -> int:
+    return at_us // MINUTE_US
+
+
+def row_key(minute: int) -> RowKey:
+    """A minute's place in the ring."""
+    return RowKey(THROUGHPUT, f"{minute % MINUTES_KEPT:02d}")
+
+
+def merged(row: ThroughputRow | None, more: ThroughputRow) -> ThroughputRow:
+    """Of two minutes with the same place the later one stays; the same minute adds up. Commutes, in any order."""
+    if row is None or row.minute < more.minute:
+        return more
+    if row.minute > more.minute:
+        return row
+    return ThroughputRow(row.minute, row.events + more.events, summed((*row.steps, *more.steps)))
+
+
+def summed(steps: Iterable[StepThroughput]) -> tuple[StepThroughput, ...]:
+    """One entry a step, in the order of their names."""
+    sums: dict[Step, StepThroughput] = {}
+    for one in steps:
+        known = sums.get(one.step)
+        sums[one.step] = one if known is None else _sum(known, one)
+    return tuple(sums[step] for step in sorted(sums))
+
+
+def bucket_of(duration_us: int) -> int:
+    """0 below a millisecond, then two buckets an octave: number n holds from 2^((n-1)/2) ms on."""
+    duration_ms = max(duration_us, 0) // 1_000
+    if duration_ms == 0:
+        return 0
+    octave = duration_ms.bit_length() - 1
+    is_upper_half = duration_ms * duration_ms >= 1 << (2 * octave + 1)
+    return min(1 + 2 * octave + is_upper_half, BUCKETS_MAX - 1)
+
+
+def quantile_ms(durations: tuple[int, ...], share: float) -> float | None:
+    """The duration that `share` (0 to 1) of the attempts did not exceed, to a fifth: the middle of its bucket.
+
+    None where nothing ended.
+    """
+    total = sum(durations)
+    if total == 0:
+        return None
+    rank = max(share * total, 1)
+    bucket = next(place for place, seen in enumerate(accumulate(durations)) if seen >= rank)
+    return 0.5 if bucket == 0 else round(2 ** ((bucket - 0.5) / 2), 1)
+
+
+class Tallies:
+    """Counts the events of a page by their minutes; each event once, when it was folded."""
+
+    def __init__(self) -> None:
+        self._minutes: dict[int, _Minute] = {}
+
+    def add(self, envelope: Envelope, before: DocumentState | None) -> None:
+        """`before` is the document's state before the event; None for other streams."""
+        minute = minute_of(envelope.recorded_at_us)
+        known = self._minutes.get(minute)
+        if known is None:
+            known = self._minutes[minute] = _Minute()
+        known.add(envelope, before)
+
+    def rows(self) -> list[ThroughputRow]:
+        return [known.row(minute) for minute, known in self._minutes.items()]
+
+
+class _Minute:
+    __slots__ = ("_events", "_steps")
+
+    def __init__(self) -> None:
+        self._events = 0
+        self._steps: dict[Step, list[int]] = {}
+
+    def add(self, envelope: Envelope, before: DocumentState | None) -> None:
+        self._events += 1
+        event = envelope.event
+        place = _PLACES.get(type(event))
+        if place is None:
+            return
+        step = _DONE[type(event)] if place == _SUCCEEDED else getattr(event, "step")  # noqa: B009  typed by _PLACES
+        counts = self._steps.get(step)
+        if counts is None:
+            counts = self._steps[step] = [0] * (_DURATIONS + BUCKETS_MAX)
+        counts[place] += 1
+        since_us = None if place == _STARTED else _running_since_us(before, step)
+        if since_us is not None:
+            counts[_DURATIONS + bucket_of(envelope.recorded_at_us - since_us)] += 1
+
+    def row(self, minute: int) -> ThroughputRow:
+        steps = (
+            StepThroughput(
+                step,
+                counts[_STARTED],
+                counts[_SUCCEEDED],
+                counts[_RETRIED],
+                counts[_FAILED],
+                _trimmed(counts[_DURATIONS:]),
+            )
+            for step, counts in self._steps.items()
+        )
+        return ThroughputRow(minute, self._events, summed(steps))
+
+
+_STARTED, _SUCCEEDED, _RETRIED, _FAILED, _DURATIONS = range(5)
+
+_DONE: Final[dict[type, Step]] = {
+    d.DocumentParsed: Step.PARSE,
+    d.DocumentChunked: Step.CHUNK,
+    d.DocumentEmbedded: Step.EMBED,
+    d.DocumentIndexed: Step.INDEX,
+    d.DocumentErased: Step.ERASE,
+    TaskFinished: Step.FINISH,
+}
+
+
+_PLACES: Final[dict[type, int]] = {
+    d.StepStarted: _STARTED,
+    d.StepFailed: _RETRIED,
+    d.DocumentFailed: _FAILED,
+    **dict.fromkeys(_DONE, _SUCCEEDED),
+}
+"""Where an event counts; those that are not done with a step name it themselves."""
+
+
+def _running_since_us(before: DocumentState | None, step: Step) -> int | None:
+    if not isinstance(before, Accepted | Parsed | Chunked | Embedded):
+        return None
+    running = before.activity
+    return running.since_us if isinstance(running, Running) and running.step is step else None
+
+
+def _sum(one: StepThroughput, other: StepThroughput) -> StepThroughput:
+    return StepThroughput(
+        one.step,
+        one.started + other.started,
+        one.succeeded + other.succeeded,
+        one.retried + other.retried,
+        one.failed + other.failed,
+        tuple(a + b for a, b in zip_longest(one.durations, other.durations, fillvalue=0)),
+    )
+
+
+def _trimmed(counts: list[int]) -> tuple[int, ...]:
+    while counts and counts[-1] == 0:
+        counts.pop()
+    return tuple(counts)

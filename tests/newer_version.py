@@ -1,0 +1,65 @@
+"""A copy of the program as a later release might be: a fact in its second form, and a fact that is new.
+
+`DocumentParsed` has a required field more (version 2, with its upcaster), and `DocumentAdmired` is appended behind it.
+"""
+
+import shutil
+from pathlib import Path
+
+SOURCE = Path(__file__).resolve().parents[1] / "src"
+
+Patch = tuple[str, str]
+
+_NEW_FACT = '''class DocumentAdmired(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """Somebody liked it."""
+
+    by: str
+
+
+class DocumentChunked('''
+
+_UPCASTER = """UPCASTERS: Final[Mapping[tuple[str, int], Upcaster]] = {
+    ("DocumentParsed", 1): lambda facts: {**facts, "reader": "unknown"}
+}"""
+
+_APPENDED = """                    warnings=command.warnings,
+                ),
+                facts.DocumentAdmired(by="the newer one"),
+"""
+
+_EVOLVED = """    match state, event:
+        case Parsed(), facts.DocumentAdmired():
+            return state
+"""
+
+_PATCHES: dict[str, tuple[Patch, ...]] = {
+    "events/document.py": (
+        ("    text_blob: str\n    parser: str\n", "    text_blob: str\n    reader: str\n    parser: str\n"),
+        ("class DocumentChunked(", _NEW_FACT),
+        ("    | DocumentParsed\n", "    | DocumentParsed\n    | DocumentAdmired\n"),
+    ),
+    "events/upcasters.py": (
+        ("Final[Mapping[str, int]] = {}", 'Final[Mapping[str, int]] = {"DocumentParsed": 2}'),
+        ("UPCASTERS: Final[Mapping[tuple[str, int], Upcaster]] = {}", _UPCASTER),
+    ),
+    "events/routing.py": (("case d.StepStarted() |", "case d.DocumentAdmired() | d.StepStarted() |"),),
+    "domain/document_decide.py": (
+        ("facts.DocumentParsed(\n", 'facts.DocumentParsed(\n                    reader="new",\n'),
+        ("                    warnings=command.warnings,\n                ),\n", _APPENDED),
+    ),
+    "domain/document_evolve.py": (("    match state, event:\n", _EVOLVED),),
+}
+
+
+def newer_source(folder: Path) -> Path:
+    """Where the copy lies: what PYTHONPATH has to name."""
+    target = folder / "newer"
+    shutil.copytree(SOURCE, target, ignore=shutil.ignore_patterns("__pycache__"))
+    for name, patches in _PATCHES.items():
+        path = target / name
+        text = path.read_text(encoding="utf-8")
+        for old, new in patches:
+            assert text.count(old) >= 1, f"{name} has changed: {old!r} is not there any more"
+            text = text.replace(old, new, 1)
+        path.write_text(text, encoding="utf-8")
+    return target
