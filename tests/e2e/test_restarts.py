@@ -3,6 +3,7 @@
 import signal
 
 import httpx
+import pytest
 
 from domain.status import DocumentPhase, TaskPhase
 from tests.e2e.api import Api
@@ -52,6 +53,7 @@ def test_a_restart_keeps_everything(own_service: ServiceProcess) -> None:
     own_service.stop(signal.SIGINT)
 
 
+@pytest.mark.parametrize("own_service", [{"MILLSTREAM_WORKERS": "2"}], indirect=True, ids=["two workers"])
 def test_workers_killed_in_the_middle_are_started_again_and_nothing_is_lost_or_done_twice(
     own_service: ServiceProcess,
 ) -> None:

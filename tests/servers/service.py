@@ -31,10 +31,15 @@ def service() -> Iterator[ServiceProcess]:
 
 
 @pytest.fixture
-def own_service() -> Iterator[ServiceProcess]:
-    """A service, not started yet, that this test may kill, stop and start; its dead workers are noticed early."""
+def own_service(request: pytest.FixtureRequest) -> Iterator[ServiceProcess]:
+    """A service, not started yet, that this test may kill, stop and start; its dead workers are noticed early.
+
+    It has one worker (or what the test's parameter says), and a model that is there at once: the second worker and the
+    local model take ten seconds of processor time at each start.
+    """
     with tempfile.TemporaryDirectory(prefix="ms-service-") as directory:
-        own = ServiceProcess(Path(directory) / "data", {"MILLSTREAM_LEASE_S": "3"})
+        variables = {"MILLSTREAM_LEASE_S": "3", "MILLSTREAM_EMBEDDING": "hash", "MILLSTREAM_WORKERS": "1"}
+        own = ServiceProcess(Path(directory) / "data", {**variables, **getattr(request, "param", {})})
         try:
             yield own
         finally:
