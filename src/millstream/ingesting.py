@@ -1,12 +1,10 @@
 """What the routes that write, and the sweep that accepts lost uploads again, work with."""
 
+from domain.access import principal_of
 from ingest.services import EmbeddingModel, IngestServices
 from ingest.settings import IngestSettings
 from millstream.stores import Stores, clock_us
 from projections.queries import Queries
-
-ANONYMOUS = "anonymous"
-"""The actor of every request as long as there are no keys."""
 
 UPLOAD_S_MIN = 30
 """What an upload may take at least, however short a test makes the grace period of orphans."""
@@ -20,7 +18,7 @@ def ingest_services(stores: Stores, queries: Queries) -> IngestServices:
         blobs=stores.blobs,
         ids=stores.ids,
         clock_us=clock_us,
-        actor_of=lambda _request: ANONYMOUS,
+        actor_of=lambda request: principal_of(request.scope).actor,
         known_embedding=lambda name: _known_embedding(stores, name),
         status_of=queries.knowledge_base,
         settings=IngestSettings(
