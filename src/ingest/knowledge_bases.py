@@ -1,6 +1,6 @@
 """Creating, changing and deleting knowledge bases."""
 
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Final, Literal
 
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
@@ -48,6 +48,13 @@ class ChangeBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     name: Name | UnsetType = UNSET
     description: Description | UnsetType = UNSET
     settings: dict[str, Any] | UnsetType = UNSET
+
+
+class RemovedKnowledgeBase(msgspec.Struct, frozen=True, kw_only=True):
+    """The knowledge base is gone for everybody; erasing its documents goes on behind the answer."""
+
+    knowledge_base_id: KnowledgeBaseId
+    status: Literal["deleted"] = "deleted"
 
 
 async def create(

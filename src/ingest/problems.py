@@ -150,6 +150,11 @@ def invalid(pointer: str, message: str) -> Rejected:
     return Rejected(ProblemCode.VALIDATION_FAILED, message, (Flaw(pointer, message),))
 
 
+def answer_of(code: ProblemCode) -> tuple[int, str]:
+    """The HTTP status and the title of a code."""
+    return _ANSWERS[code]
+
+
 def problem(
     code: ProblemCode, detail: str, *, errors: tuple[Flaw, ...] = (), retry_after_s: int | None = None
 ) -> Problem:

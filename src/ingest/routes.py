@@ -90,7 +90,7 @@ def _knowledge_base_routes(services: IngestServices) -> list[Route]:
     async def delete_knowledge_base(request: Request) -> Response:
         knowledge_base_id = parse_knowledge_base_id(request.path_params["kb_id"])
         await knowledge_bases.delete(services, knowledge_base_id, services.actor_of(request))
-        return _json({"knowledge_base_id": knowledge_base_id, "status": "deleted"}, 202)
+        return _json(knowledge_bases.RemovedKnowledgeBase(knowledge_base_id=knowledge_base_id), 202)
 
     one = f"{PREFIX}/knowledge-bases/{{kb_id}}"
     return [

@@ -8,7 +8,7 @@ from functools import partial
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from starlette.requests import Request
-from starlette.routing import BaseRoute
+from starlette.routing import Route
 
 from ingest.answers import exception_handlers
 from ingest.request_id import RequestIdMiddleware
@@ -23,6 +23,7 @@ from millstream.health import health_routes
 from millstream.ingesting import ingest_services
 from millstream.installation import tell_of_risks
 from millstream.methods import refusals
+from millstream.openapi.routes import contract_routes
 from millstream.problems import PROJECTION_PROBLEMS
 from millstream.settings import Settings
 from millstream.stores import Stores, clock_us, open_stores
@@ -57,8 +58,9 @@ async def running_app(settings: Settings, stop: asyncio.Event) -> AsyncIterator[
 def build_app(stores: Stores, tailer: ChangeTailer, can_search: asyncio.Event) -> Starlette:
     """Routes and middleware over open stores; searches wait for `can_search`."""
     settings = stores.settings
+    routes = api_routes(stores, tailer, can_search)
     app = Starlette(
-        routes=_routes(stores, tailer, can_search),
+        routes=[*routes, *refusals(routes)],
         middleware=[
             Middleware(RequestIdMiddleware, new_request_id=stores.ids.unique),
             Middleware(UnreadBodyMiddleware),
@@ -71,7 +73,8 @@ def build_app(stores: Stores, tailer: ChangeTailer, can_search: asyncio.Event) -
     return app
 
 
-def _routes(stores: Stores, tailer: ChangeTailer, can_search: asyncio.Event) -> list[BaseRoute]:
+def api_routes(stores: Stores, tailer: ChangeTailer, can_search: asyncio.Event) -> list[Route]:
+    """Every route that is served. Each has an operation in `millstream.openapi`, which says how to add one."""
     queries = queries_of(stores)
 
     async def resolve_scope(_request: Request, knowledge_base_id: str) -> SearchScope:
@@ -86,4 +89,4 @@ def _routes(stores: Stores, tailer: ChangeTailer, can_search: asyncio.Event) -> 
         *system_routes(stores.log, views_of(stores), stores.inbox, clock_us=clock_us),
         *search_routes(Retriever(stores.index, stores.embeddings.of), resolve_scope),
     ]
-    return [*routes, *refusals(routes)]
+    return [*routes, *contract_routes(routes, keys_needed=False)]

@@ -3,6 +3,7 @@
 import asyncio
 import time
 from collections.abc import Awaitable, Callable
+from typing import Literal
 
 import msgspec
 from starlette.requests import Request
@@ -14,6 +15,12 @@ from millstream.stores import Stores
 
 DEPENDENCY_S_MAX = 2.0
 """How long a dependency may take to answer before the service calls itself not ready."""
+
+
+class Alive(msgspec.Struct, frozen=True):
+    """The answer of /healthz."""
+
+    status: Literal["alive"] = "alive"
 
 
 class Dependency(msgspec.Struct, frozen=True):
@@ -37,7 +44,7 @@ def health_routes(stores: Stores) -> list[Route]:
     """`/healthz` and `/readyz`."""
 
     async def healthz(_request: Request) -> Response:
-        return _json({"status": "alive"}, 200)
+        return _json(Alive(), 200)
 
     async def readyz(_request: Request) -> Response:
         warnings: list[str] = []

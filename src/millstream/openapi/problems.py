@@ -1,0 +1,49 @@
+"""Which problems may come to a call without its saying so: they follow from what kind of call it is."""
+
+from collections.abc import Set as AbstractSet
+from typing import Final
+
+from ingest.problems import ProblemCode
+from millstream.openapi.operation import Access, JsonBody, Operation
+
+EVERYWHERE: Final = frozenset(
+    {ProblemCode.BAD_HOST, ProblemCode.BAD_REQUEST, ProblemCode.CLIENT_DISCONNECTED, ProblemCode.INTERNAL_ERROR}
+)
+STORES: Final = frozenset(
+    {ProblemCode.DEPENDENCY_UNAVAILABLE, ProblemCode.CONTENTION, ProblemCode.STORAGE_FULL, ProblemCode.ARCHIVE_DAMAGED}
+)
+KEYED: Final = frozenset({ProblemCode.UNAUTHENTICATED, ProblemCode.FORBIDDEN})
+QUERIED: Final = frozenset({ProblemCode.VALIDATION_FAILED})
+PAGED: Final = frozenset({ProblemCode.BAD_CURSOR})
+NAMED: Final = frozenset({ProblemCode.NOT_FOUND})
+JSON_SENT: Final = frozenset(
+    {
+        ProblemCode.INVALID_JSON,
+        ProblemCode.VALIDATION_FAILED,
+        ProblemCode.PAYLOAD_TOO_LARGE,
+        ProblemCode.UNSUPPORTED_MEDIA_TYPE,
+        ProblemCode.CONTENT_ENCODING_NOT_SUPPORTED,
+    }
+)
+IDEMPOTENT: Final = frozenset({ProblemCode.BAD_IDEMPOTENCY_KEY, ProblemCode.IDEMPOTENCY_KEY_REUSED})
+
+CURSORS: Final = frozenset({"cursor", "after"})
+"""Parameters that take a cursor."""
+
+
+def problems_of(operation: Operation, *, has_path_parameters: bool) -> AbstractSet[ProblemCode]:
+    """Every code that may be answered to this call."""
+    codes = set(EVERYWHERE | operation.problems)
+    if operation.access is not Access.PUBLIC:
+        codes |= KEYED | STORES | QUERIED
+    if has_path_parameters:
+        codes |= NAMED
+    if any(one.name in CURSORS for one in operation.parameters):
+        codes |= PAGED
+    if any(one.name == "knowledge_base" for one in operation.parameters):
+        codes |= NAMED | {ProblemCode.UNKNOWN_KNOWLEDGE_BASE}
+    if isinstance(operation.body, JsonBody):
+        codes |= JSON_SENT
+    if operation.is_idempotent:
+        codes |= IDEMPOTENT
+    return codes
