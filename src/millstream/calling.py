@@ -1,0 +1,26 @@
+"""Settings -> the client that calls addresses of strangers."""
+
+from millstream.errors import ExitCode, Stop
+from millstream.settings import Settings
+from outbound.client import OutboundClient
+from outbound.guard import Guard
+from outbound.limits import Limits
+from outbound.rules import Rules, rules_of
+from outbound.system_resolver import SystemResolver
+
+
+def outbound_client(settings: Settings) -> OutboundClient:
+    """Close it at the end. Raises Stop where the settings name no ranges, hosts or ports."""
+    limits = Limits(body_bytes_max=settings.upload_bytes_max, total_s_max=settings.fetch_s_max)
+    return OutboundClient(Guard(_rules(settings), SystemResolver()), limits=limits)
+
+
+def _rules(settings: Settings) -> Rules:
+    try:
+        return rules_of(settings.outbound_allow, settings.outbound_ports)
+    except ValueError as error:
+        raise Stop(
+            f"MILLSTREAM_OUTBOUND_ALLOW or MILLSTREAM_OUTBOUND_PORTS: {error}",
+            hint="ranges and host:port, comma-separated: 10.0.0.0/8,minio:9000; ports: 80,443",
+            exit_code=ExitCode.CONFIGURATION,
+        ) from None
