@@ -20,6 +20,8 @@ class RefusalCode(StrEnum):
     NOTHING_TO_RETRY = "nothing_to_retry"
     STEP_NOT_REACHED = "step_not_reached"
     VALIDATION_FAILED = "validation_failed"
+    UNKNOWN_KEY = "unknown_key"
+    KEY_ENDED = "key_ended"
 
 
 class Refused(Exception):

@@ -95,3 +95,7 @@ class Inbox(Protocol):
     async def depth(self, inbox: InboxKey) -> InboxDepth:
         """How much lies in one inbox."""
         ...
+
+    async def backlog(self) -> int:
+        """How many deliveries lie in all inboxes, given to somebody or not."""
+        ...

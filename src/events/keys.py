@@ -77,6 +77,23 @@ class Keys:
         """String that expires: who does this work now (`lease`), or that it was done a while ago (`collected`, …)."""
         return f"{self._namespace}:upkeep:{name}"
 
+    @property
+    def api_keys(self) -> str:
+        """Hash of API keys by id, written by whoever creates, rotates or revokes one; `version` counts the changes.
+        The only source: a copy lies among the blobs."""
+        return f"{self._namespace}:keys"
+
+    @property
+    def api_keys_used(self) -> str:
+        """Hash of key id by when it was used last (unix µs), written by API processes once a minute. May be lost."""
+        return f"{self._namespace}:keys:used"
+
+    @property
+    def rates(self) -> str:
+        """What the names of the counters of requests begin with: strings that expire after two windows, written by the
+        library `limits` in API processes. May be lost."""
+        return f"{self._namespace}:rates"
+
     def log(self, partition: int) -> str:
         """Stream of all events, written by append, trimmed by the archiver alone. Fields: `e` envelope, `n` number."""
         return self._prefixes[partition] + "log"

@@ -77,6 +77,10 @@ class MemoryInbox:
         state = self._store.partitions[inbox.partition].inbox(inbox.step, inbox.lane)
         return InboxDepth(waiting=len(state.waiting), pending=len(state.pending))
 
+    async def backlog(self) -> int:
+        inboxes = (inbox for one in self._store.partitions for inbox in one.inboxes.values())
+        return sum(len(inbox.waiting) + len(inbox.pending) for inbox in inboxes)
+
     def _sweep(self, inboxes: Sequence[InboxKey], consumer: str, count: int) -> list[Delivery]:
         taken: list[Delivery] = []
         for key, inbox in self._seen(inboxes, consumer):

@@ -108,6 +108,16 @@ class RedisInbox:
         pending = 0 if isinstance(summary, Exception) else summary["pending"]
         return InboxDepth(waiting=max(entries - pending, 0), pending=pending)
 
+    async def backlog(self) -> int:
+        names = [
+            self._keys.inbox(partition, *found) for partition in range(self._keys.partitions) for found in INBOX_CODES
+        ]
+        with at_the_border():
+            async with self._client.pipeline(transaction=False) as pipeline:
+                for name in names:
+                    pipeline.xlen(name)
+                return sum(await pipeline.execute())
+
     async def _sweep(
         self, inboxes: Sequence[InboxKey], consumer: str, count: int
     ) -> tuple[list[Delivery], dict[InboxKey, bytes]]:

@@ -52,7 +52,7 @@ def _handler(to_problem: ToProblem) -> ExceptionHandler:
                 path=request.scope["path"],
                 kept_back=kept_back,
             )
-        return problem_response(document, request_id_of(request.scope))
+        return problem_response(document, request_id_of(request.scope), getattr(error, "headers", None))
 
     return answer
 
@@ -78,7 +78,7 @@ def _of_status(status: int, detail: str) -> Problem:
 
 
 def _of_rejected(error: Rejected) -> Problem:
-    return problem(error.code, error.detail, errors=error.errors)
+    return problem(error.code, error.detail, errors=error.errors, retry_after_s=error.retry_after_s)
 
 
 def _of_refused(error: Refused) -> Problem:

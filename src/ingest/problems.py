@@ -11,11 +11,15 @@ MEDIA_TYPE: Final = "application/problem+json"
 RETRY_AFTER_S: Final = 5
 """What a client is asked to wait where nobody knows better: a restart of Redis takes about as long."""
 
+CHALLENGE: Final = 'Bearer realm="millstream"'
+"""RFC 9110, section 11.6.1: every 401 says how to prove who one is."""
+
 
 class ProblemCode(StrEnum):
     """Stable: programs branch on these, people read title and detail."""
 
     ARCHIVE_DAMAGED = "archive_damaged"
+    BACKLOG_FULL = "backlog_full"
     BAD_CURSOR = "bad_cursor"
     BAD_HOST = "bad_host"
     BAD_IDEMPOTENCY_KEY = "bad_idempotency_key"
@@ -32,8 +36,10 @@ class ProblemCode(StrEnum):
     EMPTY_FILE = "empty_file"
     FORBIDDEN = "forbidden"
     IDEMPOTENCY_KEY_REUSED = "idempotency_key_reused"
+    INSUFFICIENT_SCOPE = "insufficient_scope"
     INTERNAL_ERROR = "internal_error"
     INVALID_JSON = "invalid_json"
+    KEY_ENDED = "key_ended"
     KNOWLEDGE_BASE_DELETED = "knowledge_base_deleted"
     METHOD_NOT_ALLOWED = "method_not_allowed"
     MISSING_FILE = "missing_file"
@@ -42,7 +48,10 @@ class ProblemCode(StrEnum):
     NOTHING_TO_RETRY = "nothing_to_retry"
     NOT_A_DEAD_LETTER = "not_a_dead_letter"
     NOT_FOUND = "not_found"
+    OVERLOADED = "overloaded"
     PAYLOAD_TOO_LARGE = "payload_too_large"
+    QUOTA_EXCEEDED = "quota_exceeded"
+    RATE_LIMITED = "rate_limited"
     REINDEX_REQUIRED = "reindex_required"
     STEP_NOT_REACHED = "step_not_reached"
     STORAGE_FULL = "storage_full"
@@ -50,6 +59,7 @@ class ProblemCode(StrEnum):
     TOO_MANY_PARTS = "too_many_parts"
     UNAUTHENTICATED = "unauthenticated"
     UNKNOWN_DOCUMENT = "unknown_document"
+    UNKNOWN_KEY = "unknown_key"
     UNKNOWN_KNOWLEDGE_BASE = "unknown_knowledge_base"
     UNKNOWN_TASK = "unknown_task"
     UNSUPPORTED_MEDIA_TYPE = "unsupported_media_type"
@@ -60,6 +70,7 @@ class ProblemCode(StrEnum):
 
 _ANSWERS: Final[Mapping[ProblemCode, tuple[int, str]]] = {
     ProblemCode.ARCHIVE_DAMAGED: (500, "A part of the archive cannot be read"),
+    ProblemCode.BACKLOG_FULL: (503, "Too much is waiting to be worked on"),
     ProblemCode.BAD_CURSOR: (400, "The cursor cannot be used"),
     ProblemCode.BAD_HOST: (400, "The Host header is not one of this service"),
     ProblemCode.BAD_IDEMPOTENCY_KEY: (400, "The Idempotency-Key header is not valid"),
@@ -76,8 +87,10 @@ _ANSWERS: Final[Mapping[ProblemCode, tuple[int, str]]] = {
     ProblemCode.EMPTY_FILE: (422, "A file is empty"),
     ProblemCode.FORBIDDEN: (403, "Not allowed"),
     ProblemCode.IDEMPOTENCY_KEY_REUSED: (422, "The Idempotency-Key belongs to another request"),
+    ProblemCode.INSUFFICIENT_SCOPE: (403, "The key may not do this"),
     ProblemCode.INTERNAL_ERROR: (500, "Something went wrong here"),
     ProblemCode.INVALID_JSON: (400, "The body is not valid JSON"),
+    ProblemCode.KEY_ENDED: (409, "The key is revoked or has expired"),
     ProblemCode.KNOWLEDGE_BASE_DELETED: (409, "The knowledge base was deleted"),
     ProblemCode.METHOD_NOT_ALLOWED: (405, "This method is not allowed here"),
     ProblemCode.MISSING_FILE: (400, "The request has no file"),
@@ -86,7 +99,10 @@ _ANSWERS: Final[Mapping[ProblemCode, tuple[int, str]]] = {
     ProblemCode.NOTHING_TO_RETRY: (409, "There is nothing to try again"),
     ProblemCode.NOT_A_DEAD_LETTER: (409, "The document has not failed"),
     ProblemCode.NOT_FOUND: (404, "There is nothing here"),
+    ProblemCode.OVERLOADED: (503, "Too many uploads at the same time"),
     ProblemCode.PAYLOAD_TOO_LARGE: (413, "The request is too large"),
+    ProblemCode.QUOTA_EXCEEDED: (507, "The knowledge base is full"),
+    ProblemCode.RATE_LIMITED: (429, "Too many requests"),
     ProblemCode.REINDEX_REQUIRED: (409, "The change needs a new index"),
     ProblemCode.STEP_NOT_REACHED: (409, "The document never came that far"),
     ProblemCode.STORAGE_FULL: (507, "There is no room left"),
@@ -94,6 +110,7 @@ _ANSWERS: Final[Mapping[ProblemCode, tuple[int, str]]] = {
     ProblemCode.TOO_MANY_PARTS: (400, "The request has too many parts"),
     ProblemCode.UNAUTHENTICATED: (401, "A valid key is needed"),
     ProblemCode.UNKNOWN_DOCUMENT: (404, "There is no such document"),
+    ProblemCode.UNKNOWN_KEY: (404, "There is no such key"),
     ProblemCode.UNKNOWN_KNOWLEDGE_BASE: (404, "There is no such knowledge base"),
     ProblemCode.UNKNOWN_TASK: (404, "There is no such task"),
     ProblemCode.UNSUPPORTED_MEDIA_TYPE: (415, "The Content-Type is not supported"),
@@ -110,6 +127,7 @@ CODE_OF_STATUS: Final[Mapping[int, ProblemCode]] = {
     413: ProblemCode.PAYLOAD_TOO_LARGE,
     415: ProblemCode.UNSUPPORTED_MEDIA_TYPE,
     422: ProblemCode.VALIDATION_FAILED,
+    429: ProblemCode.RATE_LIMITED,
     503: ProblemCode.DEPENDENCY_UNAVAILABLE,
 }
 """For errors of the framework, which know a status alone; any other below 500 is a bad_request."""
@@ -138,11 +156,21 @@ class Problem(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 class Rejected(Exception):
     """A request that this package refuses; nothing of it stays."""
 
-    def __init__(self, code: ProblemCode, detail: str, errors: tuple[Flaw, ...] = ()) -> None:
+    def __init__(
+        self,
+        code: ProblemCode,
+        detail: str,
+        errors: tuple[Flaw, ...] = (),
+        *,
+        retry_after_s: int | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> None:
         super().__init__(detail)
         self.code = code
         self.detail = detail
         self.errors = errors
+        self.retry_after_s = retry_after_s
+        self.headers = headers
 
 
 def invalid(pointer: str, message: str) -> Rejected:
@@ -176,6 +204,8 @@ def problem(
 def problem_response(document: Problem, request_id: str, headers: Mapping[str, str] | None = None) -> Response:
     """The answer; it carries the request id itself, so that one sent from outside all middleware has it too."""
     sent = {**(headers or {}), "X-Request-Id": request_id, "Cache-Control": "no-store"}
+    if document.status == 401:
+        sent["WWW-Authenticate"] = CHALLENGE
     if document.retry_after_s is not None:
         sent["Retry-After"] = str(document.retry_after_s)
     body = msgspec.json.encode(msgspec.structs.replace(document, request_id=request_id))

@@ -17,6 +17,10 @@ from ingest.unread_body import UnreadBodyMiddleware
 from knowledge.retriever import Retriever
 from knowledge.routes import search_routes
 from knowledge.search import SearchScope
+from millstream.admission.admit import admitted_routes
+from millstream.admission.bounds import own_or_unknown
+from millstream.admission.entrance import Entrance, door_of, open_entrance
+from millstream.admission.key_routes import key_routes
 from millstream.bootstrap import queries_of, search_scope, views_of
 from millstream.guard import Guard
 from millstream.health import health_routes
@@ -48,17 +52,20 @@ async def running_app(settings: Settings, stop: asyncio.Event) -> AsyncIterator[
         tailing = asyncio.create_task(tailer.run(stop))
         try:
             can_search = asyncio.Event()
-            async with in_background(warm_api(stores, can_search)):
-                yield build_app(stores, tailer, can_search)
+            async with (
+                open_entrance(stores, queries_of(stores), stop) as entrance,
+                in_background(warm_api(stores, can_search)),
+            ):
+                yield build_app(stores, tailer, can_search, entrance)
         finally:
             stop.set()
             await tailing
 
 
-def build_app(stores: Stores, tailer: ChangeTailer, can_search: asyncio.Event) -> Starlette:
-    """Routes and middleware over open stores; searches wait for `can_search`."""
+def build_app(stores: Stores, tailer: ChangeTailer, can_search: asyncio.Event, entrance: Entrance) -> Starlette:
+    """Routes and middleware over open stores; searches wait for `can_search`. No route is reached past `entrance`."""
     settings = stores.settings
-    routes = api_routes(stores, tailer, can_search)
+    routes = admitted_routes(api_routes(stores, tailer, can_search, entrance), entrance.admission)
     app = Starlette(
         routes=[*routes, *refusals(routes)],
         middleware=[
@@ -73,20 +80,22 @@ def build_app(stores: Stores, tailer: ChangeTailer, can_search: asyncio.Event) -
     return app
 
 
-def api_routes(stores: Stores, tailer: ChangeTailer, can_search: asyncio.Event) -> list[Route]:
-    """Every route that is served. Each has an operation in `millstream.openapi`, which says how to add one."""
+def api_routes(stores: Stores, tailer: ChangeTailer, can_search: asyncio.Event, entrance: Entrance) -> list[Route]:
+    """Every route that is served. Each has an operation in `millstream.openapi`, which says how to add one, and what
+    it asks of a key in `millstream.admission.route_access`."""
     queries = queries_of(stores)
 
-    async def resolve_scope(_request: Request, knowledge_base_id: str) -> SearchScope:
+    async def resolve_scope(request: Request, knowledge_base_id: str) -> SearchScope:
         await can_search.wait()
-        return await search_scope(queries, knowledge_base_id)
+        return await search_scope(queries, own_or_unknown(request.scope, knowledge_base_id))
 
     routes = [
-        *health_routes(stores),
+        *health_routes(stores, door_of(stores.settings, entrance.ring)),
         *ingest_routes(ingest_services(stores, queries), partial(every_dead_letter, queries, views_of(stores))),
         *projection_routes(stores.log, views_of(stores), tailer, Cursors(stores.secret)),
         *event_feed_routes(stores.log, views_of(stores), Cursors(stores.secret)),
         *system_routes(stores.log, views_of(stores), stores.inbox, clock_us=clock_us),
+        *key_routes(entrance.book, entrance.ring),
         *search_routes(Retriever(stores.index, stores.embeddings.of), resolve_scope),
     ]
-    return [*routes, *contract_routes(routes, keys_needed=False)]
+    return [*routes, *contract_routes(routes, keys_needed=lambda: not entrance.ring.is_open)]

@@ -33,14 +33,15 @@ class Dependency(msgspec.Struct, frozen=True):
 
 
 class Readiness(msgspec.Struct, frozen=True):
-    """The answer of /readyz. `warnings` say what could be lost although everything answers."""
+    """The answer of /readyz. `warnings` say what could be lost although everything answers; `door`, who is let in."""
 
     is_ready: bool
     dependencies: tuple[Dependency, ...]
     warnings: tuple[str, ...] = ()
+    door: str = ""
 
 
-def health_routes(stores: Stores) -> list[Route]:
+def health_routes(stores: Stores, door: Callable[[], str]) -> list[Route]:
     """`/healthz` and `/readyz`."""
 
     async def healthz(_request: Request) -> Response:
@@ -58,7 +59,7 @@ def health_routes(stores: Stores) -> list[Route]:
             await stores.blobs.stat("readyz")
 
         found = await asyncio.gather(_dependency("redis", ping), _dependency("blobs", look))
-        readiness = Readiness(all(one.is_ready for one in found), tuple(found), tuple(warnings))
+        readiness = Readiness(all(one.is_ready for one in found), tuple(found), tuple(warnings), door())
         return _json(readiness, 200 if readiness.is_ready else 503)
 
     return [Route("/healthz", healthz, name="healthz"), Route("/readyz", readyz, name="readyz")]

@@ -13,6 +13,8 @@ from blobs.store import BlobStore
 from events.errors import FormatMismatch, LogError, LogFull, LogUnavailable, UnsafeConfiguration
 from events.keys import Keys
 from events.redis_setup import Clients, durability, make_clients, open_installation
+from millstream.admission.door_check import check_door
+from millstream.admission.redis_key_store import RedisKeyStore
 from millstream.blob_location import open_blobs
 from millstream.errors import ExitCode, Stop
 from millstream.marker import check_marker, put_marker
@@ -24,7 +26,8 @@ async def check_installation(settings: Settings) -> None:
     blobs = open_blobs(settings)
     try:
         async with connect(settings) as clients:
-            await open_marked(settings, clients, blobs)
+            keys = await open_marked(settings, clients, blobs)
+            await check_door(settings, RedisKeyStore(clients.commands, keys), blobs)
     finally:
         await blobs.close()
 

@@ -12,6 +12,7 @@ from pathlib import Path
 import structlog
 
 from events.failpoints import Failpoints, UnknownFailpoint, arm, parse_rules
+from millstream.admission.door import refuse_open
 from millstream.errors import ExitCode, Stop
 from millstream.settings import Settings
 from millstream.telemetry import configure_logging
@@ -21,18 +22,13 @@ _log = structlog.get_logger()
 WORKER_NICENESS = 10
 """Workers use whatever the processor has; at the same priority an upload waits for its 202 behind them."""
 
-LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
-
 
 def check_binding(settings: Settings) -> None:
-    """Without keys the API is open to whoever reaches it: that is loopback, unless somebody said otherwise."""
-    if settings.host in LOOPBACK or settings.open_beyond_loopback:
-        return
-    raise Stop(
-        f"refusing to listen on {settings.host}: there are no keys, anybody could read and delete everything",
-        hint="keep MILLSTREAM_HOST=127.0.0.1, or set MILLSTREAM_OPEN_BEYOND_LOOPBACK=true behind a guard of your own",
-        exit_code=ExitCode.CONFIGURATION,
-    )
+    """What can be said before Redis is asked for keys: beyond loopback they may not be switched off, and an
+    installation that does not exist yet has none. Raises Stop."""
+    is_new = not settings.redis_url and not (settings.data_path / "redis").exists()
+    if settings.auth == "open" or is_new:
+        refuse_open(settings.host, settings.auth, 0, open_beyond_loopback=settings.open_beyond_loopback)
 
 
 def arm_failpoints(settings: Settings) -> None:

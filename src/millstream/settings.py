@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal, get_args, get_type_hints
 import msgspec
 from msgspec import Meta
 
+from millstream.admission.settings import AdmissionSettings
 from millstream.errors import ExitCode, Stop
 
 ENVIRONMENT_PREFIX = "MILLSTREAM_"
@@ -19,13 +20,13 @@ MASK = "••••••"
 _SECRET = {"secret": True}
 
 
-class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class Settings(AdmissionSettings, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Flat and typed. A name ends in its unit; 0 for a count that is found out by itself says so."""
 
     host: Annotated[str, Meta(min_length=1, description="address the API listens on")] = "127.0.0.1"
     port: Annotated[int, Meta(ge=0, le=65_535, description="port of the API; 0 takes a free one")] = 8321
     open_beyond_loopback: Annotated[
-        bool, Meta(description="allow an address other than loopback although there are no keys yet")
+        bool, Meta(description="allow an address other than loopback although no key is needed")
     ] = False
     allowed_hosts: Annotated[
         str, Meta(description="host names, comma-separated, that requests may name besides loopback")
@@ -265,5 +266,5 @@ def _meta(name: str) -> dict[str, Any]:
 
 
 _HINTS = get_type_hints(Settings, include_extras=True)
-_OTHER_VARIABLES = {f"{ENVIRONMENT_PREFIX}CONFIG", f"{ENVIRONMENT_PREFIX}URL"}
-"""Which file to read, and where a client finds its server: neither is a setting of the service."""
+_OTHER_VARIABLES = {f"{ENVIRONMENT_PREFIX}{name}" for name in ("CONFIG", "URL", "API_KEY")}
+"""Which file to read, where a client finds its server and what it shows there: none is a setting of the service."""

@@ -141,6 +141,12 @@ class InboxContract:
         await world.inbox.take(BOTH, consumer="a", count=1)
         assert await world.inbox.depth(INTERACTIVE) == InboxDepth(waiting=2, pending=1)
 
+    async def test_the_backlog_is_what_lies_in_all_inboxes_in_hands_or_not(self, world: LogWorld) -> None:
+        assert await world.inbox.backlog() == 0
+        await put(world, count=3)
+        await world.inbox.take(BOTH, consumer="a", count=1)
+        assert await world.inbox.backlog() == 3
+
     async def test_what_was_released_may_be_claimed_at_once_by_anybody(self, world: LogWorld) -> None:
         await world.inbox.beat("a")
         await put(world, count=2)

@@ -146,6 +146,9 @@ class SimulatedInbox:
     async def depth(self, inbox: InboxKey) -> InboxDepth:
         return await self._call(lambda: self._inbox.depth(inbox))
 
+    async def backlog(self) -> int:
+        return await self._call(self._inbox.backlog)
+
     async def _call(self, effect: Callable[[], Coroutine[Any, Any, T]]) -> T:
         return await self._wire.call(Store.LOG, effect, _away)
 

@@ -23,7 +23,7 @@ from millstream.openapi.schemas import components_of
 
 OPENAPI: Final = "3.1.1"
 KEY_SCHEME: Final = "key"
-RETRIED_STATUSES: Final = frozenset({503})
+RETRIED_STATUSES: Final = frozenset({429, 503})
 """Their problems always say when to come back."""
 
 _PATH_PARAMETER: Final = re.compile(r"\{(\w+)(?::\w+)?\}")

@@ -28,6 +28,7 @@ from millstream.openapi.parameters import (
     instant,
     one_of,
 )
+from millstream.openapi.problems import INTAKE
 from projections.document_filter import METADATA_FILTERS_MAX
 from projections.lists import Listing
 
@@ -80,7 +81,7 @@ OPERATIONS: Final[Mapping[str, Operation]] = {
         tag=Tag.UPLOADS,
         body=FORM,
         answers=(ACCEPTED,),
-        problems=GONE | FORM_PROBLEMS,
+        problems=GONE | FORM_PROBLEMS | INTAKE,
         is_idempotent=True,
     ),
     "list_documents": Operation(

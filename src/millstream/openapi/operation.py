@@ -29,6 +29,7 @@ class Tag(StrEnum):
     DEAD_LETTERS = "Dead letters"
     EVENTS = "Events"
     WEBHOOKS = "Webhooks"
+    KEYS = "Keys"
     OPERATIONS = "Operations"
 
 

@@ -3,12 +3,13 @@
 from collections.abc import Mapping
 from typing import Final
 
-from millstream.openapi import of_documents, of_knowledge_bases, of_service, of_tasks
+from millstream.openapi import of_documents, of_keys, of_knowledge_bases, of_service, of_tasks
 from millstream.openapi.operation import Operation
 
 OPERATIONS: Final[Mapping[str, Operation]] = {
     **of_documents.OPERATIONS,
     **of_tasks.OPERATIONS,
     **of_knowledge_bases.OPERATIONS,
+    **of_keys.OPERATIONS,
     **of_service.OPERATIONS,
 }

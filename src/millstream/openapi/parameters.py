@@ -38,6 +38,7 @@ PATH_PARAMETERS: Final[Mapping[str, tuple[Schema, str]]] = {
     "kb_id": (KB_ID, "The id of a knowledge base."),
     "task_id": (id_schema("task"), "The id of a task."),
     "document_id": (id_schema("doc"), "The id of a document."),
+    "key_id": ({"type": "string", "pattern": "^[0-9a-f]{16}$"}, "The id of a key: what stands behind its `ms_`."),
 }
 """By their names in the paths of routes: schema and description."""
 

@@ -12,7 +12,17 @@ EVERYWHERE: Final = frozenset(
 STORES: Final = frozenset(
     {ProblemCode.DEPENDENCY_UNAVAILABLE, ProblemCode.CONTENTION, ProblemCode.STORAGE_FULL, ProblemCode.ARCHIVE_DAMAGED}
 )
-KEYED: Final = frozenset({ProblemCode.UNAUTHENTICATED, ProblemCode.FORBIDDEN})
+KEYED: Final = frozenset(
+    {
+        ProblemCode.UNAUTHENTICATED,
+        ProblemCode.FORBIDDEN,
+        ProblemCode.INSUFFICIENT_SCOPE,
+        ProblemCode.RATE_LIMITED,
+    }
+)
+INTAKE: Final = frozenset({ProblemCode.BACKLOG_FULL, ProblemCode.OVERLOADED, ProblemCode.QUOTA_EXCEEDED})
+"""Of calls that bring documents in."""
+
 QUERIED: Final = frozenset({ProblemCode.VALIDATION_FAILED})
 PAGED: Final = frozenset({ProblemCode.BAD_CURSOR})
 NAMED: Final = frozenset({ProblemCode.NOT_FOUND})

@@ -1,7 +1,7 @@
 """HTTP of the contract: GET /openapi.json."""
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 import msgspec
 from starlette.requests import Request
@@ -12,16 +12,17 @@ from millstream.openapi.document import build_document
 from millstream.openapi.operations import OPERATIONS
 
 
-def contract_routes(routes: Iterable[Route], *, keys_needed: bool) -> list[Route]:
+def contract_routes(routes: Iterable[Route], *, keys_needed: Callable[[], bool]) -> list[Route]:
     """`routes` are all others; the document is made at the first request, as many processes are never asked for it."""
-    made: list[tuple[bytes, str]] = []
+    made: dict[bool, tuple[bytes, str]] = {}
 
     async def openapi_document(request: Request) -> Response:
-        if not made:
-            document = build_document([*others, own], OPERATIONS, keys_needed=keys_needed)
-            body = msgspec.json.encode(document)
-            made.append((body, f'"{hashlib.sha256(body).hexdigest()[:32]}"'))
-        body, tag = made[0]
+        needed = keys_needed()
+        if needed not in made:
+            document = build_document([*others, own], OPERATIONS, keys_needed=needed)
+            written = msgspec.json.encode(document)
+            made[needed] = (written, f'"{hashlib.sha256(written).hexdigest()[:32]}"')
+        body, tag = made[needed]
         headers = {"ETag": tag, "Cache-Control": "no-cache"}
         given = {one.strip().removeprefix("W/") for one in request.headers.get("if-none-match", "").split(",")}
         if given & {tag, "*"}:

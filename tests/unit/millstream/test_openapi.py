@@ -25,7 +25,7 @@ PAGES: tuple[str, ...] = ()
 def routes() -> list[Route]:
     """Of the product; what is behind them is never reached here."""
     stores = MagicMock(settings=Settings(), secret=bytes(32))
-    return api_routes(stores, MagicMock(), asyncio.Event())
+    return api_routes(stores, MagicMock(), asyncio.Event(), MagicMock())
 
 
 @pytest.fixture(scope="module")

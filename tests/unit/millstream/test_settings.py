@@ -42,6 +42,15 @@ RANGES = {
     "archive_segment_events_max": (1_000, 1_000_000),
     "archive_after_s": (1, 31_536_000),
     "archive_retention_s": (0, 31_536_000),
+    "auth_failures_per_minute_max": (0, 1_000_000),
+    "keys_stale_s_max": (1, 86_400),
+    "reads_per_minute_max": (0, 10_000_000),
+    "searches_per_minute_max": (0, 10_000_000),
+    "writes_per_minute_max": (0, 10_000_000),
+    "open_calls_per_minute_max": (0, 10_000_000),
+    "backlog_documents_max": (0, 1_000_000_000),
+    "uploads_in_flight_max": (0, 100_000),
+    "uploads_in_flight_per_key_max": (0, 100_000),
 }
 
 
@@ -205,7 +214,10 @@ def test_the_settings_know_no_other_module_of_the_product_than_errors() -> None:
     """Every process imports them first: they have to be light."""
     tree = ast.parse(inspect.getsource(settings_module))
     imported = {node.module for node in ast.walk(tree) if isinstance(node, ast.ImportFrom) and node.module}
-    assert {module for module in imported if module.startswith("millstream")} == {"millstream.errors"}
+    assert {module for module in imported if module.startswith("millstream")} == {
+        "millstream.admission.settings",
+        "millstream.errors",
+    }
 
 
 def values_of(name: str) -> st.SearchStrategy[Any]:
@@ -217,7 +229,11 @@ def values_of(name: str) -> st.SearchStrategy[Any]:
             least, most = RANGES.get(name, (268_435_456, 2**40))
             return st.integers(least, most)
         case _:
-            choices = {"log_level": ["debug", "info", "warning", "error"], "log_format": ["auto", "json", "console"]}
+            choices = {
+                "auth": ["auto", "keys", "open"],
+                "log_level": ["debug", "info", "warning", "error"],
+                "log_format": ["auto", "json", "console"],
+            }
             return st.sampled_from(choices[name]) if name in choices else text
 
 

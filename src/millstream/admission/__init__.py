@@ -1,0 +1,1 @@
+"""Who gets in, how fast, and how much: API keys, scopes and bindings, rate limits, back-pressure."""

@@ -1,0 +1,154 @@
+"""The keys as one API process knows them: looked up in memory, behind the store by at most the pause between two looks.
+
+Every request that was let in holds a lease. When its key ends (revoked, expired, rotated away) so does the lease, and
+with it the streams and uploads that are under way.
+"""
+
+import asyncio
+from collections import defaultdict
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Final
+
+import structlog
+
+from domain.api_keys import KeyRecord, PresentedKey, is_valid, opens
+from events.errors import LogError
+from events.seldom import Seldom
+from millstream.admission.key_store import KeyStore
+
+LOOK_S: Final = 0.5
+"""One HGET; with it a change is known everywhere within a second."""
+
+ANSWER_S_MAX: Final = 2.0
+"""How long the store may take to answer a look."""
+
+USED_NOTED_S: Final = 60.0
+TOLD_EVERY_S: Final = 10.0
+
+_log = structlog.get_logger()
+
+
+class Lease:
+    """One request that was let in. `presented` None: the service was open."""
+
+    def __init__(self, presented: PresentedKey | None) -> None:
+        self.presented = presented
+        self.ended = asyncio.Event()
+
+
+class KeyRing:
+    """`is_open(version)` says whether a service that saw so many changes needs no key. Clocks: unix µs, monotonic s.
+
+    Without an answer of the store nothing that needs a key goes on for longer than `stale_s_max`.
+    """
+
+    def __init__(
+        self,
+        store: KeyStore,
+        *,
+        is_open: Callable[[int], bool],
+        stale_s_max: float,
+        clock_us: Callable[[], int],
+        clock_s: Callable[[], float],
+    ) -> None:
+        self._store = store
+        self._is_open = is_open
+        self.stale_s_max = stale_s_max
+        self._clock_us = clock_us
+        self._clock_s = clock_s
+        self._records: dict[str, KeyRecord] = {}
+        self._version = -1
+        self._seen_s = clock_s()
+        self._leases: defaultdict[PresentedKey | None, set[Lease]] = defaultdict(set)
+        self._used: dict[str, int] = {}
+        self._used_noted_s = clock_s()
+
+    @property
+    def is_open(self) -> bool:
+        """Whether requests need no key now."""
+        return self._is_open(self.version)
+
+    @property
+    def version(self) -> int:
+        """Changes that were seen; 0 as long as no key was ever made."""
+        return max(self._version, 0)
+
+    @property
+    def valid_keys(self) -> int:
+        """Keys that open something."""
+        now_us = self._clock_us()
+        return sum(is_valid(one, now_us) for one in self._records.values())
+
+    @property
+    def silence_s(self) -> float:
+        """Since the store answered last: a change may be unknown here for so long."""
+        return self._clock_s() - self._seen_s
+
+    def find(self, presented: PresentedKey) -> KeyRecord | None:
+        """The record of a key that is good now."""
+        record = self._records.get(presented.id)
+        now_us = self._clock_us()
+        if not opens(record, presented, now_us) or record is None:
+            return None
+        self._used[record.id] = now_us
+        return record
+
+    @contextmanager
+    def lease(self, presented: PresentedKey | None) -> Iterator[Lease]:
+        """Lasts as long as the request, and ends early when the key does."""
+        lease = Lease(presented)
+        holders = self._leases[presented]
+        holders.add(lease)
+        try:
+            yield lease
+        finally:
+            holders.discard(lease)
+            if not holders:
+                self._leases.pop(presented, None)
+
+    async def look(self) -> None:
+        """Takes over what changed and ends what has to end. Raises LogUnavailable."""
+        version = await self._store.version()
+        if version != self._version:
+            seen = await self._store.read()
+            self._version, self._records = seen.version, {one.id: one for one in seen.records}
+        self._seen_s = self._clock_s()
+        self.end_leases()
+
+    def end_leases(self) -> None:
+        """Of keys that open nothing any more, or that nobody could ask about for too long; without keys, once they are
+        needed."""
+        now_us, is_stale = self._clock_us(), self.silence_s > self.stale_s_max
+        for presented, leases in list(self._leases.items()):
+            is_good = (
+                self.is_open
+                if presented is None
+                else not is_stale and opens(self._records.get(presented.id), presented, now_us)
+            )
+            if not is_good:
+                for lease in leases:
+                    lease.ended.set()
+
+    async def follow(self, stop: asyncio.Event) -> None:
+        """Looks until `stop`. Without an answer what is known stays, and `silence_s` grows."""
+        told = Seldom(TOLD_EVERY_S)
+        while not stop.is_set():
+            try:
+                async with asyncio.timeout(ANSWER_S_MAX):
+                    await self.look()
+                    await self._note_used()
+            except (LogError, TimeoutError) as error:
+                self.end_leases()
+                if (kept_back := told.due()) is not None:
+                    _log.warning("keys_not_seen", error=type(error).__name__, kept_back=kept_back)
+            try:
+                await asyncio.wait_for(stop.wait(), LOOK_S)
+            except TimeoutError:
+                continue
+
+    async def _note_used(self) -> None:
+        if self._used and self._clock_s() - self._used_noted_s >= USED_NOTED_S:
+            used, self._used = self._used, {}
+            self._used_noted_s = self._clock_s()
+            await self._store.note_used(used)

@@ -1,0 +1,84 @@
+"""A request under way whose key may end: then its body ends, its stream says good-bye, and its answer is a 401."""
+
+import asyncio
+from collections.abc import Mapping
+from typing import Final
+
+from starlette.datastructures import MutableHeaders
+from starlette.types import Message, Receive, Scope, Send
+
+from ingest.problems import ProblemCode, Rejected, problem, problem_response
+from ingest.request_id import request_id_of
+from millstream.admission.key_ring import Lease
+
+GOODBYE: Final = b"event: unauthenticated\ndata: {}\n\n"
+"""The last event of a stream whose key ended. A client that connects again is told by status code."""
+
+_LEASE: Final = "lease"
+
+
+class Leased:
+    """Stands between a route and its server. `headers` are put on the answer."""
+
+    def __init__(self, scope: Scope, receive: Receive, send: Send, lease: Lease, *, headers: Mapping[str, str]) -> None:
+        self._scope = scope
+        self._receive = receive
+        self._send = send
+        self._lease = lease
+        self._headers = headers
+        self._is_reading = scope["method"] in {"GET", "HEAD"}
+        self._has_started = False
+        self._is_stream = False
+        self._is_refused = False
+        scope["state"][_LEASE] = lease
+
+    async def receive(self) -> Message:
+        """Of an upload whose key ended, no further byte is taken; to a stream it looks as if its client had gone."""
+        if self._has_started:
+            return await self._until_ended()
+        message = await self._receive()
+        if self._lease.ended.is_set():
+            raise _unauthenticated()
+        return message
+
+    async def send(self, message: Message) -> None:
+        has_ended = self._lease.ended.is_set()
+        if message["type"] == "http.response.start":
+            self._has_started = True
+            if has_ended and self._is_reading:
+                await self._refuse()
+                return
+            headers = MutableHeaders(scope=message)
+            headers.update(self._headers)
+            self._is_stream = headers.get("content-type", "").startswith("text/event-stream")
+        elif has_ended and self._is_stream and not message.get("more_body", False):
+            message = {**message, "body": message.get("body", b"") + GOODBYE}
+        if not self._is_refused:
+            await self._send(message)
+
+    async def _refuse(self) -> None:
+        """In place of an answer that was asked for with a key that has ended since: a long poll may take a minute."""
+        self._is_refused = True
+        refusal = _unauthenticated()
+        response = problem_response(problem(refusal.code, refusal.detail), request_id_of(self._scope))
+        await response(self._scope, self._receive, self._send)
+
+    async def _until_ended(self) -> Message:
+        receiving, ending = asyncio.ensure_future(self._receive()), asyncio.create_task(self._lease.ended.wait())
+        try:
+            await asyncio.wait({receiving, ending}, return_when=asyncio.FIRST_COMPLETED)
+            return receiving.result() if receiving.done() else {"type": "http.disconnect"}
+        finally:
+            receiving.cancel()
+            ending.cancel()
+
+
+def refuse_ended(scope: Scope) -> None:
+    """Asked right before something is written that took long to come. Raises Rejected."""
+    lease: Lease | None = scope.get("state", {}).get(_LEASE)
+    if lease is not None and lease.ended.is_set():
+        raise _unauthenticated()
+
+
+def _unauthenticated() -> Rejected:
+    return Rejected(ProblemCode.UNAUTHENTICATED, "The key was revoked, or has expired, meanwhile.")

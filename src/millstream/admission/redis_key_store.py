@@ -1,0 +1,87 @@
+"""API keys on Redis: one hash, of records by id and of the count of changes. Records are JSON.
+
+A change is compared by WATCH: two that meet would else overwrite one another, and a revocation could be lost.
+"""
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+import msgspec
+from redis.asyncio import Redis
+from redis.asyncio.client import Pipeline
+from redis.exceptions import WatchError
+
+from domain.api_keys import KeyRecord
+from events.keys import Keys
+from events.redis_border import at_the_border
+from millstream.admission.key_store import KeysSeen
+
+VERSION: Final = "version"
+"""A field that is no key's id."""
+
+_encoder = msgspec.json.Encoder()
+_decoder = msgspec.json.Decoder(KeyRecord)
+
+
+class RedisKeyStore:
+    """KeyStore of an installation."""
+
+    def __init__(self, client: Redis, keys: Keys) -> None:
+        self._client = client
+        self._name = keys.api_keys
+        self._used_name = keys.api_keys_used
+
+    async def version(self) -> int:
+        with at_the_border():
+            return int(await self._client.hget(self._name, VERSION) or 0)
+
+    async def read(self) -> KeysSeen:
+        with at_the_border():
+            found: Any = await self._client.hgetall(self._name)
+        version = int(found.pop(VERSION.encode(), 0))
+        return KeysSeen(version, tuple(_decoder.decode(found[key]) for key in sorted(found)))
+
+    async def put(self, record: KeyRecord, *, before: KeyRecord | None) -> bool:
+        with at_the_border():
+            async with self._client.pipeline(transaction=True) as pipeline:
+                await pipeline.watch(self._name)
+                found: Any = await pipeline.hget(self._name, record.id)
+                if (None if found is None else _decoder.decode(found)) != before:
+                    return False
+                pipeline.multi()  # type: ignore[no-untyped-call]  # redis-py gives it no types
+                pipeline.hset(self._name, record.id, _encoder.encode(record))
+                pipeline.hincrby(self._name, VERSION, 1)
+                return await _executed(pipeline)
+
+    async def take_over(self, seen: KeysSeen) -> bool:
+        with at_the_border():
+            async with self._client.pipeline(transaction=True) as pipeline:
+                await pipeline.watch(self._name)
+                if int(await pipeline.hget(self._name, VERSION) or 0) >= seen.version:
+                    return False
+                pipeline.multi()  # type: ignore[no-untyped-call]  # redis-py gives it no types
+                pipeline.delete(self._name)
+                pipeline.hset(self._name, VERSION, str(seen.version))
+                for one in seen.records:
+                    pipeline.hset(self._name, one.id, _encoder.encode(one))
+                return await _executed(pipeline)
+
+    async def note_used(self, used_at_us: Mapping[str, int]) -> None:
+        if used_at_us:
+            with at_the_border():
+                items = [item for pair in used_at_us.items() for item in pair]
+                await self._client.hset(self._used_name, items=items)
+
+    async def used(self) -> dict[str, int]:
+        with at_the_border():
+            found: Any = await self._client.hgetall(self._used_name)
+        return {key.decode(): int(value) for key, value in found.items()}
+
+
+async def _executed(pipeline: Pipeline) -> bool:
+    """False where another change came in between."""
+    try:
+        await pipeline.execute()
+    except WatchError:
+        return False
+    return True

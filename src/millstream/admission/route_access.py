@@ -1,0 +1,83 @@
+"""What each route asks of a key: one table, by the route's name. A route that is not in it keeps the service from
+starting, and fails a test before that."""
+
+from collections.abc import Mapping
+from enum import StrEnum
+from typing import Final
+
+import msgspec
+
+from domain.access import Scope
+
+
+class Pace(StrEnum):
+    """Which of a key's rates a call counts against."""
+
+    READ = "read"
+    SEARCH = "search"
+    WRITE = "write"
+
+
+class Access(msgspec.Struct, frozen=True, kw_only=True):
+    """`scope` None is public. `is_intake`: brings documents in, so it is refused early when there is too much of them.
+    `is_whole`: about everything, so it is nothing for a key that is bound to knowledge bases."""
+
+    scope: Scope | None
+    pace: Pace = Pace.READ
+    is_intake: bool = False
+    is_whole: bool = False
+
+    @property
+    def is_reading(self) -> bool:
+        """Changes nothing, so it may go on for a while where Redis is silent."""
+        return self.pace is not Pace.WRITE
+
+
+PUBLIC: Final = Access(scope=None)
+READ: Final = Access(scope=Scope.READ)
+SEARCH: Final = Access(scope=Scope.READ, pace=Pace.SEARCH)
+WRITE: Final = Access(scope=Scope.WRITE, pace=Pace.WRITE)
+INTAKE: Final = Access(scope=Scope.WRITE, pace=Pace.WRITE, is_intake=True)
+CREATE: Final = Access(scope=Scope.WRITE, pace=Pace.WRITE, is_whole=True)
+ADMIN: Final = Access(scope=Scope.ADMIN, pace=Pace.WRITE, is_whole=True)
+ADMIN_READ: Final = Access(scope=Scope.ADMIN, is_whole=True)
+
+ROUTES: Final[Mapping[str, Access]] = {
+    "healthz": PUBLIC,
+    "openapi_document": PUBLIC,
+    "readyz": PUBLIC,
+    # what comes in
+    "upload_documents": INTAKE,
+    "retry_task": WRITE,
+    "reprocess_document": WRITE,
+    "retry_dead_letters": WRITE,
+    "delete_dead_letter": WRITE,
+    "cancel_task": WRITE,
+    "delete_document": WRITE,
+    "create_knowledge_base": CREATE,
+    "change_knowledge_base": WRITE,
+    "delete_knowledge_base": WRITE,
+    # what is read
+    "list_tasks": READ,
+    "get_task": READ,
+    "list_task_documents": READ,
+    "list_task_events": READ,
+    "stream_task": READ,
+    "list_knowledge_bases": READ,
+    "get_knowledge_base": READ,
+    "list_documents": READ,
+    "get_document": READ,
+    "stream_knowledge_base": READ,
+    "list_dead_letters": READ,
+    "list_events": READ,
+    "stream_everything": READ,
+    "search": SEARCH,
+    "search_many": SEARCH,
+    # the whole, and who gets in
+    "get_system": ADMIN_READ,
+    "create_key": ADMIN,
+    "list_keys": ADMIN_READ,
+    "get_key": ADMIN_READ,
+    "revoke_key": ADMIN,
+    "rotate_key": ADMIN,
+}
