@@ -39,12 +39,12 @@ class PendingFile:
         self._lock = threading.Lock()
         self._is_discarded = False
 
-    def append(self, data: bytes) -> None:
+    def append(self, data: bytes | bytearray) -> None:
         """Write a batch behind those before it."""
         with self._lock:
             self._write(data)
 
-    def finish(self, tail: bytes) -> None:
+    def finish(self, tail: bytes | bytearray) -> None:
         """Write the last bytes, sync them, move the file to its place and make that last."""
         with self._lock:
             try:
@@ -61,7 +61,7 @@ class PendingFile:
         with self._lock:
             self._remove()
 
-    def _write(self, data: bytes) -> None:
+    def _write(self, data: bytes | bytearray) -> None:
         if self._file is None:
             self._refuse_if_discarded()
             self._file, name = tempfile.mkstemp(dir=self._root / TEMPORARY_DIRECTORY)

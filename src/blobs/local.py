@@ -15,7 +15,7 @@ from blobs.errors import BlobError, BlobExists, BlobMissing, BlobStoreFull, Blob
 from blobs.keys import check_key, check_prefix, check_range
 from blobs.probe import check_by_probe
 from blobs.store import BlobInfo, BlobRef
-from blobs.writer import BatchingWriter, put_whole
+from blobs.writer import Batch, BatchingWriter, put_whole
 
 BATCH_BYTES: Final = 1024 * 1024
 """What one hop to a thread carries, in and out: a hop costs about 0.1 ms, too much for each 64 KiB of a socket."""
@@ -160,10 +160,10 @@ class _LocalSink:
         self._key = key
         self._file = store.pending_file(key, is_new=is_new)
 
-    async def append(self, batch: bytes) -> None:
+    async def append(self, batch: Batch) -> None:
         await self._store.run(self._key, self._file.append, batch)
 
-    async def finish(self, tail: bytes, _sha256: str, /) -> None:
+    async def finish(self, tail: Batch, _sha256: str, /) -> None:
         await self._store.run(self._key, self._file.finish, tail)
 
     async def discard(self) -> None:

@@ -9,7 +9,7 @@ from blobs.errors import BlobExists, BlobMissing, BlobStoreUnavailable, InvalidB
 from blobs.keys import check_key, check_prefix, check_range
 from blobs.probe import check_by_probe
 from blobs.store import BlobInfo, BlobRef
-from blobs.writer import BatchingWriter, put_whole
+from blobs.writer import Batch, BatchingWriter, put_whole
 
 
 def _now() -> datetime:
@@ -139,10 +139,10 @@ class _MemorySink:
         self._key = key
         self._batches: list[bytes] = []
 
-    async def append(self, batch: bytes) -> None:
-        self._batches.append(batch)
+    async def append(self, batch: Batch) -> None:
+        self._batches.append(bytes(batch))
 
-    async def finish(self, tail: bytes, _sha256: str, /) -> None:
+    async def finish(self, tail: Batch, _sha256: str, /) -> None:
         self._store.keep(self._key, b"".join([*self._batches, tail]))
 
     async def discard(self) -> None:

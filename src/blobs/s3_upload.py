@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any, Final, Protocol, TypeVar
 
 from blobs.errors import BlobError, BlobMissing, BlobStoreUnavailable
+from blobs.writer import Batch
 
 PARTS_MAX: Final = 10_000
 """S3's own limit; with the default parts of 8 MiB a blob may have 78 GiB."""
@@ -38,7 +39,7 @@ class S3Sink:
         self._part: asyncio.Task[str] | None = None
         self._etags: list[str] = []
 
-    async def append(self, batch: bytes) -> None:
+    async def append(self, batch: Batch) -> None:
         """Send a part as soon as the one before it has arrived."""
         upload_id = await self._begin()
         await self._finish_part()
@@ -46,7 +47,7 @@ class S3Sink:
             raise BlobError(f"The blob {self._key!r} has more than {PARTS_MAX} parts: raise part_bytes.")
         self._part = asyncio.create_task(self._send(upload_id, len(self._etags) + 1, batch))
 
-    async def finish(self, tail: bytes, sha256: str, /) -> None:
+    async def finish(self, tail: Batch, sha256: str, /) -> None:
         """Put a blob that is all tail; complete one that has parts."""
         if self._begun is None:
             metadata = {"sha256": sha256}
@@ -86,7 +87,7 @@ class S3Sink:
         answer = await self._call(self._key, lambda s3: s3.create_multipart_upload(**self._where, Metadata=metadata))
         return str(answer["UploadId"])
 
-    async def _send(self, upload_id: str, number: int, batch: bytes) -> str:
+    async def _send(self, upload_id: str, number: int, batch: Batch) -> str:
         which = {**self._where, "UploadId": upload_id, "PartNumber": number}
         try:
             answer = await self._call(self._key, lambda s3: s3.upload_part(**which, Body=batch))

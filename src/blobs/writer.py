@@ -12,15 +12,18 @@ from blobs.store import BlobRef, BlobWriter
 HASH_INLINE_BYTES_MAX: Final = 256 * 1024
 """SHA-256 takes 0.15 ms for this much (1.7 GB/s): longer pieces would hold up every other task of the loop."""
 
+Batch = bytes | bytearray
+"""Of bytes that a sink only reads."""
+
 
 class Sink(Protocol):
     """Where one blob's bytes go. Calls come one after another, except that discard() may follow a cancelled call."""
 
-    async def append(self, batch: bytes) -> None:
-        """Take a full batch; more bytes follow it."""
+    async def append(self, batch: Batch) -> None:
+        """Take a full batch; more follow. It may be read until the next call returns, then it is filled anew."""
         ...
 
-    async def finish(self, tail: bytes, sha256: str, /) -> None:
+    async def finish(self, tail: Batch, sha256: str, /) -> None:
         """Take the last bytes (the whole blob if nothing was appended) and make the blob visible and durable."""
         ...
 
@@ -51,6 +54,8 @@ class BatchingWriter:
         self._batch_bytes = batch_bytes
         self._hash_inline_bytes_max = hash_inline_bytes_max
         self._buffer = bytearray()
+        self._filled = 0
+        self._spare: bytearray | None = None
         self._digest = hashlib.sha256()
         self._size_bytes = 0
         self._state = _State.OPEN
@@ -65,11 +70,11 @@ class BatchingWriter:
         self._leave_open()
         rest = memoryview(data).cast("B")
         while rest:
-            if len(self._buffer) == self._batch_bytes:
-                await self._sink.append(self._take_buffer())
-            piece = rest[: self._batch_bytes - len(self._buffer)]
+            if self._filled == self._batch_bytes:
+                await self._hand_over_batch()
+            piece = rest[: self._batch_bytes - self._filled]
             await self._hash(piece)
-            self._buffer += piece
+            self._keep(piece)
             self._size_bytes += len(piece)
             rest = rest[len(piece) :]
         self._state = _State.OPEN
@@ -78,7 +83,7 @@ class BatchingWriter:
         """Make the blob visible and durable; see BlobWriter.commit."""
         self._leave_open()
         sha256 = self._digest.hexdigest()
-        await self._sink.finish(self._take_buffer(), sha256)
+        await self._sink.finish(self._take_rest(), sha256)
         self._state = _State.COMMITTED
         return BlobRef(key=self._key, size_bytes=self._size_bytes, sha256=sha256)
 
@@ -113,10 +118,22 @@ class BatchingWriter:
             raise BlobError(f"The writer of {self._key!r} is {self._state.value}.")
         self._state = _State.BROKEN
 
-    def _take_buffer(self) -> bytes:
-        taken = bytes(self._buffer)
-        self._buffer.clear()
-        return taken
+    def _keep(self, piece: memoryview) -> None:
+        self._buffer[self._filled : self._filled + len(piece)] = piece
+        self._filled += len(piece)
+
+    async def _hand_over_batch(self) -> None:
+        """Two buffers take turns: parts of 8 MiB made anew each time left 65 MB of holes behind them."""
+        batch, self._buffer = self._buffer, self._spare or bytearray()
+        self._filled = 0
+        await self._sink.append(batch)
+        self._spare = batch
+
+    def _take_rest(self) -> bytearray:
+        rest, self._buffer, self._spare = self._buffer, bytearray(), None
+        del rest[self._filled :]
+        self._filled = 0
+        return rest
 
     async def _hash(self, piece: memoryview) -> None:
         if len(piece) <= self._hash_inline_bytes_max:

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from blobs.errors import BlobError, BlobStoreUnavailable
-from blobs.writer import BatchingWriter
+from blobs.writer import Batch, BatchingWriter
 
 
 class RememberingSink:
@@ -19,13 +19,13 @@ class RememberingSink:
         self._failing_appends = failing_appends
         self._is_discard_failing = is_discard_failing
 
-    async def append(self, batch: bytes) -> None:
+    async def append(self, batch: Batch) -> None:
         if self._failing_appends:
             self._failing_appends -= 1
             raise BlobStoreUnavailable("the disk is away")
-        self.batches.append(batch)
+        self.batches.append(bytes(batch))
 
-    async def finish(self, tail: bytes, sha256: str, /) -> None:
+    async def finish(self, tail: Batch, sha256: str, /) -> None:
         self.finished = (tail, sha256)
 
     async def discard(self) -> None:
