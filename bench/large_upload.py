@@ -46,7 +46,7 @@ def main() -> None:
             rise_mb = (seen.peak_bytes - seen.idle_bytes) / 1e6
             print(
                 f"{store}: {size_bytes / GIB:g} GiB at {seen.rate / 1e6:.0f} MB/s; "
-                f"memory {seen.idle_bytes / 1e6:.0f} MB idle, {seen.peak_bytes / 1e6:.0f} MB at its highest: {rise_mb:+.0f} MB",
+                f"{seen.idle_bytes / 1e6:.0f} MB idle, {seen.peak_bytes / 1e6:.0f} MB at most, {rise_mb:+.0f} MB",
                 flush=True,
             )
 

@@ -5,6 +5,7 @@
 """
 
 import errno
+import io
 import os
 import tempfile
 import threading
@@ -39,12 +40,12 @@ class PendingFile:
         self._lock = threading.Lock()
         self._is_discarded = False
 
-    def append(self, data: bytes | bytearray) -> None:
+    def append(self, data: io.BytesIO) -> None:
         """Write a batch behind those before it."""
         with self._lock:
             self._write(data)
 
-    def finish(self, tail: bytes | bytearray) -> None:
+    def finish(self, tail: io.BytesIO) -> None:
         """Write the last bytes, sync them, move the file to its place and make that last."""
         with self._lock:
             try:
@@ -61,12 +62,12 @@ class PendingFile:
         with self._lock:
             self._remove()
 
-    def _write(self, data: bytes | bytearray) -> None:
+    def _write(self, data: io.BytesIO) -> None:
         if self._file is None:
             self._refuse_if_discarded()
             self._file, name = tempfile.mkstemp(dir=self._root / TEMPORARY_DIRECTORY)
             self._temporary = Path(name)
-        rest = memoryview(data)
+        rest = data.getbuffer()
         while rest:
             rest = rest[os.write(self._file, rest) :]
 

@@ -140,10 +140,10 @@ class _MemorySink:
         self._batches: list[bytes] = []
 
     async def append(self, batch: Batch) -> None:
-        self._batches.append(bytes(batch))
+        self._batches.append(batch.getvalue())
 
     async def finish(self, tail: Batch, _sha256: str, /) -> None:
-        self._store.keep(self._key, b"".join([*self._batches, tail]))
+        self._store.keep(self._key, b"".join([*self._batches, tail.getvalue()]))
 
     async def discard(self) -> None:
         self._batches.clear()

@@ -3,6 +3,7 @@
 import asyncio
 import enum
 import hashlib
+import io
 from types import TracebackType
 from typing import Final, Protocol, Self
 
@@ -12,8 +13,8 @@ from blobs.store import BlobRef, BlobWriter
 HASH_INLINE_BYTES_MAX: Final = 256 * 1024
 """SHA-256 takes 0.15 ms for this much (1.7 GB/s): longer pieces would hold up every other task of the loop."""
 
-Batch = bytes | bytearray
-"""Of bytes that a sink only reads."""
+Batch = io.BytesIO
+"""Stands at its beginning and is only read; what the S3 client sends piece by piece without another copy."""
 
 
 class Sink(Protocol):
@@ -53,9 +54,8 @@ class BatchingWriter:
         self._sink = sink
         self._batch_bytes = batch_bytes
         self._hash_inline_bytes_max = hash_inline_bytes_max
-        self._buffer = bytearray()
-        self._filled = 0
-        self._spare: bytearray | None = None
+        self._buffer = io.BytesIO()
+        self._spare: io.BytesIO | None = None
         self._digest = hashlib.sha256()
         self._size_bytes = 0
         self._state = _State.OPEN
@@ -70,11 +70,11 @@ class BatchingWriter:
         self._leave_open()
         rest = memoryview(data).cast("B")
         while rest:
-            if self._filled == self._batch_bytes:
+            if self._buffer.tell() == self._batch_bytes:
                 await self._hand_over_batch()
-            piece = rest[: self._batch_bytes - self._filled]
+            piece = rest[: self._batch_bytes - self._buffer.tell()]
             await self._hash(piece)
-            self._keep(piece)
+            self._buffer.write(piece)
             self._size_bytes += len(piece)
             rest = rest[len(piece) :]
         self._state = _State.OPEN
@@ -92,7 +92,7 @@ class BatchingWriter:
         if self._state in (_State.COMMITTED, _State.ABORTED):
             return
         self._state = _State.BROKEN
-        self._buffer = bytearray()
+        self._buffer, self._spare = io.BytesIO(), None
         await self._sink.discard()
         self._state = _State.ABORTED
 
@@ -118,21 +118,18 @@ class BatchingWriter:
             raise BlobError(f"The writer of {self._key!r} is {self._state.value}.")
         self._state = _State.BROKEN
 
-    def _keep(self, piece: memoryview) -> None:
-        self._buffer[self._filled : self._filled + len(piece)] = piece
-        self._filled += len(piece)
-
     async def _hand_over_batch(self) -> None:
-        """Two buffers take turns: parts of 8 MiB made anew each time left 65 MB of holes behind them."""
-        batch, self._buffer = self._buffer, self._spare or bytearray()
-        self._filled = 0
+        """Two buffers take turns: parts of 8 MiB made anew each time left 20 MB of holes behind them."""
+        batch, self._buffer = self._buffer, self._spare or io.BytesIO()
+        batch.seek(0)
         await self._sink.append(batch)
+        self._buffer.seek(0)  # not before: until now it may have been on its way
         self._spare = batch
 
-    def _take_rest(self) -> bytearray:
-        rest, self._buffer, self._spare = self._buffer, bytearray(), None
-        del rest[self._filled :]
-        self._filled = 0
+    def _take_rest(self) -> Batch:
+        rest, self._buffer, self._spare = self._buffer, io.BytesIO(), None
+        rest.truncate()
+        rest.seek(0)
         return rest
 
     async def _hash(self, piece: memoryview) -> None:

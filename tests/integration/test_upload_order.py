@@ -7,7 +7,7 @@ from msgspec.structs import replace
 
 from blobs.errors import BlobError, BlobStoreFull, BlobStoreUnavailable
 from blobs.local import LocalBlobStore
-from blobs.writer import BatchingWriter
+from blobs.writer import Batch, BatchingWriter
 from events.task import TaskSubmitted
 from tests.integration.ingest_app import make_services, running_mill
 
@@ -18,10 +18,10 @@ class _Refusing:
     def __init__(self, refusal: BlobError) -> None:
         self._refusal = refusal
 
-    async def append(self, _batch: bytes) -> None:
+    async def append(self, _batch: Batch) -> None:
         raise self._refusal
 
-    async def finish(self, _tail: bytes, _sha256: str, /) -> None:
+    async def finish(self, _tail: Batch, _sha256: str, /) -> None:
         raise self._refusal
 
     async def discard(self) -> None:

@@ -6,7 +6,7 @@ from typing import Any, TypeVar
 from blobs.errors import BlobExists, BlobStoreFull, BlobStoreUnavailable
 from blobs.memory import MemoryBlobStore
 from blobs.store import BlobInfo, BlobRef, BlobWriter
-from blobs.writer import BatchingWriter, put_whole
+from blobs.writer import Batch, BatchingWriter, put_whole
 from knowledge.errors import IndexUnavailable
 from knowledge.filters import EVERYTHING, Filter
 from knowledge.index import Hit, IndexRow, IndexTable
@@ -101,11 +101,11 @@ class _Sink:
         self._key = key
         self._batches: list[bytes] = []
 
-    async def append(self, batch: bytes) -> None:
-        self._batches.append(batch)
+    async def append(self, batch: Batch) -> None:
+        self._batches.append(batch.getvalue())
 
-    async def finish(self, tail: bytes, _sha256: str, /) -> None:
-        await self._blobs.keep(self._key, b"".join([*self._batches, tail]))
+    async def finish(self, tail: Batch, _sha256: str, /) -> None:
+        await self._blobs.keep(self._key, b"".join([*self._batches, tail.getvalue()]))
 
     async def discard(self) -> None:
         self._batches.clear()

@@ -3,6 +3,7 @@
 import asyncio
 import errno
 import gc
+import io
 import os
 import threading
 from collections.abc import AsyncIterator, Callable
@@ -157,7 +158,7 @@ async def test_a_writer_given_up_before_its_thread_began_writes_nothing(tmp_path
     pending = durable.PendingFile(root, root / "k", DirectorySyncs(root))
     pending.discard()
     with pytest.raises(OSError, match="given up"):
-        pending.finish(b"late")
+        pending.finish(io.BytesIO(b"late"))
     assert unfinished(tmp_path) == []
     assert not (root / "k").exists()
 

@@ -23,10 +23,10 @@ class RememberingSink:
         if self._failing_appends:
             self._failing_appends -= 1
             raise BlobStoreUnavailable("the disk is away")
-        self.batches.append(bytes(batch))
+        self.batches.append(batch.getvalue())
 
     async def finish(self, tail: Batch, sha256: str, /) -> None:
-        self.finished = (tail, sha256)
+        self.finished = (tail.getvalue(), sha256)
 
     async def discard(self) -> None:
         self.discards += 1
