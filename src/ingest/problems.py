@@ -34,7 +34,10 @@ class ProblemCode(StrEnum):
     EMBEDDING_REJECTED = "embedding_rejected"
     EMBEDDING_UNAVAILABLE = "embedding_unavailable"
     EMPTY_FILE = "empty_file"
+    EXPECTATION_FAILED = "expectation_failed"
     FORBIDDEN = "forbidden"
+    HEADERS_TOO_LARGE = "headers_too_large"
+    HTTP_VERSION_NOT_SUPPORTED = "http_version_not_supported"
     IDEMPOTENCY_KEY_REUSED = "idempotency_key_reused"
     INSUFFICIENT_SCOPE = "insufficient_scope"
     INTERNAL_ERROR = "internal_error"
@@ -53,9 +56,11 @@ class ProblemCode(StrEnum):
     QUOTA_EXCEEDED = "quota_exceeded"
     RATE_LIMITED = "rate_limited"
     REINDEX_REQUIRED = "reindex_required"
+    REQUEST_TIMEOUT = "request_timeout"
     STEP_NOT_REACHED = "step_not_reached"
     STORAGE_FULL = "storage_full"
     TASK_FINISHED = "task_finished"
+    TOO_MANY_CONNECTIONS = "too_many_connections"
     TOO_MANY_PARTS = "too_many_parts"
     UNAUTHENTICATED = "unauthenticated"
     UNKNOWN_DOCUMENT = "unknown_document"
@@ -63,8 +68,10 @@ class ProblemCode(StrEnum):
     UNKNOWN_KNOWLEDGE_BASE = "unknown_knowledge_base"
     UNKNOWN_TASK = "unknown_task"
     UNSUPPORTED_MEDIA_TYPE = "unsupported_media_type"
+    UNSUPPORTED_TRANSFER_ENCODING = "unsupported_transfer_encoding"
     UNSUPPORTED_TYPE = "unsupported_type"
     UPLOAD_TOO_SLOW = "upload_too_slow"
+    URI_TOO_LONG = "uri_too_long"
     VALIDATION_FAILED = "validation_failed"
 
 
@@ -85,7 +92,10 @@ _ANSWERS: Final[Mapping[ProblemCode, tuple[int, str]]] = {
     ProblemCode.EMBEDDING_REJECTED: (502, "The embedding model refused the text"),
     ProblemCode.EMBEDDING_UNAVAILABLE: (503, "The embedding model does not answer"),
     ProblemCode.EMPTY_FILE: (422, "A file is empty"),
+    ProblemCode.EXPECTATION_FAILED: (417, "The expectation cannot be met"),
     ProblemCode.FORBIDDEN: (403, "Not allowed"),
+    ProblemCode.HEADERS_TOO_LARGE: (431, "The head of the request is too large"),
+    ProblemCode.HTTP_VERSION_NOT_SUPPORTED: (505, "This version of HTTP is not supported"),
     ProblemCode.IDEMPOTENCY_KEY_REUSED: (422, "The Idempotency-Key belongs to another request"),
     ProblemCode.INSUFFICIENT_SCOPE: (403, "The key may not do this"),
     ProblemCode.INTERNAL_ERROR: (500, "Something went wrong here"),
@@ -104,9 +114,11 @@ _ANSWERS: Final[Mapping[ProblemCode, tuple[int, str]]] = {
     ProblemCode.QUOTA_EXCEEDED: (507, "The knowledge base is full"),
     ProblemCode.RATE_LIMITED: (429, "Too many requests"),
     ProblemCode.REINDEX_REQUIRED: (409, "The change needs a new index"),
+    ProblemCode.REQUEST_TIMEOUT: (408, "The request came too slowly"),
     ProblemCode.STEP_NOT_REACHED: (409, "The document never came that far"),
     ProblemCode.STORAGE_FULL: (507, "There is no room left"),
     ProblemCode.TASK_FINISHED: (409, "The task has finished"),
+    ProblemCode.TOO_MANY_CONNECTIONS: (503, "Too many connections are open"),
     ProblemCode.TOO_MANY_PARTS: (400, "The request has too many parts"),
     ProblemCode.UNAUTHENTICATED: (401, "A valid key is needed"),
     ProblemCode.UNKNOWN_DOCUMENT: (404, "There is no such document"),
@@ -114,8 +126,10 @@ _ANSWERS: Final[Mapping[ProblemCode, tuple[int, str]]] = {
     ProblemCode.UNKNOWN_KNOWLEDGE_BASE: (404, "There is no such knowledge base"),
     ProblemCode.UNKNOWN_TASK: (404, "There is no such task"),
     ProblemCode.UNSUPPORTED_MEDIA_TYPE: (415, "The Content-Type is not supported"),
+    ProblemCode.UNSUPPORTED_TRANSFER_ENCODING: (501, "The transfer coding is not supported"),
     ProblemCode.UNSUPPORTED_TYPE: (415, "Files of this type are not supported"),
     ProblemCode.UPLOAD_TOO_SLOW: (408, "The upload took too long"),
+    ProblemCode.URI_TOO_LONG: (414, "The target of the request is too long"),
     ProblemCode.VALIDATION_FAILED: (422, "The request breaks a rule"),
 }
 

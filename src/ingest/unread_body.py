@@ -16,6 +16,9 @@ LINGER_BYTES_MAX: Final = 32 * 1024 * 1024
 
 LINGER_S_MAX: Final = 5.0
 
+LINGER_EXPECTING_S_MAX: Final = 1.0
+"""Where the client asked to be told to go on, and was not: most send nothing, none has to wait (RFC 9110, 10.1.1)."""
+
 
 class UnreadBodyMiddleware:
     """Ends answered requests whose body was not read to its end; the others pass untouched."""
@@ -49,11 +52,13 @@ class UnreadBodyMiddleware:
         await self._app(scope, body.receive, send_and_linger)
 
     async def _linger(self, body: "_Body") -> None:
-        if body.waits_for_continue:
-            return  # the client has not begun to send, and will not: it has its answer
+        # The answer has begun, so that reading on sends no 100 any more.
+        linger_s_max = (
+            min(self._linger_s_max, LINGER_EXPECTING_S_MAX) if body.waits_for_continue else self._linger_s_max
+        )
         left = self._linger_bytes_max
         try:
-            async with asyncio.timeout(self._linger_s_max):
+            async with asyncio.timeout(linger_s_max):
                 while body.is_pending and left > 0:
                     left -= len((await body.receive()).get("body", b""))
         except TimeoutError:

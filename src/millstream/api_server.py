@@ -4,25 +4,22 @@ import asyncio
 import contextlib
 import socket
 from collections.abc import Iterator
+from typing import Final
 
 import uvicorn
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from millstream.app import running_app
+from millstream.connection.limits import connection_limits
+from millstream.connection.protocol import connections
 from millstream.settings import Settings
 from millstream.supervisor import listen
-from projections.sse import TRANSPORT
 
-HEADERS_BYTES_MAX = 32_768
-KEEP_ALIVE_S = 15
-
-
-class Connection(HttpToolsProtocol):
-    """Shows event streams the transport that they write to: ASGI alone cannot cut a client off."""
-
-    def on_message_begin(self) -> None:
-        super().on_message_begin()
-        self.scope["extensions"] = {TRANSPORT: {"transport": self.transport}}
+ANSWER_HEADERS: Final = [
+    ("X-Content-Type-Options", "nosniff"),
+    ("Referrer-Policy", "no-referrer"),
+    ("Cross-Origin-Resource-Policy", "same-origin"),
+]
+"""On every answer, whoever makes it: no browser guesses its type, says where it was, or embeds it in a foreign page."""
 
 
 class _Server(uvicorn.Server):
@@ -39,7 +36,7 @@ async def serve_api(settings: Settings, stop: asyncio.Event, *, inherited: socke
     async with running_app(settings, stop) as app:
         config = uvicorn.Config(
             app,
-            http=Connection,
+            http=connections(connection_limits(settings)),
             loop="none",
             lifespan="off",
             log_config=None,
@@ -47,9 +44,8 @@ async def serve_api(settings: Settings, stop: asyncio.Event, *, inherited: socke
             server_header=False,
             proxy_headers=False,
             ws="none",
-            timeout_keep_alive=KEEP_ALIVE_S,
+            headers=ANSWER_HEADERS,
             timeout_graceful_shutdown=settings.drain_s_max,
-            h11_max_incomplete_event_size=HEADERS_BYTES_MAX,
         )
         server = _Server(config)
         serving = asyncio.create_task(server.serve(sockets=[listener]))

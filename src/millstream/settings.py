@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal, get_args, get_type_hints
 import msgspec
 from msgspec import Meta
 
-from millstream.admission.settings import AdmissionSettings
+from millstream.connection.settings import ConnectionSettings
 from millstream.errors import ExitCode, Stop
 
 ENVIRONMENT_PREFIX = "MILLSTREAM_"
@@ -20,7 +20,7 @@ MASK = "••••••"
 _SECRET = {"secret": True}
 
 
-class Settings(AdmissionSettings, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class Settings(ConnectionSettings, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Flat and typed. A name ends in its unit; 0 for a count that is found out by itself says so."""
 
     host: Annotated[str, Meta(min_length=1, description="address the API listens on")] = "127.0.0.1"

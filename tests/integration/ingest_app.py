@@ -32,6 +32,11 @@ from ingest.routes import ingest_routes
 from ingest.services import DeadLettersOf, EmbeddingModel, IngestServices, StatusOf
 from ingest.settings import KIB, IngestSettings
 from ingest.unread_body import UnreadBodyMiddleware
+from millstream.api_server import ANSWER_HEADERS
+from millstream.connection.limits import ConnectionLimits
+from millstream.connection.protocol import connections
+from millstream.guard import Guard
+from millstream.methods import refusals
 
 PARTITIONS = 4
 SMALL = IngestSettings(upload_bytes_max=256 * KIB, request_bytes_max=1024 * KIB, files_max=20, fields_max=20)
@@ -93,12 +98,14 @@ def make_services(root: Path, settings: IngestSettings = SMALL, *, log: MemoryLo
 
 
 def make_app(services: IngestServices) -> Starlette:
+    routes = ingest_routes(services, dead_letters_of(services.log))
     app = Starlette(
-        routes=ingest_routes(services, dead_letters_of(services.log)),
+        routes=[*routes, *refusals(routes)],
         exception_handlers=exception_handlers(),
         middleware=[
             Middleware(RequestIdMiddleware, new_request_id=services.ids.unique),
             Middleware(UnreadBodyMiddleware),
+            Middleware(Guard, allowed_hosts=["mill"]),
         ],
     )
     app.router.redirect_slashes = False  # a redirect would be an answer without a problem document
@@ -111,9 +118,16 @@ class Requests:
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
         self._changed = asyncio.Condition()
+        self._gate = asyncio.Event()
+        self._gate.set()
+        self.begun = 0
         self.ended = 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        async with self._changed:
+            self.begun += 1
+            self._changed.notify_all()
+        await self._gate.wait()
         try:
             await self._app(scope, receive, send)
         finally:
@@ -121,22 +135,48 @@ class Requests:
                 self.ended += 1
                 self._changed.notify_all()
 
+    @asynccontextmanager
+    async def held_up(self) -> AsyncIterator[None]:
+        """Requests that come meanwhile wait at the door."""
+        self._gate.clear()
+        try:
+            yield
+        finally:
+            self._gate.set()
+
+    async def wait_for_begun(self, count: int) -> None:
+        async with asyncio.timeout(10), self._changed:
+            await self._changed.wait_for(lambda: self.begun >= count)
+
+    async def wait_until_idle(self) -> None:
+        async with asyncio.timeout(10), self._changed:
+            await self._changed.wait_for(lambda: self.ended == self.begun)
+
     async def wait_for_ended(self, count: int) -> None:
         async with asyncio.timeout(10), self._changed:
             await self._changed.wait_for(lambda: self.ended >= count)
 
 
 @asynccontextmanager
-async def serving(app: ASGIApp) -> AsyncIterator[int]:
+async def serving(app: ASGIApp, limits: ConnectionLimits | None = None) -> AsyncIterator[int]:
     """The port of the running server; its signal handlers and its ticking loop are left out."""
     # With its protocol named: asyncio turns Nagle's algorithm off for such sockets alone, and each answer waits 40 ms.
     listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     listener.bind(("127.0.0.1", 0))
     port: int = listener.getsockname()[1]
-    config = uvicorn.Config(app, http="httptools", lifespan="off", log_level="critical", access_log=False)
+    config = uvicorn.Config(
+        app,
+        http=connections(limits or ConnectionLimits()),
+        lifespan="off",
+        log_level="critical",
+        access_log=False,
+        server_header=False,
+        headers=ANSWER_HEADERS,
+    )
     config.load()
     server = uvicorn.Server(config)
     server.lifespan = config.lifespan_class(config)
+    server.server_state.default_headers = config.encoded_headers  # what its ticking loop does, with the date
     await server.startup(sockets=[listener])
     try:
         yield port
@@ -193,10 +233,10 @@ async def _read_answer(reader: asyncio.StreamReader) -> bytes:
 
 
 @asynccontextmanager
-async def running_mill(services: IngestServices) -> AsyncIterator[Mill]:
+async def running_mill(services: IngestServices, limits: ConnectionLimits | None = None) -> AsyncIterator[Mill]:
     requests = Requests(make_app(services))
     async with (
-        serving(requests) as port,
+        serving(requests, limits) as port,
         httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", timeout=30, trust_env=False) as client,
     ):
         yield Mill(services, requests, port, client)

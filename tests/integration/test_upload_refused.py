@@ -135,7 +135,7 @@ async def test_bad_headers_are_refused(
         "kb_%00",
         "kb_[a-z]*",
         "0-0",
-        "x" * 10_000,
+        "x" * 7_000,
     ],
 )
 async def test_an_unknown_knowledge_base_is_not_found(
@@ -214,13 +214,13 @@ async def test_a_client_that_goes_away_leaves_nothing(
 
 
 async def test_bytes_behind_the_declared_length_are_no_part_of_a_document(mill: Mill, kb: KnowledgeBaseId) -> None:
-    """The server reads them as the next request, and may see that they are none before the first is answered."""
+    """The server reads them as the next request, which is judged once the first is answered."""
     body = form(file_part(b"text"))
     answer = await mill.send_raw(request_head(kb, f"Content-Length: {len(body)}") + body + b"GARBAGE\r\n\r\n")
-    assert answer.startswith((b"HTTP/1.1 202", b"HTTP/1.1 400"))
+    assert answer.startswith(b"HTTP/1.1 202")
     await mill.requests.wait_for_ended(2)
     sources = [data for key, data in (await mill.blobs()).items() if not key.endswith(".json")]
-    assert sources in ([b"text"], [])
+    assert sources == [b"text"]
     assert len(sources) == len([one for one in await mill.facts() if one.type == "DocumentAccepted"])
 
 

@@ -14,7 +14,8 @@ from starlette.routing import Route
 from domain.errors import Refused
 from events.errors import InvalidId
 from events.log import EventLog
-from millstream.api_server import Connection
+from millstream.connection.limits import ConnectionLimits
+from millstream.connection.protocol import connections
 from projections.changes import ChangeTailer
 from projections.cursors import Cursors
 from projections.errors import InvalidCursor, InvalidQuery, TooManyStreams
@@ -65,7 +66,9 @@ async def serving(
         listening.bind(("127.0.0.1", port))
         if send_buffer_bytes is not None:
             listening.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, send_buffer_bytes)
-        server = uvicorn.Server(uvicorn.Config(app, http=Connection, log_level="warning", lifespan="off"))
+        server = uvicorn.Server(
+            uvicorn.Config(app, http=connections(ConnectionLimits()), log_level="warning", lifespan="off")
+        )
         tailing = asyncio.create_task(tailer.run(stop))
         running = asyncio.create_task(server.serve(sockets=[listening]))
         await wait_until(lambda: server.started, "the server listens")

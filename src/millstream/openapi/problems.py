@@ -6,9 +6,25 @@ from typing import Final
 from ingest.problems import ProblemCode
 from millstream.openapi.operation import Access, JsonBody, Operation
 
-EVERYWHERE: Final = frozenset(
-    {ProblemCode.BAD_HOST, ProblemCode.BAD_REQUEST, ProblemCode.CLIENT_DISCONNECTED, ProblemCode.INTERNAL_ERROR}
+CONNECTION: Final = frozenset(
+    {
+        ProblemCode.EXPECTATION_FAILED,
+        ProblemCode.HEADERS_TOO_LARGE,
+        ProblemCode.HTTP_VERSION_NOT_SUPPORTED,
+        ProblemCode.REQUEST_TIMEOUT,
+        ProblemCode.TOO_MANY_CONNECTIONS,
+        ProblemCode.UNSUPPORTED_TRANSFER_ENCODING,
+        ProblemCode.URI_TOO_LONG,
+    }
 )
+"""Answered before there is a call."""
+
+EVERYWHERE: Final = CONNECTION | {
+    ProblemCode.BAD_HOST,
+    ProblemCode.BAD_REQUEST,
+    ProblemCode.CLIENT_DISCONNECTED,
+    ProblemCode.INTERNAL_ERROR,
+}
 STORES: Final = frozenset(
     {ProblemCode.DEPENDENCY_UNAVAILABLE, ProblemCode.CONTENTION, ProblemCode.STORAGE_FULL, ProblemCode.ARCHIVE_DAMAGED}
 )

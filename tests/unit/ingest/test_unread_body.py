@@ -83,8 +83,14 @@ async def test_a_client_that_falls_silent_is_left_after_a_while() -> None:
     assert (wire.closes, wire.body) == (True, b"no")
 
 
-async def test_a_client_that_waits_to_be_told_is_not_told_to_go_on() -> None:
+async def test_a_client_that_waits_to_be_told_has_its_answer_before_anything_is_read() -> None:
+    """Reading before the answer has begun would tell it to go on."""
     wire = Wire(b"x")
-    middleware = UnreadBodyMiddleware(refuse)
-    await middleware(scope(LENGTH, (b"expect", b"100-continue")), wire.receive, wire.send)
-    assert (len(wire.pieces), wire.body) == (1, b"no")
+    read_behind: list[int] = []
+
+    async def receive() -> Message:
+        read_behind.append(len(wire.sent))
+        return await wire.receive()
+
+    await UnreadBodyMiddleware(refuse)(scope(LENGTH, (b"expect", b"100-continue")), receive, wire.send)
+    assert (read_behind, wire.closes, wire.body) == ([2], True, b"no")

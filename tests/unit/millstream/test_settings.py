@@ -38,6 +38,16 @@ RANGES = {
     "embedding_call_s_max": (1, 3_600),
     "embedding_rpm": (0, 10_000_000),
     "embedding_tpm": (0, 10_000_000_000),
+    "header_bytes_max": (1_024, 1_048_576),
+    "headers_max": (10, 10_000),
+    "uri_bytes_max": (256, 65_536),
+    "header_s_max": (1, 600),
+    "keep_alive_s": (1, 3_600),
+    "body_silence_s_max": (1, 3_600),
+    "body_bytes_per_s_min": (0, 1_000_000_000),
+    "json_body_s_max": (1, 3_600),
+    "answer_silence_s_max": (1, 3_600),
+    "connections_max": (0, 1_000_000),
     "task_retention_s": (0, 3_153_600_000),
     "archive_segment_events_max": (1_000, 1_000_000),
     "archive_after_s": (1, 31_536_000),
@@ -215,7 +225,7 @@ def test_the_settings_know_no_other_module_of_the_product_than_errors() -> None:
     tree = ast.parse(inspect.getsource(settings_module))
     imported = {node.module for node in ast.walk(tree) if isinstance(node, ast.ImportFrom) and node.module}
     assert {module for module in imported if module.startswith("millstream")} == {
-        "millstream.admission.settings",
+        "millstream.connection.settings",
         "millstream.errors",
     }
 
