@@ -31,6 +31,7 @@ from domain.document import (
 from domain.knowledge_base import ActiveKnowledgeBase, KnowledgeBaseState
 from domain.task import TaskState
 from events import ids
+from events.document import OnDuplicate
 from events.knowledge_base import ChunkerKind, KnowledgeBaseSettings
 from events.log import Tally
 from events.steps import Step
@@ -158,8 +159,9 @@ def _accept(tape: Tape) -> c.AcceptDocument:
         filename=tape.pick("report.pdf", "报告.docx"),
         media_type="application/pdf",
         size_bytes=1 + tape.number(256),
-        sha256="0" * 64,
+        sha256=tape.pick("0", "1") * 64,
         source_blob="source",
+        on_duplicate=tape.pick(*OnDuplicate),
         metadata=tape.pick({}, {"year": 2026, "部门": "法务", "draft": True, "weight": 0.5}),
         not_before_us=tape.pick(None, LATER_US),
     )

@@ -4,7 +4,7 @@ from redis.asyncio import Redis
 
 from events.keys import Keys
 
-DERIVED = ("inbox:*", "due", "dead", "tally:*")
+DERIVED = ("inbox:*", "due", "dead", "tally:*", "digests:*")
 VIEWS = ("views:*", "checkpoint:*", "changes")
 
 

@@ -2,7 +2,7 @@
 
 import msgspec
 
-from events.document import Metadata
+from events.document import Metadata, OnDuplicate
 from events.ids import DocumentId, KnowledgeBaseId, TaskId
 from events.knowledge_base import KnowledgeBaseSettings
 from events.log import Tally
@@ -11,7 +11,11 @@ from events.task import TaskSource
 
 
 class AcceptDocument(msgspec.Struct, frozen=True, kw_only=True):
-    """The bytes are stored under `source_blob`; process them."""
+    """The bytes are stored under `source_blob`; process them, or what `on_duplicate` says where `holder` has them too.
+
+    Who holds the digest is found out by `domain.handle`. A sidecar that does not speak of duplicates is older than the
+    choice, and was kept.
+    """
 
     knowledge_base_id: KnowledgeBaseId
     task_id: TaskId
@@ -24,10 +28,12 @@ class AcceptDocument(msgspec.Struct, frozen=True, kw_only=True):
     metadata: Metadata = {}
     lane: Lane = Lane.INTERACTIVE
     not_before_us: int | None = None
+    on_duplicate: OnDuplicate = OnDuplicate.KEEP
+    holder: DocumentId | None = None
 
 
 class SkipDocument(msgspec.Struct, frozen=True, kw_only=True):
-    """The same bytes are in the knowledge base already."""
+    """It was skipped once, and the log has forgotten: say it again, whatever is in the knowledge base now."""
 
     knowledge_base_id: KnowledgeBaseId
     task_id: TaskId

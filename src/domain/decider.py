@@ -5,9 +5,10 @@ from typing import Generic, TypeVar
 
 import msgspec
 
+from events.digests import DigestChange
 from events.envelope import Envelope, Event, UnknownEvent, UnknownReason
 from events.errors import NewerFacts, VersionGap
-from events.ids import KnowledgeBaseId
+from events.ids import DocumentId, KnowledgeBaseId
 from events.log import TallyChange
 from events.steps import Lane
 
@@ -27,7 +28,11 @@ class Decider(msgspec.Struct, Generic[S, C], frozen=True):
 
     `decide(command, state)` answers the events that follow (none: it was said before, or nobody waits for it) or raises
     Refused. `evolve(state, event, recorded_at_us)` raises ImpossibleEvent. `placement` is asked of a known state only.
-    `tally(before, after)` is the difference that a change makes to the counts of tasks.
+    `tally(before, after)` is the difference that a change makes to the counts of tasks, `digests(before, after)` what
+    it does to the claim of the stream's bytes.
+
+    A decision may depend on who holds a digest: `digest_asked(command)` names it, `told_holder(command, holder)`
+    answers the command as it is then decided, and the append compares (handle.py).
     """
 
     initial: S
@@ -35,6 +40,9 @@ class Decider(msgspec.Struct, Generic[S, C], frozen=True):
     evolve: Callable[[S, Event, int], S]
     placement: Callable[[S], Placement]
     tally: Callable[[S, S], tuple[TallyChange, ...]]
+    digests: Callable[[S, S], tuple[DigestChange, ...]]
+    digest_asked: Callable[[C], str | None]
+    told_holder: Callable[[C, DocumentId | None], C]
 
 
 class Folded(msgspec.Struct, Generic[S], frozen=True):

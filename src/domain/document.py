@@ -15,7 +15,8 @@ from events.steps import Lane, Step
 
 
 class About(msgspec.Struct, frozen=True, kw_only=True):
-    """What was known when the document came in. `task_id` is the task that works on it now."""
+    """What was known when the document came in. `task_id` is the task that works on it now; `replaces` is removed once
+    this one is searchable."""
 
     knowledge_base_id: KnowledgeBaseId
     task_id: TaskId
@@ -28,6 +29,7 @@ class About(msgspec.Struct, frozen=True, kw_only=True):
     declared_media_type: str | None = None
     metadata: Metadata = {}
     lane: Lane = Lane.INTERACTIVE
+    replaces: DocumentId | None = None
 
 
 class Stage(msgspec.Struct, frozen=True):

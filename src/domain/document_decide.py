@@ -28,8 +28,8 @@ from domain.document import (
 from domain.document_evolve import reached_before
 from domain.errors import RefusalCode, Refused
 from events import document as facts
-from events.document import DocumentEvent
-from events.ids import TaskId
+from events.document import DocumentEvent, OnDuplicate
+from events.ids import DocumentId, TaskId
 from events.steps import Step
 
 Decided = tuple[DocumentEvent, ...]
@@ -65,6 +65,8 @@ def _come_in(command: c.AcceptDocument | c.SkipDocument, state: DocumentState) -
     if not isinstance(state, Unknown):
         return ()
     match command:
+        case c.AcceptDocument(holder=holder) if holder is not None and command.on_duplicate is OnDuplicate.SKIP:
+            return (_skipped(command, holder),)
         case c.AcceptDocument():
             return (
                 facts.DocumentAccepted(
@@ -79,22 +81,25 @@ def _come_in(command: c.AcceptDocument | c.SkipDocument, state: DocumentState) -
                     metadata=command.metadata,
                     lane=command.lane,
                     not_before_us=command.not_before_us,
+                    replaces=command.holder if command.on_duplicate is OnDuplicate.REPLACE else None,
                 ),
             )
         case c.SkipDocument():
-            return (
-                facts.DocumentSkipped(
-                    knowledge_base_id=command.knowledge_base_id,
-                    task_id=command.task_id,
-                    filename=command.filename,
-                    media_type=command.media_type,
-                    size_bytes=command.size_bytes,
-                    sha256=command.sha256,
-                    duplicate_of=command.duplicate_of,
-                ),
-            )
+            return (_skipped(command, command.duplicate_of),)
         case _:
             assert_never(command)
+
+
+def _skipped(command: c.AcceptDocument | c.SkipDocument, duplicate_of: DocumentId) -> facts.DocumentSkipped:
+    return facts.DocumentSkipped(
+        knowledge_base_id=command.knowledge_base_id,
+        task_id=command.task_id,
+        filename=command.filename,
+        media_type=command.media_type,
+        size_bytes=command.size_bytes,
+        sha256=command.sha256,
+        duplicate_of=duplicate_of,
+    )
 
 
 def _start(command: c.StartStep, state: DocumentState) -> Decided:

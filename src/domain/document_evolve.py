@@ -156,6 +156,7 @@ def _accepted(event: facts.DocumentAccepted, at_us: int) -> Accepted:
         declared_media_type=event.declared_media_type,
         metadata=event.metadata,
         lane=event.lane,
+        replaces=event.replaces,
     )
     return Accepted(record=Record(about=about), activity=Queued(at_us, event.not_before_us))
 

@@ -1,22 +1,41 @@
-"""The one shell around the decisions: read, fold, decide, append, return."""
+"""The one shell around the decisions: read, fold, decide, append, return.
 
-from collections.abc import Callable, Sequence
-from typing import Any, Generic, TypeVar
+A decision may rest on who holds a digest (`AcceptDocument.on_duplicate`). It is made for the case that nobody does; the
+append compares, and where somebody does the command is told and decided anew, on the same state. So a command that
+brings a document its bytes needs three things to be skipped or to replace as an upload does: fields for the policy and
+the holder, an arm in `duplicates.digest_asked` and one in `told_holder`, and a `decide` that answers either event. No
+caller of `handle` sees any of it; a worker's `Done((command,))` too ends as whatever was decided last.
+"""
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import Any, Final, Generic, TypeVar, assert_never
 
 import msgspec
 
 from domain.decider import Decider, Folded, apply, fold_to_decide
 from domain.errors import Contention, Refused
+from events.digests import DigestChange, DigestClaim, Move
 from events.envelope import Envelope, Event
-from events.ids import EventId, KnowledgeBaseId
+from events.ids import DocumentId, EventId, KnowledgeBaseId
 from events.inbox import Delivery
-from events.log import Appended, EventLog, TallyChange, Write
+from events.log import Appended, Conflict, EventLog, Taken, TallyChange, Write
 
 S = TypeVar("S")
 C = TypeVar("C")
 
-CONFLICTS_MAX = 8
+CONFLICTS_MAX: Final = 8
 """How often a command is decided anew after another writer was first. Each time, somebody made progress."""
+
+TAKEN_MAX: Final = 100
+"""How often a command is decided anew because a digest has another holder. Of so many that replace the same document at
+the same moment, each but one is told each time."""
+
+Told = dict[str, DocumentId | None]
+"""Who holds which digest, as the log said; of one that it was not asked of, nobody does. An append that asks stays
+within one knowledge base."""
+
+Beside = Callable[[], Awaitable[Sequence[Write]]]
+"""Further writes that enter the log together with what was decided; asked anew before each append."""
 
 
 class Context(msgspec.Struct, frozen=True, kw_only=True):
@@ -45,16 +64,53 @@ class Prepared(msgspec.Struct, Generic[S], frozen=True):
     write: Write | None
 
 
+class Holders:
+    """Who holds which digest while the writes of one append are being prepared, one after the other."""
+
+    def __init__(self, told: Mapping[str, DocumentId | None] | None = None) -> None:
+        self._told = told or {}
+        self._changed: Told = {}
+
+    def of(self, sha256: str) -> DocumentId | None:
+        """Behind the writes that were prepared before."""
+        return self._changed[sha256] if sha256 in self._changed else self._told.get(sha256)
+
+    def resting_on(self, sha256: str) -> tuple[DigestClaim, ...]:
+        """What the log has to compare; nothing where the answer follows from a write of the same append."""
+        return () if sha256 in self._changed else (DigestClaim(sha256, self._told.get(sha256)),)
+
+    def follow(self, document: str, change: DigestChange) -> None:
+        """What a write does."""
+        holder = self.of(change.sha256)
+        if change.move is Move.FIRST or (change.move is Move.LAST and holder is None):
+            self._changed[change.sha256] = DocumentId(document)
+
+
 def prepare(
-    decider: Decider[S, C], stream_id: str, before: Folded[S], commands: Sequence[C], context: Context
+    decider: Decider[S, C],
+    stream_id: str,
+    before: Folded[S],
+    commands: Sequence[C],
+    context: Context,
+    holders: Holders | None = None,
 ) -> Prepared[S]:
     """Decides several commands one after the other, each on the state that the one before left. Raises Refused."""
+    holders = Holders() if holders is None else holders
     after, envelopes, tally = before, list[Envelope](), list[TallyChange]()
+    claims, digests = list[DigestClaim](), list[DigestChange]()
     for command in commands:
-        for event in decider.decide(command, after.state):
+        asked = decider.digest_asked(command)
+        told = command if asked is None else decider.told_holder(command, holders.of(asked))
+        events = decider.decide(told, after.state)
+        if events and asked is not None:
+            claims.extend(holders.resting_on(asked))
+        for event in events:
             envelope = _envelope(stream_id, after.version + 1, event, context)
             evolved = apply(decider.evolve, after, envelope)
             tally.extend(decider.tally(after.state, evolved.state))
+            for change in decider.digests(after.state, evolved.state):
+                holders.follow(stream_id, change)
+                digests.append(change)
             envelopes.append(envelope)
             after = evolved
     if not envelopes:
@@ -67,6 +123,8 @@ def prepare(
         knowledge_base_id=placement.knowledge_base_id,
         lane=placement.lane,
         tally=tuple(tally),
+        digests=tuple(digests),
+        claims=tuple(claims),
     )
     return Prepared(before, after, write)
 
@@ -74,6 +132,20 @@ def prepare(
 async def load(log: EventLog, decider: Decider[S, C], stream_id: str) -> Folded[S]:
     """The present state of a stream, from its whole history. Raises NewerFacts and what the log raises."""
     return fold_to_decide(decider, await log.history(stream_id))
+
+
+class _Tries:
+    """How often it may be decided anew. Raises Contention."""
+
+    def __init__(self, what: str) -> None:
+        self._what = what
+        self._conflicts = self._takings = 0
+
+    def count(self, answer: Conflict | Taken) -> None:
+        self._conflicts += isinstance(answer, Conflict)
+        self._takings += isinstance(answer, Taken)
+        if self._conflicts >= CONFLICTS_MAX or self._takings >= TAKEN_MAX:
+            raise Contention(f"{self._what} kept changing while a command was being decided")
 
 
 async def handle(
@@ -85,21 +157,31 @@ async def handle(
     *,
     known: Folded[S] | None = None,
     acknowledge: Delivery | None = None,
+    beside: Beside | None = None,
 ) -> Handled[S]:
     """Carries commands out on one stream; `known` saves the first read.
 
     Where another writer was first, the history is read again and the commands are decided anew. Raises Refused,
-    Contention and what the log raises. `acknowledge` takes effect only together with events.
+    Contention and what the log raises. `acknowledge` and `beside` take effect only together with events.
     """
     folded = known if known is not None else await load(log, decider, stream_id)
-    for _ in range(CONFLICTS_MAX):
-        prepared = prepare(decider, stream_id, folded, commands, context)
+    told, tries = Told(), _Tries(stream_id)
+    while True:
+        prepared = prepare(decider, stream_id, folded, commands, context, Holders(told))
         if prepared.write is None:
             return Handled(prepared.after, ())
-        if isinstance(await log.append([prepared.write], acknowledge=acknowledge), Appended):
-            return Handled(prepared.after, prepared.write.envelopes)
-        folded = await load(log, decider, stream_id)
-    raise Contention(f"{stream_id} changed {CONFLICTS_MAX} times while a command was being decided")
+        writes = [prepared.write, *(await beside() if beside is not None else ())]
+        match await log.append(writes, acknowledge=acknowledge):
+            case Appended():
+                return Handled(prepared.after, prepared.write.envelopes)
+            case Conflict() as answer:
+                tries.count(answer)
+                folded = await load(log, decider, stream_id)
+            case Taken() as answer:
+                tries.count(answer)
+                told.update((claim.sha256, claim.holder) for claim in answer.claims)
+            case answer:
+                assert_never(answer)
 
 
 class Request(msgspec.Struct, Generic[S, C], frozen=True):
@@ -153,30 +235,52 @@ async def handle_together(
     or because a command is refused or leads to nothing on a stream that does not exist. Raises like `handle`, and what
     the guard refuses.
     """
-    prepared = _prepared_as_new(requests, context)
-    for _ in range(CONFLICTS_MAX):
+    known: list[Folded[Any]] | None = None
+    told, tries = Told(), _Tries(f"{len(requests)} streams")
+    while True:
+        prepared = _prepared_together(requests, known, context, told)
         if prepared is None:
-            guard = None if guard is None else await guard.again(log)
-            known = [await load(log, one.decider, one.stream_id) for one in requests]
-            prepared = [_prepared(one, before, context) for one, before in zip(requests, known, strict=True)]
+            guard, known = await _read_again(log, requests, guard)
+            continue
         writes = [one.write for one in prepared if one.write is not None]
         guards = [] if guard is None else [guard.write]
-        if not writes or isinstance(await log.append([*writes, *guards], acknowledge=acknowledge), Appended):
-            return tuple(Handled(one.after, one.write.envelopes if one.write else ()) for one in prepared)
-        prepared = None
-    raise Contention(f"{len(requests)} streams kept changing while a command was being decided")
+        answer = await log.append([*writes, *guards], acknowledge=acknowledge) if writes else None
+        match answer:
+            case None | Appended():
+                return tuple(Handled(one.after, one.write.envelopes if one.write else ()) for one in prepared)
+            case Conflict():
+                tries.count(answer)
+                guard, known = await _read_again(log, requests, guard)
+            case Taken():
+                tries.count(answer)
+                told.update((claim.sha256, claim.holder) for claim in answer.claims)
+            case _:
+                assert_never(answer)
 
 
-def _prepared_as_new(requests: Sequence[Request[Any, Any]], context: Context) -> list[Prepared[Any]] | None:
+async def _read_again(
+    log: EventLog, requests: Sequence[Request[Any, Any]], guard: Guard[Any] | None
+) -> tuple[Guard[Any] | None, list[Folded[Any]]]:
+    guard = None if guard is None else await guard.again(log)
+    return guard, [await load(log, one.decider, one.stream_id) for one in requests]
+
+
+def _prepared_together(
+    requests: Sequence[Request[Any, Any]], known: Sequence[Folded[Any]] | None, context: Context, told: Told
+) -> list[Prepared[Any]] | None:
+    """None where streams that nothing is known of are not new after all: one refuses, or leads to nothing."""
+    holders = Holders(told)
+    before = [Folded(one.decider.initial) for one in requests] if known is None else known
     try:
-        prepared = [_prepared(one, Folded(one.decider.initial), context) for one in requests]
+        prepared = [
+            prepare(one.decider, one.stream_id, folded, one.commands, context, holders)
+            for one, folded in zip(requests, before, strict=True)
+        ]
     except Refused:
-        return None
-    return prepared if all(one.write is not None for one in prepared) else None
-
-
-def _prepared(one: Request[Any, Any], before: Folded[Any], context: Context) -> Prepared[Any]:
-    return prepare(one.decider, one.stream_id, before, one.commands, context)
+        if known is None:
+            return None
+        raise
+    return None if known is None and any(one.write is None for one in prepared) else prepared
 
 
 def _envelope(stream_id: str, version: int, event: Event, context: Context) -> Envelope:

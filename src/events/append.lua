@@ -13,23 +13,30 @@
 --                              quiet   hash  'version entry-id' by packed stream id, where the log has none of its events
 --       then the tallies       hash  o open, s succeeded, f failed, c cancelled, k skipped
 --       then the inboxes       stream  p: packed pointer
+--       then the knowledge bases' digests  hash  packed document ids, the holder first, by digest
 --       then the inbox of the acknowledged delivery, if there is one
--- ARGV  group, events_per_stream_max, entry to acknowledge or '', writes, tallies, inboxes, 1 if due or dead are used, then
+-- ARGV  group, events_per_stream_max, entry to acknowledge or '', writes, tallies, inboxes, 1 if due or dead are used, knowledge
+--       bases with digests, digests, then
 --       for each write:  packed stream id, expected version, events (0: only compared), each event
 --       for each tally:  five changes, 1 if the task has finished
+--       for each digest: knowledge base, digest, holder ('' nobody, '-' whoever), moves, each: < first | > last | x leaves,
+--       packed document id
 --       for each consequence:  i inbox pointer tally-or-0 | t due_ms timer | d failed_ms stream | r stream
 -- Answers {1, epoch, is repeat, entry ids...} | {2, write, actual version} | {3, write}: too many events in the stream
+-- | {4, digest, its holder or '', ...}: held by others
 local call = redis.call
 local LOG, META, DUE, DEAD = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
 local group, events_max, acknowledged = ARGV[1], tonumber(ARGV[2]), ARGV[3]
 local write_count, tally_count, inbox_count = tonumber(ARGV[4]), tonumber(ARGV[5]), tonumber(ARGV[6])
 local RPUSH_MAX = 1000 -- Lua's stack holds 8,000 values
 local TALLY_FIELDS = 5
+local ID_BYTES, CLAIMS_MAX = 18, 100
+local digest_hash_count, digest_count = tonumber(ARGV[8]), tonumber(ARGV[9])
 
 -- Reads and checks.
 local first_tally_key = 4 + 3 * write_count
 local first_inbox_key = first_tally_key + tally_count
-local place = 8
+local place = 10
 local writes = {}
 for w = 1, write_count do
   local stream, history, quiet = KEYS[2 + 3 * w], KEYS[3 + 3 * w], KEYS[4 + 3 * w]
@@ -67,7 +74,18 @@ for t = 1, tally_count do
   tallies[t] = tally
   place = place + TALLY_FIELDS + 1
 end
-local acknowledged_key = KEYS[first_inbox_key + inbox_count + 1]
+local first_digest_key = first_inbox_key + inbox_count
+local digests = {}
+for d = 1, digest_count do
+  local key, name = KEYS[first_digest_key + tonumber(ARGV[place])], ARGV[place + 1]
+  local moves = tonumber(ARGV[place + 3])
+  digests[d] = {
+    key = key, name = name, claims = call('HGET', key, name) or '', expected = ARGV[place + 2],
+    first = place + 4, last = place + 3 + 2 * moves,
+  }
+  place = place + 4 + 2 * moves
+end
+local acknowledged_key = KEYS[first_digest_key + digest_hash_count + 1]
 if acknowledged ~= '' then call('XLEN', acknowledged_key) end
 
 local function acknowledge()
@@ -115,6 +133,16 @@ end
 for w = 1, write_count do
   if writes[w].expected + writes[w].count > events_max then return {3, w} end
 end
+local taken = {4}
+for d = 1, digest_count do
+  local digest = digests[d]
+  local holder = string.sub(digest.claims, 1, ID_BYTES)
+  if digest.expected ~= '-' and digest.expected ~= holder then
+    taken[#taken + 1] = d
+    taken[#taken + 1] = holder
+  end
+end
+if #taken > 1 then return taken end
 
 -- Writes.
 for w = 1, write_count do
@@ -144,6 +172,32 @@ for t = 1, tally_count do
     call('DEL', key)
   elseif tally.changed then
     call('HSET', key, 'o', tally[1], 's', tally[2], 'f', tally[3], 'c', tally[4], 'k', tally[5])
+  end
+end
+
+local function place_of(claims, document)
+  for at = 1, #claims, ID_BYTES do
+    if string.sub(claims, at, at + ID_BYTES - 1) == document then return at end
+  end
+end
+
+for d = 1, digest_count do
+  local digest = digests[d]
+  local claims = digest.claims
+  for m = digest.first, digest.last, 2 do
+    local move, document = ARGV[m], ARGV[m + 1]
+    local at = place_of(claims, document)
+    if at and move ~= '>' then claims = string.sub(claims, 1, at - 1) .. string.sub(claims, at + ID_BYTES) end
+    if move == '<' then
+      claims = string.sub(document .. claims, 1, CLAIMS_MAX * ID_BYTES)
+    elseif move == '>' and not at and #claims < CLAIMS_MAX * ID_BYTES then
+      claims = claims .. document
+    end
+  end
+  if claims == '' then
+    call('HDEL', digest.key, digest.name)
+  elseif claims ~= digest.claims then
+    call('HSET', digest.key, digest.name, claims)
   end
 end
 

@@ -6,9 +6,10 @@ from typing import assert_never
 import msgspec
 
 from events.codec import encode
+from events.digests import DigestClaim, DigestKey, Move, digest_of
 from events.envelope import Envelope, UnknownEvent
 from events.errors import InvalidAppend, InvalidId
-from events.ids import partition_of
+from events.ids import DocumentId, pack_stream_id, partition_of, unpack_stream_id
 from events.inbox import Delivery
 from events.log import EVENT_BYTES_MAX, EVENTS_PER_APPEND_MAX, Tally, Write
 from events.pointer import Pointer, pack_pointer, pack_timer
@@ -55,6 +56,21 @@ class LeaveDead(msgspec.Struct, frozen=True):
     stream_id: str
 
 
+class PlannedDigest(msgspec.Struct, frozen=True):
+    """What has to be so, and what becomes, of the claims of one digest. Documents are packed ids.
+
+    `holder`: who has to hold it before the append, empty: nobody, None: whoever.
+    """
+
+    sha256: str
+    holder: bytes | None
+    moves: tuple[tuple[Move, bytes], ...]
+
+    def held_by(self, holder: bytes) -> DigestClaim:
+        """As it is told to a writer who thought otherwise; empty: nobody holds it."""
+        return DigestClaim(self.sha256, DocumentId(unpack_stream_id(holder)) if holder else None)
+
+
 Consequence = EnterInbox | EnterDue | EnterDead | LeaveDead
 
 
@@ -69,6 +85,7 @@ class Plan(msgspec.Struct, frozen=True):
     writes: tuple[PlannedWrite, ...]
     tallies: Mapping[str, Tally]
     finished: frozenset[str]
+    digests: Mapping[DigestKey, PlannedDigest]
     consequences: tuple[Consequence, ...]
 
 
@@ -86,6 +103,7 @@ def plan_append(writes: Sequence[Write], *, partitions: int, acknowledge: Delive
             for envelope in write.envelopes
             if isinstance(envelope.event, TaskFinished)
         ),
+        digests=_merged_digests(writes),
         consequences=_once_a_task([found for write in writes for found in _consequences(write, tallies)]),
     )
 
@@ -99,8 +117,8 @@ def _one_partition(writes: Sequence[Write], partitions: int, acknowledge: Delive
     events = sum(len(write.envelopes) for write in writes)
     if events == 0:
         raise InvalidAppend("an append needs at least one event")
-    if any(write.tally and not write.envelopes for write in writes):
-        raise InvalidAppend("a stream that is only compared changes no tally")
+    if any((write.tally or write.digests) and not write.envelopes for write in writes):
+        raise InvalidAppend("a stream that is only compared changes no tally and no digest")
     if events > EVENTS_PER_APPEND_MAX:
         raise InvalidAppend(f"{events} events in one append, {EVENTS_PER_APPEND_MAX} are the limit")
     found = {partition_of(stream) for stream in streams}
@@ -147,6 +165,25 @@ def _merged_tallies(writes: Sequence[Write], partition: int) -> dict[str, Tally]
         before = msgspec.structs.astuple(merged.get(change.task_id, Tally()))
         merged[change.task_id] = Tally(*map(sum, zip(before, msgspec.structs.astuple(change.change), strict=True)))
     return {task: change for task, change in merged.items() if change != Tally()}
+
+
+def _merged_digests(writes: Sequence[Write]) -> dict[DigestKey, PlannedDigest]:
+    """Whatever is said of a digest must agree: a decision that rests on another of the same append names neither."""
+    merged: dict[DigestKey, PlannedDigest] = {}
+    for write in writes:
+        for claim in write.claims:
+            key = DigestKey(write.knowledge_base_id, digest_of(claim.sha256))
+            holder = b"" if claim.holder is None else pack_stream_id(claim.holder)
+            known = merged.get(key) or PlannedDigest(claim.sha256, None, ())
+            if known.holder not in {None, holder}:
+                raise InvalidAppend("two documents of an append rest on different holders of a digest")
+            merged[key] = PlannedDigest(claim.sha256, holder, known.moves)
+        for change in write.digests:
+            key = DigestKey(write.knowledge_base_id, digest_of(change.sha256))
+            known = merged.get(key) or PlannedDigest(change.sha256, None, ())
+            move = change.move, pack_stream_id(write.stream_id)
+            merged[key] = PlannedDigest(change.sha256, known.holder, (*known.moves, move))
+    return merged
 
 
 def _consequences(write: Write, tallies: Mapping[str, Tally]) -> Iterator[Consequence]:

@@ -1,4 +1,4 @@
-"""What a store keeps of a partition that follows from its log alone: pointers, timers, dead letters and tallies.
+"""What a store keeps of a partition that follows from its log alone: pointers, timers, dead letters, tallies, claims.
 
 Appends keep all of it. Where a store lost it, it is made anew from the facts, while appends and workers go on: whatever
 is put names the stream and the version that it follows from, and is refused once that stream has moved on, because the
@@ -10,7 +10,8 @@ from typing import Final, NamedTuple, Protocol
 
 import msgspec
 
-from events.ids import TaskId
+from events.digests import Claims, DigestKey
+from events.ids import KnowledgeBaseId, TaskId
 from events.log import Tally
 from events.pointer import Pointer
 from events.steps import Lane, Step
@@ -61,6 +62,13 @@ class TalliesAt(msgspec.Struct, frozen=True):
     tallies: tuple[Tally | None, ...]
 
 
+class ClaimsAt(msgspec.Struct, frozen=True):
+    """Claims as they are kept, empty for a digest that nobody claims; all as of the event with that dense number."""
+
+    number: int
+    claims: tuple[Claims, ...]
+
+
 def errand_of(step: Step, pointer: Pointer) -> Errand:
     """The work that a pointer in the inbox of a step stands for."""
     if step is Step.FINISH:
@@ -96,4 +104,17 @@ class DerivedStore(Protocol):
 
     async def set_tallies(self, partition: int, number: int, tallies: Mapping[TaskId, Tally]) -> bool:
         """Sets tallies, `GUARDED_MAX` at most; False and nothing where the log has gone on behind `number`."""
+        ...
+
+    async def digests(self, knowledge_base: KnowledgeBaseId) -> dict[bytes, Claims]:
+        """Every digest that is claimed in a knowledge base. What changes meanwhile may be in the answer or not."""
+        ...
+
+    async def claims(self, partition: int, digests: Sequence[DigestKey]) -> ClaimsAt:
+        """What is claimed of some digests, all as of one moment."""
+        ...
+
+    async def set_claims(self, partition: int, number: int, claims: Mapping[DigestKey, Claims]) -> bool:
+        """Sets claims (empty: none), `GUARDED_MAX` at most; False and nothing where the log has gone on behind
+        `number`."""
         ...

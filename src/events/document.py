@@ -1,5 +1,7 @@
 """Facts about one document. A field may be added with a default; nothing is ever renamed or taken away."""
 
+from enum import StrEnum
+
 import msgspec
 
 from events.ids import DocumentId, KnowledgeBaseId, TaskId
@@ -9,8 +11,24 @@ MetadataValue = str | int | float | bool
 Metadata = dict[str, MetadataValue]
 
 
+class OnDuplicate(StrEnum):
+    """What becomes of a document whose bytes a live one of the knowledge base has already."""
+
+    SKIP = "skip"
+    """Nothing is done: the one that is there stands for both."""
+
+    REPLACE = "replace"
+    """It is accepted; once it is searchable the one that was there is removed."""
+
+    KEEP = "keep"
+    """It is accepted beside the other."""
+
+
 class DocumentAccepted(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """The bytes are stored and the upload is promised to end. Leads to parse."""
+    """The bytes are stored and the upload is promised to end. Leads to parse.
+
+    `replaces` had the same bytes then; it is removed when this one is searchable.
+    """
 
     knowledge_base_id: KnowledgeBaseId
     task_id: TaskId
@@ -23,6 +41,7 @@ class DocumentAccepted(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=
     metadata: Metadata = {}
     lane: Lane = Lane.INTERACTIVE
     not_before_us: int | None = None
+    replaces: DocumentId | None = None
 
 
 class DocumentSkipped(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):

@@ -33,6 +33,9 @@ class StreamKind(StrEnum):
     DOCUMENT = "doc"
 
 
+PACKED_BYTES: Final = 18
+"""The length of a packed id: kind, partition, uuid."""
+
 _ID = re.compile(r"(kb|task|doc)_([0-9a-f]{2})([0-9a-f]{12}[78][0-9a-f]{3}[89ab][0-9a-f]{15})")
 
 
@@ -121,7 +124,7 @@ def parse_document_id(text: str) -> DocumentId:
 
 
 def pack_stream_id(stream: str) -> bytes:
-    """18 bytes: kind, partition, uuid. The text form would double the size of every envelope."""
+    """`PACKED_BYTES`: kind, partition, uuid. The text form would double the size of every envelope."""
     matched = _match(stream)
     return _KIND_BYTE[matched[1]] + bytes.fromhex(stream[len(matched[1]) + 1 :])
 
@@ -129,7 +132,7 @@ def pack_stream_id(stream: str) -> bytes:
 def unpack_stream_id(packed: bytes) -> str:
     """Raises InvalidId for bytes that `pack_stream_id` never wrote."""
     kind = _KIND_OF_BYTE.get(packed[:1])
-    if kind is None or len(packed) != 18 or packed[8] >> 4 not in (7, 8) or packed[10] >> 6 != 2:
+    if kind is None or len(packed) != PACKED_BYTES or packed[8] >> 4 not in (7, 8) or packed[10] >> 6 != 2:
         raise InvalidId("the bytes are no packed id of a knowledge base, task or document")
     return f"{kind}_{packed[1:].hex()}"
 

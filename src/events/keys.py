@@ -122,6 +122,11 @@ class Keys:
         """Hash of one task's document counts, written by append, deleted when the task finishes. Derived."""
         return f"{self._of(task_id)}tally:{task_id}"
 
+    def digests(self, knowledge_base_id: str) -> str:
+        """Hash of a knowledge base's live documents by their bytes: the first 16 bytes of SHA-256 to packed stream ids,
+        18 bytes each, of which the first holds the digest. Written by append; gone with its last document. Derived."""
+        return f"{self._of(knowledge_base_id)}digests:{knowledge_base_id}"
+
     def inbox(self, partition: int, step: Step, lane: Lane) -> str:
         """Stream with one consumer group, written by append, timers and claims. Derived."""
         return f"{self._prefixes[partition]}inbox:{step.value}:{lane.value}"

@@ -5,6 +5,7 @@ from typing import Protocol
 
 import msgspec
 
+from events.digests import DigestChange, DigestClaim
 from events.envelope import Envelope, Position
 from events.ids import KnowledgeBaseId, TaskId
 from events.inbox import Delivery
@@ -43,6 +44,10 @@ class Write(msgspec.Struct, frozen=True, kw_only=True):
     `knowledge_base_id` and `lane` go with the pointers that follow from the events. Envelopes carry versions
     `expected_version + 1 …` and no position. Without any the stream is only compared: the others enter the log as long
     as it has not changed.
+
+    `digests` are the changes to what this document claims in its knowledge base, in order. `claims` name who has to
+    hold a digest before the append for the decision to stand; where that is somebody else the answer is Taken. Whoever
+    hands commands to `domain.handle` sets neither: they follow from the decider.
     """
 
     stream_id: str
@@ -51,6 +56,8 @@ class Write(msgspec.Struct, frozen=True, kw_only=True):
     knowledge_base_id: KnowledgeBaseId
     lane: Lane = Lane.INTERACTIVE
     tally: tuple[TallyChange, ...] = ()
+    digests: tuple[DigestChange, ...] = ()
+    claims: tuple[DigestClaim, ...] = ()
 
 
 class Appended(msgspec.Struct, frozen=True):
@@ -68,6 +75,12 @@ class Conflict(msgspec.Struct, frozen=True):
 
     stream_id: str
     actual_version: int
+
+
+class Taken(msgspec.Struct, frozen=True):
+    """Nothing was written: the digests are held by others than the writer thought; these by those."""
+
+    claims: tuple[DigestClaim, ...]
 
 
 class Unreadable(msgspec.Struct, frozen=True):
@@ -95,12 +108,15 @@ class EventLog(Protocol):
         """How many partitions there are; fixed at first start."""
         ...
 
-    async def append(self, writes: Sequence[Write], *, acknowledge: Delivery | None = None) -> Appended | Conflict:
+    async def append(
+        self, writes: Sequence[Write], *, acknowledge: Delivery | None = None
+    ) -> Appended | Conflict | Taken:
         """Appends the events of one or several streams of one partition, together or not at all.
 
-        In the same step: pointers into inboxes, timers, dead letters and tallies follow, and `acknowledge` is taken
-        from its consumer's pending entries. Repeating the call (same event ids) answers as the first time, whatever
-        became of streams that were only compared. A conflict acknowledges nothing.
+        In the same step: pointers into inboxes, timers, dead letters, tallies and digest claims follow, and
+        `acknowledge` is taken from its consumer's pending entries. Repeating the call (same event ids) answers as the
+        first time, whatever became of streams that were only compared and of digests. Taken is answered only where the
+        versions are as expected. Neither Conflict nor Taken acknowledges anything.
         """
         ...
 

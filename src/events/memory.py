@@ -11,11 +11,12 @@ import msgspec
 
 from events.append_plan import EnterDead, EnterDue, EnterInbox, LeaveDead, Plan, PlannedWrite, plan_append
 from events.codec import decode
+from events.digests import DigestClaim, moved
 from events.envelope import Envelope, Position
 from events.errors import CorruptEvent, EntriesArchived, HistoryArchived, InvalidAppend
 from events.ids import TaskId, partition_of
 from events.inbox import Delivery
-from events.log import EVENTS_PER_STREAM_MAX, Appended, Conflict, Head, Tally, Unreadable, Write
+from events.log import EVENTS_PER_STREAM_MAX, Appended, Conflict, Head, Taken, Tally, Unreadable, Write
 from events.memory_store import EntryId, LogEntry, MemoryStore, PartitionState, StreamState
 
 EPOCH = 1
@@ -35,7 +36,9 @@ class MemoryLog:
     def partitions(self) -> int:
         return len(self.store.partitions)
 
-    async def append(self, writes: Sequence[Write], *, acknowledge: Delivery | None = None) -> Appended | Conflict:
+    async def append(
+        self, writes: Sequence[Write], *, acknowledge: Delivery | None = None
+    ) -> Appended | Conflict | Taken:
         plan = plan_append(writes, partitions=self.partitions, acknowledge=acknowledge)
         partition = self.store.partitions[plan.partition]
         positions = _repeated(partition, plan)
@@ -45,6 +48,9 @@ class MemoryLog:
             if conflict is not None:
                 return conflict
             self._refuse_overlong(plan)
+            taken = _taken(partition, plan)
+            if taken:
+                return Taken(taken)
             positions = self._write(partition, plan)
         if acknowledge is not None:
             inbox = partition.inbox(acknowledge.step, acknowledge.lane)
@@ -114,6 +120,7 @@ class MemoryLog:
                 stream.places.append(len(partition.log))
                 positions.append(_position(self._enter_log(partition, payload)))
         ended = _change_tallies(partition, plan)
+        _change_digests(partition, plan)
         self._follow(partition, plan, ended)
         return tuple(positions)
 
@@ -192,6 +199,25 @@ def _change_tallies(partition: PartitionState, plan: Plan) -> set[str]:
     for task in plan.finished:
         partition.tallies.pop(task, None)
     return ended
+
+
+def _taken(partition: PartitionState, plan: Plan) -> tuple[DigestClaim, ...]:
+    """Who holds the digests that are not held by whom the writer thought."""
+    taken = []
+    for key, planned in plan.digests.items():
+        holder, *_ = (*partition.digests.get(key, ()), b"")
+        if planned.holder not in {None, holder}:
+            taken.append(planned.held_by(holder))
+    return tuple(taken)
+
+
+def _change_digests(partition: PartitionState, plan: Plan) -> None:
+    for key, planned in plan.digests.items():
+        claims = partition.digests.pop(key, ())
+        for move, document in planned.moves:
+            claims = moved(claims, document, move)
+        if claims:
+            partition.digests[key] = claims
 
 
 def _position(entry_id: EntryId) -> Position:

@@ -2,8 +2,9 @@
 
 from collections.abc import Mapping, Sequence
 
-from events.derived import DeadLetterChange, Errand, Owed, TalliesAt, errand_of
-from events.ids import TaskId
+from events.derived import ClaimsAt, DeadLetterChange, Errand, Owed, TalliesAt, errand_of
+from events.digests import Claims, DigestKey
+from events.ids import KnowledgeBaseId, TaskId, partition_of
 from events.log import Tally
 from events.memory import MemoryLog
 from events.memory_store import StreamState
@@ -57,6 +58,25 @@ class MemoryDerived:
         if len(state.log) != number:
             return False
         state.tallies.update(tallies.items())
+        return True
+
+    async def digests(self, knowledge_base: KnowledgeBaseId) -> dict[bytes, Claims]:
+        state = self._store.partition(partition_of(knowledge_base))
+        return {key.digest: claims for key, claims in state.digests.items() if key.knowledge_base_id == knowledge_base}
+
+    async def claims(self, partition: int, digests: Sequence[DigestKey]) -> ClaimsAt:
+        state = self._store.partition(partition)
+        return ClaimsAt(len(state.log), tuple(state.digests.get(key, ()) for key in digests))
+
+    async def set_claims(self, partition: int, number: int, claims: Mapping[DigestKey, Claims]) -> bool:
+        state = self._store.partition(partition)
+        if len(state.log) != number:
+            return False
+        for key, right in claims.items():
+            if right:
+                state.digests[key] = right
+            else:
+                state.digests.pop(key, None)
         return True
 
     def _version(self, partition: int, stream_id: str) -> int:

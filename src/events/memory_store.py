@@ -4,6 +4,7 @@ import asyncio
 from bisect import bisect_left
 from collections.abc import Callable
 
+from events.digests import Claims, DigestKey
 from events.errors import InvalidId
 from events.log import Tally
 from events.steps import Lane, Step
@@ -100,6 +101,7 @@ class PartitionState:
         self.inboxes: dict[tuple[Step, Lane], InboxState] = {}
         self.due: dict[bytes, int] = {}
         self.dead: dict[str, int] = {}
+        self.digests: dict[DigestKey, Claims] = {}
         self.trimmed = 0
         """How many entries, from the first, are no longer in the log; their places stay taken."""
 

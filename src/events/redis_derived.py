@@ -6,9 +6,10 @@ from typing import Any, Final
 import msgspec
 from redis.asyncio import Redis
 
-from events.derived import DeadLetterChange, Errand, Owed, TalliesAt, errand_of
+from events.derived import ClaimsAt, DeadLetterChange, Errand, Owed, TalliesAt, errand_of
+from events.digests import Claims, DigestKey
 from events.errors import CorruptEvent
-from events.ids import TaskId, pack_stream_id
+from events.ids import PACKED_BYTES, KnowledgeBaseId, TaskId, pack_stream_id
 from events.keys import Keys
 from events.log import Tally
 from events.pointer import INBOX_CODES, inbox_of_timer, pack_pointer, pack_timer, unpack_pointer
@@ -29,6 +30,7 @@ class RedisDerived:
         self._keys = keys
         self._owe = Script("owe.lua")
         self._set_tallies = Script("set_tallies.lua")
+        self._set_claims = Script("set_claims.lua")
 
     async def errands(self, partition: int) -> set[Errand]:
         """Timers first: what moves from there into an inbox meanwhile is found in the inbox."""
@@ -79,6 +81,27 @@ class RedisDerived:
         counts = [count for tally in tallies.values() for count in msgspec.structs.astuple(tally)]
         return bool(await self._set_tallies.run(self._client, names, (number, *counts)))
 
+    async def digests(self, knowledge_base: KnowledgeBaseId) -> dict[bytes, Claims]:
+        found: dict[bytes, Claims] = {}
+        with at_the_border():
+            async for digest, packed in self._client.hscan_iter(self._keys.digests(knowledge_base), count=PAGE_ENTRIES):
+                found[digest] = _claims(packed)
+        return found
+
+    async def claims(self, partition: int, digests: Sequence[DigestKey]) -> ClaimsAt:
+        with at_the_border():
+            async with self._client.pipeline(transaction=True) as pipeline:
+                pipeline.hget(self._keys.meta(partition), "number")
+                for key in digests:
+                    pipeline.execute_command("HGET", self._keys.digests(key.knowledge_base_id), key.digest)
+                number, *found = await pipeline.execute()
+        return ClaimsAt(int(number or 0), tuple(map(_claims, found)))
+
+    async def set_claims(self, partition: int, number: int, claims: Mapping[DigestKey, Claims]) -> bool:
+        names = [self._keys.meta(partition), *(self._keys.digests(key.knowledge_base_id) for key in claims)]
+        arguments = [part for key, right in claims.items() for part in (key.digest, b"".join(right))]
+        return bool(await self._set_claims.run(self._client, names, (number, *arguments)))
+
     async def _guarded(self, partition: int, names: list[str], arguments: list[Argument]) -> list[bool]:
         if not names:
             return []
@@ -111,3 +134,7 @@ class RedisDerived:
 
 def _tally(fields: Sequence[bytes | None]) -> Tally | None:
     return None if fields[0] is None else Tally(*(int(count or 0) for count in fields))
+
+
+def _claims(packed: bytes | None) -> Claims:
+    return tuple((packed or b"")[at : at + PACKED_BYTES] for at in range(0, len(packed or b""), PACKED_BYTES))

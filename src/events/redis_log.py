@@ -4,20 +4,21 @@ The server's clock gives entry ids; an append is one script call, so it is in th
 """
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, Final
 
 import msgspec
 from redis.asyncio import Redis
 
-from events.append_plan import Consequence, EnterDead, EnterDue, EnterInbox, LeaveDead, Plan, plan_append
+from events.append_plan import Consequence, EnterDead, EnterDue, EnterInbox, LeaveDead, Plan, PlannedDigest, plan_append
 from events.codec import decode
+from events.digests import Move
 from events.envelope import Envelope, Position
 from events.errors import CorruptEvent, EntriesArchived, HistoryArchived, InvalidAppend, InvalidId, VersionGap
 from events.ids import TaskId, pack_stream_id, partition_of
 from events.inbox import Delivery
 from events.keys import Keys
-from events.log import EVENTS_PER_STREAM_MAX, Appended, Conflict, Head, Tally, Unreadable, Write
+from events.log import EVENTS_PER_STREAM_MAX, Appended, Conflict, Head, Taken, Tally, Unreadable, Write
 from events.redis_batching import Batching
 from events.redis_border import Argument, Script, at_the_border, execute
 from events.steps import Lane, Step
@@ -41,6 +42,12 @@ HISTORY_HEAD: Final = 4
 """Version, versions trimmed away, epoch, last entry trimmed away: what each page of a history begins with."""
 
 
+ANYBODY: Final = "-"
+"""In place of the holder of a digest: whoever it is, the append is made."""
+
+MOVES: Final[dict[Move, str]] = {Move.FIRST: "<", Move.LAST: ">", Move.RELEASE: "x"}
+
+
 class RedisLog:
     """EventLog on Redis. `blocking_client` serves nothing but blocking reads (see `redis_setup.make_clients`)."""
 
@@ -58,7 +65,9 @@ class RedisLog:
     def partitions(self) -> int:
         return self._keys.partitions
 
-    async def append(self, writes: Sequence[Write], *, acknowledge: Delivery | None = None) -> Appended | Conflict:
+    async def append(
+        self, writes: Sequence[Write], *, acknowledge: Delivery | None = None
+    ) -> Appended | Conflict | Taken:
         plan = plan_append(writes, partitions=self.partitions, acknowledge=acknowledge)
         keys, arguments = append_call(plan, self._keys, acknowledge, self._events_per_stream_max)
         size_bytes = sum(len(payload) for write in plan.writes for payload in write.payloads)
@@ -68,6 +77,11 @@ class RedisLog:
                 return Appended(tuple(_position(epoch, entry) for entry in entry_ids), is_repeat=is_repeat == 1)
             case [2, int(write), int(actual_version)]:
                 return Conflict(plan.writes[write - 1].stream_id, actual_version)
+            case [4, *taken]:
+                planned = list(plan.digests.values())
+                return Taken(
+                    tuple(planned[at - 1].held_by(holder) for at, holder in zip(taken[::2], taken[1::2], strict=True))
+                )
             case _:
                 raise InvalidAppend(f"a stream may hold {self._events_per_stream_max} events")
 
@@ -173,6 +187,7 @@ def append_call(
     partition = plan.partition
     changes = {**dict.fromkeys(plan.finished, Tally()), **plan.tallies}
     tallies = list(changes)
+    knowledge_bases = list(dict.fromkeys(key.knowledge_base_id for key in plan.digests))
     names = [keys.log(partition), keys.meta(partition), keys.due(partition), keys.dead(partition)]
     acknowledged = acknowledge.entry_id if acknowledge else ""
     arguments: list[Argument] = [
@@ -183,6 +198,8 @@ def append_call(
         len(tallies),
         len(inboxes),
         int(any(not isinstance(found, EnterInbox) for found in plan.consequences)),
+        len(knowledge_bases),
+        len(plan.digests),
     ]
     for write in plan.writes:
         names += (keys.stream(write.stream_id), keys.history(write.stream_id), keys.quiet(write.stream_id))
@@ -191,12 +208,21 @@ def append_call(
     for task, change in changes.items():
         names.append(keys.tally(task))
         arguments += (*msgspec.structs.astuple(change), int(task in plan.finished))
+    for key, planned in plan.digests.items():
+        arguments += _digest_arguments(knowledge_bases.index(key.knowledge_base_id), key.digest, planned)
     names += (keys.inbox(partition, step, lane) for step, lane in inboxes)
+    names += map(keys.digests, knowledge_bases)
     if acknowledge is not None:
         names.append(keys.inbox(partition, acknowledge.step, acknowledge.lane))
     for consequence in plan.consequences:
         arguments += _consequence_arguments(consequence, inboxes, tallies)
     return names, arguments
+
+
+def _digest_arguments(knowledge_base: int, digest: bytes, planned: PlannedDigest) -> Iterator[Argument]:
+    yield from (knowledge_base + 1, digest, ANYBODY if planned.holder is None else planned.holder, len(planned.moves))
+    for move, document in planned.moves:
+        yield from (MOVES[move], document)
 
 
 def _consequence_arguments(

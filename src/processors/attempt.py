@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Sequence
+from functools import partial
 from typing import Any, assert_never
 
 from domain.commands import DocumentCommand, FailStep
@@ -9,8 +10,10 @@ from domain.decider import Folded
 from domain.deciders import DOCUMENT
 from domain.document import DocumentState, Open, Running
 from domain.handle import handle, load
+from domain.replacing import removals_of
 from events.errors import LogError
 from events.failpoints import Place, failpoint
+from events.ids import DocumentId
 from events.inbox import Delivery
 from processors.attempts import Attempts, attempts_of, is_over
 from processors.failures import INTERNAL_ERROR, TIME_LIMIT, WORKER_STOPPED, outcome_of
@@ -115,7 +118,7 @@ class Attempt:
         match outcome:
             case Done():
                 failpoint(Place.WORKER_BEFORE_RESULT)
-                await self._append(outcome.commands)
+                await self._append(outcome.commands, replaces=outcome.replaces)
             case Retry():
                 await self._fail(self._failure(outcome.code, outcome.message, self._retry_at_us(outcome)))
             case Reject():
@@ -134,15 +137,19 @@ class Attempt:
         elif await self._append((failure,), acknowledge=False):
             await self._lay_down(self._folded.state)
 
-    async def _append(self, commands: Sequence[Any], *, acknowledge: bool = True) -> bool:
+    async def _append(
+        self, commands: Sequence[Any], *, acknowledge: bool = True, replaces: DocumentId | None = None
+    ) -> bool:
+        context = self._bench.context(self._delivery)
         handled = await handle(
             self._bench.log,
             DOCUMENT,
             self._delivery.stream_id,
             commands,
-            self._bench.context(self._delivery),
+            context,
             known=self._folded,
             acknowledge=self._delivery if acknowledge else None,
+            beside=None if replaces is None else partial(removals_of, self._bench.log, replaces, context),
         )
         self._folded = handled.folded
         failpoint(Place.WORKER_RESULT_APPENDED)

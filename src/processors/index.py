@@ -5,6 +5,7 @@ import asyncio
 from blobs.store import BlobStore
 from domain.commands import RecordIndexed
 from domain.document import Cancelled, DocumentState, Embedded, Erased, Failed, Removed, record_of
+from domain.replacing import replaced_by
 from events.failpoints import Place, failpoint
 from events.steps import Step
 from knowledge.chunk import indexed_text
@@ -44,7 +45,8 @@ class IndexStep:
                 raise
             return Reject("index_refused", shortened(str(error)))
         failpoint(Place.WORKER_ROWS_WRITTEN)
-        return Done((RecordIndexed(attempt=work.attempt, generation=generation, chunks=indexed),))
+        recorded = RecordIndexed(attempt=work.attempt, generation=generation, chunks=indexed)
+        return Done((recorded,), replaces=replaced_by(work.document))
 
     async def abandon(self, work: Work, now: DocumentState) -> None:
         """Rows that nobody wants are taken out: those of a document that is gone, or that never was searchable.

@@ -14,7 +14,7 @@ from events.envelope import Envelope, Position
 from events.errors import LogFull, LogUnavailable
 from events.ids import TaskId
 from events.inbox import Delivery
-from events.log import Appended, Conflict, EventLog, Head, Tally, Unreadable, Write
+from events.log import Appended, Conflict, EventLog, Head, Taken, Tally, Unreadable, Write
 from events.seldom import Seldom
 from processors.retry import RetryPolicy, after_outage
 
@@ -37,7 +37,9 @@ class PatientLog:
     def partitions(self) -> int:
         return self._log.partitions
 
-    async def append(self, writes: Sequence[Write], *, acknowledge: Delivery | None = None) -> Appended | Conflict:
+    async def append(
+        self, writes: Sequence[Write], *, acknowledge: Delivery | None = None
+    ) -> Appended | Conflict | Taken:
         return await self._patiently(lambda: self._log.append(writes, acknowledge=acknowledge))
 
     async def read(

@@ -9,14 +9,19 @@ from domain.commands import DocumentCommand, TaskCommand
 from domain.decider import Decider
 from domain.document import DocumentState
 from domain.knowledge_base import ActiveKnowledgeBase
+from events.ids import DocumentId
 from events.inbox import Delivery
 from events.steps import Step
 
 
 class Done(msgspec.Struct, frozen=True):
-    """The work is done; the commands record it in one append, which also acknowledges the delivery."""
+    """The work is done; the commands record it in one append, which also acknowledges the delivery.
+
+    `replaces` is removed in the same append.
+    """
 
     commands: tuple[DocumentCommand | TaskCommand, ...]
+    replaces: DocumentId | None = None
 
 
 class Retry(msgspec.Struct, frozen=True):

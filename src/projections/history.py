@@ -8,7 +8,7 @@ from events.envelope import Envelope, Position
 from events.errors import ArchiveRefused, EntriesArchived, HistoryArchived
 from events.ids import TaskId
 from events.inbox import Delivery
-from events.log import Appended, Conflict, EventLog, Head, Tally, Unreadable, Write
+from events.log import Appended, Conflict, EventLog, Head, Taken, Tally, Unreadable, Write
 from events.segment import Segment
 from projections import archive_check
 from projections.archive_check import Damage
@@ -35,7 +35,9 @@ class ArchivedLog:
     def partitions(self) -> int:
         return self._hot.partitions
 
-    async def append(self, writes: Sequence[Write], *, acknowledge: Delivery | None = None) -> Appended | Conflict:
+    async def append(
+        self, writes: Sequence[Write], *, acknowledge: Delivery | None = None
+    ) -> Appended | Conflict | Taken:
         return await self._hot.append(writes, acknowledge=acknowledge)
 
     async def read(

@@ -47,11 +47,11 @@ class MemoryWorld:
 
     def __init__(self) -> None:
         self._now_us = T0_US
-        self._memory = MemoryLog(
+        self.memory = MemoryLog(
             partitions=PARTITIONS, clock_us=lambda: self._now_us, events_per_stream_max=EVENTS_PER_STREAM_MAX
         )
-        self.log: EventLog = self._memory
-        self.inbox: Inbox = MemoryInbox(self._memory)
+        self.log: EventLog = self.memory
+        self.inbox: Inbox = MemoryInbox(self.memory)
 
     async def now_us(self) -> int:
         return self._now_us
@@ -60,10 +60,10 @@ class MemoryWorld:
         self._now_us += ms * 1_000
 
     async def dead_letters(self, partition: int) -> list[str]:
-        return self._memory.dead_letters(partition)
+        return self.memory.dead_letters(partition)
 
     async def put_raw(self, partition: int, payload: bytes) -> Position:
-        return self._memory.put_raw(partition, payload)
+        return self.memory.put_raw(partition, payload)
 
 
 class RedisWorld:

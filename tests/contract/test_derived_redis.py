@@ -8,6 +8,7 @@ from events.redis_derived import PAGE_ENTRIES, RedisDerived
 from events.redis_setup import Clients
 from events.steps import Lane, Step
 from tests.contract.derived_contract import DerivedContract, DerivedWorld, owed_to
+from tests.contract.digest_contract import DigestContract
 from tests.contract.inbox_contract import BOTH, put
 from tests.contract.log_world import PARTITIONS, RedisWorld
 from tests.derived_keys import delete_derived_keys
@@ -25,6 +26,12 @@ class _World(RedisWorld):
 
 
 class TestRedisDerived(DerivedContract):
+    @pytest.fixture
+    def world(self, redis_clients: Clients) -> DerivedWorld:
+        return _World(redis_clients)
+
+
+class TestRedisDigests(DigestContract):
     @pytest.fixture
     def world(self, redis_clients: Clients) -> DerivedWorld:
         return _World(redis_clients)

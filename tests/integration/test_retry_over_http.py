@@ -16,7 +16,7 @@ from domain.task import FinishedTask, OpenTask, TaskOutcome
 from events.document import ReprocessingRequested
 from events.ids import KnowledgeBaseId
 from events.inbox import Delivery
-from events.log import Appended, Conflict, Tally, Write
+from events.log import Appended, Conflict, Taken, Tally, Write
 from events.memory import MemoryLog
 from events.steps import Step
 from tests.integration.ingest_app import PARTITIONS, Mill, make_services, now_us, running_mill
@@ -30,7 +30,9 @@ class InterruptedLog(MemoryLog):
 
     meanwhile: Callable[[], Awaitable[object]] | None = None
 
-    async def append(self, writes: Sequence[Write], *, acknowledge: Delivery | None = None) -> Appended | Conflict:
+    async def append(
+        self, writes: Sequence[Write], *, acknowledge: Delivery | None = None
+    ) -> Appended | Conflict | Taken:
         meanwhile = self.meanwhile
         if meanwhile is not None and len(writes) > 1:
             self.meanwhile = None

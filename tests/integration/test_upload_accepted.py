@@ -18,7 +18,7 @@ from events.document import DocumentAccepted
 from events.errors import LogFull, LogUnavailable
 from events.ids import parse_task_id
 from events.inbox import Delivery
-from events.log import Appended, Conflict, Write
+from events.log import Appended, Conflict, Taken, Write
 from events.memory import MemoryLog
 from events.steps import Lane
 from events.task import TaskSubmitted
@@ -153,7 +153,9 @@ class Unreliable(MemoryLog):
         super().__init__(partitions=PARTITIONS, clock_us=now_us)
         self.loses: str | None = None
 
-    async def append(self, writes: Sequence[Write], *, acknowledge: Delivery | None = None) -> Appended | Conflict:
+    async def append(
+        self, writes: Sequence[Write], *, acknowledge: Delivery | None = None
+    ) -> Appended | Conflict | Taken:
         loses, self.loses = self.loses, None
         if loses == "request":
             raise LogUnavailable("connection refused")
@@ -188,7 +190,9 @@ class Overtaken(MemoryLog):
         super().__init__(partitions=PARTITIONS, clock_us=now_us)
         self.overtakes: Callable[[], Awaitable[object]] | None = None
 
-    async def append(self, writes: Sequence[Write], *, acknowledge: Delivery | None = None) -> Appended | Conflict:
+    async def append(
+        self, writes: Sequence[Write], *, acknowledge: Delivery | None = None
+    ) -> Appended | Conflict | Taken:
         overtakes, self.overtakes = self.overtakes, None
         if overtakes is not None:
             await overtakes()
@@ -216,7 +220,9 @@ class Deleting(MemoryLog):
         super().__init__(partitions=PARTITIONS, clock_us=now_us)
         self.deletes: Callable[[], Awaitable[object]] | None = None
 
-    async def append(self, writes: Sequence[Write], *, acknowledge: Delivery | None = None) -> Appended | Conflict:
+    async def append(
+        self, writes: Sequence[Write], *, acknowledge: Delivery | None = None
+    ) -> Appended | Conflict | Taken:
         deletes, self.deletes = self.deletes, None
         if deletes is not None:
             await deletes()

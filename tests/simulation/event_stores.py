@@ -7,7 +7,7 @@ from events.envelope import Envelope, Position
 from events.errors import LogFull, LogUnavailable
 from events.ids import TaskId
 from events.inbox import Delivery, InboxDepth, InboxKey
-from events.log import Appended, Conflict, Head, Tally, Unreadable, Write
+from events.log import Appended, Conflict, Head, Taken, Tally, Unreadable, Write
 from events.memory import MemoryLog
 from events.memory_inbox import MemoryInbox
 from tests.simulation.checks import Checks
@@ -36,8 +36,10 @@ class SimulatedLog:
     def partitions(self) -> int:
         return self._log.partitions
 
-    async def append(self, writes: Sequence[Write], *, acknowledge: Delivery | None = None) -> Appended | Conflict:
-        async def effect() -> Appended | Conflict:
+    async def append(
+        self, writes: Sequence[Write], *, acknowledge: Delivery | None = None
+    ) -> Appended | Conflict | Taken:
+        async def effect() -> Appended | Conflict | Taken:
             done = await self._log.append(writes, acknowledge=acknowledge)
             if isinstance(done, Appended):
                 self._checks.appended(self._wire.process.name, () if done.is_repeat else writes, acknowledge)

@@ -14,12 +14,15 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
 
+from events.digests import DigestChange, DigestClaim, Move
 from events.document import DocumentCancelled, DocumentFailed, DocumentParsed, ReprocessingRequested, StepFailed
 from events.envelope import Envelope, Event, Position
 from events.ids import DocumentId, KnowledgeBaseId, TaskId, partition_of
 from events.inbox import Delivery
-from events.log import Appended, Conflict, Tally, Unreadable, Write
+from events.log import Appended, Conflict, Taken, Tally, Unreadable, Write
+from events.memory_derived import MemoryDerived
 from events.redis_border import execute
+from events.redis_derived import RedisDerived
 from events.redis_setup import make_clients
 from events.steps import Lane, Step
 from events.task import TaskFinished
@@ -76,6 +79,8 @@ TALLIES = st.sampled_from(
         (Tally(open_documents=1), Tally(open_documents=-1, skipped=1)),
     ]
 )
+SHAS: Final = ("aa" * 32, "bb" * 32)
+DIGESTS = st.lists(st.builds(DigestChange, st.sampled_from(SHAS), st.sampled_from(Move)), max_size=2)
 CONSUMERS = st.sampled_from(["a", "b", "c"])
 COUNTS = st.integers(0, 4)
 
@@ -108,7 +113,8 @@ class LogMachine(RuleBasedStateMachine):
     @rule(data=st.data(), partition=st.sampled_from(PARTITIONS_USED), lane=st.sampled_from(Lane))
     def append(self, data: st.DataObject, partition: int, lane: Lane) -> None:
         documents = data.draw(st.lists(st.sampled_from(DOCUMENTS[partition]), min_size=1, max_size=3, unique=True))
-        writes = [self._write(data, document, partition, lane) for document in documents]
+        holders = {sha: data.draw(st.sampled_from([None, *DOCUMENTS[partition]])) for sha in SHAS}
+        writes = [self._write(data, document, partition, lane, holders) for document in documents]
         holds = [pair for pair in self.held if pair[0].partition == partition]
         acknowledged = data.draw(st.sampled_from([None, *holds]))
         self.calls.append((writes, acknowledged))
@@ -184,16 +190,25 @@ class LogMachine(RuleBasedStateMachine):
             assert self.run(self.memory.log.tally(task)) == self.run(self.redis.log.tally(task))
             dead = self.run(self.memory.dead_letters(partition))
             assert dead == self.run(self.redis.dead_letters(partition))
+            in_memory = self.run(MemoryDerived(self.memory.memory).digests(KB[partition]))
+            assert in_memory == self.run(RedisDerived(self.clients.commands, self.redis.keys).digests(KB[partition]))
         for key in INBOXES:
             assert self.run(self.memory.inbox.depth(key)) == self.run(self.redis.inbox.depth(key)), key
 
     async def _claim(self, world: LogWorld, consumer: str, count: int) -> list[Delivery]:
         return await world.inbox.claim_from_dead(INBOXES, consumer=consumer, count=count, silent_ms_min=HOUR_MS)
 
-    def _write(self, data: st.DataObject, document: DocumentId, partition: int, lane: Lane) -> Write:
+    def _write(
+        self,
+        data: st.DataObject,
+        document: DocumentId,
+        partition: int,
+        lane: Lane,
+        holders: dict[str, DocumentId | None],
+    ) -> Write:
         expected = max(self.versions.get(document, 0) + data.draw(st.sampled_from([0, 0, 0, 0, -1, 1])), 0)
         events = data.draw(st.lists(events_of(partition), min_size=1, max_size=3))
-        return write(
+        plain = write(
             document,
             expected,
             *events,
@@ -201,6 +216,12 @@ class LogMachine(RuleBasedStateMachine):
             task=TASKS[partition],
             lane=lane,
             tally=data.draw(TALLIES),
+        )
+        asked = data.draw(st.sampled_from([(), (), *((sha,) for sha in SHAS)]))
+        return msgspec.structs.replace(
+            plain,
+            digests=tuple(data.draw(DIGESTS)),
+            claims=tuple(DigestClaim(sha, holders[sha]) for sha in asked),
         )
 
     def _append(self, writes: list[Write], acknowledged: Pair | None) -> None:
@@ -214,11 +235,11 @@ class LogMachine(RuleBasedStateMachine):
         if isinstance(one, Appended) and not one.is_repeat:
             self.versions |= {each.stream_id: each.expected_version + len(each.envelopes) for each in writes}
 
-    def _answer(self, side: int, partition: int, answer: Appended | Conflict) -> object:
+    def _answer(self, side: int, partition: int, answer: Appended | Conflict | Taken) -> object:
         match answer:
             case Appended(positions, is_repeat):
                 return [self.numbers[side][partition, position] for position in positions], is_repeat
-            case Conflict():
+            case Conflict() | Taken():
                 return answer
 
     def _new_entries(self, side: int, partition: int) -> list[Envelope | Unreadable]:

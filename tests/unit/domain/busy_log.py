@@ -9,7 +9,7 @@ from events import ids
 from events.envelope import Envelope, Position
 from events.ids import EventId, TaskId
 from events.inbox import Delivery
-from events.log import Appended, Conflict, Head, Tally, Unreadable, Write
+from events.log import Appended, Conflict, Head, Taken, Tally, Unreadable, Write
 from events.memory import MemoryLog
 from events.steps import Step
 from tests.facts import TASK_ID, batch, result_of
@@ -41,7 +41,9 @@ class BusyLog:
     def partitions(self) -> int:
         return self._log.partitions
 
-    async def append(self, writes: Sequence[Write], *, acknowledge: Delivery | None = None) -> Appended | Conflict:
+    async def append(
+        self, writes: Sequence[Write], *, acknowledge: Delivery | None = None
+    ) -> Appended | Conflict | Taken:
         self.appends += 1
         if self.appends <= self._times:
             await self._meanwhile()

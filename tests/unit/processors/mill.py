@@ -93,7 +93,13 @@ class Mill:
         return task, names
 
     def acceptance(self, task: TaskId, lane: Lane, **about: str | int) -> AcceptDocument:
-        facts = {"filename": "a.txt", "media_type": "text/plain", "size_bytes": 1, "sha256": "0", "source_blob": "s"}
+        facts = {
+            "filename": "a.txt",
+            "media_type": "text/plain",
+            "size_bytes": 1,
+            "sha256": "0" * 64,
+            "source_blob": "s",
+        }
         return AcceptDocument(
             knowledge_base_id=self.knowledge_base,
             task_id=task,

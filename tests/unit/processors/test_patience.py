@@ -9,7 +9,7 @@ from domain.document import Parsed
 from domain.handle import load
 from events.errors import LogFull, LogUnavailable
 from events.inbox import Delivery
-from events.log import Appended, Conflict, Write
+from events.log import Appended, Conflict, Taken, Write
 from events.memory import MemoryLog
 from events.steps import Step
 from processors.documents import DocumentDeliveries
@@ -26,7 +26,9 @@ class UnsteadyLog(MemoryLog):
         self.store = log.store
         self.appends = 0
 
-    async def append(self, writes: Sequence[Write], *, acknowledge: Delivery | None = None) -> Appended | Conflict:
+    async def append(
+        self, writes: Sequence[Write], *, acknowledge: Delivery | None = None
+    ) -> Appended | Conflict | Taken:
         self.appends += 1
         match self.appends % 4:
             case 1:
