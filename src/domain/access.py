@@ -8,6 +8,9 @@ import msgspec
 
 from events.ids import KnowledgeBaseId, uuid8_hex
 
+Bound = frozenset[KnowledgeBaseId] | None
+"""The knowledge bases that who asks may see; None: all."""
+
 ANONYMOUS: Final = "anonymous"
 """The actor of every request as long as there are no keys."""
 
@@ -39,7 +42,7 @@ class Principal(msgspec.Struct, frozen=True, kw_only=True):
 
     actor: str
     scopes: frozenset[Scope]
-    knowledge_bases: frozenset[KnowledgeBaseId] | None = None
+    knowledge_bases: Bound = None
 
     def may(self, scope: Scope) -> bool:
         """Whether calls that need this scope are allowed."""

@@ -3,7 +3,9 @@
 from datetime import datetime
 
 import msgspec
+from msgspec.structs import replace
 
+from domain.access import Bound, unknown_instead
 from domain.document import DocumentState, Failed, attempts_at, record_of
 from domain.instant import utc
 from events.ids import DocumentId, KnowledgeBaseId, TaskId
@@ -17,6 +19,16 @@ class DeadLetterQuery(msgspec.Struct, frozen=True, kw_only=True):
     step: Step | None = None
     knowledge_base_id: KnowledgeBaseId | None = None
     since_us: int | None = None
+
+    def within(self, bound: Bound) -> "tuple[DeadLetterQuery, ...]":
+        """The same for whoever may see so much: together they mean what this one means of it."""
+        if bound is None:
+            return (self,)
+        if self.knowledge_base_id is None:
+            return tuple(replace(self, knowledge_base_id=one) for one in sorted(bound))
+        if self.knowledge_base_id in bound:
+            return (self,)
+        return (replace(self, knowledge_base_id=KnowledgeBaseId(unknown_instead(self.knowledge_base_id))),)
 
     def takes(self, state: DocumentState) -> bool:
         """Whether a document in this state is meant."""

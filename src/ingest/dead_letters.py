@@ -8,6 +8,7 @@ from typing import Annotated, Final
 import msgspec
 from msgspec import Meta
 
+from domain.access import Bound
 from domain.dead_letters import DeadLetter, DeadLetterQuery
 from domain.errors import RefusalCode, Refused
 from domain.instant import EPOCH
@@ -58,7 +59,7 @@ class Retried(msgspec.Struct, frozen=True, kw_only=True):
 
 
 async def retry_dead_letters(
-    services: IngestServices, dead_letters: DeadLettersOf, body: RetryBody, actor: str
+    services: IngestServices, dead_letters: DeadLettersOf, body: RetryBody, actor: str, bound: Bound = None
 ) -> Retried:
     """One task for each knowledge base, or several where a task cannot name them all.
 
@@ -66,7 +67,7 @@ async def retry_dead_letters(
     (unknown_knowledge_base), Contention, and what log and views raise.
     """
     query = body.query()
-    letters, has_more = await _found(dead_letters(query))
+    letters, has_more = await _found(dead_letters(query, bound))
     if body.dry_run:
         return _counted(letters, has_more=has_more, dry_run=True)
     tasks = await _begin_again(services, body, query, letters, actor)

@@ -8,6 +8,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from domain.access import principal_of
 from domain.document import STEPS_IN_ORDER
 from events.ids import parse_document_id, parse_knowledge_base_id, parse_task_id
 from events.steps import Step
@@ -68,7 +69,8 @@ def retry_routes(services: IngestServices, dead_letters: DeadLettersOf) -> list[
     async def post_dead_letters_retry(request: Request) -> Response:
         body = await read_json(request, _retry_decoder, bytes_max=bytes_max)
         _step(body.from_step, "/from_step")
-        retried = await retry_dead_letters(services, dead_letters, body, services.actor_of(request))
+        bound = principal_of(request.scope).knowledge_bases
+        retried = await retry_dead_letters(services, dead_letters, body, services.actor_of(request), bound)
         return _json(retried, 200 if body.dry_run else 202)
 
     async def delete_dead_letter(request: Request) -> Response:

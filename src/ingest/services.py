@@ -6,6 +6,7 @@ import msgspec
 from starlette.requests import Request
 
 from blobs.store import BlobStore
+from domain.access import Bound
 from domain.dead_letters import DeadLetter, DeadLetterQuery
 from domain.handle import Context
 from domain.knowledge_base_status import KnowledgeBaseStatus
@@ -31,8 +32,8 @@ StatusOf = Callable[[KnowledgeBaseId], Awaitable[KnowledgeBaseStatus]]
 """A knowledge base with its counters as GET shows it, which is the reading side's to know."""
 
 
-DeadLettersOf = Callable[[DeadLetterQuery], AsyncIterator[DeadLetter]]
-"""What failed, as the reading side has it; each is looked at again before anything is done about it."""
+DeadLettersOf = Callable[[DeadLetterQuery, Bound], AsyncIterator[DeadLetter]]
+"""What failed and may be seen, as the reading side has it; each is looked at again before anything is done about it."""
 
 
 class IngestServices(msgspec.Struct, frozen=True, kw_only=True):

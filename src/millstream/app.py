@@ -95,7 +95,7 @@ def api_routes(stores: Stores, tailer: ChangeTailer, can_search: asyncio.Event, 
         *projection_routes(stores.log, views_of(stores), tailer, Cursors(stores.secret)),
         *event_feed_routes(stores.log, views_of(stores), Cursors(stores.secret)),
         *system_routes(stores.log, views_of(stores), stores.inbox, clock_us=clock_us),
-        *key_routes(entrance.book, entrance.ring),
+        *key_routes(entrance.book, entrance.ring, queries),
         *search_routes(Retriever(stores.index, stores.embeddings.of), resolve_scope),
     ]
     return [*routes, *contract_routes(routes, keys_needed=lambda: not entrance.ring.is_open)]

@@ -13,6 +13,7 @@ from typing import Final
 
 import structlog
 
+from domain.access import Bound
 from events.errors import LogUnavailable
 from events.ids import StreamKind
 from events.seldom import Seldom
@@ -26,6 +27,15 @@ from projections.views import ViewStore
 
 EVERYTHING: Final = "*"
 """The topic of every task and knowledge base; documents are heard under their task."""
+
+
+_WITHIN: Final = f"{EVERYTHING}|"
+
+
+def everything_within(bound: Bound) -> str:
+    """The topic of every task and knowledge base that somebody may see."""
+    return EVERYTHING if bound is None else _WITHIN + ",".join(sorted(bound))
+
 
 SUBSCRIPTIONS_MAX: Final = 10_000
 """A process's streams; each costs about 20 kB."""
@@ -86,6 +96,7 @@ class ChangeTailer:
         self._views = views
         self._subscriptions_max = subscriptions_max
         self._topics: dict[str, _Topic] = {}
+        self._bound_topics: dict[str, frozenset[str]] = {}
         self._count = 0
         self._positions: dict[int, FeedPosition] = {}
         self._is_over = False
@@ -109,6 +120,8 @@ class ChangeTailer:
         if self._count >= self._subscriptions_max:
             raise TooManyStreams(f"{self._count} streams are open, no more are served at a time")
         watched = self._topics.setdefault(topic, _Topic())
+        if (bound := _bound_of(topic)) is not None:
+            self._bound_topics[topic] = bound
         subscription = Subscription(topic, watched.ahead)
         if self._is_over:
             subscription.close()
@@ -121,6 +134,7 @@ class ChangeTailer:
             watched.subscriptions.discard(subscription)
             if not watched.subscriptions:
                 del self._topics[topic]
+                self._bound_topics.pop(topic, None)
 
     async def run(self, stop: asyncio.Event) -> None:
         """Follows until told to stop, then closes every subscription. What an outage hid is told as a fresh start."""
@@ -174,7 +188,11 @@ class ChangeTailer:
         return any(topic.is_news(change) for _, topic in self._watched(change))
 
     def _watched(self, change: Change) -> list[tuple[str, _Topic]]:
-        return [(name, self._topics[name]) for name in _topics(change) if name in self._topics]
+        found = [(name, self._topics[name]) for name in _topics(change) if name in self._topics]
+        if self._bound_topics and EVERYTHING in _topics(change):
+            owner = _owner_of(change)
+            found += ((name, self._topics[name]) for name, bound in self._bound_topics.items() if owner in bound)
+        return found
 
     def _all(self) -> list[Subscription]:
         return [one for topic in self._topics.values() for one in topic.subscriptions]
@@ -201,7 +219,19 @@ def _event(row_id: str, topic: str) -> str:
 
 
 def is_about(change: Change, topic: str) -> bool:
+    bound = _bound_of(topic)
+    if bound is not None:
+        return EVERYTHING in _topics(change) and _owner_of(change) in bound
     return topic in _topics(change)
+
+
+def _bound_of(topic: str) -> frozenset[str] | None:
+    """None for a topic that is not everything within a bound."""
+    return frozenset(topic.removeprefix(_WITHIN).split(",")) if topic.startswith(_WITHIN) else None
+
+
+def _owner_of(change: Change) -> str | None:
+    return change.id if change.kind is StreamKind.KNOWLEDGE_BASE else change.knowledge_base_id
 
 
 def frame_for(topic: str, change: Change, status: Status | None) -> Frame | None:

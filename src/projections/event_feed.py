@@ -6,15 +6,17 @@ which the log took the facts, as far as they had come when the page was read.
 """
 
 import heapq
+from collections import defaultdict
 from collections.abc import Sequence
 from typing import Final
 
 import msgspec
 
+from domain.access import Bound
 from domain.errors import RefusalCode, Refused
 from events.envelope import Envelope, Position
 from events.errors import InvalidId
-from events.ids import KnowledgeBaseId
+from events.ids import KnowledgeBaseId, partition_of
 from events.log import EventLog, Unreadable
 from projections.cursors import Cursors
 from projections.errors import InvalidCursor
@@ -38,14 +40,22 @@ END: Final = "end"
 
 
 class EventFilter(msgspec.Struct, frozen=True, kw_only=True):
-    """Facts of these types (none named: of all) about one knowledge base, its tasks and its documents (None: all)."""
+    """Facts of these types (none named: of all) about one knowledge base, its tasks and its documents (None: all that
+    may be seen, see `bound`)."""
 
     types: frozenset[str] = frozenset()
     knowledge_base: KnowledgeBaseId | None = None
+    bound: Bound = None
+
+    @property
+    def owners(self) -> Bound:
+        """Whose facts are meant; None: everybody's."""
+        return self.bound if self.knowledge_base is None else frozenset({self.knowledge_base})
 
     @property
     def scope(self) -> str:
-        return f"events?{self.knowledge_base or ''}&{','.join(sorted(self.types))}"
+        owners = "" if self.owners is None else ",".join(sorted(self.owners))
+        return f"events?{owners}&{','.join(sorted(self.types))}"
 
 
 class EventPage(msgspec.Struct, frozen=True):
@@ -112,7 +122,9 @@ class EventFeed:
     async def _partitions(self, wanted: EventFilter) -> Sequence[int]:
         knowledge_base = wanted.knowledge_base
         if knowledge_base is None:
-            return range(self._log.partitions)
+            if wanted.bound is None:
+                return range(self._log.partitions)
+            return sorted(set(map(self._queries.partition_of, wanted.bound)))
         partition = self._queries.partition_of(knowledge_base)
         # One that was deleted still has a history.
         if (await self._log.versions([knowledge_base]))[0] == 0:
@@ -163,8 +175,17 @@ class EventFeed:
     async def _meant(self, wanted: EventFilter, entries: Sequence[_Entry]) -> list[bool]:
         envelopes = [one.entry for one in entries if isinstance(one.entry, Envelope)]
         meant = {id(one) for one in envelopes if not wanted.types or one.type in wanted.types}
-        if wanted.knowledge_base is not None:
+        if wanted.owners is not None:
             candidates = [one for one in envelopes if id(one) in meant]
-            owners = await self._owners.of(self._queries.partition_of(wanted.knowledge_base), candidates)
-            meant = {id(one) for one in candidates if owners[one.stream_id] == wanted.knowledge_base}
+            owners = await self._owners_of(candidates)
+            meant = {id(one) for one in candidates if owners[one.stream_id] in wanted.owners}
         return [id(one.entry) in meant for one in entries]
+
+    async def _owners_of(self, envelopes: Sequence[Envelope]) -> dict[str, KnowledgeBaseId | None]:
+        by_partition: defaultdict[int, list[Envelope]] = defaultdict(list)
+        for one in envelopes:
+            by_partition[partition_of(one.stream_id)].append(one)
+        found: dict[str, KnowledgeBaseId | None] = {}
+        for partition, of_partition in by_partition.items():
+            found.update(await self._owners.of(partition, of_partition))
+        return found

@@ -9,9 +9,11 @@ from typing import Final
 
 import msgspec
 
+from domain.access import Bound
 from domain.status import TaskPhase
 from domain.task_status import TaskStatus
-from projections.changes import EVERYTHING
+from events.ids import partition_of
+from projections.changes import EVERYTHING, everything_within
 from projections.lists import LIMIT_MAX, Lists
 from projections.subscription import Frame, frame_of
 
@@ -32,15 +34,18 @@ class Snapshot(msgspec.Struct, frozen=True):
 
 
 class WatchedEverything:
-    """Subject of `GET /stream`."""
+    """Subject of `GET /stream`; `bound` to what may be seen of it."""
 
-    def __init__(self, lists: Lists, partitions: int) -> None:
+    def __init__(self, lists: Lists, partitions: int, bound: Bound = None) -> None:
         self._lists = lists
-        self._partitions = range(partitions)
+        self._bound = bound
+        self._partitions: Sequence[int] = range(partitions)
+        if bound is not None:
+            self._partitions = sorted(one for one in set(map(partition_of, bound)) if one < partitions)
 
     @property
     def topic(self) -> str:
-        return EVERYTHING
+        return everything_within(self._bound)
 
     @property
     def partitions(self) -> Sequence[int]:
@@ -50,8 +55,10 @@ class WatchedEverything:
         return None
 
     async def beginning(self) -> AsyncIterator[Sequence[Frame]]:
-        bases = await self._lists.knowledge_bases(limit=LIMIT_MAX)
-        totals = [(await self._lists.tasks(phase=phase, limit=1)).total or 0 for phase in OPEN_PHASES]
+        bases = await self._lists.knowledge_bases(bound=self._bound, limit=LIMIT_MAX)
+        totals = [
+            (await self._lists.tasks(phase=phase, bound=self._bound, limit=1)).total or 0 for phase in OPEN_PHASES
+        ]
         is_whole = bases.next_cursor is None and max(totals) <= OPEN_TASKS_MAX
         data = _encoder.encode(Snapshot(open_tasks=sum(totals), is_whole=is_whole))
         snapshot = Frame(EVERYTHING, "snapshot", 0, False, data)
@@ -63,7 +70,7 @@ class WatchedEverything:
     async def _tasks(self, phase: TaskPhase) -> AsyncIterator[Sequence[TaskStatus]]:
         cursor: str | None = None
         for _ in range(OPEN_TASKS_MAX // LIMIT_MAX):
-            listing = await self._lists.tasks(phase=phase, limit=LIMIT_MAX, cursor=cursor)
+            listing = await self._lists.tasks(phase=phase, bound=self._bound, limit=LIMIT_MAX, cursor=cursor)
             if listing.data:
                 yield listing.data
             cursor = listing.next_cursor

@@ -7,6 +7,7 @@ from typing import Final, Generic, TypeVar
 
 import msgspec
 
+from domain.access import Bound
 from domain.dead_letters import DeadLetter, DeadLetterQuery
 from domain.knowledge_base_status import KnowledgeBaseStatus
 from domain.status import DocumentStatus, TaskPhase, TaskStatus
@@ -41,6 +42,13 @@ class Listing(msgspec.Struct, Generic[T], frozen=True):
     next_cursor: str | None
 
 
+class ListPart(msgspec.Struct, frozen=True):
+    """A part of a list: an index of one partition."""
+
+    partition: int
+    index: str
+
+
 class Lists:
     """Newest first, but a task's documents in the order of their upload. Raises InvalidCursor, and like Queries."""
 
@@ -55,16 +63,19 @@ class Lists:
         *,
         knowledge_base: KnowledgeBaseId | None = None,
         phase: TaskPhase | None = None,
+        bound: Bound = None,
         limit: int = LIMIT_DEFAULT,
         cursor: str | None = None,
     ) -> Listing[TaskStatus]:
-        index = tasks.tasks_index(knowledge_base, phase)
-        if knowledge_base is None:
-            partitions = list(range(self._views.partitions))
-        else:
+        if knowledge_base is not None:
             await self._queries.knowledge_base(knowledge_base)
-            partitions = [self._queries.partition_of(knowledge_base)]
-        page, next_cursor = await self._newest(partitions, index, TASKS, limit, cursor)
+            bound = frozenset({knowledge_base})
+        if bound is None:
+            index = tasks.tasks_index(None, phase)
+            places = [ListPart(partition, index) for partition in range(self._views.partitions)]
+        else:
+            places = [ListPart(self._queries.partition_of(one), tasks.tasks_index(one, phase)) for one in sorted(bound)]
+        page, next_cursor = await self._newest(places, TASKS, limit, cursor)
         found = (
             tasks.status_of(TaskId(row_id_of(row.member)), TASK_PROJECTION.decode(row.payload)) for row in page.rows
         )
@@ -102,18 +113,26 @@ class Lists:
         return Listing(tuple(found), len(ids), next_cursor)
 
     async def dead_letters(
-        self, query: DeadLetterQuery, *, limit: int = LIMIT_DEFAULT, cursor: str | None = None
+        self, query: DeadLetterQuery, *, bound: Bound = None, limit: int = LIMIT_DEFAULT, cursor: str | None = None
     ) -> Listing[DeadLetter]:
-        partitions = await dead_letters.partitions_of(self._queries, query)
-        index, floor = documents.dead_letters_index(query), dead_letters.floor_of(query)
-        page, next_cursor = await self._newest(partitions, index, DOCUMENTS, limit, cursor, floor=floor)
+        asked = await dead_letters.places_of(self._queries, query, bound)
+        places = [ListPart(partition, documents.dead_letters_index(one)) for partition, one in asked]
+        floor = dead_letters.floor_of(query)
+        page, next_cursor = await self._newest(places, DOCUMENTS, limit, cursor, floor=floor)
         found = map(dead_letters.shown, page.rows)
         return Listing(tuple(one for one in found if one is not None), page.total, next_cursor)
 
     async def knowledge_bases(
-        self, *, name: str | None = None, limit: int = LIMIT_DEFAULT, cursor: str | None = None
+        self,
+        *,
+        name: str | None = None,
+        bound: Bound = None,
+        limit: int = LIMIT_DEFAULT,
+        cursor: str | None = None,
     ) -> Listing[KnowledgeBaseStatus]:
         """With those that were created, renamed or deleted a moment ago, as they are now."""
+        if bound is not None:
+            return await self._own_knowledge_bases(bound, name, limit, cursor)
         index = KNOWLEDGE_BASES_INDEX if name is None else names_index(name)
         after = None if cursor is None else self._cursors.open(index, cursor)
         parts = await gathered(
@@ -129,22 +148,35 @@ class Lists:
         next_cursor = self._next(index, page.rows, limit)
         return Listing(tuple(status for status in found if status is not None), page.total, next_cursor)
 
+    async def _own_knowledge_bases(
+        self, bound: frozenset[KnowledgeBaseId], name: str | None, limit: int, cursor: str | None
+    ) -> Listing[KnowledgeBaseStatus]:
+        """Those that a key is bound to: so few that they are read whole."""
+        scope = f"{KNOWLEDGE_BASES_INDEX if name is None else names_index(name)}|{','.join(sorted(bound))}"
+        start = 0 if cursor is None else int(self._cursors.open(scope, cursor))
+        found = [one for one in await gathered(sorted(bound), self._queries.known_knowledge_base) if one is not None]
+        named = [one for one in found if name in {None, one.name}]
+        named.sort(key=lambda one: (one.created_at, one.knowledge_base_id), reverse=True)
+        end = start + limit
+        next_cursor = self._cursors.seal(scope, str(end)) if end < len(named) else None
+        return Listing(tuple(named[start:end]), len(named), next_cursor)
+
     async def _newest(
         self,
-        partitions: Sequence[int],
-        index: str,
+        places: Sequence[ListPart],
         table: Table,
         limit: int,
         cursor: str | None,
         *,
         floor: str | None = None,
     ) -> tuple[Page, str | None]:
-        scope = index if floor is None else f"{index}>={floor}"
+        indexes = ",".join(sorted({place.index for place in places}))
+        scope = indexes if floor is None else f"{indexes}>={floor}"
         after = None if cursor is None else self._cursors.open(scope, cursor)
         parts = await gathered(
-            partitions,
-            lambda partition: self._views.page(
-                partition, index, table, after=after, limit=limit + 1, newest_first=True, floor=floor
+            places,
+            lambda place: self._views.page(
+                place.partition, place.index, table, after=after, limit=limit + 1, newest_first=True, floor=floor
             ),
         )
         page = _merged(parts, limit + 1)

@@ -122,6 +122,13 @@ class Queries:
             raise Refused(RefusalCode.UNKNOWN_KNOWLEDGE_BASE, "there is no knowledge base with this id")
         return status
 
+    async def known_knowledge_base(self, knowledge_base: KnowledgeBaseId) -> KnowledgeBaseStatus | None:
+        """The same; None for one that is not there, or not any more."""
+        try:
+            return await self.knowledge_base(knowledge_base)
+        except Refused:
+            return None
+
     async def knowledge_base_counts(self, knowledge_base: KnowledgeBaseId) -> KnowledgeBaseCounts:
         """The counters of the view; all zero before the projector has read of the knowledge base."""
         payload = (await self._views.rows(self.partition_of(knowledge_base), KNOWLEDGE_BASES, [knowledge_base]))[0]

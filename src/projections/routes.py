@@ -12,6 +12,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from domain.access import Bound, principal_of
 from domain.dead_letters import DeadLetterQuery
 from domain.status import DocumentPhase, TaskPhase, TaskStatus
 from events.ids import parse_document_id, parse_knowledge_base_id, parse_task_id
@@ -84,6 +85,7 @@ def _task_routes(services: Services) -> list[Route]:
         listing = await lists.tasks(
             knowledge_base=None if knowledge_base is None else parse_knowledge_base_id(knowledge_base),
             phase=asked.choice("status", TaskPhase),
+            bound=_bound(request),
             limit=asked.limit(),
             cursor=asked.text("cursor"),
         )
@@ -136,7 +138,10 @@ def _knowledge_base_routes(services: Services) -> list[Route]:
 
     async def list_knowledge_bases(request: Request) -> Response:
         asked = _parameters(request, PAGED | {"name"})
-        return _json(await lists.knowledge_bases(name=asked.name(), limit=asked.limit(), cursor=asked.text("cursor")))
+        listing = await lists.knowledge_bases(
+            name=asked.name(), bound=_bound(request), limit=asked.limit(), cursor=asked.text("cursor")
+        )
+        return _json(listing)
 
     async def get_knowledge_base(request: Request) -> Response:
         _parameters(request, NOTHING)
@@ -196,7 +201,10 @@ def _dead_letter_routes(services: Services) -> list[Route]:
             knowledge_base_id=None if knowledge_base is None else parse_knowledge_base_id(knowledge_base),
             since_us=asked.instant_us("since"),
         )
-        return _json(await services.lists.dead_letters(query, limit=asked.limit(), cursor=asked.text("cursor")))
+        listing = await services.lists.dead_letters(
+            query, bound=_bound(request), limit=asked.limit(), cursor=asked.text("cursor")
+        )
+        return _json(listing)
 
     return [Route(f"{API}/dead-letters", list_dead_letters, name="list_dead_letters")]
 
@@ -204,10 +212,14 @@ def _dead_letter_routes(services: Services) -> list[Route]:
 def _stream_route(services: Services) -> Route:
     async def stream_everything(request: Request) -> Response:
         asked = _parameters(request, RESUMED)
-        subject = WatchedEverything(services.lists, services.watch.queries.partitions)
+        subject = WatchedEverything(services.lists, services.watch.queries.partitions, _bound(request))
         return EventStream(services.watch, subject, asked.last_event_id(request.headers.get("last-event-id")))
 
     return Route(f"{API}/stream", stream_everything, name="stream_everything")
+
+
+def _bound(request: Request) -> Bound:
+    return principal_of(request.scope).knowledge_bases
 
 
 def _parameters(request: Request, known: frozenset[str]) -> Parameters:

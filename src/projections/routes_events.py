@@ -7,6 +7,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from domain.access import principal_of
 from events.codec import EVENT_TYPES
 from events.ids import parse_knowledge_base_id
 from events.log import EventLog
@@ -31,6 +32,7 @@ def event_feed_routes(event_log: EventLog, views: ViewStore, cursors: Cursors) -
         wanted = EventFilter(
             types=_types(asked.text("types")),
             knowledge_base=None if knowledge_base is None else parse_knowledge_base_id(knowledge_base),
+            bound=principal_of(request.scope).knowledge_bases,
         )
         page = await feed.read(wanted, after=asked.text("after"), limit=asked.limit())
         return Response(msgspec.json.encode(page), media_type="application/json", headers={"Cache-Control": "no-store"})

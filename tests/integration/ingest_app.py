@@ -16,6 +16,7 @@ from starlette.middleware import Middleware
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from blobs.local import LocalBlobStore
+from domain.access import Bound
 from domain.dead_letters import DeadLetter, DeadLetterQuery, dead_letter_of
 from domain.deciders import DOCUMENT, knowledge_base_decider
 from domain.handle import load
@@ -66,7 +67,7 @@ def status_reader(log: MemoryLog) -> StatusOf:
 def dead_letters_of(log: EventLog) -> DeadLettersOf:
     """Every document of the log that failed, the oldest first: the reading side is not under test here."""
 
-    async def dead_letters(query: DeadLetterQuery) -> AsyncIterator[DeadLetter]:
+    async def dead_letters(query: DeadLetterQuery, _bound: Bound) -> AsyncIterator[DeadLetter]:
         for partition in range(PARTITIONS):
             facts = [one for one in await log.read(partition) if isinstance(one, Envelope)]
             failed = [DocumentId(one.stream_id) for one in facts if isinstance(one.event, DocumentFailed)]

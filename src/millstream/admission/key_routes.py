@@ -19,6 +19,7 @@ from millstream.admission.key_book import KeyBook, Shown
 from millstream.admission.key_ring import KeyRing
 from projections.lists import Listing
 from projections.parameters import Parameters
+from projections.queries import Queries
 
 PREFIX: Final = "/api/v1/keys"
 JSON_BYTES_MAX: Final = 65_536
@@ -90,13 +91,16 @@ def shown_key(shown: Shown) -> ShownKey:
     return ShownKey(**_fields(shown.record, None), api_key=shown.api_key)
 
 
-def key_routes(book: KeyBook, ring: KeyRing) -> list[Route]:
+def key_routes(book: KeyBook, ring: KeyRing, queries: Queries) -> list[Route]:
     """Errors are raised. This process knows of each change before it answers."""
 
     async def create_key(request: Request) -> Response:
         key = idempotency_key(request.headers)
         body = await read_json(request, _create_decoder, bytes_max=JSON_BYTES_MAX)
-        shown = await book.create(body.asked(), principal_of(request.scope).actor, idempotency_key=key)
+        asked = body.asked()
+        for one in asked.knowledge_bases or ():
+            await queries.knowledge_base(one)  # a key that was mistyped would see nothing, and nobody would know why
+        shown = await book.create(asked, principal_of(request.scope).actor, idempotency_key=key)
         await ring.look()
         location = {"Location": f"{PREFIX}/{shown.record.id}"}
         return _json(shown_key(shown), 200 if shown.api_key is None else 201, location)

@@ -40,6 +40,7 @@ OPERATIONS: Final[Mapping[str, Operation]] = {
                 headers=(LOCATION,),
             ),
         ),
+        problems=frozenset({ProblemCode.NOT_FOUND, ProblemCode.UNKNOWN_KNOWLEDGE_BASE}),
         is_idempotent=True,
     ),
     "list_keys": Operation(
