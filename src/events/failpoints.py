@@ -22,6 +22,9 @@ class Place(enum.Enum):
 
     API_ADMITTED = "api.admitted"
     API_MID_BODY = "api.mid_body"
+    API_PIECE_STORED = "api.piece_stored"
+    API_PIECE_RECORDED = "api.piece_recorded"
+    API_PIECES_JOINED = "api.pieces_joined"
     API_STORED = "api.stored"
     API_BEFORE_APPEND = "api.before_append"
     API_APPENDED = "api.appended"

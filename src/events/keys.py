@@ -20,6 +20,7 @@ SLOTS: Final = 16_384
 PROVIDER_DIGITS: Final = 32
 """An address may hold a password, so a provider's key shows a digest of it."""
 
+ACTOR_DIGITS: Final = 16
 
 QUIET_DIGITS: Final = 3
 """Hex digits at the end of an id, where they are random: with 128 streams a hash (Redis packs no more of them tightly)
@@ -93,6 +94,26 @@ class Keys:
         """What the names of the counters of requests begin with: strings that expire after two windows, written by the
         library `limits` in API processes. May be lost."""
         return f"{self._namespace}:rates"
+
+    def uploads_due(self) -> str:
+        """Zset of resumable uploads by when upkeep is to look at them (unix µs); written by the API and upkeep. What it
+        has lost is found when the upload is asked for next, and expires otherwise."""
+        return f"{self._namespace}:{{uploads}}:due"
+
+    def uploads_of(self, actor: str) -> str:
+        """Zset of one actor's open resumable uploads, by digest of its name and scored as in `uploads_due`."""
+        digest = hashlib.sha256(actor.encode("utf-8", "surrogatepass")).hexdigest()[:ACTOR_DIGITS]
+        return f"{self._namespace}:{{uploads}}:of:{digest}"
+
+    def upload(self, upload_id: str) -> str:
+        """Hash of one resumable upload, written by the API and upkeep: about, kind, length, offset, fence, pieces,
+        expires, outcome, finisher, finishing. Expires a day behind the upload; never while it has all its bytes and no
+        outcome yet."""
+        return f"{self._namespace}:{{upload-{upload_id}}}:state"
+
+    def upload_pieces(self, upload_id: str) -> str:
+        """List of the recorded pieces of a resumable upload, `offset size key`; lives as long as it is open."""
+        return f"{self._namespace}:{{upload-{upload_id}}}:pieces"
 
     def log(self, partition: int) -> str:
         """Stream of all events, written by append, trimmed by the archiver alone. Fields: `e` envelope, `n` number."""

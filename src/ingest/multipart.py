@@ -5,7 +5,7 @@ is taken whole or refused whole: the first part that breaks a rule ends it, and 
 """
 
 from collections.abc import AsyncIterator, Callable
-from typing import Final, TypeGuard
+from typing import Final
 
 import msgspec
 import structlog
@@ -193,7 +193,9 @@ class _Parts:
             raise Rejected(ProblemCode.TOO_MANY_PARTS, f"One request may have {self._settings.files_max:,} files.")
         self._refuse_unknown()
         filename = clean_filename(_filename_of(segment))
-        self._current = _File(filename, _declared_type(segment), self._open_blob(len(self._files)), TypeProbe(filename))
+        self._current = _File(
+            filename, short_ascii(segment.content_type), self._open_blob(len(self._files)), TypeProbe(filename)
+        )
 
     def _begin_field(self, segment: MultipartSegment) -> None:
         self._fields += 1
@@ -257,13 +259,10 @@ def _filename_of(segment: MultipartSegment) -> str:
     return extended if extended is not None else segment.filename or ""
 
 
-def _declared_type(segment: MultipartSegment) -> str | None:
-    declared = segment.content_type
-    return declared if _is_short_ascii(declared) else None
-
-
-def _is_short_ascii(text: str | None) -> TypeGuard[str]:
-    return text is not None and text.isascii() and text.isprintable() and 0 < len(text) <= DECLARED_TYPE_CHARS_MAX
+def short_ascii(declared: str | None) -> str | None:
+    """A declared media type that may be kept, None for any other: it is a hint, and its absence no error."""
+    is_kept = declared is not None and declared.isascii() and declared.isprintable()
+    return declared if is_kept and 0 < len(declared or "") <= DECLARED_TYPE_CHARS_MAX else None
 
 
 def _unsupported(filename: str, ordinal: int) -> Rejected:

@@ -24,6 +24,7 @@ class ProblemCode(StrEnum):
     BAD_HOST = "bad_host"
     BAD_IDEMPOTENCY_KEY = "bad_idempotency_key"
     BAD_REQUEST = "bad_request"
+    CHECKSUM_MISMATCH = "checksum_mismatch"
     CLIENT_DISCONNECTED = "client_disconnected"
     CONTENT_ENCODING_NOT_SUPPORTED = "content_encoding_not_supported"
     CONTENTION = "contention"
@@ -51,6 +52,7 @@ class ProblemCode(StrEnum):
     NOTHING_TO_RETRY = "nothing_to_retry"
     NOT_A_DEAD_LETTER = "not_a_dead_letter"
     NOT_FOUND = "not_found"
+    OFFSET_MISMATCH = "offset_mismatch"
     OVERLOADED = "overloaded"
     PAYLOAD_TOO_LARGE = "payload_too_large"
     QUOTA_EXCEEDED = "quota_exceeded"
@@ -62,15 +64,25 @@ class ProblemCode(StrEnum):
     TASK_FINISHED = "task_finished"
     TOO_MANY_CONNECTIONS = "too_many_connections"
     TOO_MANY_PARTS = "too_many_parts"
+    TOO_MANY_UPLOADS = "too_many_uploads"
+    TUS_VERSION = "tus_version"
     UNAUTHENTICATED = "unauthenticated"
     UNKNOWN_DOCUMENT = "unknown_document"
     UNKNOWN_KEY = "unknown_key"
     UNKNOWN_KNOWLEDGE_BASE = "unknown_knowledge_base"
     UNKNOWN_TASK = "unknown_task"
+    UNKNOWN_UPLOAD = "unknown_upload"
     UNSUPPORTED_MEDIA_TYPE = "unsupported_media_type"
     UNSUPPORTED_TRANSFER_ENCODING = "unsupported_transfer_encoding"
     UNSUPPORTED_TYPE = "unsupported_type"
+    UPLOAD_BUSY = "upload_busy"
+    UPLOAD_EXPIRED = "upload_expired"
+    UPLOAD_FINISHED = "upload_finished"
+    UPLOAD_IS_FINAL = "upload_is_final"
+    UPLOAD_LOST = "upload_lost"
+    UPLOAD_TAKEN_OVER = "upload_taken_over"
     UPLOAD_TOO_SLOW = "upload_too_slow"
+    UPLOAD_UNFINISHED = "upload_unfinished"
     URI_TOO_LONG = "uri_too_long"
     VALIDATION_FAILED = "validation_failed"
 
@@ -82,6 +94,7 @@ _ANSWERS: Final[Mapping[ProblemCode, tuple[int, str]]] = {
     ProblemCode.BAD_HOST: (400, "The Host header is not one of this service"),
     ProblemCode.BAD_IDEMPOTENCY_KEY: (400, "The Idempotency-Key header is not valid"),
     ProblemCode.BAD_REQUEST: (400, "The request cannot be understood"),
+    ProblemCode.CHECKSUM_MISMATCH: (460, "The bytes do not have the checksum that came with them"),
     ProblemCode.CLIENT_DISCONNECTED: (400, "The request ended before its body did"),
     ProblemCode.CONTENT_ENCODING_NOT_SUPPORTED: (415, "Compressed request bodies are not supported"),
     ProblemCode.CONTENTION: (503, "Too many changes at the same time"),
@@ -109,6 +122,7 @@ _ANSWERS: Final[Mapping[ProblemCode, tuple[int, str]]] = {
     ProblemCode.NOTHING_TO_RETRY: (409, "There is nothing to try again"),
     ProblemCode.NOT_A_DEAD_LETTER: (409, "The document has not failed"),
     ProblemCode.NOT_FOUND: (404, "There is nothing here"),
+    ProblemCode.OFFSET_MISMATCH: (409, "The upload stands at another offset"),
     ProblemCode.OVERLOADED: (503, "Too many uploads at the same time"),
     ProblemCode.PAYLOAD_TOO_LARGE: (413, "The request is too large"),
     ProblemCode.QUOTA_EXCEEDED: (507, "The knowledge base is full"),
@@ -120,15 +134,25 @@ _ANSWERS: Final[Mapping[ProblemCode, tuple[int, str]]] = {
     ProblemCode.TASK_FINISHED: (409, "The task has finished"),
     ProblemCode.TOO_MANY_CONNECTIONS: (503, "Too many connections are open"),
     ProblemCode.TOO_MANY_PARTS: (400, "The request has too many parts"),
+    ProblemCode.TOO_MANY_UPLOADS: (429, "Too many uploads are open"),
+    ProblemCode.TUS_VERSION: (412, "This version of tus is not spoken here"),
     ProblemCode.UNAUTHENTICATED: (401, "A valid key is needed"),
     ProblemCode.UNKNOWN_DOCUMENT: (404, "There is no such document"),
     ProblemCode.UNKNOWN_KEY: (404, "There is no such key"),
     ProblemCode.UNKNOWN_KNOWLEDGE_BASE: (404, "There is no such knowledge base"),
     ProblemCode.UNKNOWN_TASK: (404, "There is no such task"),
+    ProblemCode.UNKNOWN_UPLOAD: (404, "There is no such upload"),
     ProblemCode.UNSUPPORTED_MEDIA_TYPE: (415, "The Content-Type is not supported"),
     ProblemCode.UNSUPPORTED_TRANSFER_ENCODING: (501, "The transfer coding is not supported"),
     ProblemCode.UNSUPPORTED_TYPE: (415, "Files of this type are not supported"),
+    ProblemCode.UPLOAD_BUSY: (423, "The upload is being finished"),
+    ProblemCode.UPLOAD_EXPIRED: (410, "The upload has expired"),
+    ProblemCode.UPLOAD_FINISHED: (409, "The upload has finished"),
+    ProblemCode.UPLOAD_IS_FINAL: (403, "The bytes of a final upload are those of its parts"),
+    ProblemCode.UPLOAD_LOST: (410, "Bytes of the upload are gone"),
+    ProblemCode.UPLOAD_TAKEN_OVER: (409, "Another request goes on with the upload"),
     ProblemCode.UPLOAD_TOO_SLOW: (408, "The upload took too long"),
+    ProblemCode.UPLOAD_UNFINISHED: (409, "A part of the upload is not complete"),
     ProblemCode.URI_TOO_LONG: (414, "The target of the request is too long"),
     ProblemCode.VALIDATION_FAILED: (422, "The request breaks a rule"),
 }

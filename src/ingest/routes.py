@@ -15,6 +15,7 @@ from ingest.accepted import task_path
 from ingest.body import has_body, read_json, refuse_encoded, refuse_nul
 from ingest.cancellation import cancel_task, remove_document
 from ingest.idempotency import idempotency_key
+from ingest.resumable_routes import resumable_routes
 from ingest.retry_routes import retry_routes
 from ingest.services import DeadLettersOf, IngestServices
 from ingest.uploads import upload
@@ -39,6 +40,7 @@ def ingest_routes(services: IngestServices, dead_letters: DeadLettersOf) -> list
     """All routes that write. Errors are raised; `answers.exception_handlers` turns them into problem documents."""
     return [
         *_upload_routes(services),
+        *resumable_routes(services),
         *_task_routes(services),
         *_knowledge_base_routes(services),
         *retry_routes(services, dead_letters),

@@ -13,6 +13,7 @@ from domain.knowledge_base_status import KnowledgeBaseStatus
 from events.ids import IdFactory, KnowledgeBaseId
 from events.log import EventLog
 from ingest.settings import IngestSettings
+from ingest.upload_registry import UploadRegistry
 
 ActorOf = Callable[[Request], str]
 """Who asks; goes into every event. Without keys it is one name for everybody."""
@@ -41,6 +42,7 @@ class IngestServices(msgspec.Struct, frozen=True, kw_only=True):
 
     log: EventLog
     blobs: BlobStore
+    uploads: UploadRegistry
     ids: IdFactory
     clock_us: Callable[[], int]
     actor_of: ActorOf

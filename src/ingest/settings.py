@@ -22,6 +22,11 @@ _RANGES: Final[dict[str, tuple[int, int]]] = {
     "not_before_days_max": (1, 3_660),
     "sidecars_in_flight_max": (1, 256),
     "upload_s_max": (1, 31_536_000),
+    "piece_bytes": (KIB, 64 * MIB),
+    "piece_s_max": (1, 3_600),
+    "pieces_max": (1, 1_000_000),
+    "resumable_expiry_s": (1, 31_536_000),
+    "resumable_open_max": (1, 1_000_000),
 }
 
 
@@ -61,6 +66,21 @@ class IngestSettings(msgspec.Struct, frozen=True, kw_only=True):
     upload_s_max: int = 43_200
     """From the head of a request to its append. The first of its files must not be as old as an orphan by then: at most
     half the grace period of the collector."""
+
+    piece_bytes: int = 8 * MIB
+    """A piece of a resumable upload; two are held in memory while one arrives."""
+
+    piece_s_max: int = 10
+    """What comes slowly is recorded so often: a server that dies costs its clients no more than that."""
+
+    pieces_max: int = 10_000
+    """Pieces of one upload; each is 100 bytes in Redis, and is read when the upload is put together."""
+
+    resumable_expiry_s: int = 86_400
+    """How long a resumable upload waits for its next byte."""
+
+    resumable_open_max: int = 1_000
+    """Resumable uploads that one actor may have open."""
 
     def __post_init__(self) -> None:
         for name, (least, most) in _RANGES.items():

@@ -1,6 +1,7 @@
 """What the routes that write, and the sweep that accepts lost uploads again, work with."""
 
 from domain.access import principal_of
+from ingest.redis_uploads import RedisUploads
 from ingest.services import EmbeddingModel, IngestServices
 from ingest.settings import IngestSettings
 from millstream.stores import Stores, clock_us
@@ -16,6 +17,7 @@ def ingest_services(stores: Stores, queries: Queries) -> IngestServices:
     return IngestServices(
         log=stores.log,
         blobs=stores.blobs,
+        uploads=RedisUploads(stores.clients.commands, stores.keys),
         ids=stores.ids,
         clock_us=clock_us,
         actor_of=lambda request: principal_of(request.scope).actor,
@@ -25,6 +27,9 @@ def ingest_services(stores: Stores, queries: Queries) -> IngestServices:
             upload_bytes_max=settings.upload_bytes_max,
             request_bytes_max=settings.request_bytes_max,
             files_max=settings.files_max,
+            piece_bytes=settings.resumable_piece_bytes,
+            resumable_expiry_s=settings.resumable_expiry_s,
+            resumable_open_max=settings.resumable_open_max,
             upload_s_max=max(UPLOAD_S_MIN, settings.orphan_grace_s // 2),
         ),
     )

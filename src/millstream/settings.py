@@ -137,6 +137,20 @@ class Settings(ConnectionSettings, frozen=True, kw_only=True, forbid_unknown_fie
     fetch_s_max: Annotated[
         int, Meta(ge=1, le=86_400, description="time for one attempt to fetch a document by URL, seconds")
     ] = 900
+    resumable_expiry_s: Annotated[
+        int, Meta(ge=1, le=31_536_000, description="how long a resumable upload waits for its next byte, seconds")
+    ] = 86_400
+    resumable_open_max: Annotated[
+        int, Meta(ge=1, le=1_000_000, description="resumable uploads that one caller may have open")
+    ] = 1_000
+    resumable_piece_bytes: Annotated[
+        int,
+        Meta(
+            ge=1_024,
+            le=67_108_864,
+            description="bytes of a resumable upload that are stored and recorded together; two of them are in memory",
+        ),
+    ] = 8_388_608
     task_retention_s: Annotated[
         int,
         Meta(

@@ -20,7 +20,10 @@ class Rule(NamedTuple):
 
 
 RULES: Final = (
-    Rule(("redis", "hiredis"), ("events.redis_*", "processors.redis_*", "projections.redis_*", "millstream.*")),
+    Rule(
+        ("redis", "hiredis"),
+        ("events.redis_*", "ingest.redis_*", "processors.redis_*", "projections.redis_*", "millstream.*"),
+    ),
     Rule(("aioboto3", "aiobotocore", "botocore", "aiohttp"), ("blobs.s3", "blobs.s3_*")),
     Rule(("llama_index",), ("knowledge.*",)),
     Rule(("lancedb",), ("knowledge.lance_*",)),
@@ -103,6 +106,8 @@ ADAPTERS: Final = (
     "events.memory",
     "events.memory_*",
     "events.redis_*",
+    "ingest.memory_*",
+    "ingest.redis_*",
     "knowledge.lance_*",
     "knowledge.memory_index",
     "outbound.memory_resolver",

@@ -16,6 +16,7 @@ from starlette.middleware import Middleware
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from blobs.local import LocalBlobStore
+from blobs.store import BlobStore
 from domain.access import Bound
 from domain.dead_letters import DeadLetter, DeadLetterQuery, dead_letter_of
 from domain.deciders import DOCUMENT, knowledge_base_decider
@@ -28,11 +29,13 @@ from events.ids import DocumentId, IdFactory, KnowledgeBaseId
 from events.log import EventLog
 from events.memory import MemoryLog
 from ingest.answers import exception_handlers
+from ingest.memory_uploads import MemoryUploads
 from ingest.request_id import RequestIdMiddleware
 from ingest.routes import ingest_routes
 from ingest.services import DeadLettersOf, EmbeddingModel, IngestServices, StatusOf
 from ingest.settings import KIB, IngestSettings
 from ingest.unread_body import UnreadBodyMiddleware
+from ingest.upload_registry import UploadRegistry
 from millstream.api_server import ANSWER_HEADERS
 from millstream.connection.limits import ConnectionLimits
 from millstream.connection.protocol import connections
@@ -80,11 +83,19 @@ def dead_letters_of(log: EventLog) -> DeadLettersOf:
     return dead_letters
 
 
-def make_services(root: Path, settings: IngestSettings = SMALL, *, log: MemoryLog | None = None) -> IngestServices:
+def make_services(
+    root: Path,
+    settings: IngestSettings = SMALL,
+    *,
+    log: MemoryLog | None = None,
+    blobs: BlobStore | None = None,
+    uploads: UploadRegistry | None = None,
+) -> IngestServices:
     log = log if log is not None else MemoryLog(partitions=PARTITIONS, clock_us=now_us)
     return IngestServices(
         log=log,
-        blobs=LocalBlobStore(root),
+        blobs=blobs or LocalBlobStore(root),
+        uploads=uploads or MemoryUploads(),
         ids=new_ids(),
         clock_us=now_us,
         actor_of=lambda _request: "anonymous",

@@ -11,6 +11,7 @@ from events.errors import LogError
 from events.ids import IdFactory
 from events.memory import MemoryLog
 from events.memory_inbox import MemoryInbox
+from ingest.memory_uploads import MemoryUploads
 from ingest.services import IngestServices
 from knowledge.memory_index import MemoryIndex
 from processors.retry import RetryPolicy
@@ -128,6 +129,7 @@ class World:
         self._services[process] = IngestServices(
             log=SimulatedLog(wire, self.log, self.checks),
             blobs=SimulatedBlobs(wire, self.blobs, self.checks),
+            uploads=MemoryUploads(),
             ids=ids,
             clock_us=clock_us,
             actor_of=lambda _: "client",

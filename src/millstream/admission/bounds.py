@@ -55,7 +55,7 @@ def own_or_unknown(scope: Mapping[str, Any], knowledge_base: str) -> str:
 
 
 def owners_by(queries: Queries) -> dict[str, OwnerOf]:
-    """Of knowledge bases, tasks and documents."""
+    """Of knowledge bases, tasks, documents and resumable uploads."""
 
     async def of_knowledge_base(value: str) -> str | None:
         return parse_knowledge_base_id(value)
@@ -66,7 +66,10 @@ def owners_by(queries: Queries) -> dict[str, OwnerOf]:
     async def of_document(value: str) -> str | None:
         return await _known(queries.document, parse_document_id(value))
 
-    return {"kb_id": of_knowledge_base, "task_id": of_task, "document_id": of_document}
+    async def of_upload(_value: str) -> str | None:
+        return None  # it is its actor's alone, which is asked for where it is used
+
+    return {"kb_id": of_knowledge_base, "task_id": of_task, "document_id": of_document, "upload_id": of_upload}
 
 
 async def _known(ask: Callable[[Any], Awaitable[Any]], one: TaskId | DocumentId) -> str | None:

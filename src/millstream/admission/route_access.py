@@ -38,6 +38,9 @@ READ: Final = Access(scope=Scope.READ)
 SEARCH: Final = Access(scope=Scope.READ, pace=Pace.SEARCH)
 WRITE: Final = Access(scope=Scope.WRITE, pace=Pace.WRITE)
 INTAKE: Final = Access(scope=Scope.WRITE, pace=Pace.WRITE, is_intake=True)
+OWN_UPLOADS: Final = Access(scope=Scope.WRITE)
+"""Asking about an upload in the making: for those who could make one."""
+
 CREATE: Final = Access(scope=Scope.WRITE, pace=Pace.WRITE, is_whole=True)
 ADMIN: Final = Access(scope=Scope.ADMIN, pace=Pace.WRITE, is_whole=True)
 ADMIN_READ: Final = Access(scope=Scope.ADMIN, is_whole=True)
@@ -48,6 +51,13 @@ ROUTES: Final[Mapping[str, Access]] = {
     "readyz": PUBLIC,
     # what comes in
     "upload_documents": INTAKE,
+    "create_upload": INTAKE,
+    "append_to_upload": INTAKE,
+    "override_upload_method": INTAKE,
+    "terminate_upload": WRITE,
+    "upload_status": OWN_UPLOADS,
+    "upload_options": OWN_UPLOADS,
+    "uploads_options": OWN_UPLOADS,
     "retry_task": WRITE,
     "reprocess_document": WRITE,
     "retry_dead_letters": WRITE,

@@ -3,11 +3,12 @@
 from collections.abc import Mapping
 from typing import Final
 
-from millstream.openapi import of_documents, of_keys, of_knowledge_bases, of_service, of_tasks
+from millstream.openapi import of_documents, of_keys, of_knowledge_bases, of_service, of_tasks, of_uploads
 from millstream.openapi.operation import Operation
 
 OPERATIONS: Final[Mapping[str, Operation]] = {
     **of_documents.OPERATIONS,
+    **of_uploads.OPERATIONS,
     **of_tasks.OPERATIONS,
     **of_knowledge_bases.OPERATIONS,
     **of_keys.OPERATIONS,

@@ -37,6 +37,7 @@ KB_ID: Final = id_schema("kb")
 PATH_PARAMETERS: Final[Mapping[str, tuple[Schema, str]]] = {
     "kb_id": (KB_ID, "The id of a knowledge base."),
     "task_id": (id_schema("task"), "The id of a task."),
+    "upload_id": ({"type": "string", "pattern": "^[0-9a-f]{32}$"}, "The id of a resumable upload."),
     "document_id": (id_schema("doc"), "The id of a document."),
     "key_id": ({"type": "string", "pattern": "^[0-9a-f]{16}$"}, "The id of a key: what stands behind its `ms_`."),
 }

@@ -1,0 +1,123 @@
+"""HTTP of resumable uploads: tus 1.0.0 under /api/v1/uploads."""
+
+from typing import Final
+
+from starlette.datastructures import MutableHeaders
+from starlette.middleware import Middleware
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from domain.access import principal_of
+from events.failpoints import Place, failpoint
+from ingest.accepted import task_path
+from ingest.problems import ProblemCode, Rejected
+from ingest.resumable import CHECKSUMS, EXTENSIONS, VERSION, expires_header, method_of, refuse_version
+from ingest.resumable_uploads import ResumableUploads
+from ingest.services import IngestServices
+from ingest.upload_registry import Finished, Upload, UploadKind
+
+PATH: Final = "/api/v1/uploads"
+
+
+def resumable_routes(services: IngestServices) -> list[Route]:
+    """Errors are raised; `answers.exception_handlers` turns them into problem documents."""
+    uploads = ResumableUploads(services)
+
+    async def create_upload(request: Request) -> Response:
+        refuse_version(request.headers)
+        may_see = principal_of(request.scope).may_see
+        upload = await uploads.create(request.headers, services.actor_of(request), request.stream(), may_see=may_see)
+        failpoint(Place.API_BEFORE_RESPONSE)
+        return Response(status_code=201, headers={"Location": _path(upload), **_headers(upload)})
+
+    async def upload_status(request: Request) -> Response:
+        refuse_version(request.headers)
+        upload = await uploads.status(request.path_params["upload_id"], services.actor_of(request))
+        headers = {**_headers(upload), **_headers_of_status(upload), "Cache-Control": "no-store"}
+        return Response(status_code=200, headers=headers)
+
+    async def change_upload(request: Request) -> Response:
+        refuse_version(request.headers)
+        upload_id, actor = request.path_params["upload_id"], services.actor_of(request)
+        match method_of(request.method, request.headers):
+            case "PATCH":
+                upload = await uploads.append(upload_id, request.headers, actor, request.stream())
+                failpoint(Place.API_BEFORE_RESPONSE)
+                return Response(status_code=204, headers=_headers(upload))
+            case "DELETE":
+                await uploads.terminate(upload_id, actor)
+                return Response(status_code=204)
+            case "HEAD":
+                return await upload_status(request)
+            case _:
+                raise Rejected(ProblemCode.BAD_REQUEST, "X-HTTP-Method-Override must be PATCH, DELETE or HEAD.")
+
+    async def upload_options(_request: Request) -> Response:
+        headers = {
+            "Tus-Version": VERSION,
+            "Tus-Extension": EXTENSIONS,
+            "Tus-Max-Size": str(services.settings.upload_bytes_max),
+            "Tus-Checksum-Algorithm": ",".join(CHECKSUMS),
+        }
+        return Response(status_code=204, headers=headers)
+
+    one, tus = f"{PATH}/{{upload_id}}", [Middleware(_SaysVersion)]
+    return [
+        Route(PATH, upload_options, methods=["OPTIONS"], name="uploads_options", middleware=tus),
+        Route(PATH, create_upload, methods=["POST"], name="create_upload", middleware=tus),
+        Route(one, upload_status, methods=["HEAD"], name="upload_status", middleware=tus),
+        Route(one, upload_options, methods=["OPTIONS"], name="upload_options", middleware=tus),
+        Route(one, change_upload, methods=["PATCH"], name="append_to_upload", middleware=tus),
+        Route(one, change_upload, methods=["DELETE"], name="terminate_upload", middleware=tus),
+        Route(one, change_upload, methods=["POST"], name="override_upload_method", middleware=tus),
+    ]
+
+
+class _SaysVersion:
+    """ASGI middleware: every answer carries Tus-Resumable, a refused version what is spoken here."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        async def send_with_version(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                headers = MutableHeaders(scope=message)
+                headers["Tus-Resumable"] = VERSION
+                if message["status"] == 412:
+                    headers["Tus-Version"] = VERSION
+            await send(message)
+
+        await self._app(scope, receive, send_with_version)
+
+
+def _path(upload: Upload) -> str:
+    return f"{PATH}/{upload.about.upload_id}"
+
+
+def _headers(upload: Upload) -> dict[str, str]:
+    """What every answer about an upload says."""
+    headers: dict[str, str] = {}
+    is_final = upload.about.kind is UploadKind.FINAL
+    if isinstance(upload.outcome, Finished):
+        path = task_path(upload.outcome.task_id)
+        headers |= {"Millstream-Task-Id": upload.outcome.task_id, "Link": f'<{path}>; rel="related"'}
+    elif not upload.is_ready:
+        headers["Upload-Expires"] = expires_header(upload.expires_us)
+    if not is_final:
+        headers["Upload-Offset"] = str(upload.offset)
+    elif upload.outcome is not None:
+        headers["Upload-Offset"] = str(upload.length)
+    return headers
+
+
+def _headers_of_status(upload: Upload) -> dict[str, str]:
+    about, headers = upload.about, dict[str, str]()
+    headers |= {"Upload-Defer-Length": "1"} if upload.length is None else {"Upload-Length": str(upload.length)}
+    if about.metadata:
+        headers["Upload-Metadata"] = about.metadata
+    if about.concat:
+        headers["Upload-Concat"] = about.concat
+    return headers
