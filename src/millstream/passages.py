@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.padding import Padding
 from rich.text import Text
 
-from millstream.client import Found, Passage
+from millstream.client_answers import Found, Passage
 
 SNIPPET_CHARS = 280
 WIDTH_MAX = 120

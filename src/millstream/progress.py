@@ -7,7 +7,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
 
 from domain.status import DocumentPhase, DocumentStatus, TaskStatus
-from millstream.client import DocumentChanged, TaskChanged, TaskEnded, TaskNews
+from millstream.client_answers import DocumentChanged, TaskChanged, TaskEnded, TaskNews
 
 BARS_MAX = 40
 """More documents than fit on a screen share one bar."""

@@ -7,7 +7,8 @@ from pathlib import Path
 import click
 
 from domain.status import TaskPhase, TaskStatus
-from millstream.client import Accepted, Client
+from millstream.client import Client
+from millstream.client_answers import Accepted
 from millstream.commands.output import as_json, server_url
 from millstream.errors import ExitCode, Stop
 from millstream.passages import print_passages

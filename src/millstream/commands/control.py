@@ -8,7 +8,8 @@ import click
 
 from domain.dead_letters import DeadLetter
 from domain.document import STEPS_IN_ORDER
-from millstream.client import Accepted, Client, Retried
+from millstream.client import Client
+from millstream.client_answers import Accepted, Retried
 from millstream.commands.output import as_json, server_url
 
 F = TypeVar("F", bound=Callable[..., Any])

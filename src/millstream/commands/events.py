@@ -3,7 +3,8 @@
 import click
 import msgspec
 
-from millstream.client import Client, Page
+from millstream.client import Client
+from millstream.client_http import Page
 from millstream.commands.output import as_json, server_url
 from projections.task_history import RecordedFact, TaskAsOf
 

@@ -1,0 +1,77 @@
+"""What a server answers, as the client hands it on."""
+
+import msgspec
+
+from domain.status import DocumentStatus, TaskStatus
+from events.document import Metadata
+
+
+class AcceptedDocument(msgspec.Struct, frozen=True, kw_only=True):
+    """One document of an accepted upload."""
+
+    document_id: str
+    filename: str
+    status: str
+    duplicate_of: str | None = None
+
+
+class Accepted(msgspec.Struct, frozen=True, kw_only=True):
+    """The answer to an upload."""
+
+    task_id: str
+    status: str
+    message: str
+    documents: tuple[AcceptedDocument, ...]
+    links: dict[str, str]
+
+
+class Retried(msgspec.Struct, frozen=True, kw_only=True):
+    """The answer to a retry of dead letters, and to its dry run (without tasks)."""
+
+    dry_run: bool
+    documents: int
+    by_code: dict[str, int]
+    by_step: dict[str, int]
+    by_knowledge_base: dict[str, int]
+    has_more: bool
+    tasks: tuple[Accepted, ...] = ()
+
+
+class Passage(msgspec.Struct, frozen=True, kw_only=True):
+    """One thing found. `page` counts from 1, None where the format has no pages; `score` is 0 to 1."""
+
+    chunk_id: str
+    document_id: str
+    filename: str
+    text: str
+    score: float
+    page: int | None = None
+    highlights: tuple[tuple[int, int], ...] = ()
+    headings: tuple[str, ...] = ()
+    metadata: Metadata = {}
+
+
+class Found(msgspec.Struct, frozen=True, kw_only=True):
+    """The answer to a search."""
+
+    passages: tuple[Passage, ...]
+    took_ms: float
+
+
+class TaskChanged(msgspec.Struct, frozen=True):
+    """The task's new state."""
+
+    task: TaskStatus
+
+
+class DocumentChanged(msgspec.Struct, frozen=True):
+    """The new state of one of its documents."""
+
+    document: DocumentStatus
+
+
+class TaskEnded(msgspec.Struct, frozen=True):
+    """Nothing more comes."""
+
+
+TaskNews = TaskChanged | DocumentChanged | TaskEnded
