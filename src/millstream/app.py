@@ -26,8 +26,10 @@ from millstream.guard import Guard
 from millstream.health import health_routes
 from millstream.ingesting import ingest_services
 from millstream.installation import tell_of_risks
-from millstream.methods import refusals
+from millstream.methods import with_refusals
+from millstream.openapi.operations import OPERATIONS
 from millstream.openapi.routes import contract_routes
+from millstream.openapi.strictness import strict
 from millstream.problems import PROJECTION_PROBLEMS
 from millstream.settings import Settings
 from millstream.stores import Stores, clock_us, open_stores
@@ -65,9 +67,9 @@ async def running_app(settings: Settings, stop: asyncio.Event) -> AsyncIterator[
 def build_app(stores: Stores, tailer: ChangeTailer, can_search: asyncio.Event, entrance: Entrance) -> Starlette:
     """Routes and middleware over open stores; searches wait for `can_search`. No route is reached past `entrance`."""
     settings = stores.settings
-    routes = admitted_routes(api_routes(stores, tailer, can_search, entrance), entrance.admission)
+    routes = strict(api_routes(stores, tailer, can_search, entrance), OPERATIONS)
     app = Starlette(
-        routes=[*routes, *refusals(routes)],
+        routes=with_refusals(admitted_routes(routes, entrance.admission)),
         middleware=[
             Middleware(RequestIdMiddleware, new_request_id=stores.ids.unique),
             Middleware(UnreadBodyMiddleware),

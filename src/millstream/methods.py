@@ -19,9 +19,21 @@ class _MethodRefused:
         raise HTTPException(405, detail=detail, headers={"Allow": self._allowed})
 
 
-def refusals(routes: Iterable[Route]) -> list[Route]:
-    """One route a path, to stand behind all others."""
-    methods: dict[str, set[str]] = defaultdict(set)
+def with_refusals(routes: Iterable[Route]) -> list[Route]:
+    """The routes path by path, each path with its refusal of all other methods behind it.
+
+    A path that says a segment out goes before one that has a parameter there (`/dead-letters/retry` before
+    `/dead-letters/{document_id}`): what one refuses the other must not take for an id.
+    """
+    of_path: dict[str, list[Route]] = defaultdict(list)
     for route in routes:
-        methods[route.path] |= route.methods or set()
-    return [Route(path, _MethodRefused(allowed)) for path, allowed in methods.items()]
+        of_path[route.path].append(route)
+    ordered: list[Route] = []
+    for path in sorted(of_path, key=_parameters_in):
+        methods = set[str]().union(*(route.methods or set() for route in of_path[path]))
+        ordered += [*of_path[path], Route(path, _MethodRefused(methods), include_in_schema=False)]
+    return ordered
+
+
+def _parameters_in(path: str) -> tuple[bool, ...]:
+    return tuple(segment.startswith("{") for segment in path.split("/"))

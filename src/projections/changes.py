@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Final
 
+import msgspec
 import structlog
 
 from domain.access import Bound
@@ -52,9 +53,15 @@ OFFERED_MAX: Final = 20_000
 """Rows of a topic whose version is remembered, 150 B each: twice the files of a large task."""
 
 
+class Gone(msgspec.Struct, frozen=True):
+    """The knowledge base was deleted."""
+
+    id: str
+
+
 def gone(row_id: str, version: int) -> Frame:
     """What is told of a knowledge base that was deleted."""
-    return Frame(row_id, "gone", version, True, b'{"id":"%b"}' % row_id.encode())
+    return Frame(row_id, "gone", version, True, msgspec.json.encode(Gone(row_id)))
 
 
 class _Topic:

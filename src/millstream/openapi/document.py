@@ -3,29 +3,20 @@
 import re
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from collections.abc import Set as AbstractSet
 from importlib.metadata import version
 from typing import Any, Final
 
 from starlette.routing import Route
 
-from ingest.problems import MEDIA_TYPE, Problem, ProblemCode, answer_of
-from millstream.openapi.operation import Access, Answer, Header, In, JsonBody, Operation, Parameter, RawBody, Tag
-from millstream.openapi.parameters import (
-    ANSWERED_REQUEST_ID,
-    IDEMPOTENCY_KEY,
-    PATH_PARAMETERS,
-    REQUEST_ID,
-    RETRY_AFTER,
-)
+from ingest.problems import Problem
+from millstream.openapi.operation import JSON, Access, In, JsonBody, Operation, Parameter, RawBody, Tag
+from millstream.openapi.parameters import IDEMPOTENCY_KEY, PATH_PARAMETERS, REQUEST_ID
 from millstream.openapi.problems import problems_of
+from millstream.openapi.responses import Responses
 from millstream.openapi.schemas import components_of
 
 OPENAPI: Final = "3.1.1"
 KEY_SCHEME: Final = "key"
-RETRIED_STATUSES: Final = frozenset({429, 503})
-"""Their problems always say when to come back."""
-
 _PATH_PARAMETER: Final = re.compile(r"\{(\w+)(?::\w+)?\}")
 
 DESCRIPTION: Final = """\
@@ -51,10 +42,11 @@ def build_document(routes: Iterable[Route], operations: Mapping[str, Operation],
         **dict(zip(answered, components.answered, strict=True)),
         **dict(zip(sent, components.sent, strict=True)),
     }
+    responses = Responses(references)
     paths: dict[str, dict[str, Any]] = defaultdict(dict)
     for route, operation in zip(told, of_routes, strict=True):
         path = _PATH_PARAMETER.sub(r"{\1}", route.path)
-        paths[path][method_of(route)] = _operation(route, operation, references, keys_needed=keys_needed)
+        paths[path][method_of(route)] = _operation(route, operation, references, responses, keys_needed=keys_needed)
     return {
         "openapi": OPENAPI,
         "info": {
@@ -68,6 +60,7 @@ def build_document(routes: Iterable[Route], operations: Mapping[str, Operation],
         "paths": dict(paths),
         "components": {
             "schemas": dict(sorted(components.schemas.items())),
+            "responses": dict(sorted(responses.shared.items())),
             "securitySchemes": {
                 KEY_SCHEME: {
                     "type": "http",
@@ -106,11 +99,14 @@ def _types_of(operations: Sequence[Operation]) -> tuple[list[Any], list[Any]]:
                 sent.update(dict.fromkeys(structs))
             case None:
                 pass
-        answered.update(dict.fromkeys(struct for answer in operation.answers for struct in answer.structs))
+        for answer in operation.answers:
+            answered.update(dict.fromkeys([*answer.structs, *filter(None, answer.events.values())]))
     return list(sent), list(answered)
 
 
-def _operation(route: Route, operation: Operation, references: Mapping[Any, Any], *, keys_needed: bool) -> Document:
+def _operation(
+    route: Route, operation: Operation, references: Mapping[Any, Any], responses: Responses, *, keys_needed: bool
+) -> Document:
     names = path_parameters_of(route)
     headers = (IDEMPOTENCY_KEY, REQUEST_ID) if operation.is_idempotent else (REQUEST_ID,)
     parameters = [_path_parameter(name) for name in names]
@@ -121,7 +117,7 @@ def _operation(route: Route, operation: Operation, references: Mapping[Any, Any]
         "summary": operation.summary,
         "description": operation.description or f"{operation.summary}.",
         "parameters": parameters,
-        "responses": _responses(operation, problems_of(operation, has_path_parameters=bool(names)), references),
+        "responses": responses.of(operation, problems_of(operation, has_path_parameters=bool(names))),
         "security": _security(operation.access, keys_needed=keys_needed),
     }
     if operation.body is not None:
@@ -162,56 +158,9 @@ def _body(body: JsonBody | RawBody, references: Mapping[Any, Any]) -> Document:
             content: Document = {"schema": references[body.struct]}
             if body.examples:
                 content["examples"] = {name: {"value": value} for name, value in body.examples.items()}
-            return {"required": body.required, "content": {"application/json": content}}
+            return {"required": body.required, "content": {JSON: content}}
         case RawBody():
             content = {"schema": body.schema}
             if body.encoding:
                 content["encoding"] = body.encoding
             return {"required": body.required, "description": body.description, "content": {body.media_type: content}}
-
-
-def _responses(operation: Operation, codes: AbstractSet[ProblemCode], references: Mapping[Any, Any]) -> Document:
-    responses: Document = {str(answer.status): _answer(answer, references) for answer in operation.answers}
-    by_status: dict[int, list[ProblemCode]] = defaultdict(list)
-    for code in sorted(codes):
-        by_status[answer_of(code)[0]].append(code)
-    for status, of_status in by_status.items():
-        known = responses.setdefault(str(status), {"content": {}, "headers": _headers([ANSWERED_REQUEST_ID])})
-        titles = "; ".join(f"`{code}`: {answer_of(code)[1]}" for code in of_status)
-        known["description"] = f"{known['description']} Or {titles}" if "description" in known else titles
-        known["content"][MEDIA_TYPE] = {"schema": _problem_schema(status, of_status, references[Problem])}
-        if status in RETRIED_STATUSES and len(known["content"]) == 1:
-            known["headers"] |= _headers([RETRY_AFTER])
-    return dict(sorted(responses.items()))
-
-
-def _problem_schema(status: int, codes: Sequence[ProblemCode], reference: Mapping[str, Any]) -> Document:
-    return {
-        "allOf": [
-            reference,
-            {
-                "type": "object",
-                "required": ["request_id"],
-                "properties": {"status": {"const": status}, "code": {"enum": [code.value for code in codes]}},
-            },
-        ]
-    }
-
-
-def _answer(answer: Answer, references: Mapping[Any, Any]) -> Document:
-    described: Document = {
-        "description": answer.description,
-        "headers": _headers([*answer.headers, ANSWERED_REQUEST_ID]),
-        "content": {},
-    }
-    schemas = [references[struct] for struct in answer.structs]
-    schema = answer.schema or (schemas[0] if len(schemas) == 1 else {"anyOf": schemas})
-    if answer.structs or answer.schema:
-        content = described["content"][answer.media_type] = {"schema": schema}
-        if answer.example is not None:
-            content["example"] = answer.example
-    return described
-
-
-def _headers(headers: Iterable[Header]) -> Document:
-    return {one.name: {"description": one.description, "schema": one.schema, "required": one.always} for one in headers}

@@ -48,6 +48,7 @@ FORM: Final = RawBody(
             },
             OPTIONS_PART: {"$ref": "#/components/schemas/OptionsBody"},
         },
+        "additionalProperties": False,
     },
     description="Parts named `file`, and at most one named `options`.",
     encoding={OPTIONS_PART: {"contentType": JSON}},

@@ -11,6 +11,7 @@ from knowledge.search import SearchRequest, SearchResult
 from millstream.openapi.of_tasks import NOT_MODIFIED
 from millstream.openapi.operation import EVENT_STREAM, Answer, JsonBody, Operation, Parameter, Tag
 from millstream.openapi.parameters import ETAG, FRESHNESS, IF_NONE_MATCH, LOCATION, NAME, PAGED, RESUMED
+from projections.changes import Gone
 from projections.lists import Listing
 
 UNKNOWN: Final = frozenset({ProblemCode.UNKNOWN_KNOWLEDGE_BASE})
@@ -87,7 +88,9 @@ OPERATIONS: Final[Mapping[str, Operation]] = {
         parameters=RESUMED,
         answers=(
             Answer(
-                description="Events, as long as the client stays.", media_type=EVENT_STREAM, schema={"type": "string"}
+                description="Events, until the knowledge base is gone.",
+                media_type=EVENT_STREAM,
+                events={"status": KnowledgeBaseStatus, "gone": Gone, "end": None},
             ),
         ),
         problems=GONE,

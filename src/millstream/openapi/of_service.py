@@ -3,11 +3,15 @@
 from collections.abc import Mapping
 from typing import Final
 
+from domain.knowledge_base_status import KnowledgeBaseStatus
+from domain.status import TaskStatus
 from events.codec import EVENT_TYPES
 from millstream.health import Alive, Readiness
 from millstream.openapi.operation import EVENT_STREAM, JSON, Access, Answer, Header, Operation, Parameter, Tag
 from millstream.openapi.parameters import IF_NONE_MATCH, LIMIT, OF_KNOWLEDGE_BASE, RESUMED, TEXT, whole
+from projections.changes import Gone
 from projections.event_feed import CURSOR_CHARACTERS_MAX, END, EventPage
+from projections.everything import Snapshot
 from projections.system import MINUTES_DEFAULT, MINUTES_MAX, SystemFlow
 
 OPERATIONS: Final[Mapping[str, Operation]] = {
@@ -42,14 +46,16 @@ OPERATIONS: Final[Mapping[str, Operation]] = {
     "stream_everything": Operation(
         summary="Follow everything",
         description=(
-            "Server-sent events: first each knowledge base and the newest tasks, then one event a change, of documents "
-            "too. `id` is the place to resume from."
+            "Server-sent events: first `snapshot`, a `knowledge_base` for each and a `task` for each that is open (as "
+            "many as `snapshot` says), then one event a change of any of them. `id` is the place to resume from."
         ),
         tag=Tag.EVENTS,
         parameters=RESUMED,
         answers=(
             Answer(
-                description="Events, as long as the client stays.", media_type=EVENT_STREAM, schema={"type": "string"}
+                description="Events, as long as the client stays.",
+                media_type=EVENT_STREAM,
+                events={"snapshot": Snapshot, "knowledge_base": KnowledgeBaseStatus, "task": TaskStatus, "gone": Gone},
             ),
         ),
     ),

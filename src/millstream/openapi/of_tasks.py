@@ -30,10 +30,6 @@ NOT_MODIFIED: Final = Answer(
 
 STEP: Final = {"type": "string", "enum": [one.value for one in STEPS_IN_ORDER]}
 
-SSE_EXAMPLE: Final = (
-    'retry: 1000\n\nid: 1764403200000-0\nevent: status\ndata: {"task_id": "task_…", "status": "processing", …}\n\n'
-)
-
 OPERATIONS: Final[Mapping[str, Operation]] = {
     "list_tasks": Operation(
         summary="List tasks",
@@ -108,8 +104,7 @@ OPERATIONS: Final[Mapping[str, Operation]] = {
             Answer(
                 description="Events, until the task has finished.",
                 media_type=EVENT_STREAM,
-                schema={"type": "string"},
-                example=SSE_EXAMPLE,
+                events={"status": TaskStatus, "document": DocumentStatus, "end": None},
             ),
         ),
         problems=UNKNOWN,

@@ -88,13 +88,17 @@ class RawBody(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Answer(msgspec.Struct, frozen=True, kw_only=True):
-    """An answer that is no problem. `structs` is empty where there is no body, or none of JSON (`schema` then)."""
+    """An answer that is no problem. `structs` is empty where there is no body, or none of JSON (`schema` then).
+
+    `events` are those of an event stream: by name, the struct of their data.
+    """
 
     status: int = 200
     description: str
     structs: tuple[Any, ...] = ()
     media_type: str = JSON
     schema: Schema | None = None
+    events: Mapping[str, Any] = {}
     headers: tuple[Header, ...] = ()
     example: Any = None
 

@@ -8,7 +8,6 @@ from millstream.openapi.operation import Header, In, Parameter, Schema
 from projections.cursors import CURSOR_CHARACTERS_MAX
 from projections.lists import LIMIT_DEFAULT, LIMIT_MAX
 from projections.parameters import NAME_CHARACTERS_MAX, WAIT_S_MAX
-from projections.places import PLACE_CHARACTERS_MAX
 from projections.routes_freshness import AS_OF_HEADER, LAG_HEADER
 
 TEXT: Final[Schema] = {"type": "string"}
@@ -99,7 +98,7 @@ IF_NONE_MATCH: Final = Parameter(
 RESUMED: Final = (
     Parameter(
         name="last_event_id",
-        schema={"type": "string", "maxLength": PLACE_CHARACTERS_MAX},
+        schema=TEXT,
         description="As `Last-Event-ID`, for clients that cannot set headers; the header goes first.",
     ),
     Parameter(

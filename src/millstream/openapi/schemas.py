@@ -7,6 +7,9 @@ from typing import Any, Final, get_origin
 import msgspec
 from msgspec import inspect as types
 
+from millstream.openapi.operation import Schema
+from millstream.openapi.refinements import COMPONENTS, REFINEMENTS
+
 REFERENCE: Final = "#/components/schemas/{name}"
 
 
@@ -32,7 +35,7 @@ def components_of(sent: Sequence[Any], answered: Sequence[Any]) -> Components:
     for schema in schemas.values():
         schema["description"] = inspect.cleandoc(schema.get("description", ""))
     split = len(sent)
-    return Components(schemas, references[:split], references[split : split + len(answered)])
+    return Components({**schemas, **COMPONENTS}, references[:split], references[split : split + len(answered)])
 
 
 def _name_in(reference: dict[str, Any]) -> str:
@@ -46,6 +49,15 @@ def _complete(schema: dict[str, Any], struct: types.StructType, *, is_answered: 
     for field in struct.fields:
         if any(isinstance(one, types.DateTimeType) for one in (field.type, *_parts(field.type))):
             _mark_instant(schema["properties"][field.encode_name])
+    for base in plain.__mro__:
+        for name, keywords in REFINEMENTS.get(base, {}).items():
+            _refine(schema["properties"][name], keywords)
+
+
+def _refine(schema: dict[str, Any], keywords: Schema) -> None:
+    """Of a member that may be null, what is said goes for what is not."""
+    refined = next((one for one in schema.get("anyOf", ()) if one.get("type") != "null"), schema)
+    refined.update(keywords)
 
 
 def _mark_instant(schema: dict[str, Any]) -> None:

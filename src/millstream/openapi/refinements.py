@@ -1,0 +1,98 @@
+"""Rules that routes check behind the decoder, so that the schema of a struct does not know them: keywords to add.
+
+What JSON Schema cannot say (an overlap of at most half a chunk, a model that this installation has) is told in words.
+"""
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+from domain.document import STEPS_IN_ORDER
+from ingest.dead_letters import RetryBody
+from ingest.knowledge_bases import ChangeBody, CreateBody, RequestedSettings
+from ingest.retry_routes import ReprocessBody
+from ingest.routes import CancelBody
+from knowledge.filters import KEY_CHARS_MAX, VALUE_CHARS_MAX, VALUES_MAX, Operator
+from knowledge.routes import SearchManyRequest
+from knowledge.search import QUERY_CHARS_MAX, SearchRequest
+from millstream.openapi.operation import Schema
+from millstream.openapi.parameters import KB_ID
+
+NO_NUL: Final = "^[^\\u0000]*$"
+_PRINTED: Final = "[^\\u0000-\\u001f\\u007f]"
+NAME: Final[Schema] = {"pattern": f"^{_PRINTED}*[^\\s\\u0000-\\u001f\\u007f]{_PRINTED}*$"}
+TEXT: Final[Schema] = {"pattern": "^[^\\u0000-\\u0008\\u000b\\u000c\\u000e-\\u001f\\u007f]*$"}
+STEP: Final[Schema] = {"enum": [one.value for one in STEPS_IN_ORDER]}
+
+_FILTER: Final[Schema] = {"$ref": "#/components/schemas/Filters"}
+_FILTERS: Final[Schema] = {"type": "array", "minItems": 1, "items": _FILTER}
+_SCALAR: Final[Schema] = {
+    "anyOf": [{"type": "string", "maxLength": VALUE_CHARS_MAX}, {"type": "number"}, {"type": "boolean"}]
+}
+_BOUND: Final[Schema] = {"anyOf": [{"type": "string", "maxLength": VALUE_CHARS_MAX}, {"type": "number"}]}
+_LIST: Final[Schema] = {"type": "array", "minItems": 1, "maxItems": VALUES_MAX, "items": _SCALAR}
+_COMPARISONS: Final[Mapping[Operator, Schema]] = {
+    Operator.EQ: _SCALAR,
+    Operator.NE: _SCALAR,
+    Operator.IN: _LIST,
+    Operator.NIN: _LIST,
+    Operator.GT: _BOUND,
+    Operator.GTE: _BOUND,
+    Operator.LT: _BOUND,
+    Operator.LTE: _BOUND,
+    Operator.EXISTS: {"type": "boolean"},
+}
+_FIELD: Final[Schema] = {
+    "anyOf": [
+        _SCALAR,
+        {
+            "type": "object",
+            "minProperties": 1,
+            "properties": {one.value: schema for one, schema in _COMPARISONS.items()},
+            "additionalProperties": False,
+        },
+    ]
+}
+
+FILTERS: Final[dict[str, Any]] = {
+    "title": "Filters",
+    "description": (
+        "Members are fields with a value or an object of comparisons, and `and`, `or` (lists of filters) and `not` (a "
+        "filter); all members must hold. Every comparison is true or false: a passage without the key, or with a value "
+        "of another type, compares false. At most 8 deep, with 100 comparisons."
+    ),
+    "type": "object",
+    "properties": {
+        **dict.fromkeys(("document_id", "filename", "page"), _FIELD),
+        "and": _FILTERS,
+        "or": _FILTERS,
+        "not": _FILTER,
+    },
+    "patternProperties": {f"^metadata\\..{{1,{KEY_CHARS_MAX}}}$": _FIELD},
+    "additionalProperties": False,
+}
+
+COMPONENTS: Final[Mapping[str, dict[str, Any]]] = {"Filters": FILTERS}
+"""Schemas of what is decoded by no struct."""
+
+REFINEMENTS: Final[Mapping[type, Mapping[str, Schema]]] = {
+    SearchRequest: {
+        "query": {"minLength": 1, "maxLength": QUERY_CHARS_MAX, "pattern": "\\S"},
+        "filters": _FILTER,
+    },
+    SearchManyRequest: {"knowledge_base_ids": {"items": KB_ID}},
+    ReprocessBody: {"from_step": STEP},
+    RetryBody: {"from_step": STEP, "knowledge_base": KB_ID},
+    CreateBody: {"name": NAME, "description": TEXT},
+    ChangeBody: {
+        "name": NAME,
+        "description": TEXT,
+        "settings": {"$ref": "#/components/schemas/RequestedSettings"},
+    },
+    RequestedSettings: {
+        "chunk_overlap_tokens": {"description": "At most half of `chunk_tokens`."},
+        "embedding_model": {"description": "One that this installation has; empty: the configured one."},
+        "embedding_dimensions": {"description": "Those of the model, if anything."},
+    },
+    CancelBody: {"reason": {"pattern": NO_NUL}},
+}
+"""By struct and member; they hold for structs derived from it too."""
