@@ -40,7 +40,7 @@ from millstream.api_server import ANSWER_HEADERS
 from millstream.connection.limits import ConnectionLimits
 from millstream.connection.protocol import connections
 from millstream.guard import Guard
-from millstream.methods import refusals
+from millstream.methods import with_refusals
 
 PARTITIONS = 4
 SMALL = IngestSettings(upload_bytes_max=256 * KIB, request_bytes_max=1024 * KIB, files_max=20, fields_max=20)
@@ -112,7 +112,7 @@ def make_services(
 def make_app(services: IngestServices) -> Starlette:
     routes = ingest_routes(services, dead_letters_of(services.log))
     app = Starlette(
-        routes=[*routes, *refusals(routes)],
+        routes=with_refusals(routes),
         exception_handlers=exception_handlers(),
         middleware=[
             Middleware(RequestIdMiddleware, new_request_id=services.ids.unique),

@@ -19,8 +19,10 @@ from events.ids import DocumentId, KnowledgeBaseId, TaskId
 from events.keys import Keys
 from events.redis_log import RedisLog
 from events.redis_setup import make_clients
-from millstream.api_server import Connection
+from millstream.api_server import ANSWER_HEADERS
 from millstream.app import running_app
+from millstream.connection.limits import connection_limits
+from millstream.connection.protocol import connections
 from millstream.settings import Settings
 from projections.redis_views import RedisViews
 from tests.projecting import project
@@ -31,7 +33,7 @@ PARTITIONS = 2
 
 
 class World(msgspec.Struct, frozen=True):
-    """Ids of what there is: a finished task, an open one, and one whose document failed."""
+    """Ids of what there is: a finished task, an open one, and one whose document failed; and what may be deleted."""
 
     knowledge_base: KnowledgeBaseId
     done: TaskId
@@ -40,6 +42,7 @@ class World(msgspec.Struct, frozen=True):
     waiting: DocumentId
     failed: TaskId
     dead_letter: DocumentId
+    spare: KnowledgeBaseId
 
 
 class WholeApi:
@@ -66,7 +69,15 @@ def whole_api(redis_url: str, data_dir: Path, settings: Settings | None = None) 
     """On a Redis that this empties first."""
     asyncio.run(_emptied(redis_url))
     chosen = msgspec.structs.replace(
-        settings or Settings(), redis_url=redis_url, data_dir=str(data_dir), partitions=PARTITIONS, embedding="hash"
+        settings or Settings(auth="open"),
+        redis_url=redis_url,
+        data_dir=str(data_dir),
+        partitions=PARTITIONS,
+        embedding="hash",
+        reads_per_minute_max=0,
+        searches_per_minute_max=0,
+        writes_per_minute_max=0,
+        auth_failures_per_minute_max=0,
     )
     # Named as TCP, as the product does: else asyncio leaves Nagle's algorithm on, and each answer takes 40 ms.
     with socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP) as listening:
@@ -113,7 +124,15 @@ class _Served:
 
     async def _serve(self) -> None:
         async with running_app(self._settings, asyncio.Event()) as app:
-            config = uvicorn.Config(_ending_streams(app), http=Connection, log_level="warning", lifespan="off")
+            config = uvicorn.Config(
+                _ending_streams(app),
+                http=connections(connection_limits(self._settings)),
+                headers=ANSWER_HEADERS,
+                log_level="warning",
+                lifespan="off",
+                ws="none",
+                timeout_graceful_shutdown=1,
+            )
             self._server = uvicorn.Server(config)
             await self._server.serve(sockets=[self._listening])
 
@@ -159,5 +178,6 @@ async def _made(redis_url: str) -> World:
         failed, (dead_letter,) = await workshop.submit(knowledge_base)
         await workshop.fail(dead_letter)
         await workshop.finish(failed)
+        spare = await workshop.create("spare")
         await project(log, RedisViews(clients.commands, keys))
-        return World(knowledge_base, done, document, opened, waiting, failed, dead_letter)
+        return World(knowledge_base, done, document, opened, waiting, failed, dead_letter, spare)

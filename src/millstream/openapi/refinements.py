@@ -14,6 +14,7 @@ from ingest.routes import CancelBody
 from knowledge.filters import KEY_CHARS_MAX, VALUE_CHARS_MAX, VALUES_MAX, Operator
 from knowledge.routes import SearchManyRequest
 from knowledge.search import QUERY_CHARS_MAX, SearchRequest
+from millstream.admission.key_routes import CreateKeyBody
 from millstream.openapi.operation import Schema
 from millstream.openapi.parameters import KB_ID
 
@@ -62,12 +63,11 @@ FILTERS: Final[dict[str, Any]] = {
     ),
     "type": "object",
     "properties": {
-        **dict.fromkeys(("document_id", "filename", "page"), _FIELD),
         "and": _FILTERS,
         "or": _FILTERS,
         "not": _FILTER,
     },
-    "patternProperties": {f"^metadata\\..{{1,{KEY_CHARS_MAX}}}$": _FIELD},
+    "patternProperties": {f"^(document_id|filename|page|metadata\\..{{1,{KEY_CHARS_MAX}}})$": _FIELD},
     "additionalProperties": False,
 }
 
@@ -93,6 +93,7 @@ REFINEMENTS: Final[Mapping[type, Mapping[str, Schema]]] = {
         "embedding_model": {"description": "One that this installation has; empty: the configured one."},
         "embedding_dimensions": {"description": "Those of the model, if anything."},
     },
+    CreateKeyBody: {"knowledge_bases": {"items": KB_ID}},
     CancelBody: {"reason": {"pattern": NO_NUL}},
 }
 """By struct and member; they hold for structs derived from it too."""
