@@ -73,17 +73,19 @@ async def read_form(stream: AsyncIterator[bytes], boundary: str, settings: Inges
         boundary, max_header_size=settings.part_header_bytes_max, max_header_count=PART_HEADERS_MAX
     )
     parts = _Parts(settings, open_blob)
+    delimiter, opening = b"--" + boundary.encode(), b""
     received_bytes = 0
     try:
         async for piece in stream:
             received_bytes += len(piece)
+            opening += piece[: len(delimiter) - len(opening)]
             if received_bytes > settings.request_bytes_max:
                 raise request_too_large(settings)
             if piece:
                 await _parse(parser, piece, parts)
             if parts.are_none and received_bytes > PREAMBLE_BYTES_MAX + settings.part_header_bytes_max:
                 raise _malformed("no part begins")
-        _end(parser)
+        _end(parser, may_have_begun=not parts.are_none or delimiter.startswith(opening))
         return parts.form()
     finally:
         await parts.abandon()
@@ -104,10 +106,12 @@ async def _parse(parser: PushMultipartParser, piece: bytes, parts: "_Parts") -> 
         raise _malformed(str(error.args[0])) from error
 
 
-def _end(parser: PushMultipartParser) -> None:
+def _end(parser: PushMultipartParser, *, may_have_begun: bool) -> None:
     try:
         parser.close()
     except MultipartError as error:
+        if not may_have_begun:
+            raise _malformed("its boundary is not the one that Content-Type names") from error
         raise Rejected(
             ProblemCode.MULTIPART_TRUNCATED, "The body ends before its closing boundary; nothing was stored."
         ) from error

@@ -23,8 +23,8 @@ class Answer(msgspec.Struct, frozen=True):
         return document
 
     @property
-    def verdict(self) -> tuple[int, str]:
-        return self.status, self.problem["code"]
+    def verdict(self) -> tuple[int, str | None]:
+        return self.status, self.problem.get("code")
 
     def check_problem(self) -> None:
         """It is a whole problem document, and says nothing that it should not."""

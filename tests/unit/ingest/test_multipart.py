@@ -1,6 +1,7 @@
 """Forms off the wire, cut anywhere, right and wrong."""
 
 import hashlib
+from collections.abc import AsyncIterator
 
 import pytest
 from hypothesis import given
@@ -11,7 +12,7 @@ from blobs.errors import BlobStoreFull
 from blobs.memory import MemoryBlobStore
 from blobs.store import BlobWriter
 from ingest.form_headers import boundary_of
-from ingest.multipart import Form, read_form
+from ingest.multipart import PREAMBLE_BYTES_MAX, Form, read_form
 from ingest.problems import ProblemCode, Rejected
 from ingest.settings import IngestSettings
 from knowledge.media_type import MediaType
@@ -125,13 +126,33 @@ async def test_the_part_in_the_making_leaves_nothing(bench: Bench) -> None:
         (form(file_part(b"x")).replace(b"\r\n", b"\n"), ProblemCode.MULTIPART_MALFORMED),
         (b"\r\n" * 180_000, ProblemCode.MULTIPART_MALFORMED),
         (b"junk" + form(file_part(b"x")), ProblemCode.MULTIPART_MALFORMED),
-        (form(file_part(b"x")).replace(b"mill", b"null"), ProblemCode.MULTIPART_TRUNCATED),
+        (form(file_part(b"x")).replace(b"mill", b"null"), ProblemCode.MULTIPART_MALFORMED),
+        (b"a;" * 20_000, ProblemCode.MULTIPART_MALFORMED),
+        (form(field_part("note", b"b" * 2_000_000)), ProblemCode.PAYLOAD_TOO_LARGE),
     ],
 )
 async def test_a_wrong_form_is_refused(bench: Bench, body: bytes, code: str) -> None:
     refusal = await bench.refused(*cut(body, range(0, len(body), 65_536)))
     assert refusal.code == code
     assert refusal.detail
+
+
+@pytest.mark.parametrize("junk", [b"\r\n", b"--mil\r\n", b"a;"])
+async def test_a_preamble_is_not_read_to_its_end(bench: Bench, junk: bytes) -> None:
+    """Counted: of 5 MB in front of the first boundary, what two limits and one piece hold is asked for."""
+    asked_for = 0
+
+    async def pieces() -> AsyncIterator[bytes]:
+        nonlocal asked_for
+        for _ in range(5_000_000 // 8_190):
+            asked_for += 8_190
+            yield junk * (8_190 // len(junk))
+
+    settings = IngestSettings()
+    with pytest.raises(Rejected) as caught:
+        await read_form(pieces(), BOUNDARY, settings, bench.open_blob)
+    assert caught.value.code is ProblemCode.MULTIPART_MALFORMED
+    assert asked_for <= PREAMBLE_BYTES_MAX + settings.part_header_bytes_max + 2 * 8_190
 
 
 async def test_a_file_of_exactly_the_limit_is_taken(bench: Bench) -> None:
