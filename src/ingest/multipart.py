@@ -19,13 +19,13 @@ from multipart import (
 from blobs.errors import BlobError
 from blobs.store import BlobRef, BlobWriter
 from events.failpoints import Place, failpoint
-from ingest.filenames import clean_filename, extended_filename
 from ingest.form_headers import request_too_large
 from ingest.problems import Flaw, ProblemCode, Rejected, invalid
 from ingest.settings import IngestSettings
-from ingest.type_probe import TypeProbe
 from ingest.validation import escape
+from knowledge.filenames import clean_filename, extended_filename
 from knowledge.media_type import MediaType, is_supported
+from knowledge.type_probe import TypeProbe
 
 FILE_PART: Final = "file"
 OPTIONS_PART: Final = "options"

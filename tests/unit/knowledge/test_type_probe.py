@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ingest.type_probe import TypeProbe
 from knowledge.media_type import SNIFF_BYTES, MediaType
+from knowledge.type_probe import TypeProbe
 from tests.multipart_forms import cut
 
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from ingest.filenames import NAME_BYTES_MAX, UNNAMED, clean_filename, extended_filename
+from knowledge.filenames import NAME_BYTES_MAX, UNNAMED, clean_filename, extended_filename
 
 
 @pytest.mark.parametrize(
