@@ -6,8 +6,8 @@
 
 import asyncio
 import hashlib
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
-from contextlib import AsyncExitStack
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from contextlib import AsyncExitStack, aclosing
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final, TypeVar
 
@@ -87,6 +87,12 @@ class S3BlobStore:
         if length == 0:
             await self._head(key)
             return
+        async with aclosing(self.read_object(key, start=start, length=length)) as pieces:
+            async for piece in pieces:
+                yield piece
+
+    async def read_object(self, key: str, *, start: int = 0, length: int | None = None) -> AsyncGenerator[bytes, None]:
+        """The same for a key that somebody else chose, and has to have checked (`objects.check_object_key`)."""
         await self.open()
         await self._take_slot()
         try:

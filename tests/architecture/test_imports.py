@@ -110,8 +110,10 @@ IMPURE: Final = {
 
 ADAPTERS: Final = (
     "blobs.local",
+    "blobs.local_objects",
     "blobs.memory",
     "blobs.s3",
+    "blobs.s3_objects",
     "events.memory",
     "events.memory_*",
     "events.redis_*",
