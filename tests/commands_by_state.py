@@ -22,6 +22,7 @@ from domain.document import (
     Open,
     Parsed,
     Removed,
+    Requested,
     Running,
     Skipped,
     Unknown,
@@ -40,7 +41,7 @@ from tests.strategies import KNOWLEDGE_BASE, TASKS, structs
 T = TypeVar("T")
 
 LATER_US: Final = 3_000_000_000_000_000
-STEPS: Final = (Step.PARSE, Step.CHUNK, Step.EMBED, Step.INDEX)
+STEPS: Final = (Step.FETCH, Step.PARSE, Step.CHUNK, Step.EMBED, Step.INDEX)
 COMMAND_BYTES: Final = 8
 """No command takes more choices."""
 
@@ -77,8 +78,10 @@ def document_command(state: DocumentState, tape: Tape) -> c.DocumentCommand:
         return _inapt(tape)
     match state:
         case Unknown():
-            return _skip() if tape.once_in(6) else _accept(tape)
-        case Accepted() | Parsed() | Chunked() | Embedded():
+            if tape.once_in(6):
+                return _skip()
+            return _request(tape) if tape.once_in(3) else _accept(tape)
+        case Requested() | Accepted() | Parsed() | Chunked() | Embedded():
             return _wish(tape) if tape.once_in(14) else _work(state, tape)
         case Indexed() | Failed() | Cancelled() | Skipped():
             return _wish(tape) if tape.once_in(4) else _reprocess(tape)
@@ -118,6 +121,17 @@ def _failure(step: Step, attempt: int, tape: Tape) -> c.FailStep:
 
 def _result(step: Step, attempt: int, tape: Tape) -> c.DocumentCommand:
     match step:
+        case Step.FETCH:
+            return c.RecordFetched(
+                attempt=attempt,
+                filename=tape.pick("report.pdf", "报告.docx"),
+                media_type="application/pdf",
+                size_bytes=1 + tape.number(256),
+                sha256="1" * 64,
+                source_blob=f"source@{attempt}",
+                url=tape.pick(None, "https://files.example.com/report"),
+                on_duplicate=tape.pick(*OnDuplicate),
+            )
         case Step.PARSE:
             return c.RecordParsed(
                 attempt=attempt,
@@ -167,6 +181,18 @@ def _accept(tape: Tape) -> c.AcceptDocument:
     )
 
 
+def _request(tape: Tape) -> c.RequestDocument:
+    return c.RequestDocument(
+        knowledge_base_id=KNOWLEDGE_BASE,
+        task_id=TASKS[0],
+        filename=tape.pick("report", "unnamed"),
+        url="https://example.com/report",
+        sidecar_blob="request",
+        metadata=tape.pick({}, {"year": 2026}),
+        not_before_us=tape.pick(None, LATER_US),
+    )
+
+
 def _skip() -> c.SkipDocument:
     return c.SkipDocument(
         knowledge_base_id=KNOWLEDGE_BASE,
@@ -183,6 +209,7 @@ def _inapt(tape: Tape) -> c.DocumentCommand:
     step, attempt = tape.pick(*STEPS), tape.pick(1, 2)
     commands: tuple[c.DocumentCommand, ...] = (
         _accept(tape),
+        _request(tape),
         _skip(),
         _wish(tape),
         c.StartStep(step=step, attempt=attempt, worker="w3"),

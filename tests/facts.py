@@ -35,6 +35,31 @@ ACCEPTED: Final = d.DocumentAccepted(
     declared_media_type="application/octet-stream",
     metadata={"year": 2026},
 )
+REQUEST: Final = c.RequestDocument(
+    knowledge_base_id=KNOWLEDGE_BASE,
+    task_id=TASK_ID,
+    filename="report",
+    url="https://example.com/report",
+    sidecar_blob="documents/x/request@n.json",
+    metadata={"year": 2026},
+)
+REQUESTED: Final = d.DocumentRequested(
+    knowledge_base_id=KNOWLEDGE_BASE,
+    task_id=TASK_ID,
+    filename="report",
+    url="https://example.com/report",
+    sidecar_blob="documents/x/request@n.json",
+    metadata={"year": 2026},
+)
+FETCHED: Final = d.DocumentFetched(
+    filename="年报.pdf",
+    media_type="application/pdf",
+    size_bytes=1_234,
+    sha256="a" * 64,
+    source_blob="documents/x/source@n",
+    declared_media_type="application/octet-stream",
+    url="https://files.example.com/report.pdf",
+)
 SKIP: Final = c.SkipDocument(
     knowledge_base_id=KNOWLEDGE_BASE,
     task_id=TASK_ID,
@@ -98,13 +123,17 @@ UNTIL_CHUNKED: Final = (*UNTIL_PARSED, started(Step.CHUNK), CHUNKED)
 UNTIL_EMBEDDED: Final = (*UNTIL_CHUNKED, started(Step.EMBED), FIRST_BATCH, LAST_BATCH, EMBEDDED)
 UNTIL_INDEXED: Final = (*UNTIL_EMBEDDED, started(Step.INDEX), INDEXED)
 
+UNTIL_REQUESTED: Final[tuple[Event, ...]] = (REQUESTED,)
+UNTIL_FETCHED: Final = (*UNTIL_REQUESTED, started(Step.FETCH), FETCHED)
+
 UNTIL_OPEN: Final[dict[Step, tuple[Event, ...]]] = {
+    Step.FETCH: UNTIL_REQUESTED,
     Step.PARSE: UNTIL_ACCEPTED,
     Step.CHUNK: UNTIL_PARSED,
     Step.EMBED: UNTIL_CHUNKED,
     Step.INDEX: UNTIL_EMBEDDED,
 }
-"""The ways to the four open states, by the step that they wait for."""
+"""The ways to the five open states, by the step that they wait for."""
 
 UNTIL_ENDED: Final[dict[str, tuple[Event, ...]]] = {
     "indexed": UNTIL_INDEXED,
@@ -121,6 +150,17 @@ UNTIL_GONE: Final[dict[str, tuple[Event, ...]]] = {
 def result_of(step: Step, attempt: int = 1) -> c.DocumentCommand:
     """What a worker reports when a step is done (the last batch of vectors is recorded already)."""
     match step:
+        case Step.FETCH:
+            return c.RecordFetched(
+                attempt=attempt,
+                filename="年报.pdf",
+                media_type="application/pdf",
+                size_bytes=1_234,
+                sha256="a" * 64,
+                source_blob="documents/x/source@n",
+                declared_media_type="application/octet-stream",
+                url="https://files.example.com/report.pdf",
+            )
         case Step.PARSE:
             return c.RecordParsed(
                 attempt=attempt,

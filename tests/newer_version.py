@@ -18,8 +18,12 @@ _NEW_FACT = '''class DocumentAdmired(msgspec.Struct, frozen=True, kw_only=True, 
 
 class DocumentChunked('''
 
+_UPCASTERS = (
+    "UPCASTERS: Final[Mapping[tuple[str, int], Upcaster]] = {(name, 1): unchanged for name in CURRENT_VERSIONS}"
+)
 _UPCASTER = """UPCASTERS: Final[Mapping[tuple[str, int], Upcaster]] = {
-    ("DocumentParsed", 1): lambda facts: {**facts, "reader": "unknown"}
+    ("DocumentParsed", 1): lambda facts: {**facts, "reader": "unknown"},
+    **{(name, 1): unchanged for name in CURRENT_VERSIONS if name != "DocumentParsed"},
 }"""
 
 _APPENDED = """                    warnings=command.warnings,
@@ -39,8 +43,8 @@ _PATCHES: dict[str, tuple[Patch, ...]] = {
         ("    | DocumentParsed\n", "    | DocumentParsed\n    | DocumentAdmired\n"),
     ),
     "events/upcasters.py": (
-        ("Final[Mapping[str, int]] = {}", 'Final[Mapping[str, int]] = {"DocumentParsed": 2}'),
-        ("UPCASTERS: Final[Mapping[tuple[str, int], Upcaster]] = {}", _UPCASTER),
+        ("Final[Mapping[str, int]] = {\n", 'Final[Mapping[str, int]] = {\n    "DocumentParsed": 2,\n'),
+        (_UPCASTERS, _UPCASTER),
     ),
     "events/routing.py": (("case d.StepStarted() |", "case d.DocumentAdmired() | d.StepStarted() |"),),
     "domain/document_decide.py": (

@@ -32,6 +32,21 @@ class AcceptDocument(msgspec.Struct, frozen=True, kw_only=True):
     holder: DocumentId | None = None
 
 
+class RequestDocument(msgspec.Struct, frozen=True, kw_only=True):
+    """Fetch the bytes from `url` or, under `object_key`, from the import bucket; then process them."""
+
+    knowledge_base_id: KnowledgeBaseId
+    task_id: TaskId
+    filename: str
+    url: str | None = None
+    object_key: str | None = None
+    sidecar_blob: str = ""
+    metadata: Metadata = {}
+    lane: Lane = Lane.INTERACTIVE
+    not_before_us: int | None = None
+    on_duplicate: OnDuplicate = OnDuplicate.SKIP
+
+
 class SkipDocument(msgspec.Struct, frozen=True, kw_only=True):
     """It was skipped once, and the log has forgotten: say it again, whatever is in the knowledge base now."""
 
@@ -51,6 +66,21 @@ class StartStep(msgspec.Struct, frozen=True, kw_only=True):
     attempt: int
     worker: str
     delivery: str = ""
+
+
+class RecordFetched(msgspec.Struct, frozen=True, kw_only=True):
+    """The bytes are stored under `source_blob`; `on_duplicate` and `holder` as in AcceptDocument."""
+
+    attempt: int
+    filename: str
+    media_type: str
+    size_bytes: int
+    sha256: str
+    source_blob: str
+    declared_media_type: str | None = None
+    url: str | None = None
+    on_duplicate: OnDuplicate = OnDuplicate.SKIP
+    holder: DocumentId | None = None
 
 
 class RecordParsed(msgspec.Struct, frozen=True, kw_only=True):
@@ -137,8 +167,10 @@ class RecordErased(msgspec.Struct, frozen=True, kw_only=True):
 
 DocumentCommand = (
     AcceptDocument
+    | RequestDocument
     | SkipDocument
     | StartStep
+    | RecordFetched
     | RecordParsed
     | RecordChunked
     | RecordBatchEmbedded

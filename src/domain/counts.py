@@ -22,6 +22,7 @@ from domain.document import (
     Parsed,
     Queued,
     Removed,
+    Requested,
     Skipped,
     Unknown,
     record_of,
@@ -71,7 +72,7 @@ def category_of(state: DocumentState) -> DocumentCategory | None:
     match state:
         case Unknown():
             return None
-        case Accepted() | Parsed() | Chunked() | Embedded():
+        case Requested() | Accepted() | Parsed() | Chunked() | Embedded():
             return DocumentCategory.PROCESSING if _has_begun(state) else DocumentCategory.QUEUED
         case Indexed():
             return DocumentCategory.COMPLETED
@@ -103,7 +104,7 @@ def task_of(state: DocumentState) -> TaskId | None:
 def progress_of(state: DocumentState) -> int:
     """How far a document has come, in thousandths: the text is a fifth, embedding more than half, counted by chunks."""
     match state:
-        case Unknown() | Accepted():
+        case Unknown() | Requested() | Accepted():
             return 0
         case Parsed():
             return 200
@@ -162,7 +163,9 @@ def _tally(counts: Counts) -> Tally:
 
 
 def _has_begun(state: Open) -> bool:
-    return not (isinstance(state, Accepted) and isinstance(state.activity, Queued))
+    if not isinstance(state, Requested | Accepted) or not isinstance(state.activity, Queued):
+        return True
+    return state.activity.is_under_way
 
 
 def _values(counts: Counts) -> tuple[int, ...]:

@@ -1,6 +1,7 @@
 """A document's states, as a union of types.
 
-The way forward is Accepted, Parsed, Chunked, Embedded, Indexed: each carries what the ones before it found out. A step
+The way forward is Accepted, Parsed, Chunked, Embedded, Indexed, with Requested before where the bytes have to be
+fetched: each carries what the ones before it found out. A step
 in progress, or waiting to be tried again, is part of the state that it works from. `evolve` and `decide` are in files
 of their own; the diagram is docs/lifecycle.md.
 """
@@ -9,14 +10,16 @@ from typing import Final
 
 import msgspec
 
-from events.document import Metadata
+from domain.origin import Origin
+from domain.results import Batch, ChunkFacts, TextFacts, VectorFacts
+from events.document import Metadata, OnDuplicate
 from events.ids import DocumentId, KnowledgeBaseId, TaskId
 from events.steps import Lane, Step
 
 
 class About(msgspec.Struct, frozen=True, kw_only=True):
     """What was known when the document came in. `task_id` is the task that works on it now; `replaces` is removed once
-    this one is searchable."""
+    this one is searchable. What has an `origin` is without type, size, digest and source until it was fetched."""
 
     knowledge_base_id: KnowledgeBaseId
     task_id: TaskId
@@ -30,6 +33,7 @@ class About(msgspec.Struct, frozen=True, kw_only=True):
     metadata: Metadata = {}
     lane: Lane = Lane.INTERACTIVE
     replaces: DocumentId | None = None
+    origin: Origin | None = None
 
 
 class Stage(msgspec.Struct, frozen=True):
@@ -61,10 +65,11 @@ class Waiting(msgspec.Struct, frozen=True, tag=True):
 
 
 class Queued(msgspec.Struct, frozen=True, tag=True):
-    """Nobody has begun; `not_before_us` is the client's wish."""
+    """Nobody has begun; `not_before_us` is the client's wish. `is_under_way`: an earlier step has just been done."""
 
     since_us: int
     not_before_us: int | None = None
+    is_under_way: bool = False
 
 
 Activity = Queued | Running | Waiting
@@ -95,42 +100,16 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
     edits: tuple[Edit, ...] = ()
 
 
-class TextFacts(msgspec.Struct, frozen=True, kw_only=True):
-    text_blob: str
-    parser: str
-    pages: int
-    characters: int
-    language: str | None
-    title: str | None
-    warnings: tuple[str, ...]
-
-
-class ChunkFacts(msgspec.Struct, frozen=True, kw_only=True):
-    chunks_blob: str
-    chunks: int
-    tokens: int
-    chunker: str
-
-
-class Batch(msgspec.Struct, frozen=True):
-    """Vectors of the chunks first to last (both included, from 0), and what they cost."""
-
-    first_chunk: int
-    last_chunk: int
-    vectors_blob: str
-    calls: int = 0
-    tokens_sent: int = 0
-    chunks_reused: int = 0
-
-
-class VectorFacts(msgspec.Struct, frozen=True, kw_only=True):
-    model: str
-    dimensions: int
-    tokens: int
-
-
 class Unknown(msgspec.Struct, frozen=True, tag=True):
     """No such document."""
+
+
+class Requested(msgspec.Struct, frozen=True, tag=True, kw_only=True):
+    """Wanted; to be fetched."""
+
+    record: Record
+    activity: Activity
+    on_duplicate: OnDuplicate = OnDuplicate.SKIP
 
 
 class Accepted(msgspec.Struct, frozen=True, tag=True, kw_only=True):
@@ -185,7 +164,7 @@ class Indexed(msgspec.Struct, frozen=True, tag=True, kw_only=True):
     ended_at_us: int
 
 
-Open = Accepted | Parsed | Chunked | Embedded
+Open = Requested | Accepted | Parsed | Chunked | Embedded
 Reached = Open | Indexed
 
 
@@ -208,7 +187,7 @@ class Cancelled(msgspec.Struct, frozen=True, tag=True, kw_only=True):
 
 
 class Skipped(msgspec.Struct, frozen=True, tag=True, kw_only=True):
-    """A duplicate; nothing was done."""
+    """A duplicate; nothing was done. One that was fetched to find that out had been `requested_at_us`."""
 
     knowledge_base_id: KnowledgeBaseId
     task_id: TaskId
@@ -218,6 +197,13 @@ class Skipped(msgspec.Struct, frozen=True, tag=True, kw_only=True):
     sha256: str
     duplicate_of: DocumentId
     ended_at_us: int
+    requested_at_us: int | None = None
+    earlier_tasks: tuple[TaskId, ...] = ()
+
+    @property
+    def accepted_at_us(self) -> int:
+        """When it came in."""
+        return self.ended_at_us if self.requested_at_us is None else self.requested_at_us
 
 
 Ended = Indexed | Failed | Cancelled | Skipped
@@ -242,9 +228,10 @@ class Erased(msgspec.Struct, frozen=True, tag=True, kw_only=True):
 DocumentState = Unknown | Open | Indexed | Failed | Cancelled | Skipped | Removed | Erased
 Known = Open | Indexed | Failed | Cancelled | Skipped
 
-STEPS_IN_ORDER: Final = (Step.PARSE, Step.CHUNK, Step.EMBED, Step.INDEX)
+STEPS_IN_ORDER: Final = (Step.FETCH, Step.PARSE, Step.CHUNK, Step.EMBED, Step.INDEX)
 
 NEXT_STEP: Final[dict[type[Open], Step]] = {
+    Requested: Step.FETCH,
     Accepted: Step.PARSE,
     Parsed: Step.CHUNK,
     Chunked: Step.EMBED,

@@ -17,6 +17,7 @@ from domain.document import (
     Queued,
     Reached,
     Removed,
+    Requested,
     Running,
     Skipped,
     Unknown,
@@ -27,6 +28,7 @@ from domain.document import (
 )
 from domain.document_evolve import reached_before
 from domain.errors import RefusalCode, Refused
+from domain.fetching import fetched_by, requested_by
 from events import document as facts
 from events.document import DocumentEvent, OnDuplicate
 from events.ids import DocumentId, TaskId
@@ -41,7 +43,7 @@ NO_TEXT: Final = "no_text"
 def decide(command: c.DocumentCommand, state: DocumentState) -> Decided:
     """No event where the command was carried out before or nobody waits for its result; raises Refused."""
     match command:
-        case c.AcceptDocument() | c.SkipDocument():
+        case c.AcceptDocument() | c.RequestDocument() | c.SkipDocument():
             return _come_in(command, state)
         case c.RemoveDocument():
             return _remove(command, state)
@@ -55,13 +57,17 @@ def decide(command: c.DocumentCommand, state: DocumentState) -> Decided:
             return _start(command, state)
         case c.FailStep():
             return _fail(command, state)
+        case c.RecordFetched():
+            if isinstance(state, Requested) and _is_running(state, Step.FETCH, command.attempt):
+                return (fetched_by(command, state.record.about),)
+            return ()
         case c.RecordParsed() | c.RecordChunked() | c.RecordBatchEmbedded() | c.RecordEmbedded() | c.RecordIndexed():
             return _record(command, state)
         case _:
             assert_never(command)
 
 
-def _come_in(command: c.AcceptDocument | c.SkipDocument, state: DocumentState) -> Decided:
+def _come_in(command: c.AcceptDocument | c.RequestDocument | c.SkipDocument, state: DocumentState) -> Decided:
     if not isinstance(state, Unknown):
         return ()
     match command:
@@ -84,6 +90,8 @@ def _come_in(command: c.AcceptDocument | c.SkipDocument, state: DocumentState) -
                     replaces=command.holder if command.on_duplicate is OnDuplicate.REPLACE else None,
                 ),
             )
+        case c.RequestDocument():
+            return (requested_by(command),)
         case c.SkipDocument():
             return (_skipped(command, command.duplicate_of),)
         case _:
@@ -208,7 +216,7 @@ def _cancel(command: c.CancelDocument, state: DocumentState) -> Decided:
     match state:
         case Unknown():
             raise _no_such_document()
-        case Accepted() | Parsed() | Chunked() | Embedded():
+        case Requested() | Accepted() | Parsed() | Chunked() | Embedded():
             if command.task_id not in {None, state.record.about.task_id}:
                 return ()
             return (facts.DocumentCancelled(reason=command.reason),)
@@ -250,7 +258,7 @@ def _reprocess(command: c.RequestReprocessing, state: DocumentState) -> Decided:
             raise Refused(RefusalCode.DOCUMENT_ENDED, f"a duplicate; reprocess {state.duplicate_of} instead")
         case _ if _has_worked_on(command.task_id, state):
             return ()
-        case Accepted() | Parsed() | Chunked() | Embedded():
+        case Requested() | Accepted() | Parsed() | Chunked() | Embedded():
             raise Refused(RefusalCode.DOCUMENT_IN_PROGRESS, "the document is being worked on; wait, or cancel it first")
         case Indexed():
             return _begun_again(command, state, command.from_step or Step.PARSE)
@@ -261,6 +269,8 @@ def _reprocess(command: c.RequestReprocessing, state: DocumentState) -> Decided:
 
 
 def _begun_again(command: c.RequestReprocessing, reached: Reached, from_step: Step) -> Decided:
+    if from_step is Step.FETCH and not isinstance(reached, Requested):
+        raise Refused(RefusalCode.STEP_NOT_REACHED, "the document's bytes are here; begin at parse, or later")
     if reached_before(reached, from_step, Queued(0)) is None:
         raise Refused(
             RefusalCode.STEP_NOT_REACHED, f"the document never came as far as {from_step}; begin at an earlier step"

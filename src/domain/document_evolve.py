@@ -9,10 +9,8 @@ from domain.document import (
     About,
     Accepted,
     Activity,
-    Batch,
     Cancelled,
     Chunked,
-    ChunkFacts,
     DocumentState,
     Edit,
     Embedded,
@@ -26,17 +24,18 @@ from domain.document import (
     Reached,
     Record,
     Removed,
+    Requested,
     Running,
     Serving,
     Skipped,
     Stage,
-    TextFacts,
     Unknown,
-    VectorFacts,
     Waiting,
     awaited_step,
 )
 from domain.errors import ImpossibleEvent
+from domain.fetching import after_fetch, after_request
+from domain.results import Batch, ChunkFacts, TextFacts, VectorFacts
 from events import document as facts
 from events.envelope import Event
 from events.steps import Step
@@ -47,27 +46,22 @@ def evolve(state: DocumentState, event: Event, at_us: int) -> DocumentState:  # 
     match state, event:
         case Unknown(), facts.DocumentAccepted():
             return _accepted(event, at_us)
-        case Unknown(), facts.DocumentSkipped():
-            return Skipped(
-                knowledge_base_id=event.knowledge_base_id,
-                task_id=event.task_id,
-                filename=event.filename,
-                media_type=event.media_type,
-                size_bytes=event.size_bytes,
-                sha256=event.sha256,
-                duplicate_of=event.duplicate_of,
-                ended_at_us=at_us,
-            )
-        case ((Accepted() | Parsed() | Chunked() | Embedded()), facts.StepStarted()) if event.step == awaited_step(
-            state
+        case Unknown(), facts.DocumentRequested():
+            return after_request(event, at_us)
+        case Requested(), facts.DocumentFetched():
+            return after_fetch(_finished(state.record, Step.FETCH, at_us), event, at_us)
+        case ((Unknown() | Requested()), facts.DocumentSkipped()):
+            return _skipped(state, event, at_us)
+        case ((Requested() | Accepted() | Parsed() | Chunked() | Embedded()), facts.StepStarted()) if (
+            event.step == awaited_step(state)
         ):
             running = Running(event.step, event.attempt, event.worker, at_us)
             return replace(state, record=_started(state.record, event, at_us), activity=running)
-        case ((Accepted() | Parsed() | Chunked() | Embedded()), facts.StepFailed()) if event.step == awaited_step(
-            state
+        case ((Requested() | Accepted() | Parsed() | Chunked() | Embedded()), facts.StepFailed()) if (
+            event.step == awaited_step(state)
         ):
             return replace(state, activity=Waiting(event.step, event.code, event.message, event.retry_at_us))
-        case ((Accepted() | Parsed() | Chunked() | Embedded()), facts.DocumentFailed()):
+        case ((Requested() | Accepted() | Parsed() | Chunked() | Embedded()), facts.DocumentFailed()):
             return Failed(
                 reached=_at_rest(state, at_us),
                 step=event.step,
@@ -75,7 +69,7 @@ def evolve(state: DocumentState, event: Event, at_us: int) -> DocumentState:  # 
                 message=event.message,
                 ended_at_us=at_us,
             )
-        case ((Accepted() | Parsed() | Chunked() | Embedded()), facts.DocumentCancelled()):
+        case ((Requested() | Accepted() | Parsed() | Chunked() | Embedded()), facts.DocumentCancelled()):
             return Cancelled(reached=_at_rest(state, at_us), reason=event.reason, ended_at_us=at_us)
         case Accepted(), facts.DocumentParsed():
             return _parsed(state, event, at_us)
@@ -103,7 +97,8 @@ def evolve(state: DocumentState, event: Event, at_us: int) -> DocumentState:  # 
         case ((Indexed() | Failed() | Cancelled()), facts.ReprocessingRequested()):
             return _reprocessed(state, event, at_us)
         case (
-            Accepted() | Parsed() | Chunked() | Embedded() | Indexed() | Failed() | Cancelled() | Skipped(),
+            (Requested() | Accepted() | Parsed() | Chunked() | Embedded())
+            | (Indexed() | Failed() | Cancelled() | Skipped()),
             facts.DocumentRemoved(),
         ):
             return Removed(before=_before_removal(state, at_us), removed_at_us=at_us)
@@ -122,9 +117,11 @@ def reached_before(reached: Reached, step: Step, activity: Activity) -> Open | N
     """The state from which `step` starts, with what was known by then; None where the document never got so far."""
     record = reached.record
     match step:
-        case Step.PARSE:
+        case Step.FETCH if isinstance(reached, Requested):
+            return replace(reached, activity=activity)
+        case Step.PARSE if not isinstance(reached, Requested):
             return Accepted(record=record, activity=activity)
-        case Step.CHUNK if not isinstance(reached, Accepted):
+        case Step.CHUNK if not isinstance(reached, Requested | Accepted):
             return Parsed(record=record, text=reached.text, activity=activity)
         case Step.EMBED if isinstance(reached, Chunked):
             return replace(reached, activity=activity)
@@ -159,6 +156,22 @@ def _accepted(event: facts.DocumentAccepted, at_us: int) -> Accepted:
         replaces=event.replaces,
     )
     return Accepted(record=Record(about=about), activity=Queued(at_us, event.not_before_us))
+
+
+def _skipped(state: Unknown | Requested, event: facts.DocumentSkipped, at_us: int) -> Skipped:
+    record = state.record if isinstance(state, Requested) else None
+    return Skipped(
+        knowledge_base_id=event.knowledge_base_id,
+        task_id=event.task_id,
+        filename=event.filename,
+        media_type=event.media_type,
+        size_bytes=event.size_bytes,
+        sha256=event.sha256,
+        duplicate_of=event.duplicate_of,
+        ended_at_us=at_us,
+        requested_at_us=record.about.accepted_at_us if record else None,
+        earlier_tasks=record.earlier_tasks if record else (),
+    )
 
 
 def _parsed(state: Accepted, event: facts.DocumentParsed, at_us: int) -> Parsed:
@@ -261,7 +274,7 @@ def _at_rest(state: Open, at_us: int) -> Open:
 
 def _before_removal(state: Known, at_us: int) -> Reached | Failed | Cancelled | Skipped:
     match state:
-        case Accepted() | Parsed() | Chunked() | Embedded():
+        case Requested() | Accepted() | Parsed() | Chunked() | Embedded():
             return Cancelled(reached=_at_rest(state, at_us), reason="removed", ended_at_us=at_us)
         case Indexed() | Failed() | Cancelled() | Skipped():
             return state

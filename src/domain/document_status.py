@@ -21,6 +21,7 @@ from domain.document import (
     Parsed,
     Queued,
     Removed,
+    Requested,
     Running,
     Skipped,
     Unknown,
@@ -29,6 +30,7 @@ from domain.document import (
     record_of,
 )
 from domain.instant import utc
+from domain.origin import Origin
 from events.document import Metadata
 from events.ids import DocumentId, KnowledgeBaseId, TaskId
 from events.steps import Step
@@ -38,6 +40,7 @@ class DocumentPhase(StrEnum):
     """A document's status in one word."""
 
     QUEUED = "queued"
+    FETCHING = "fetching"
     PARSING = "parsing"
     CHUNKING = "chunking"
     EMBEDDING = "embedding"
@@ -98,7 +101,10 @@ class Wait(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class DocumentStatus(msgspec.Struct, frozen=True, kw_only=True):
-    """One document. `progress` is 0 to 1; `searchable`: searches find it now, whatever is being done to it."""
+    """One document. `progress` is 0 to 1; `searchable`: searches find it now, whatever is being done to it.
+
+    What is fetched from elsewhere names its `origin`, and has no type, size and digest until it is here.
+    """
 
     document_id: DocumentId
     task_id: TaskId
@@ -119,6 +125,7 @@ class DocumentStatus(msgspec.Struct, frozen=True, kw_only=True):
     language: str | None
     warnings: tuple[str, ...]
     metadata: Metadata
+    origin: Origin | None
     accepted_at: datetime
     updated_at: datetime
     version: int
@@ -143,6 +150,7 @@ def document_status(
 
 
 _PHASE_OF_STEP: Final = {
+    Step.FETCH: DocumentPhase.FETCHING,
     Step.PARSE: DocumentPhase.PARSING,
     Step.CHUNK: DocumentPhase.CHUNKING,
     Step.EMBED: DocumentPhase.EMBEDDING,
@@ -151,9 +159,9 @@ _PHASE_OF_STEP: Final = {
 
 
 def document_phase(state: DocumentState) -> DocumentPhase:
-    """Queued until a worker first begins to parse it; from then on an open document shows the step it is at."""
+    """Queued until a worker first begins at it; from then on an open document shows the step that it is at."""
     match state:
-        case Accepted() | Parsed() | Chunked() | Embedded():
+        case Requested() | Accepted() | Parsed() | Chunked() | Embedded():
             if category_of(state) is DocumentCategory.QUEUED:
                 return DocumentPhase.QUEUED
             step = awaited_step(state)
@@ -178,7 +186,7 @@ def _known(document_id: DocumentId, state: Known, version: int, updated_at_us: i
     record = record_of(state)
     about = record.about
     reached = state.reached if isinstance(state, Failed | Cancelled) else state
-    text = None if isinstance(reached, Accepted) else reached.text
+    text = None if isinstance(reached, Requested | Accepted) else reached.text
     return DocumentStatus(
         document_id=document_id,
         task_id=about.task_id,
@@ -207,6 +215,7 @@ def _known(document_id: DocumentId, state: Known, version: int, updated_at_us: i
         language=text.language if text else None,
         warnings=text.warnings if text else (),
         metadata=about.metadata,
+        origin=about.origin,
         accepted_at=utc(about.accepted_at_us),
         updated_at=utc(updated_at_us),
         version=version,
@@ -234,7 +243,8 @@ def _skipped(document_id: DocumentId, state: Skipped, version: int, updated_at_u
         language=None,
         warnings=(),
         metadata={},
-        accepted_at=utc(state.ended_at_us),
+        origin=None,
+        accepted_at=utc(state.accepted_at_us),
         updated_at=utc(updated_at_us),
         version=version,
     )
@@ -242,7 +252,7 @@ def _skipped(document_id: DocumentId, state: Skipped, version: int, updated_at_u
 
 def _counts(reached: Open | Indexed) -> DocumentCounts:
     match reached:
-        case Accepted():
+        case Requested() | Accepted():
             return DocumentCounts()
         case Parsed():
             return DocumentCounts(pages=reached.text.pages, characters=reached.text.characters)
@@ -265,7 +275,7 @@ def _error(state: Known) -> DocumentError | None:
     match state:
         case Failed():
             return DocumentError(code=state.code, message=state.message, step=state.step)
-        case Accepted() | Parsed() | Chunked() | Embedded() if isinstance(state.activity, Waiting):
+        case Requested() | Accepted() | Parsed() | Chunked() | Embedded() if isinstance(state.activity, Waiting):
             wait = state.activity
             return DocumentError(code=wait.code, message=wait.message, step=wait.step, retry_at=utc(wait.retry_at_us))
         case _:

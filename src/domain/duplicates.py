@@ -1,8 +1,8 @@
 """Which documents claim the bytes they were made of, and on whose claim a decision rests.
 
-Live is what was accepted and has neither failed nor been cancelled or removed: what a search finds, or is about to.
-The claims themselves are kept by the append (events/digests.py), so that of two uploads of the same bytes at the same
-moment one is first.
+Live is what was accepted, or requested and fetched, and has neither failed nor been cancelled or removed: what a search
+finds, or is about to. The claims themselves are kept by the append (events/digests.py), so that of two uploads of the
+same bytes at the same moment one is first.
 """
 
 from msgspec.structs import replace
@@ -33,7 +33,7 @@ def digest_changes(before: DocumentState, after: DocumentState) -> tuple[DigestC
 def digest_asked(command: c.DocumentCommand) -> str | None:
     """The digest whose holder a command wants to be told; None where it does not matter."""
     match command:
-        case c.AcceptDocument(on_duplicate=OnDuplicate.SKIP | OnDuplicate.REPLACE):
+        case c.AcceptDocument() | c.RecordFetched() if command.on_duplicate is not OnDuplicate.KEEP:
             return command.sha256
         case _:
             return None
@@ -42,7 +42,7 @@ def digest_asked(command: c.DocumentCommand) -> str | None:
 def told_holder(command: c.DocumentCommand, holder: DocumentId | None) -> c.DocumentCommand:
     """The same command, by who holds its digest."""
     match command:
-        case c.AcceptDocument():
+        case c.AcceptDocument() | c.RecordFetched():
             return replace(command, holder=holder)
         case _:
             return command

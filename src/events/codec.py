@@ -18,7 +18,8 @@ from events.errors import CorruptEvent, InvalidId
 from events.ids import EventId, pack_stream_id, unpack_stream_id
 from events.knowledge_base import KnowledgeBaseEvent
 from events.task import TaskEvent
-from events.upcasters import current_version, upcast
+from events.upcasters import UPCASTERS, current_version, unchanged, upcast
+from events.wording import written_version
 
 EVENT_TYPES: Final[dict[str, type[Fact]]] = {
     fact.__name__: fact for union in (DocumentEvent, TaskEvent, KnowledgeBaseEvent) for fact in get_args(union)
@@ -65,7 +66,7 @@ def encode(envelope: Envelope) -> bytes:
             stream_id=pack_stream_id(envelope.stream_id),
             version=envelope.version,
             type=envelope.type,
-            schema_version=current_version(envelope.type),
+            schema_version=written_version(envelope.event),
             recorded_at_us=envelope.recorded_at_us,
             correlation_id=pack_stream_id(envelope.correlation_id),
             causation_id=bytes.fromhex(envelope.causation_id) if envelope.causation_id else None,
@@ -117,12 +118,17 @@ def _decode_event(frame: _Frame) -> Event:
     if decoder is None:
         return UnknownEvent(frame.type, frame.schema_version, UnknownReason.UNKNOWN_TYPE)
     current = current_version(frame.type)
-    if frame.schema_version == current:
+    if frame.schema_version == current or _reads_alike(frame):
         fact: Fact = decoder.decode(frame.facts)
         return fact
     if frame.schema_version > current:
         return UnknownEvent(frame.type, frame.schema_version, UnknownReason.NEWER_VERSION)
     return _decode_old(frame)
+
+
+def _reads_alike(frame: _Frame) -> bool:
+    """Whether an older version is today's form as it stands."""
+    return UPCASTERS.get((frame.type, frame.schema_version)) is unchanged
 
 
 def _decode_old(frame: _Frame) -> Fact:

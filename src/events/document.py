@@ -44,6 +44,42 @@ class DocumentAccepted(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=
     replaces: DocumentId | None = None
 
 
+class DocumentRequested(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """The bytes lie elsewhere, at a URL or under a key of the import bucket, and somebody wants them here. Leads to
+    fetch.
+
+    `filename` holds until they say better. `sidecar_blob` says what is said here once more, beside the sources.
+    """
+
+    knowledge_base_id: KnowledgeBaseId
+    task_id: TaskId
+    filename: str
+    url: str | None = None
+    object_key: str | None = None
+    sidecar_blob: str = ""
+    metadata: Metadata = {}
+    lane: Lane = Lane.INTERACTIVE
+    not_before_us: int | None = None
+    on_duplicate: OnDuplicate = OnDuplicate.SKIP
+
+
+class DocumentFetched(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """The bytes are here; from now on the document is one like those that were uploaded. Leads to parse.
+
+    `url` is where they came from in the end, after redirects; None for an object. `replaces` had the same bytes then;
+    it is removed when this one is searchable.
+    """
+
+    filename: str
+    media_type: str
+    size_bytes: int
+    sha256: str
+    source_blob: str
+    declared_media_type: str | None = None
+    url: str | None = None
+    replaces: DocumentId | None = None
+
+
 class DocumentSkipped(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """The same bytes are in the knowledge base already. Leads to finish."""
 
@@ -174,6 +210,8 @@ class DocumentErased(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tr
 
 DocumentEvent = (
     DocumentAccepted
+    | DocumentRequested
+    | DocumentFetched
     | DocumentSkipped
     | StepStarted
     | DocumentParsed

@@ -15,7 +15,7 @@ from events.ids import EventId, KnowledgeBaseId, StreamKind, kind_of, pack_strea
 from events.inbox import Delivery, InboxKey
 from events.steps import Lane, Step
 
-DOCUMENT_STEPS: Final = frozenset({Step.PARSE, Step.CHUNK, Step.EMBED, Step.INDEX})
+DOCUMENT_STEPS: Final = frozenset({Step.FETCH, Step.PARSE, Step.CHUNK, Step.EMBED, Step.INDEX})
 
 _LAYOUT: Final = struct.Struct(">18sI16s18s18s")
 
@@ -34,6 +34,8 @@ INBOX_CODES: Final[dict[tuple[Step, Lane], int]] = {
     (Step.CALLBACK, Lane.BULK): 12,
     (Step.ERASE, Lane.INTERACTIVE): 13,
     (Step.ERASE, Lane.BULK): 14,
+    (Step.FETCH, Lane.INTERACTIVE): 15,
+    (Step.FETCH, Lane.BULK): 16,
 }
 """First byte of a stored timer, 1 to n without a gap. Timers outlive a release: add at the end, change none."""
 

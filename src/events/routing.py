@@ -44,9 +44,12 @@ Route = ToInbox | ToInboxAt | ToInboxWhenTaskEnds | ToDeadLetters | FromDeadLett
 def route(event: Event) -> tuple[Route, ...]:  # noqa: C901  one arm an event type: the table is the point
     """The consequences of one event, in the order in which they are carried out."""
     match event:
-        case d.DocumentAccepted():
+        case d.DocumentAccepted() | d.DocumentRequested():
+            first = Step.PARSE if isinstance(event, d.DocumentAccepted) else Step.FETCH
             due_at_us = event.not_before_us
-            return (ToInbox(Step.PARSE) if due_at_us is None else ToInboxAt(Step.PARSE, due_at_us),)
+            return (ToInbox(first) if due_at_us is None else ToInboxAt(first, due_at_us),)
+        case d.DocumentFetched():
+            return (ToInbox(Step.PARSE),)
         case d.DocumentParsed():
             return (ToInbox(Step.CHUNK),)
         case d.DocumentChunked():

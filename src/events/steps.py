@@ -6,6 +6,7 @@ from enum import StrEnum
 class Step(StrEnum):
     """A stage of processing with an inbox of its own."""
 
+    FETCH = "fetch"
     PARSE = "parse"
     CHUNK = "chunk"
     EMBED = "embed"

@@ -18,6 +18,7 @@ class TaskSource(StrEnum):
     UPLOAD = "upload"
     RESUMABLE = "resumable"
     URL = "url"
+    OBJECT = "object"
     TEXT = "text"
     REINDEX = "reindex"
     RETRY = "retry"

@@ -18,8 +18,8 @@ from events.failpoints import Place, failpoint
 from ingest.problems import ProblemCode, Rejected
 from ingest.resumable import CHECKSUMS, Checksum, too_large
 from ingest.services import IngestServices
-from ingest.type_probe import TypeProbe
 from ingest.upload_registry import Piece, Upload, UploadKind
+from knowledge.type_probe import TypeProbe
 
 FINISHED_SOON_US: Final = 30_000_000
 """Upkeep looks so long after the last byte whether the upload has become a task."""

@@ -22,11 +22,11 @@ from ingest.piece_writer import pieces_prefix
 from ingest.problems import ProblemCode, Rejected
 from ingest.services import IngestServices
 from ingest.submit import Submission, submit
-from ingest.type_probe import TypeProbe
 from ingest.unclaimed import UnclaimedBlobs
 from ingest.upload_metadata import Described, described
 from ingest.upload_registry import Ended, Finished, Outcome, Piece, Upload, UploadKind
 from knowledge.media_type import is_supported
+from knowledge.type_probe import TypeProbe
 
 FINISH_US_MAX: Final = 120_000_000
 """After so long somebody else may try; two at it at once cost work, nothing else."""

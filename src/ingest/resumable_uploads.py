@@ -29,9 +29,9 @@ from ingest.resumable import (
 )
 from ingest.resumable_finish import FINISH_US_MAX, delete_pieces, end, finish
 from ingest.services import IngestServices
-from ingest.type_probe import TypeProbe
 from ingest.upload_metadata import described
 from ingest.upload_registry import Ended, Finished, NewUpload, Upload, UploadKind
+from knowledge.type_probe import TypeProbe
 
 BUSY_RETRY_AFTER_S: Final = 2
 OPEN_RETRY_AFTER_S: Final = 60

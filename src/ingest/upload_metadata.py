@@ -3,12 +3,12 @@
 import msgspec
 
 from events.ids import KnowledgeBaseId, parse_knowledge_base_id
-from ingest.filenames import clean_filename
 from ingest.multipart import short_ascii
 from ingest.options import UploadOptions, parse_options
 from ingest.problems import invalid
 from ingest.resumable import metadata_of
 from ingest.settings import IngestSettings
+from knowledge.filenames import clean_filename
 
 
 class Described(msgspec.Struct, frozen=True, kw_only=True):

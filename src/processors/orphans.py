@@ -15,7 +15,7 @@ import msgspec
 from blobs.store import BlobInfo
 from domain.decider import fold
 from domain.deciders import DOCUMENT
-from domain.document import DocumentState, Erased, Open, Removed, Running, attempts_at, awaited_step
+from domain.document import DocumentState, Erased, Open, Removed, Requested, Running, attempts_at, awaited_step
 from domain.sidecar import sidecar_key
 from events import document as facts
 from events.envelope import Envelope, UnknownEvent
@@ -23,6 +23,7 @@ from events.steps import Step
 
 _DOCUMENT: Final = re.compile(r"documents/(doc_[0-9a-f]{34})/(.+)")
 _ARTIFACT: Final = re.compile(r"(?:(text)|(chunks)|(vectors)/\d+)@(\d+)(?:-.*)?")
+_SOURCE: Final = "source@"
 _STEPS: Final = (Step.PARSE, Step.CHUNK, Step.EMBED)
 
 
@@ -101,6 +102,8 @@ def blobs_named(history: Iterable[Envelope]) -> Iterator[str]:
             case facts.DocumentAccepted(source_blob=source):
                 yield source
                 yield sidecar_key(source)
+            case facts.DocumentRequested(sidecar_blob=key) | facts.DocumentFetched(source_blob=key):
+                yield key
             case facts.DocumentParsed(text_blob=key) | facts.DocumentChunked(chunks_blob=key):
                 yield key
             case facts.ChunksEmbedded(vectors_blob=key):
@@ -117,6 +120,8 @@ def _may_be_recorded(key: str, state: DocumentState) -> bool:
     if not (isinstance(state, Open) and isinstance(state.activity, Running)):
         return False
     below = _DOCUMENT.fullmatch(key)
+    if below is not None and below[2].startswith(_SOURCE):
+        return isinstance(state, Requested)
     found = None if below is None else _ARTIFACT.fullmatch(below[2])
     if found is None:
         return False

@@ -17,6 +17,10 @@ Slots = Annotated[int, Meta(ge=0, le=1_024)]
 class WorkerSettings(msgspec.Struct, frozen=True, kw_only=True):
     """How one worker process works. Slots are deliveries carried out at a time; 0 leaves a step to other workers."""
 
+    fetch_slots: Slots = 8
+    """Fetching waits for strangers; it costs this worker little more than a socket."""
+    fetch_slots_per_host: Annotated[int, Meta(ge=1, le=1_024)] = 2
+    """Documents fetched from one host at a time."""
     parse_slots: Slots = 2 * _CPUS
     """Twice the parse children: while one document is parsed, the next is read and the last recorded."""
     chunk_slots: Slots = 2
@@ -28,6 +32,12 @@ class WorkerSettings(msgspec.Struct, frozen=True, kw_only=True):
     finish_slots: Slots = 4
     erase_slots: Slots = 2
 
+    fetch_bytes_max: Annotated[int, Meta(ge=1)] = 1024 * 1024 * 1024
+    """Size of one document, as sent and as decompressed."""
+    fetch_retry_s: Annotated[float, Meta(gt=0, le=3_600)] = 10.0
+    """Before the second attempt; three times as long before each further one, unless the host says how long."""
+    fetch_time_limit_s: Annotated[float, Meta(gt=0, le=86_400)] = 3_600.0
+    """One attempt; what calls of a URL may take is limited by outbound.limits."""
     parse_time_limit_s: Annotated[float, Meta(gt=0, le=86_400)] = 300.0
     """Reading, waiting for a child and parsing; parsing alone is limited by ParseLimits."""
     chunk_time_limit_s: Annotated[float, Meta(gt=0, le=86_400)] = 300.0
@@ -63,6 +73,7 @@ class WorkerSettings(msgspec.Struct, frozen=True, kw_only=True):
     def slots(self, step: Step) -> int:
         """0 for a step that this worker does not serve."""
         return {
+            Step.FETCH: self.fetch_slots,
             Step.PARSE: self.parse_slots,
             Step.CHUNK: self.chunk_slots,
             Step.EMBED: self.embed_slots,

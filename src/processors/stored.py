@@ -7,7 +7,7 @@ from typing import Final
 import numpy as np
 
 from blobs.store import BlobStore
-from domain.document import Batch, ChunkFacts
+from domain.results import Batch, ChunkFacts
 from knowledge.chunk import Chunk, decode_chunks
 from knowledge.errors import KnowledgeError
 from knowledge.vectors import Vectors, decode_vectors

@@ -97,7 +97,7 @@ def accepted_at_us(state: DocumentState) -> int:
         case Unknown():
             raise ValueError("a document that does not exist came in at no time")
         case Skipped():
-            return state.ended_at_us
+            return state.accepted_at_us
         case Removed() | Erased():
             return accepted_at_us(state.before)
         case _:
@@ -107,8 +107,10 @@ def accepted_at_us(state: DocumentState) -> int:
 def reprocessed_under(state: DocumentState) -> tuple[TaskId, ...]:
     """The tasks, oldest first, that the document entered later than the one it came in with."""
     match state:
-        case Unknown() | Skipped():
+        case Unknown():
             return ()
+        case Skipped():
+            return (*state.earlier_tasks, state.task_id)[1:]
         case Removed() | Erased():
             return reprocessed_under(state.before)
         case _:

@@ -6,7 +6,7 @@ from typing import Final
 
 from domain.document import Unknown
 from domain.task import UnknownTask
-from events.document import DocumentAccepted, DocumentSkipped
+from events.document import DocumentAccepted, DocumentRequested, DocumentSkipped
 from events.envelope import Envelope
 from events.ids import KnowledgeBaseId, StreamKind, kind_of
 from events.log import EventLog
@@ -35,9 +35,9 @@ class Owners:
         """The owner of each event's stream, None for one that no program of this version can tell."""
         for envelope in envelopes:
             match envelope.event:
-                case DocumentAccepted(knowledge_base_id=owner) | DocumentSkipped(knowledge_base_id=owner):
+                case DocumentAccepted(knowledge_base_id=owner) | DocumentRequested(knowledge_base_id=owner):
                     self._known[envelope.stream_id] = owner
-                case TaskSubmitted(knowledge_base_id=owner):
+                case DocumentSkipped(knowledge_base_id=owner) | TaskSubmitted(knowledge_base_id=owner):
                     self._known[envelope.stream_id] = owner
                 case _ if kind_of(envelope.stream_id) is StreamKind.KNOWLEDGE_BASE:
                     self._known[envelope.stream_id] = KnowledgeBaseId(envelope.stream_id)

@@ -10,7 +10,7 @@ from typing import Final
 
 import msgspec
 
-from domain.document import Accepted, Chunked, DocumentState, Embedded, Parsed, Running
+from domain.document import DocumentState, Open, Running
 from events import document as d
 from events.envelope import Envelope
 from events.steps import Step
@@ -167,6 +167,7 @@ class _Minute:
 _STARTED, _SUCCEEDED, _RETRIED, _FAILED, _DURATIONS = range(5)
 
 _DONE: Final[dict[type, Step]] = {
+    d.DocumentFetched: Step.FETCH,
     d.DocumentParsed: Step.PARSE,
     d.DocumentChunked: Step.CHUNK,
     d.DocumentEmbedded: Step.EMBED,
@@ -186,7 +187,7 @@ _PLACES: Final[dict[type, int]] = {
 
 
 def _running_since_us(before: DocumentState | None, step: Step) -> int | None:
-    if not isinstance(before, Accepted | Parsed | Chunked | Embedded):
+    if not isinstance(before, Open):
         return None
     running = before.activity
     return running.since_us if isinstance(running, Running) and running.step is step else None

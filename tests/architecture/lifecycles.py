@@ -3,6 +3,8 @@
 from collections.abc import Callable, Hashable, Iterable
 from typing import Final, Generic, NamedTuple, TypeVar
 
+import msgspec
+
 from domain import commands as c
 from domain.decider import Decider
 from domain.deciders import DOCUMENT, TASK, knowledge_base_decider
@@ -17,7 +19,7 @@ from events.envelope import Event
 from events.log import Tally
 from events.steps import Step
 from tests import facts
-from tests.strategies import KNOWLEDGE_BASE
+from tests.strategies import DOCUMENTS, KNOWLEDGE_BASE
 
 S = TypeVar("S")
 C = TypeVar("C")
@@ -99,7 +101,15 @@ def name_of_knowledge_base(state: KnowledgeBaseState) -> str:
 
 def documents() -> Explored[DocumentState]:
     """The lifecycle of a document."""
-    examples: list[Event] = [facts.ACCEPTED, facts.SKIPPED, facts.PARSED, facts.CHUNKED, facts.FIRST_BATCH]
+    examples: list[Event] = [
+        facts.ACCEPTED,
+        facts.REQUESTED,
+        facts.FETCHED,
+        facts.SKIPPED,
+        facts.PARSED,
+        facts.CHUNKED,
+        facts.FIRST_BATCH,
+    ]
     examples += [facts.LAST_BATCH, facts.EMBEDDED, facts.INDEXED, facts.CANCELLED, facts.REMOVED, facts.ERASED]
     examples += [d.ChunkEdited(chunk_id="a", text="new")]
     for step in STEPS:
@@ -110,6 +120,7 @@ def documents() -> Explored[DocumentState]:
 def _document_commands(state: DocumentState) -> Iterable[c.DocumentCommand]:
     yield from (
         facts.ACCEPT,
+        facts.REQUEST,
         facts.SKIP,
         c.CancelDocument(),
         c.RemoveDocument(),
@@ -118,6 +129,8 @@ def _document_commands(state: DocumentState) -> Iterable[c.DocumentCommand]:
     yield facts.batch(0, 0, 1, attempt=attempts_at(state, Step.EMBED))
     yield facts.batch(1, 2, 2, attempt=attempts_at(state, Step.EMBED))
     yield c.RecordChunked(attempt=attempts_at(state, Step.CHUNK), chunks_blob="", chunks=0, tokens=0, chunker="")
+    here = facts.result_of(Step.FETCH, attempts_at(state, Step.FETCH))
+    yield msgspec.structs.replace(here, holder=DOCUMENTS[1])
     for step in STEPS:
         attempts = attempts_at(state, step)
         yield c.StartStep(step=step, attempt=attempts + 1, worker="w1")

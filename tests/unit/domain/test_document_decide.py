@@ -13,6 +13,7 @@ from tests.facts import (
     ACCEPTED,
     CHUNKED,
     EMBEDDED,
+    FETCHED,
     FIRST_BATCH,
     INDEXED,
     LAST_BATCH,
@@ -36,7 +37,13 @@ from tests.specification import Given
 from tests.specification import given as given_events
 
 STEPS = list(UNTIL_OPEN)
-FACTS: dict[Step, Event] = {Step.PARSE: PARSED, Step.CHUNK: CHUNKED, Step.EMBED: EMBEDDED, Step.INDEX: INDEXED}
+FACTS: dict[Step, Event] = {
+    Step.FETCH: FETCHED,
+    Step.PARSE: PARSED,
+    Step.CHUNK: CHUNKED,
+    Step.EMBED: EMBEDDED,
+    Step.INDEX: INDEXED,
+}
 NOT_OPEN = {**UNTIL_ENDED, **UNTIL_GONE}
 KNOWN = {**{step.value: past for step, past in UNTIL_OPEN.items()}, **UNTIL_ENDED}
 CANCEL = c.CancelDocument(reason="no longer wanted")

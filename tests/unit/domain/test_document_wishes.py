@@ -16,6 +16,7 @@ from tests.facts import (
     CHUNKED,
     EMBEDDED,
     ERASED,
+    FETCHED,
     FIRST_BATCH,
     INDEXED,
     LAST_BATCH,
@@ -28,6 +29,7 @@ from tests.facts import (
     UNTIL_CHUNKED,
     UNTIL_EMBEDDED,
     UNTIL_ENDED,
+    UNTIL_FETCHED,
     UNTIL_GONE,
     UNTIL_INDEXED,
     UNTIL_OPEN,
@@ -43,7 +45,13 @@ from tests.specification import given as given_events
 from tests.strategies import TASKS
 
 STEPS = list(UNTIL_OPEN)
-FACTS: dict[Step, Event] = {Step.PARSE: PARSED, Step.CHUNK: CHUNKED, Step.EMBED: EMBEDDED, Step.INDEX: INDEXED}
+FACTS: dict[Step, Event] = {
+    Step.FETCH: FETCHED,
+    Step.PARSE: PARSED,
+    Step.CHUNK: CHUNKED,
+    Step.EMBED: EMBEDDED,
+    Step.INDEX: INDEXED,
+}
 NOT_OPEN = {**UNTIL_ENDED, **UNTIL_GONE}
 KNOWN = {**{step.value: past for step, past in UNTIL_OPEN.items()}, **UNTIL_ENDED}
 CANCEL = c.CancelDocument(reason="no longer wanted")
@@ -103,9 +111,14 @@ def test_a_document_that_does_not_exist_is_not_cancelled() -> None:
 # Reprocessing
 
 
-@each_step
+@pytest.mark.parametrize("step", STEPS[1:])
 def test_an_indexed_document_is_reprocessed_from_each_step(step: Step) -> None:
     given(*UNTIL_INDEXED).when(reprocess(step)).then(reprocessing(step))
+
+
+@pytest.mark.parametrize("past", [UNTIL_INDEXED, (*UNTIL_FETCHED, CANCELLED)])
+def test_what_is_here_is_not_fetched_again(past: tuple[Event, ...]) -> None:
+    given(*past).when(reprocess(Step.FETCH)).then_refused(RefusalCode.STEP_NOT_REACHED)
 
 
 @pytest.mark.parametrize("reached", STEPS)
@@ -116,7 +129,7 @@ def test_a_document_that_ended_early_is_reprocessed_from_the_steps_that_it_came_
 ) -> None:
     past = (*UNTIL_OPEN[reached], started(reached), failed(reached) if end == "failed" else CANCELLED)
     outcome = given(*past).when(reprocess(step))
-    if STEPS.index(step) <= STEPS.index(reached):
+    if STEPS.index(step) <= STEPS.index(reached) and (step is not Step.FETCH or reached is Step.FETCH):
         outcome.then(reprocessing(step))
     else:
         outcome.then_refused(RefusalCode.STEP_NOT_REACHED)
@@ -173,8 +186,8 @@ def test_a_request_that_is_said_again_after_its_work_has_ended_does_not_begin_it
 def test_after_a_request_to_begin_again_attempts_go_on_counting_but_old_ones_are_forgiven() -> None:
     state = given(*UNTIL_INDEXED, reprocessing(Step.CHUNK)).state
 
-    assert [attempts_at(state, step) for step in STEPS] == [1, 1, 1, 1]
-    assert [counted_attempts_at(state, step) for step in STEPS] == [1, 0, 0, 0]
+    assert [attempts_at(state, step) for step in STEPS] == [0, 1, 1, 1, 1]
+    assert [counted_attempts_at(state, step) for step in STEPS] == [0, 1, 0, 0, 0]
     given(*UNTIL_INDEXED, reprocessing(Step.CHUNK)).when(c.StartStep(step=Step.CHUNK, attempt=2, worker="w1")).then(
         started(Step.CHUNK, 2)
     )

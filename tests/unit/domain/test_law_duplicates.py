@@ -8,12 +8,12 @@ from hypothesis import strategies as st
 
 from domain import commands as c
 from domain.deciders import DOCUMENT
-from domain.document import DocumentState, Reached, record_of
+from domain.document import DocumentState, Reached, Requested, record_of
 from domain.errors import Refused
 from domain.handle import handle, load
 from domain.replacing import removals_of, replaced_by
 from events.digests import digest_of
-from events.document import DocumentAccepted, DocumentSkipped, OnDuplicate
+from events.document import DocumentAccepted, DocumentFetched, DocumentSkipped, OnDuplicate
 from events.ids import DocumentId, unpack_stream_id
 from events.memory import MemoryLog
 from events.memory_derived import MemoryDerived
@@ -35,7 +35,7 @@ async def states(log: MemoryLog) -> dict[DocumentId, DocumentState]:
 async def live(log: MemoryLog) -> Live:
     found: Live = {sha: set() for sha in SHAS}
     for name, state in (await states(log)).items():
-        if isinstance(state, Reached):
+        if isinstance(state, Reached) and not isinstance(state, Requested):
             found[record_of(state).about.sha256].add(name)
     return found
 
@@ -61,27 +61,31 @@ def test_what_claims_a_digest_is_what_lives_and_no_policy_is_broken(said: list[t
                 continue
             kept = await claims(log)
             assert {sha: set(one) for sha, one in kept.items()} == await live(log)
-            if handled.envelopes and isinstance(command, c.AcceptDocument):
+            if handled.envelopes and isinstance(command, c.AcceptDocument | c.RecordFetched):
                 check(command, handled.envelopes[0].event, name, held[command.sha256], kept[command.sha256])
 
     asyncio.run(drive())
 
 
 def check(
-    command: c.AcceptDocument, event: object, name: DocumentId, held: list[DocumentId], kept: list[DocumentId]
+    command: c.AcceptDocument | c.RecordFetched,
+    event: object,
+    name: DocumentId,
+    held: list[DocumentId],
+    kept: list[DocumentId],
 ) -> None:
     """By who claimed the bytes before: the holder came in first, or ahead of those that it is to replace."""
     match command.on_duplicate, event:
         case OnDuplicate.SKIP, DocumentSkipped(duplicate_of=holder):
             assert held[0] == holder
             assert kept == held
-        case OnDuplicate.SKIP, DocumentAccepted(replaces=None):
+        case OnDuplicate.SKIP, DocumentAccepted(replaces=None) | DocumentFetched(replaces=None):
             assert not held
             assert kept == [name]
-        case OnDuplicate.REPLACE, DocumentAccepted(replaces=replaced):
+        case OnDuplicate.REPLACE, DocumentAccepted(replaces=replaced) | DocumentFetched(replaces=replaced):
             assert replaced == (held[0] if held else None)
             assert kept == [name, *held]
-        case OnDuplicate.KEEP, DocumentAccepted(replaces=None):
+        case OnDuplicate.KEEP, DocumentAccepted(replaces=None) | DocumentFetched(replaces=None):
             assert kept == [*held, name]
         case _:
             raise AssertionError(event)

@@ -10,6 +10,7 @@ from domain.deciders import DOCUMENT, TASK, knowledge_base_decider
 from domain.document import Unknown
 from domain.knowledge_base import ActiveKnowledgeBase
 from domain.knowledge_base_status import KnowledgeBaseCounts, knowledge_base_status
+from domain.origin import Origin
 from domain.status import (
     DocumentCounts,
     DocumentError,
@@ -34,12 +35,14 @@ from tests.facts import (
     LAST_BATCH,
     OTHER_TASK_ID,
     REMOVED,
+    REQUESTED,
     RETRY_AT_US,
     SKIPPED,
     TASK_ID,
     UNTIL_CHUNKED,
     UNTIL_EMBEDDED,
     UNTIL_ENDED,
+    UNTIL_FETCHED,
     UNTIL_GONE,
     UNTIL_INDEXED,
     UNTIL_PARSED,
@@ -61,6 +64,16 @@ def seen(*past: Event) -> DocumentStatus:
 
 SEEN = {
     "accepted": ((ACCEPTED,), "queued", 0.0, False),
+    "requested": ((REQUESTED,), "queued", 0.0, False),
+    "being fetched": ((REQUESTED, started(Step.FETCH)), "fetching", 0.0, False),
+    "fetched again soon": ((REQUESTED, started(Step.FETCH), retried(Step.FETCH)), "fetching", 0.0, False),
+    "fetched": (UNTIL_FETCHED, "parsing", 0.0, False),
+    "fetched and begun again": (
+        (*UNTIL_FETCHED, started(Step.PARSE), failed(Step.PARSE), reprocessing(Step.PARSE)),
+        "queued",
+        0.0,
+        False,
+    ),
     "being parsed": ((ACCEPTED, started(Step.PARSE)), "parsing", 0.0, False),
     "parsed again soon": ((ACCEPTED, started(Step.PARSE), retried(Step.PARSE)), "parsing", 0.0, False),
     "parsed": (UNTIL_PARSED, "chunking", 0.2, False),
@@ -115,6 +128,21 @@ def test_a_client_sees_what_is_known_of_a_document() -> None:
     assert (document.title, document.language, document.warnings) == ("年报", "zh", ("page 2 is empty",))
     assert document.accepted_at == utc(1)
     assert (document.error, document.waiting, document.duplicate_of) == (None, None, None)
+
+
+def test_a_client_sees_where_a_document_is_fetched_from_and_then_what_it_is() -> None:
+    wanted, here = seen(REQUESTED), seen(*UNTIL_FETCHED)
+
+    assert wanted.origin == here.origin == Origin(url="https://example.com/report")
+    assert (wanted.filename, wanted.media_type, wanted.size_bytes, wanted.sha256) == ("report", "", 0, "")
+    assert (here.filename, here.media_type, here.size_bytes, here.sha256) == (
+        "年报.pdf",
+        "application/pdf",
+        1_234,
+        "a" * 64,
+    )
+    assert wanted.accepted_at == here.accepted_at == utc(1)
+    assert [(stage.step, stage.attempts) for stage in here.stages] == [(Step.FETCH, 1)]
 
 
 @pytest.mark.parametrize(

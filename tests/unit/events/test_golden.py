@@ -8,7 +8,7 @@ from events.codec import EVENT_TYPES, decode, encode
 from events.upcasters import current_version
 from tests.golden.event_examples import ADDITIONS, DIRECTORY, EXAMPLES, LATER, example, path_of
 
-FILES_SHA256 = "f5106cdced548412228cb40b6b4d70c614612c0db70a621cdbd5b36c9a8851c5"
+FILES_SHA256 = "4e8f4d45e610fb78f4b291fa6abed50a43fba4a8c20b1fe4e106cfae367f5802"
 """Over the golden files of the releases so far, in the order of their names: an edited file fails here."""
 
 RELEASED = sorted(path_of(name, 1) for name in EVENT_TYPES)

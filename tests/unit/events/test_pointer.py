@@ -62,7 +62,7 @@ def test_a_pointer_into_another_partition_is_refused(pointer: Pointer) -> None:
         delivery_of(InboxKey(3, Step.ERASE, Lane.BULK), "5-1", pack_pointer(pointer))
 
 
-@pytest.mark.parametrize("step", [Step.PARSE, Step.CHUNK, Step.EMBED, Step.INDEX])
+@pytest.mark.parametrize("step", [Step.FETCH, Step.PARSE, Step.CHUNK, Step.EMBED, Step.INDEX])
 @given(st.builds(moved, POINTERS, st.just(3)).filter(lambda pointer: not pointer.stream_id.startswith("doc_")))
 def test_a_step_of_documents_refuses_what_is_none(step: Step, pointer: Pointer) -> None:
     with pytest.raises(CorruptEvent):

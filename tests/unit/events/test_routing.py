@@ -20,6 +20,8 @@ from tests.golden.event_examples import EXAMPLES, TIME_US
 
 ROUTES: dict[str, tuple[Route, ...]] = {
     "DocumentAccepted": (ToInboxAt(Step.PARSE, TIME_US),),
+    "DocumentRequested": (ToInboxAt(Step.FETCH, TIME_US),),
+    "DocumentFetched": (ToInbox(Step.PARSE),),
     "DocumentSkipped": (ToInboxWhenTaskEnds(Step.FINISH),),
     "StepStarted": (),
     "DocumentParsed": (ToInbox(Step.CHUNK),),

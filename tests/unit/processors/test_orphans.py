@@ -24,6 +24,7 @@ from events.envelope import Envelope, Event, UnknownEvent, UnknownReason
 from events.ids import DocumentId, EventId
 from events.steps import Step
 from processors.orphans import Claim, Orphan, Reason, blobs_named, document_of, orphans_of_known, orphans_of_unknown
+from tests import facts
 from tests.event_samples import accepted, new_knowledge_base, new_task
 
 NOW = datetime(2026, 11, 24, tzinfo=UTC)
@@ -36,6 +37,8 @@ ACCEPTED = msgspec.structs.replace(
 PARSED = DocumentParsed(text_blob=f"documents/{DOCUMENT}/text@1-d", parser="plain", pages=1, characters=9)
 CHUNKED = DocumentChunked(chunks_blob=f"documents/{DOCUMENT}/chunks@1-d", chunks=2, tokens=2, chunker="k")
 BATCH = ChunksEmbedded(batch=0, first_chunk=0, last_chunk=1, vectors_blob=f"documents/{DOCUMENT}/vectors/0@1-d")
+REQUESTED = msgspec.structs.replace(facts.REQUESTED, sidecar_blob="request")
+FETCHED = msgspec.structs.replace(facts.FETCHED, source_blob="source")
 NAMED = ("source@a", "source@a.json", "text@1-d", "chunks@1-d", "vectors/0@1-d")
 
 
@@ -76,7 +79,8 @@ def of_known(blobs: list[BlobInfo], *events: Event) -> list[str]:
 
 def test_every_fact_that_names_a_blob_keeps_it() -> None:
     fields = {name for fact in EVENT_TYPES.values() for name in fact.__struct_fields__ if name.endswith("_blob")}
-    assert fields == {"source_blob", "text_blob", "chunks_blob", "vectors_blob"}
+    assert fields == {"sidecar_blob", "source_blob", "text_blob", "chunks_blob", "vectors_blob"}
+    assert list(blobs_named(history(REQUESTED, start(Step.FETCH), FETCHED))) == ["request", "source"]
     assert [key.removeprefix(f"documents/{DOCUMENT}/") for key in blobs_named(history(*UP_TO_EMBEDDING))] == list(NAMED)
 
 
@@ -96,6 +100,14 @@ def test_what_the_attempt_under_way_has_stored_may_still_be_recorded() -> None:
     assert of_known([blob("text@2-x")], *events, retry) == ["text@2-x"], "its result would be refused"
     embedding = [blob(f"vectors/1@{attempt}-x") for attempt in (1, 2)]
     assert of_known(embedding, *UP_TO_EMBEDDING, start(Step.EMBED, 2)) == ["vectors/1@1-x"]
+
+
+def test_what_is_being_fetched_may_still_be_recorded() -> None:
+    left = [blob("source@2")]
+    assert of_known(left, REQUESTED, start(Step.FETCH)) == []
+    retry = StepFailed(step=Step.FETCH, attempt=1, code="c", message="m", retry_at_us=9)
+    assert of_known(left, REQUESTED, start(Step.FETCH), retry) == ["source@2"]
+    assert of_known(left, REQUESTED, start(Step.FETCH), FETCHED, start(Step.PARSE)) == ["source@2"]
 
 
 def test_sources_that_a_repeated_request_left_are_orphans() -> None:

@@ -81,7 +81,7 @@ def test_a_quantile_is_right_to_a_fifth(found: list[int], share: float) -> None:
     told = quantile_ms(tuple(buckets), share)
     assert told is not None
     # Durations are cut to whole milliseconds: a third of the shortest.
-    assert exact_ms / 1.6 <= told <= exact_ms * 1.25
+    assert exact_ms / 1.7 <= told <= exact_ms * 1.25
 
 
 def test_nothing_ended_has_no_quantile() -> None:

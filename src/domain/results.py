@@ -1,0 +1,37 @@
+"""What the steps found out about a document, as its states carry it."""
+
+import msgspec
+
+
+class TextFacts(msgspec.Struct, frozen=True, kw_only=True):
+    text_blob: str
+    parser: str
+    pages: int
+    characters: int
+    language: str | None
+    title: str | None
+    warnings: tuple[str, ...]
+
+
+class ChunkFacts(msgspec.Struct, frozen=True, kw_only=True):
+    chunks_blob: str
+    chunks: int
+    tokens: int
+    chunker: str
+
+
+class Batch(msgspec.Struct, frozen=True):
+    """Vectors of the chunks first to last (both included, from 0), and what they cost."""
+
+    first_chunk: int
+    last_chunk: int
+    vectors_blob: str
+    calls: int = 0
+    tokens_sent: int = 0
+    chunks_reused: int = 0
+
+
+class VectorFacts(msgspec.Struct, frozen=True, kw_only=True):
+    model: str
+    dimensions: int
+    tokens: int
