@@ -21,6 +21,8 @@ from ingest.services import IngestServices
 from ingest.upload_registry import Piece, Upload, UploadKind
 from knowledge.type_probe import TypeProbe
 
+UPLOADS_PREFIX: Final = "uploads/"
+
 FINISHED_SOON_US: Final = 30_000_000
 """Upkeep looks so long after the last byte whether the upload has become a task."""
 
@@ -29,7 +31,12 @@ _log = structlog.get_logger()
 
 def pieces_prefix(upload_id: str) -> str:
     """What the keys of an upload's pieces begin with."""
-    return f"uploads/{upload_id}/"
+    return f"{UPLOADS_PREFIX}{upload_id}/"
+
+
+def upload_of(key: str) -> str:
+    """The upload whose piece has this key."""
+    return key.removeprefix(UPLOADS_PREFIX).partition("/")[0]
 
 
 class PieceWriter:

@@ -47,7 +47,7 @@ async def finish(services: IngestServices, upload: Upload) -> Upload:
         task_id = await _accepted(services, upload)
     except (Rejected, Refused, InvalidId, BlobMissing) as error:
         ended = await end(services, upload, _reason(error))
-        if isinstance(ended.outcome, Finished):
+        if ended.is_finished:
             return ended  # another, who was taken for dead, was quicker and has deleted the pieces
         raise _refusal(error) from error
     except BaseException:

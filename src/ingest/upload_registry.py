@@ -74,6 +74,10 @@ class Upload(msgspec.Struct, frozen=True, kw_only=True):
         return self.outcome is None and not self.is_ready and self.expires_us <= now_us
 
     @property
+    def is_finished(self) -> bool:
+        return isinstance(self.outcome, Finished)
+
+    @property
     def is_ready(self) -> bool:
         """Whether it is to become a task now."""
         return self.outcome is None and self.has_all_bytes and self.about.kind is not UploadKind.PARTIAL

@@ -13,6 +13,7 @@ from events.log_ends import partitions_cut
 from events.redis_setup import durability
 from events.redis_turns import RedisTurns
 from ingest.reconcile import Reconciled
+from ingest.resumable_upkeep import CollectedPieces, collect_pieces
 from knowledge.errors import KnowledgeError
 from millstream.bootstrap import process_name, queries_of
 from millstream.embedded import reachable_redis
@@ -22,7 +23,7 @@ from millstream.installation import unreachable
 from millstream.settings import Settings
 from millstream.stores import Stores, open_stores
 from millstream.telemetry import configure_logging
-from millstream.upkeep import Turn, collect, read_noted_ends, sweep
+from millstream.upkeep import Turn, collect, orphan_grace, read_noted_ends, sweep
 from processors.collected import Collected
 
 
@@ -30,6 +31,7 @@ class CollectReport(msgspec.Struct, frozen=True):
     """What was collected, and what was accepted again before that, where Redis may have lost something."""
 
     collected: Collected
+    pieces: CollectedPieces
     reconciled: Reconciled | None
 
 
@@ -38,7 +40,11 @@ async def collect_now(settings: Settings, *, dry_run: bool) -> CollectReport:
     async with _our_turn(settings) as stores:
         services, as_of = ingest_services(stores, queries_of(stores)), datetime.now(UTC)
         reconciled = await sweep(stores, services, dry_run=dry_run) if await _may_have_lost(stores) else None
-        return CollectReport(await collect(stores, as_of=as_of, dry_run=dry_run), reconciled)
+        return CollectReport(
+            await collect(stores, as_of=as_of, dry_run=dry_run),
+            await collect_pieces(services, as_of=as_of, grace=orphan_grace(stores), dry_run=dry_run),
+            reconciled,
+        )
 
 
 async def reconcile_now(settings: Settings, *, dry_run: bool) -> Reconciled:

@@ -19,6 +19,7 @@ from events.redis_setup import Durability, durability
 from events.redis_turns import RedisTurns
 from events.seldom import Seldom
 from ingest.reconcile import Reconciled, reconcile
+from ingest.resumable_upkeep import collect_pieces, tend_uploads
 from ingest.services import IngestServices
 from knowledge.errors import KnowledgeError
 from millstream.stores import Stores
@@ -33,6 +34,9 @@ LOOK_S: Final = 3.0
 
 ENDS_KEPT_MS: Final = 60_000
 """How often its end is noted: what is lost and was younger is noticed by who was running, or by nobody."""
+
+TENDED_FOR_MS: Final = 15_000
+"""How often resumable uploads are looked at whose clients did not come back."""
 
 LEASE_MS: Final = 30_000
 RENEW_S: Final = LEASE_MS / 3_000
@@ -96,6 +100,7 @@ class Upkeep:
             if turn.is_ours:
                 await self._make_good()
                 await self._note_ends()
+                await self._tend_uploads()
                 if not self._losses:
                     await self._collect(server)
 
@@ -114,7 +119,7 @@ class Upkeep:
     async def _is_due(self) -> bool:
         if self._losses:
             return True
-        return not (await self._turns.is_done("noted") and await self._turns.is_done("collected"))
+        return not all([await self._turns.is_done(name) for name in ("noted", "tended", "collected")])
 
     async def _make_good(self) -> None:
         for loss in list(self._losses):
@@ -134,6 +139,14 @@ class Upkeep:
         await self._stores.blobs.put(ENDS_BLOB, encode_ends(await read_ends(self._stores.log)))
         await self._turns.done("noted", for_ms=ENDS_KEPT_MS)
 
+    async def _tend_uploads(self) -> None:
+        if await self._turns.is_done("tended"):
+            return
+        tended = await tend_uploads(self._services)
+        if tended.finished or tended.expired:
+            _log.info("uploads_tended", **{name: getattr(tended, name) for name in tended.__struct_fields__})
+        await self._turns.done("tended", for_ms=TENDED_FOR_MS)
+
     async def _collect(self, server: Durability) -> None:
         if await self._turns.is_done("collected"):
             return
@@ -141,6 +154,7 @@ class Upkeep:
         if server.may_lose:
             await self._sweep()
         await collect(self._stores, as_of=as_of, dry_run=False)
+        await collect_pieces(self._services, as_of=as_of, grace=orphan_grace(self._stores), dry_run=False)
         await self._turns.done("collected", for_ms=self._stores.settings.collect_interval_s * 1_000)
 
     async def _sweep(self) -> Reconciled:
@@ -191,9 +205,14 @@ async def sweep(stores: Stores, services: IngestServices, *, dry_run: bool) -> R
 
 async def collect(stores: Stores, *, as_of: datetime, dry_run: bool) -> Collected:
     """`as_of` lies before any sweep that belongs to it. Raises what `Collector.run` raises."""
-    grace = timedelta(seconds=stores.settings.orphan_grace_s)
+    grace = orphan_grace(stores)
     collector = Collector(stores.log, stores.blobs, stores.index, as_of=as_of, grace=grace, dry_run=dry_run)
     return await collector.run()
+
+
+def orphan_grace(stores: Stores) -> timedelta:
+    """How old a blob is that nobody can be about to name any more."""
+    return timedelta(seconds=stores.settings.orphan_grace_s)
 
 
 async def read_noted_ends(stores: Stores) -> LogEnds | None:

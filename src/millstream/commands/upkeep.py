@@ -31,6 +31,10 @@ def collect(dry_run: bool, json: bool) -> None:
     reasons = ", ".join(f"{count:,} {reason}" for reason, count in sorted(found.by_reason.items())) or "none"
     click.echo(f"{found.blobs:,} blobs of {found.documents:,} documents in {found.seconds:.1f} s")
     click.echo(f"{found.orphans:,} orphans {verb} ({found.orphan_bytes:,} bytes): {reasons}")
+    pieces = report.pieces
+    click.echo(
+        f"{pieces.orphans:,} of {pieces.pieces:,} pieces of resumable uploads {verb} ({pieces.orphan_bytes:,} bytes)"
+    )
     click.echo(f"{found.uploads_aborted:,} uploads in the making aborted")
     click.echo(
         f"{found.documents_unindexed:,} documents out of the index, {found.tables_dropped:,} tables dropped; {verb}"

@@ -38,10 +38,10 @@ DATA: Final = "".join(f"Line {number} of the mill.\n" for number in range(400)).
 class World:
     """The uploads of one process, or of several that share registry, log and blobs."""
 
-    def __init__(self) -> None:
+    def __init__(self, log: MemoryLog | None = None) -> None:
         counter = itertools.count()
         self.now_us = 1_800_000_000_000_000
-        self.log = MemoryLog(partitions=1, clock_us=lambda: self.now_us)
+        self.log = MemoryLog(partitions=1, clock_us=lambda: self.now_us) if log is None else log
         self.services = IngestServices(
             log=self.log,
             blobs=MemoryBlobStore(),
