@@ -5,9 +5,11 @@ from typing import Any
 import httpx
 import pytest
 from starlette.applications import Starlette
+from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from ingest.answers import exception_handlers
 from millstream.methods import with_refusals
@@ -30,14 +32,17 @@ async def answer(request: Request) -> Response:
     return PlainTextResponse(request.scope["route"].name)
 
 
-ROUTES = [
-    Route("/items/{id}", answer, name="one"),
-    Route("/items/{id}", answer, methods=["DELETE"], name="delete"),
-    Route("/items/retry", answer, methods=["POST"], name="retry"),
-    Route("/items", answer, name="list"),
-    Route("/alive", answer, name="alive"),
-    Route("/page", answer, name="page", include_in_schema=False),
-]
+def routes() -> list[Route]:
+    return [
+        Route("/items/{id}", answer, name="one"),
+        Route("/items/{id}", answer, methods=["DELETE"], name="delete"),
+        Route("/items/retry", answer, methods=["POST"], name="retry"),
+        Route("/items", answer, name="list"),
+        Route("/alive", answer, name="alive"),
+        Route("/page", answer, name="page", include_in_schema=False),
+    ]
+
+
 OPERATIONS = {
     "one": operation(),
     "delete": operation(),
@@ -50,7 +55,7 @@ OPERATIONS = {
 @pytest.fixture
 def client() -> httpx.AsyncClient:
     app = Starlette(
-        routes=with_refusals(strict(ROUTES, OPERATIONS)), exception_handlers=exception_handlers(PROJECTION_PROBLEMS)
+        routes=with_refusals(strict(routes(), OPERATIONS)), exception_handlers=exception_handlers(PROJECTION_PROBLEMS)
     )
     return httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://127.0.0.1")
 
@@ -99,3 +104,25 @@ async def test_a_path_refuses_the_methods_that_it_does_not_have_by_name(
 ) -> None:
     response = await client.request(method, path)
     assert (response.status_code, response.headers.get("allow", response.text)) == told
+
+
+class Signed:
+    """Middleware of one route."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        async def sending(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                message["headers"].append((b"x-signed", b"yes"))
+            await send(message)
+
+        await self._app(scope, receive, sending)
+
+
+async def test_a_route_keeps_its_own_middleware() -> None:
+    route = Route("/items", answer, name="list", middleware=[Middleware(Signed)])
+    app = Starlette(routes=with_refusals(strict([route], OPERATIONS)))
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://127.0.0.1") as client:
+        assert (await client.get("/items?limit=1")).headers["x-signed"] == "yes"
