@@ -229,7 +229,16 @@ def task_command(_state: TaskState, tape: Tape) -> c.TaskCommand:
     )
     ended = (tape.number(2) for _ in range(4))
     finish = c.FinishTask(tally=Tally(int(tape.once_in(4)), *ended))
-    commands: tuple[c.TaskCommand, ...] = (submit, finish, finish, c.CancelTask(reason="no longer wanted"))
+    commands: tuple[c.TaskCommand, ...] = (
+        submit,
+        finish,
+        finish,
+        c.CancelTask(reason="no longer wanted"),
+        c.RecordCallbackFailed(
+            attempt=1 + tape.number(3), status_code=500, next_attempt_at_us=tape.pick(LATER_US, None)
+        ),
+        c.RecordCallbackDelivered(attempt=1 + tape.number(3), status_code=200),
+    )
     return tape.pick(*commands)
 
 

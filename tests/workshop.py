@@ -42,6 +42,9 @@ class Workshop:
         decider = knowledge_base_decider(knowledge_base)
         await handle(self.log, decider, knowledge_base, commands, self.context(knowledge_base))
 
+    async def tell_task(self, task: TaskId, *commands: c.TaskCommand) -> None:
+        await handle(self.log, TASK, task, commands, self.context(task))
+
     async def submit(
         self,
         knowledge_base: KnowledgeBaseId,
@@ -49,10 +52,11 @@ class Workshop:
         *,
         filename: str = "报告.txt",
         metadata: Metadata | None = None,
+        callback_url: str | None = None,
     ) -> tuple[TaskId, list[DocumentId]]:
         task = self.ids.task(knowledge_base)
         names = [document_id(task, ordinal) for ordinal in range(documents)]
-        submit = c.SubmitTask(knowledge_base_id=knowledge_base, documents=documents)
+        submit = c.SubmitTask(knowledge_base_id=knowledge_base, documents=documents, callback_url=callback_url)
         accept = c.AcceptDocument(
             knowledge_base_id=knowledge_base,
             task_id=task,
@@ -101,9 +105,11 @@ class Workshop:
         tally = await self.log.tally(task)
         await handle(self.log, TASK, task, [c.FinishTask(tally=tally)], self.context(task))
 
-    async def through(self, knowledge_base: KnowledgeBaseId, documents: int = 1) -> tuple[TaskId, list[DocumentId]]:
+    async def through(
+        self, knowledge_base: KnowledgeBaseId, documents: int = 1, *, callback_url: str | None = None
+    ) -> tuple[TaskId, list[DocumentId]]:
         """A whole task, from its submission to its end."""
-        task, names = await self.submit(knowledge_base, documents)
+        task, names = await self.submit(knowledge_base, documents, callback_url=callback_url)
         for name in names:
             await self.complete(name)
         await self.finish(task)

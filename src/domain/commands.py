@@ -206,7 +206,22 @@ class FinishTask(msgspec.Struct, frozen=True, kw_only=True):
     tally: Tally
 
 
-TaskCommand = SubmitTask | CancelTask | FinishTask
+class RecordCallbackDelivered(msgspec.Struct, frozen=True, kw_only=True):
+    """The endpoint took the news at attempt `attempt` (from 1)."""
+
+    attempt: int
+    status_code: int
+
+
+class RecordCallbackFailed(msgspec.Struct, frozen=True, kw_only=True):
+    """It did not; None for `next_attempt_at_us`: no attempt follows."""
+
+    attempt: int
+    status_code: int | None = None
+    next_attempt_at_us: int | None = None
+
+
+TaskCommand = SubmitTask | CancelTask | FinishTask | RecordCallbackDelivered | RecordCallbackFailed
 
 
 class CreateKnowledgeBase(msgspec.Struct, frozen=True, kw_only=True):

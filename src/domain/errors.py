@@ -22,6 +22,10 @@ class RefusalCode(StrEnum):
     VALIDATION_FAILED = "validation_failed"
     UNKNOWN_KEY = "unknown_key"
     KEY_ENDED = "key_ended"
+    UNKNOWN_WEBHOOK = "unknown_webhook"
+    UNKNOWN_DELIVERY = "unknown_delivery"
+    WEBHOOK_DISABLED = "webhook_disabled"
+    TOO_MANY_WEBHOOKS = "too_many_webhooks"
 
 
 class Refused(Exception):

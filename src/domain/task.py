@@ -43,6 +43,14 @@ class Submitted(msgspec.Struct, frozen=True, kw_only=True):
     request_sha256: str | None = None
 
 
+class CallbackState(msgspec.Struct, frozen=True, kw_only=True):
+    """How the callback went so far: attempts that are recorded, and whether another one follows."""
+
+    attempts: int = 0
+    is_delivered: bool = False
+    is_over: bool = False
+
+
 class UnknownTask(msgspec.Struct, frozen=True, tag=True):
     """No such task."""
 
@@ -61,6 +69,7 @@ class FinishedTask(msgspec.Struct, frozen=True, tag=True, kw_only=True):
     outcome: TaskOutcome
     finished_at_us: int
     cancelled_at_us: int | None = None
+    callback: CallbackState = CallbackState()
 
 
 TaskState = UnknownTask | OpenTask | FinishedTask
@@ -103,6 +112,8 @@ def decide(command: c.TaskCommand, state: TaskState) -> tuple[TaskEvent, ...]:
             return _cancel(command, state)
         case c.FinishTask():
             return _finish(command, state)
+        case c.RecordCallbackDelivered() | c.RecordCallbackFailed():
+            return _record_callback(command, state)
         case _:
             assert_never(command)
 
@@ -134,8 +145,12 @@ def evolve(state: TaskState, event: Event, at_us: int) -> TaskState:
                 finished_at_us=at_us,
                 cancelled_at_us=state.cancelled_at_us,
             )
-        case FinishedTask(), facts.CallbackDelivered() | facts.CallbackFailed():
-            return state
+        case FinishedTask(), facts.CallbackDelivered():
+            callback = CallbackState(attempts=event.attempt, is_delivered=True, is_over=True)
+            return msgspec.structs.replace(state, callback=callback)
+        case FinishedTask(), facts.CallbackFailed():
+            callback = CallbackState(attempts=event.attempt, is_over=event.next_attempt_at_us is None)
+            return msgspec.structs.replace(state, callback=callback)
         case _:
             raise ImpossibleEvent(f"{type(event).__name__} cannot follow {type(state).__name__}")
 
@@ -202,3 +217,35 @@ def _finish(command: c.FinishTask, state: TaskState) -> tuple[TaskEvent, ...]:
             return ()
         case _:
             assert_never(state)
+
+
+def _record_callback(
+    command: c.RecordCallbackDelivered | c.RecordCallbackFailed, state: TaskState
+) -> tuple[TaskEvent, ...]:
+    """A sender that died behind its call says it again: a failure that is known by then changes nothing, and nothing
+    follows once the news arrived. An attempt that failed and was made again, unknown of that, may have arrived."""
+    match state:
+        case UnknownTask():
+            raise Refused(RefusalCode.UNKNOWN_TASK, "there is no task with this id")
+        case OpenTask():
+            return ()
+        case FinishedTask(callback=callback):
+            if callback.is_delivered:
+                return ()
+        case _:
+            assert_never(state)
+    match command:
+        case c.RecordCallbackDelivered():
+            return (facts.CallbackDelivered(attempt=command.attempt, status_code=command.status_code),)
+        case c.RecordCallbackFailed() if callback.is_over or command.attempt <= callback.attempts:
+            return ()
+        case c.RecordCallbackFailed():
+            return (
+                facts.CallbackFailed(
+                    attempt=command.attempt,
+                    status_code=command.status_code,
+                    next_attempt_at_us=command.next_attempt_at_us,
+                ),
+            )
+        case _:
+            assert_never(command)

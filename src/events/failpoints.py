@@ -44,6 +44,10 @@ class Place(enum.Enum):
     ARCHIVER_MANIFEST_STORED = "archiver.manifest_stored"
     ARCHIVER_BEFORE_TRIM = "archiver.before_trim"
     ARCHIVER_MID_TRIM = "archiver.mid_trim"
+    DISPATCHER_READ = "dispatcher.read"
+    SENDER_TAKEN = "sender.taken"
+    SENDER_ANSWERED = "sender.answered"
+    SENDER_RECORDED = "sender.recorded"
     COLLECTOR_LISTED = "collector.listed"
     COLLECTOR_DELETED = "collector.deleted"
 

@@ -75,7 +75,8 @@ class Keys:
         return f"{self._namespace}:provider:{digest}"
 
     def upkeep(self, name: str) -> str:
-        """String that expires: who does this work now (`lease`), or that it was done a while ago (`collected`, …)."""
+        """String that expires: who does this work now (`lease`, `webhooks`), or that it was done a while ago
+        (`collected`, …)."""
         return f"{self._namespace}:upkeep:{name}"
 
     @property
@@ -114,6 +115,41 @@ class Keys:
     def upload_pieces(self, upload_id: str) -> str:
         """List of the recorded pieces of a resumable upload, `offset size key`; lives as long as it is open."""
         return f"{self._namespace}:{{upload-{upload_id}}}:pieces"
+
+    @property
+    def webhook_subscriptions(self) -> str:
+        """Hash of packed subscriptions with their secrets by id; written by the API, by senders that disable one."""
+        return f"{self._namespace}:{{webhooks}}:subscriptions"
+
+    @property
+    def webhook_state(self) -> str:
+        """Hash: version (of all subscriptions), callbacks (there once a task had one); written with them."""
+        return f"{self._namespace}:{{webhooks}}:state"
+
+    @property
+    def webhook_failing(self) -> str:
+        """Hash by subscription: since when nothing has arrived (unix us). Written by senders; gone with a success."""
+        return f"{self._namespace}:{{webhooks}}:failing"
+
+    def webhook_dispatch(self, partition: int) -> str:
+        """Hash written by whoever dispatches the partition: fencing token, position, caught_up."""
+        return self._prefixes[partition] + "webhooks"
+
+    def webhook_deliveries(self, partition: int) -> str:
+        """Hash of packed deliveries by id; written by dispatchers, senders and the API, swept after days."""
+        return self._prefixes[partition] + "webhooks:deliveries"
+
+    def webhook_channels(self, partition: int) -> str:
+        """Zset of every channel with deliveries by when the next is due (server ms, +inf: none). Goes with them."""
+        return self._prefixes[partition] + "webhooks:channels"
+
+    def webhook_due(self, partition: int, channel: str) -> str:
+        """Zset of one channel's pending deliveries by when they are due (server ms). Goes with them."""
+        return f"{self._prefixes[partition]}webhooks:due:{channel}"
+
+    def webhook_log(self, partition: int, channel: str, state: str) -> str:
+        """Zset of one channel's deliveries in one state, all scores 0: members sort by time. Goes with them."""
+        return f"{self._prefixes[partition]}webhooks:log:{channel}:{state}"
 
     def log(self, partition: int) -> str:
         """Stream of all events, written by append, trimmed by the archiver alone. Fields: `e` envelope, `n` number."""

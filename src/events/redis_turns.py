@@ -14,12 +14,13 @@ LEASE: Final = "lease"
 
 
 class RedisTurns:
-    """`holder` is unique to the process."""
+    """`holder` is unique to the process, `lease` names the work."""
 
-    def __init__(self, client: Redis, keys: Keys, *, holder: str) -> None:
+    def __init__(self, client: Redis, keys: Keys, *, holder: str, lease: str = LEASE) -> None:
         self._client = client
         self._keys = keys
         self._holder = holder
+        self._key = keys.upkeep(lease)
         self._lease = Script("turn.lua")
 
     async def take(self, *, ttl_ms: int) -> bool:
@@ -41,6 +42,5 @@ class RedisTurns:
             await self._client.set(self._keys.upkeep(name), self._holder, px=for_ms)
 
     async def _run(self, deed: str, ttl_ms: int) -> int:
-        key = self._keys.upkeep(LEASE)
-        done: int = await self._lease.run(self._client, [key], (deed, self._holder, ttl_ms))
+        done: int = await self._lease.run(self._client, [self._key], (deed, self._holder, ttl_ms))
         return done

@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Annotated, Final
 
 import msgspec
-from msgspec import Meta
+from msgspec import UNSET, Meta, UnsetType
 
 from events.document import Metadata
 from events.steps import Lane
@@ -12,6 +12,7 @@ from ingest.body import refuse_nul
 from ingest.problems import Flaw, ProblemCode, Rejected, invalid
 from ingest.settings import IngestSettings
 from ingest.validation import rejected
+from outbound.urls import URL_CHARACTERS_MAX
 
 METADATA_ENTRIES_MAX: Final = 64
 METADATA_KEY_CHARS_MAX: Final = 200
@@ -39,14 +40,20 @@ class OptionsBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     metadata: Annotated[dict[_Key, _Value], Meta(max_length=METADATA_ENTRIES_MAX)] = {}
     lane: Lane = Lane.INTERACTIVE
     not_before: Annotated[datetime, Meta(tz=True)] | None = None
+    callback_url: Annotated[str, Meta(min_length=1, max_length=URL_CHARACTERS_MAX)] | None = None
 
 
 class UploadOptions(msgspec.Struct, frozen=True, kw_only=True):
-    """As it is used: `not_before_us` is unix µs; what lies in the past is kept, and due at once."""
+    """As it is used: `not_before_us` is unix µs; what lies in the past is kept, and due at once.
+
+    `callback_url` is UNSET where there is none, so that it is no part of a request's fingerprint: one that came with
+    the same key before there were callbacks is the same request still.
+    """
 
     metadata: Metadata = {}
     lane: Lane = Lane.INTERACTIVE
     not_before_us: int | None = None
+    callback_url: str | UnsetType = UNSET
 
 
 _decoder = msgspec.json.Decoder(OptionsBody)
@@ -68,7 +75,10 @@ def parse_options(raw: bytes, settings: IngestSettings, now_us: int) -> UploadOp
     if len(msgspec.json.encode(body.metadata)) > settings.metadata_bytes_max:
         raise invalid("/options/metadata", f"must have at most {settings.metadata_bytes_max:,} bytes as JSON")
     return UploadOptions(
-        metadata=dict(body.metadata), lane=body.lane, not_before_us=_not_before_us(body.not_before, settings, now_us)
+        metadata=dict(body.metadata),
+        lane=body.lane,
+        not_before_us=_not_before_us(body.not_before, settings, now_us),
+        callback_url=UNSET if body.callback_url is None else body.callback_url,
     )
 
 

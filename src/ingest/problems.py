@@ -66,12 +66,15 @@ class ProblemCode(StrEnum):
     TOO_MANY_PARTS = "too_many_parts"
     TOO_MANY_UPLOADS = "too_many_uploads"
     TUS_VERSION = "tus_version"
+    TOO_MANY_WEBHOOKS = "too_many_webhooks"
     UNAUTHENTICATED = "unauthenticated"
+    UNKNOWN_DELIVERY = "unknown_delivery"
     UNKNOWN_DOCUMENT = "unknown_document"
     UNKNOWN_KEY = "unknown_key"
     UNKNOWN_KNOWLEDGE_BASE = "unknown_knowledge_base"
     UNKNOWN_TASK = "unknown_task"
     UNKNOWN_UPLOAD = "unknown_upload"
+    UNKNOWN_WEBHOOK = "unknown_webhook"
     UNSUPPORTED_MEDIA_TYPE = "unsupported_media_type"
     UNSUPPORTED_TRANSFER_ENCODING = "unsupported_transfer_encoding"
     UNSUPPORTED_TYPE = "unsupported_type"
@@ -84,7 +87,12 @@ class ProblemCode(StrEnum):
     UPLOAD_TOO_SLOW = "upload_too_slow"
     UPLOAD_UNFINISHED = "upload_unfinished"
     URI_TOO_LONG = "uri_too_long"
+    URL_ADDRESS_DENIED = "url_address_denied"
+    URL_INVALID = "url_invalid"
+    URL_SCHEME_NOT_ALLOWED = "url_scheme_not_allowed"
+    URL_UNRESOLVABLE = "url_unresolvable"
     VALIDATION_FAILED = "validation_failed"
+    WEBHOOK_DISABLED = "webhook_disabled"
 
 
 _ANSWERS: Final[Mapping[ProblemCode, tuple[int, str]]] = {
@@ -136,12 +144,15 @@ _ANSWERS: Final[Mapping[ProblemCode, tuple[int, str]]] = {
     ProblemCode.TOO_MANY_PARTS: (400, "The request has too many parts"),
     ProblemCode.TOO_MANY_UPLOADS: (429, "Too many uploads are open"),
     ProblemCode.TUS_VERSION: (412, "This version of tus is not spoken here"),
+    ProblemCode.TOO_MANY_WEBHOOKS: (409, "There are too many webhooks"),
     ProblemCode.UNAUTHENTICATED: (401, "A valid key is needed"),
+    ProblemCode.UNKNOWN_DELIVERY: (404, "There is no such delivery"),
     ProblemCode.UNKNOWN_DOCUMENT: (404, "There is no such document"),
     ProblemCode.UNKNOWN_KEY: (404, "There is no such key"),
     ProblemCode.UNKNOWN_KNOWLEDGE_BASE: (404, "There is no such knowledge base"),
     ProblemCode.UNKNOWN_TASK: (404, "There is no such task"),
     ProblemCode.UNKNOWN_UPLOAD: (404, "There is no such upload"),
+    ProblemCode.UNKNOWN_WEBHOOK: (404, "There is no such webhook"),
     ProblemCode.UNSUPPORTED_MEDIA_TYPE: (415, "The Content-Type is not supported"),
     ProblemCode.UNSUPPORTED_TRANSFER_ENCODING: (501, "The transfer coding is not supported"),
     ProblemCode.UNSUPPORTED_TYPE: (415, "Files of this type are not supported"),
@@ -154,7 +165,12 @@ _ANSWERS: Final[Mapping[ProblemCode, tuple[int, str]]] = {
     ProblemCode.UPLOAD_TOO_SLOW: (408, "The upload took too long"),
     ProblemCode.UPLOAD_UNFINISHED: (409, "A part of the upload is not complete"),
     ProblemCode.URI_TOO_LONG: (414, "The target of the request is too long"),
+    ProblemCode.URL_ADDRESS_DENIED: (422, "This address may not be called"),
+    ProblemCode.URL_INVALID: (422, "This is no URL that can be called"),
+    ProblemCode.URL_SCHEME_NOT_ALLOWED: (422, "Only http and https are called"),
+    ProblemCode.URL_UNRESOLVABLE: (422, "The name of the host has no address"),
     ProblemCode.VALIDATION_FAILED: (422, "The request breaks a rule"),
+    ProblemCode.WEBHOOK_DISABLED: (409, "The webhook is disabled"),
 }
 
 CODE_OF_STATUS: Final[Mapping[int, ProblemCode]] = {

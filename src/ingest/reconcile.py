@@ -26,6 +26,7 @@ from domain.knowledge_base import KnowledgeBaseState
 from domain.sidecar import Sidecar, decode_sidecar, document_of_sidecar, sidecar_key
 from events.errors import InvalidId
 from events.ids import DocumentId, KnowledgeBaseId, TaskId, document_id, partition_of
+from ingest.callbacks import expect_callback
 from ingest.concurrency import all_of
 from ingest.knowledge_bases import while_active
 from ingest.services import IngestServices
@@ -172,6 +173,7 @@ class _Sweep:
             return Found.INCOMPLETE
         if not self._dry_run:
             requests = requests_of(task, sidecar.submission, [one.accept for one in sidecars])
+            await expect_callback(services.callbacks, sidecar.submission.callback_url)
             await handle_together(services.log, requests, services.context(task, sidecar.actor), guard=guard)
         self.documents_accepted += len(sidecars)
         return Found.ACCEPTED

@@ -11,6 +11,7 @@ from domain.access import unknown_instead
 from events.errors import LogError
 from events.ids import KnowledgeBaseId, uuid8_hex
 from ingest.body import content_length, has_body, refuse_encoded
+from ingest.callbacks import refuse_callback
 from ingest.idempotency import idempotency_key
 from ingest.knowledge_bases import while_active
 from ingest.piece_writer import PieceWriter
@@ -209,6 +210,7 @@ class ResumableUploads:
         await while_active(self._services.log, kb if may_see(kb) else KnowledgeBaseId(unknown_instead(kb)))
         if length == 0:
             raise empty(about.filename)
+        await refuse_callback(self._services.callbacks, about.options)
 
     async def _length_of_parts(self, concat: Concat, actor: str) -> int:
         length = 0

@@ -12,6 +12,7 @@ from domain.handle import Context
 from domain.knowledge_base_status import KnowledgeBaseStatus
 from events.ids import IdFactory, KnowledgeBaseId
 from events.log import EventLog
+from ingest.callbacks import Callbacks
 from ingest.settings import IngestSettings
 from ingest.upload_registry import UploadRegistry
 
@@ -49,6 +50,7 @@ class IngestServices(msgspec.Struct, frozen=True, kw_only=True):
     known_embedding: KnownEmbedding
     status_of: StatusOf
     settings: IngestSettings = IngestSettings()
+    callbacks: Callbacks | None = None
 
     def context(self, correlation_id: str, actor: str) -> Context:
         """What goes into the envelopes of one request."""

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import msgspec
+from msgspec import UNSET
 
 from domain.commands import AcceptDocument, SubmitTask
 from domain.deciders import DOCUMENT, TASK
@@ -22,6 +23,7 @@ from events.errors import InvalidAppend, LogError, LogFull
 from events.failpoints import Place, failpoint
 from events.ids import KnowledgeBaseId, TaskId, derived_task_id, document_id
 from ingest.accepted import AcceptedTask, accepted_task
+from ingest.callbacks import expect_callback
 from ingest.concurrency import all_of
 from ingest.idempotency import Sent, key_sha256, request_sha256
 from ingest.multipart import StoredFile
@@ -61,6 +63,7 @@ async def submit(services: IngestServices, submission: Submission, unclaimed: Un
     submit_task = _submit_command(submission)
     await _store_sidecars(services, submission, submit_task, accepts, unclaimed)
     requests = requests_of(submission.task_id, submit_task, accepts)
+    await expect_callback(services.callbacks, submit_task.callback_url)
     context = services.context(submission.task_id, submission.actor)
     unclaimed.claim()
     failpoint(Place.API_BEFORE_APPEND)
@@ -126,6 +129,7 @@ def _submit_command(submission: Submission) -> SubmitTask:
         knowledge_base_id=submission.knowledge_base_id,
         documents=len(submission.files),
         lane=options.lane,
+        callback_url=None if options.callback_url is UNSET else options.callback_url,
         not_before_us=options.not_before_us,
         idempotency_key_sha256=None if key is None else key_sha256(key),
         request_sha256=None if key is None else request_sha256(sent, options),

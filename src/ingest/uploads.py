@@ -7,6 +7,7 @@ from domain.sidecar import source_key
 from events.failpoints import Place, failpoint
 from events.ids import KnowledgeBaseId, document_id
 from ingest.accepted import AcceptedTask
+from ingest.callbacks import refuse_callback
 from ingest.form_headers import boundary_of
 from ingest.idempotency import idempotency_key
 from ingest.knowledge_bases import while_active
@@ -40,6 +41,7 @@ async def upload(services: IngestServices, knowledge_base_id: KnowledgeBaseId, r
         form = await read_form(request.stream(), boundary, services.settings, open_blob)
         failpoint(Place.API_STORED)
         options = _options(services, form.options)
+        await refuse_callback(services.callbacks, options)
         _refuse_late(services, began_us)
         # An upload can take an hour. The append compares: where the knowledge base has changed since, it is read again
         # and asked again; nothing enters one that was deleted, were it in the very instant. One round trip less.

@@ -14,6 +14,7 @@ from ingest.answers import exception_handlers
 from ingest.request_id import RequestIdMiddleware
 from ingest.routes import ingest_routes
 from ingest.unread_body import UnreadBodyMiddleware
+from ingest.webhook_routes import webhook_routes
 from knowledge.retriever import Retriever
 from knowledge.routes import search_routes
 from knowledge.search import SearchScope
@@ -24,9 +25,10 @@ from millstream.admission.key_routes import key_routes
 from millstream.bootstrap import queries_of, search_scope, views_of
 from millstream.guard import Guard
 from millstream.health import health_routes
-from millstream.ingesting import ingest_services
+from millstream.ingesting import ingest_services, webhook_services
 from millstream.installation import tell_of_risks
 from millstream.methods import with_refusals
+from millstream.notifying import deliveries_of, subscriptions_of
 from millstream.openapi.operations import OPERATIONS
 from millstream.openapi.routes import contract_routes
 from millstream.openapi.strictness import strict
@@ -41,6 +43,7 @@ from projections.redis_feed import RedisFeed
 from projections.routes import projection_routes
 from projections.routes_events import event_feed_routes
 from projections.routes_system import system_routes
+from projections.routes_webhooks import webhook_reading_routes
 
 
 @asynccontextmanager
@@ -98,6 +101,10 @@ def api_routes(stores: Stores, tailer: ChangeTailer, can_search: asyncio.Event, 
         *event_feed_routes(stores.log, views_of(stores), Cursors(stores.secret)),
         *system_routes(stores.log, views_of(stores), stores.inbox, clock_us=clock_us),
         *key_routes(entrance.book, entrance.ring, queries),
+        *webhook_routes(webhook_services(stores)),
+        *webhook_reading_routes(
+            subscriptions_of(stores), deliveries_of(stores), Cursors(stores.secret), clock_us=clock_us
+        ),
         *search_routes(Retriever(stores.index, stores.embeddings.of), resolve_scope),
     ]
     return [*routes, *contract_routes(routes, keys_needed=lambda: not entrance.ring.is_open)]

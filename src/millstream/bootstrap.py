@@ -20,6 +20,7 @@ from millstream.archiving import archiving
 from millstream.errors import ExitCode, Stop
 from millstream.ingesting import ingest_services
 from millstream.installation import tell_of_risks
+from millstream.notifying import webhooks_beside
 from millstream.settings import Settings
 from millstream.stores import Stores, clock_us, open_stores
 from millstream.upkeep import Upkeep
@@ -55,7 +56,11 @@ async def running_worker(settings: Settings, stop: asyncio.Event, *, name: str, 
             await import_for_worker()
             holder = process_name(name)
             upkeep = Upkeep(stores, ingest_services(stores, queries_of(stores)), holder=holder)
-            async with in_background(warm_search(stores)), in_background(upkeep.run(stop)):
+            async with (
+                in_background(warm_search(stores)),
+                in_background(upkeep.run(stop)),
+                webhooks_beside(stores, holder=holder),
+            ):
                 await _worker(stores, sandbox, name=holder, steps=served).run(stop)
         finally:
             await sandbox.close()

@@ -12,7 +12,12 @@ from outbound.system_resolver import SystemResolver
 def outbound_client(settings: Settings) -> OutboundClient:
     """Close it at the end. Raises Stop where the settings name no ranges, hosts or ports."""
     limits = Limits(body_bytes_max=settings.upload_bytes_max, total_s_max=settings.fetch_s_max)
-    return OutboundClient(Guard(_rules(settings), SystemResolver()), limits=limits)
+    return OutboundClient(outbound_guard(settings), limits=limits)
+
+
+def outbound_guard(settings: Settings) -> Guard:
+    """For whoever only has to know what may be called. Raises Stop."""
+    return Guard(_rules(settings), SystemResolver())
 
 
 def _rules(settings: Settings) -> Rules:

@@ -1,9 +1,15 @@
 """What the routes that write, and the sweep that accepts lost uploads again, work with."""
 
+from secrets import token_bytes
+
 from domain.access import principal_of
+from ingest.callbacks import Callbacks
 from ingest.redis_uploads import RedisUploads
 from ingest.services import EmbeddingModel, IngestServices
 from ingest.settings import IngestSettings
+from ingest.webhooks import WebhookServices
+from millstream.calling import outbound_guard
+from millstream.notifying import deliveries_of, subscriptions_of, webhook_settings
 from millstream.stores import Stores, clock_us
 from projections.queries import Queries
 
@@ -23,6 +29,7 @@ def ingest_services(stores: Stores, queries: Queries) -> IngestServices:
         actor_of=lambda request: principal_of(request.scope).actor,
         known_embedding=lambda name: _known_embedding(stores, name),
         status_of=queries.knowledge_base,
+        callbacks=Callbacks(outbound_guard(settings).check_url, subscriptions_of(stores).expect_callbacks),
         settings=IngestSettings(
             upload_bytes_max=settings.upload_bytes_max,
             request_bytes_max=settings.request_bytes_max,
@@ -32,6 +39,22 @@ def ingest_services(stores: Stores, queries: Queries) -> IngestServices:
             resumable_open_max=settings.resumable_open_max,
             upload_s_max=max(UPLOAD_S_MIN, settings.orphan_grace_s // 2),
         ),
+    )
+
+
+def webhook_services(stores: Stores) -> WebhookServices:
+    """What the routes of webhooks work with. Raises Stop."""
+    return WebhookServices(
+        log=stores.log,
+        subscriptions=subscriptions_of(stores),
+        deliveries=deliveries_of(stores),
+        check_url=outbound_guard(stores.settings).check_url,
+        unique=stores.ids.unique,
+        random_bytes=token_bytes,
+        clock_us=clock_us,
+        installation_secret=stores.secret,
+        settings=webhook_settings(stores.settings),
+        json_bytes_max=IngestSettings().json_bytes_max,
     )
 
 

@@ -155,7 +155,13 @@ def tasks() -> Explored[TaskState]:
     """The lifecycle of a task of one document."""
     submit = c.SubmitTask(knowledge_base_id=KNOWLEDGE_BASE, documents=1)
     ends = [Tally(succeeded=1), Tally(failed=1), Tally(cancelled=1), Tally(skipped=1)]
-    commands: list[c.TaskCommand] = [submit, c.CancelTask(), *(c.FinishTask(tally=tally) for tally in ends)]
+    commands: list[c.TaskCommand] = [
+        submit,
+        c.CancelTask(),
+        *(c.FinishTask(tally=tally) for tally in ends),
+        c.RecordCallbackFailed(attempt=1, status_code=500),
+        c.RecordCallbackDelivered(attempt=1, status_code=200),
+    ]
     examples: list[Event] = [
         t.TaskSubmitted(knowledge_base_id=KNOWLEDGE_BASE, documents=2),
         t.TaskCancelled(),

@@ -22,7 +22,14 @@ class Rule(NamedTuple):
 RULES: Final = (
     Rule(
         ("redis", "hiredis"),
-        ("events.redis_*", "ingest.redis_*", "processors.redis_*", "projections.redis_*", "millstream.*"),
+        (
+            "events.redis_*",
+            "ingest.redis_*",
+            "processors.redis_*",
+            "projections.redis_*",
+            "webhooks.redis_*",
+            "millstream.*",
+        ),
     ),
     Rule(("aioboto3", "aiobotocore", "botocore", "aiohttp"), ("blobs.s3", "blobs.s3_*")),
     Rule(("llama_index",), ("knowledge.*",)),
@@ -98,6 +105,15 @@ PURE: Final = (
     "projections.projection",
     "projections.tasks",
     "projections.throughput",
+    "webhooks.deliveries",
+    "webhooks.delivery",
+    "webhooks.event_names",
+    "webhooks.messages",
+    "webhooks.schedule",
+    "webhooks.settings",
+    "webhooks.signing",
+    "webhooks.subscription",
+    "webhooks.subscriptions",
 )
 """Decisions, facts, routing, retry policy, ranking and folds: the same in, the same out."""
 
@@ -127,6 +143,8 @@ ADAPTERS: Final = (
     "processors.redis_*",
     "projections.memory_*",
     "projections.redis_*",
+    "webhooks.memory_*",
+    "webhooks.redis_*",
 )
 """Chosen where everything is put together; whoever else imports one is tied to it."""
 

@@ -69,7 +69,17 @@ def owners_by(queries: Queries) -> dict[str, OwnerOf]:
     async def of_upload(_value: str) -> str | None:
         return None  # it is its actor's alone, which is asked for where it is used
 
-    return {"kb_id": of_knowledge_base, "task_id": of_task, "document_id": of_document, "upload_id": of_upload}
+    async def of_webhook(_value: str) -> str | None:
+        return None  # it may be about several, each of which is looked at where it is used
+
+    return {
+        "kb_id": of_knowledge_base,
+        "task_id": of_task,
+        "document_id": of_document,
+        "upload_id": of_upload,
+        "webhook_id": of_webhook,
+        "delivery_id": of_webhook,
+    }
 
 
 async def _known(ask: Callable[[Any], Awaitable[Any]], one: TaskId | DocumentId) -> str | None:

@@ -37,6 +37,7 @@ PUBLIC: Final = Access(scope=None)
 READ: Final = Access(scope=Scope.READ)
 SEARCH: Final = Access(scope=Scope.READ, pace=Pace.SEARCH)
 WRITE: Final = Access(scope=Scope.WRITE, pace=Pace.WRITE)
+WRITE_READ: Final = Access(scope=Scope.WRITE)
 INTAKE: Final = Access(scope=Scope.WRITE, pace=Pace.WRITE, is_intake=True)
 OWN_UPLOADS: Final = Access(scope=Scope.WRITE)
 """Asking about an upload in the making: for those who could make one."""
@@ -83,6 +84,19 @@ ROUTES: Final[Mapping[str, Access]] = {
     "stream_everything": READ,
     "search": SEARCH,
     "search_many": SEARCH,
+    # who is told elsewhere
+    "create_webhook": WRITE,
+    "list_webhooks": WRITE_READ,
+    "get_webhook": WRITE_READ,
+    "change_webhook": WRITE,
+    "delete_webhook": WRITE,
+    "rotate_webhook_secret": WRITE,
+    "get_callback_secret": WRITE_READ,
+    "test_webhook": WRITE,
+    "list_deliveries": WRITE_READ,
+    "get_delivery": WRITE_READ,
+    "redeliver": WRITE,
+    "redeliver_many": WRITE,
     # the whole, and who gets in
     "get_system": ADMIN_READ,
     "create_key": ADMIN,

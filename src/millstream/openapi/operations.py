@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Final
 
-from millstream.openapi import of_documents, of_keys, of_knowledge_bases, of_service, of_tasks, of_uploads
+from millstream.openapi import of_documents, of_keys, of_knowledge_bases, of_service, of_tasks, of_uploads, of_webhooks
 from millstream.openapi.operation import Operation
 
 OPERATIONS: Final[Mapping[str, Operation]] = {
@@ -11,6 +11,7 @@ OPERATIONS: Final[Mapping[str, Operation]] = {
     **of_uploads.OPERATIONS,
     **of_tasks.OPERATIONS,
     **of_knowledge_bases.OPERATIONS,
+    **of_webhooks.OPERATIONS,
     **of_keys.OPERATIONS,
     **of_service.OPERATIONS,
 }

@@ -2,11 +2,12 @@
 
 import msgspec
 import pytest
+from msgspec.structs import replace
 
 from domain import commands as c
 from domain.deciders import TASK
 from domain.errors import ImpossibleEvent, RefusalCode
-from domain.task import FinishedTask, OpenTask, TaskOutcome, TaskState, documents_of, outcome_of
+from domain.task import CallbackState, FinishedTask, OpenTask, TaskOutcome, TaskState, documents_of, outcome_of
 from events import task as t
 from events.codec import encode
 from events.envelope import Envelope, Event
@@ -203,12 +204,43 @@ def test_a_task_keeps_what_was_asked() -> None:
     assert (submitted.idempotency_key_sha256, submitted.submitted_at_us) == ("c" * 64, 1)
 
 
-@pytest.mark.parametrize(
-    "report",
-    [t.CallbackDelivered(attempt=1, status_code=200), t.CallbackFailed(attempt=1, status_code=500)],
-    ids=["delivered", "failed"],
-)
-def test_news_of_the_callback_change_nothing_of_a_finished_task(report: Event) -> None:
-    assert given(SUBMITTED, FINISHED, report).state == given(SUBMITTED, FINISHED).state
+DELIVERED = t.CallbackDelivered(attempt=2, status_code=200)
+FAILED = t.CallbackFailed(attempt=1, status_code=500, next_attempt_at_us=9)
+GIVEN_UP = t.CallbackFailed(attempt=2, status_code=410)
+DELIVER = c.RecordCallbackDelivered(attempt=2, status_code=200)
+FAIL = c.RecordCallbackFailed(attempt=1, status_code=500, next_attempt_at_us=9)
+GIVE_UP = c.RecordCallbackFailed(attempt=2, status_code=410)
+
+
+@pytest.mark.parametrize("report", [DELIVERED, FAILED], ids=["delivered", "failed"])
+def test_news_of_the_callback_change_how_it_went_and_nothing_else_of_a_finished_task(report: Event) -> None:
+    state = given(SUBMITTED, FINISHED, report).state
+    assert isinstance(state, FinishedTask)
+    assert state.callback.attempts == (2 if report is DELIVERED else 1)
+    assert state.callback.is_over is state.callback.is_delivered is (report is DELIVERED)
+    assert replace(state, callback=CallbackState()) == given(SUBMITTED, FINISHED).state
     with pytest.raises(ImpossibleEvent):
         given(SUBMITTED, report)
+
+
+def test_each_attempt_at_the_callback_is_recorded_once() -> None:
+    given(SUBMITTED, FINISHED).when(FAIL).then(FAILED)
+    given(SUBMITTED, FINISHED, FAILED).when(FAIL).then_nothing()
+    given(SUBMITTED, FINISHED, FAILED).when(DELIVER).then(DELIVERED)
+    given(SUBMITTED, FINISHED, FAILED, DELIVERED).when(DELIVER).then_nothing()
+    given(SUBMITTED, FINISHED, FAILED).when(GIVE_UP).then(GIVEN_UP)
+    given(SUBMITTED, FINISHED, FAILED, GIVEN_UP).when(GIVE_UP).then_nothing()
+
+
+def test_an_attempt_that_failed_and_was_made_again_unknown_of_that_may_have_arrived() -> None:
+    again = c.RecordCallbackDelivered(attempt=1, status_code=200)
+    given(SUBMITTED, FINISHED, FAILED).when(again).then(t.CallbackDelivered(attempt=1, status_code=200))
+
+
+def test_a_failure_that_is_told_late_does_not_take_back_that_the_callback_arrived() -> None:
+    given(SUBMITTED, FINISHED, DELIVERED).when(GIVE_UP).then_nothing()
+
+
+def test_nothing_is_recorded_of_callbacks_of_tasks_that_have_not_finished() -> None:
+    given(SUBMITTED).when(DELIVER).then_nothing()
+    given().when(FAIL).then_refused(RefusalCode.UNKNOWN_TASK)

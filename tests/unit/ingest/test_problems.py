@@ -76,6 +76,8 @@ ANSWERS = [
     (Refused(RefusalCode.DOCUMENT_REMOVED, "why"), 409, "document_removed"),
     (Refused(RefusalCode.KNOWLEDGE_BASE_DELETED, "why"), 409, "knowledge_base_deleted"),
     (Refused(RefusalCode.REINDEX_REQUIRED, "why"), 409, "reindex_required"),
+    (Refused(RefusalCode.WEBHOOK_DISABLED, "why"), 409, "webhook_disabled"),
+    (Refused(RefusalCode.TOO_MANY_WEBHOOKS, "why"), 409, "too_many_webhooks"),
     (Refused(RefusalCode.VALIDATION_FAILED, "why"), 422, "validation_failed"),
     (InvalidId("no"), 404, "not_found"),
     (LogUnavailable("redis://secret@host"), 503, "dependency_unavailable"),

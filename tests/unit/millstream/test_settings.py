@@ -51,6 +51,16 @@ RANGES = {
     "resumable_expiry_s": (1, 31_536_000),
     "resumable_open_max": (1, 1_000_000),
     "resumable_piece_bytes": (1_024, 67_108_864),
+    "webhooks_max": (0, 10_000),
+    "webhook_retry_first_ms": (1, 60_000),
+    "webhook_endpoint_concurrency_max": (1, 100),
+    "webhook_concurrency_max": (1, 100),
+    "webhook_pending_max": (1, 1_000_000),
+    "webhook_deliveries_kept_max": (1, 10_000_000),
+    "webhook_delivered_retention_s": (60, 31_536_000),
+    "webhook_failed_retention_s": (60, 31_536_000),
+    "webhook_failing_disable_s": (1, 31_536_000),
+    "webhook_rotation_overlap_s": (0, 2_592_000),
     "task_retention_s": (0, 3_153_600_000),
     "archive_segment_events_max": (1_000, 1_000_000),
     "archive_after_s": (1, 31_536_000),
@@ -228,8 +238,8 @@ def test_the_settings_know_no_other_module_of_the_product_than_errors() -> None:
     tree = ast.parse(inspect.getsource(settings_module))
     imported = {node.module for node in ast.walk(tree) if isinstance(node, ast.ImportFrom) and node.module}
     assert {module for module in imported if module.startswith("millstream")} == {
-        "millstream.connection.settings",
         "millstream.errors",
+        "millstream.settings_webhooks",
     }
 
 

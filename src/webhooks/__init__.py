@@ -1,0 +1,1 @@
+"""News for programs elsewhere: who subscribed, what is sent to them, when, how often, and what became of it."""
