@@ -8,6 +8,7 @@ import httpx
 import httpx_sse
 import msgspec
 
+from millstream.client_key import api_key_from_environment, checked_key
 from millstream.errors import ExitCode, Stop
 
 T = TypeVar("T")
@@ -72,8 +73,10 @@ class Http:
     """Used by several threads at a time. Every call raises Unreachable and Refused."""
 
     def __init__(self, url: str, *, api_key: str | None = None) -> None:
+        """Without a key that of MILLSTREAM_API_KEY is shown, where there is one. Raises Stop for what is no key."""
         self.url = url.rstrip("/")
-        headers = {"Authorization": f"Bearer {api_key}"} if api_key else {}
+        key = api_key or api_key_from_environment()
+        headers = {} if key is None else {"Authorization": f"Bearer {checked_key(key)}"}
         self._http = httpx.Client(base_url=f"{self.url}/api/v1", timeout=TIMEOUT_S, trust_env=False, headers=headers)
 
     def close(self) -> None:

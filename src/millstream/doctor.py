@@ -38,6 +38,7 @@ async def examine(settings: Settings, *, create_bucket: bool = False) -> list[Fi
         *([("redis", lambda: _redis(settings))] if settings.redis_url else []),
         ("blobs", lambda: _blobs(settings, create_bucket=create_bucket)),
         ("index", lambda: _index(settings)),
+        ("door", lambda: _door(settings)),
     ]
     findings += await asyncio.gather(*(_within_limit(subject, check) for subject, check in checks))
     return findings
@@ -73,7 +74,7 @@ def _binding(settings: Settings) -> Finding:
         check_binding(settings)
     except Stop as stop:
         return Finding("binding", False, stop.what, stop.hint)
-    return Finding("binding", True, f"{settings.host}:{settings.port}, open (there are no keys yet)")
+    return Finding("binding", True, f"{settings.host}:{settings.port}")
 
 
 def _embedding(settings: Settings) -> Finding:
@@ -134,6 +135,27 @@ async def _redis(settings: Settings) -> str:
         log = RedisLog(stores.clients.commands, stores.clients.blocking, stores.keys)
         failed = sum([await log.dead_letters(partition) for partition in range(log.partitions)])
         return f"{stores.log.partitions} partitions, appendfsync {policy or 'unknown'}{loss}, {failed:,} dead letters"
+
+
+async def _door(settings: Settings) -> str:
+    from millstream.admission.door_check import check_door
+    from millstream.admission.redis_key_store import RedisKeyStore
+    from millstream.blob_location import open_blobs
+    from millstream.embedded import EmbeddedRedis
+    from millstream.installation import connect, open_marked
+
+    if not settings.redis_url:
+        embedded = EmbeddedRedis(settings.data_path)
+        if not ((settings.data_path / "redis").exists() and await embedded.is_served()):
+            return f"keys: {settings.auth}; nothing runs that could be asked for any"
+        settings = msgspec.structs.replace(settings, redis_url=embedded.url)
+    blobs = open_blobs(settings)
+    try:
+        async with connect(settings) as clients:
+            keys = await open_marked(settings, clients, blobs)
+            return await check_door(settings, RedisKeyStore(clients.commands, keys), blobs)
+    finally:
+        await blobs.close()
 
 
 async def _blobs(settings: Settings, *, create_bucket: bool) -> str:

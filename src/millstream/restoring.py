@@ -1,8 +1,9 @@
 """`millstream restore`: an installation whose Redis is gone, brought back from its archive and its blobs.
 
 In this order: every segment is read and checked; marks, manifest and the ends of streams go into Redis; the index
-forgets its fences, as versions may be counted anew; only then the installation exists again. What follows could be
-done by `millstream replay` and the services too: views, inboxes and timers, and uploads behind the last segment.
+forgets its fences, as versions may be counted anew; keys are put back; only then the installation exists again. What
+follows could be done by `millstream replay` and the services too: views, inboxes and timers, and uploads behind the
+last segment.
 """
 
 import asyncio
@@ -26,6 +27,8 @@ from events.redis_setup import Clients, check_server
 from events.restored import RestoredLog
 from ingest.reconcile import Reconciled, reconcile
 from knowledge.lance_index import LanceIndex
+from millstream.admission.key_copy import agree
+from millstream.admission.redis_key_store import RedisKeyStore
 from millstream.blob_location import open_blobs
 from millstream.bootstrap import process_name, queries_of, views_of
 from millstream.embedded import EmbeddedRedis
@@ -108,7 +111,10 @@ async def _bring_back_logs(settings: Settings, *, quiet: bool) -> tuple[Marker, 
             keys = Keys(marker.partitions)
             archive = Archive(RedisArchive(clients.commands, keys), blobs)
             logs = await _read_archive(archive, blobs, marker, quiet=quiet)
-            await _put_logs(settings, clients, keys, archive, logs, marker)
+            restored = await _put_logs(settings, clients, keys, archive, logs)
+            # Before the installation exists again: one that had keys must not be open for a moment.
+            await agree(RedisKeyStore(clients.commands, keys), blobs)
+            await restored.put_installation(marker.installation_id)
             return marker, logs
     except BlobError as error:
         raise Stop(f"the blob store fails: {error}", exit_code=ExitCode.UNREACHABLE) from None
@@ -140,8 +146,8 @@ async def _read_archive(archive: Archive, blobs: BlobStore, marker: Marker, *, q
 
 
 async def _put_logs(
-    settings: Settings, clients: Clients, keys: Keys, archive: Archive, logs: Sequence[RestoredLog], marker: Marker
-) -> None:
+    settings: Settings, clients: Clients, keys: Keys, archive: Archive, logs: Sequence[RestoredLog]
+) -> RedisRestore:
     target = RedisRestore(clients.commands, keys)
     if not await target.begin():
         raise Stop(
@@ -154,7 +160,7 @@ async def _put_logs(
         await target.put_streams(one.streams)
     log = ArchivedLog(RedisLog(clients.commands, clients.blocking, keys), archive)
     await _forget_fences(settings, log, logs)
-    await target.put_installation(marker.installation_id)
+    return target
 
 
 async def _forget_fences(settings: Settings, log: ArchivedLog, logs: Sequence[RestoredLog]) -> None:

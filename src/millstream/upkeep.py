@@ -22,6 +22,8 @@ from ingest.reconcile import Reconciled, reconcile
 from ingest.resumable_upkeep import collect_pieces, tend_uploads
 from ingest.services import IngestServices
 from knowledge.errors import KnowledgeError
+from millstream.admission.key_copy import agree
+from millstream.admission.redis_key_store import RedisKeyStore
 from millstream.stores import Stores
 from processors.collected import Collected
 from processors.collector import Collector
@@ -133,10 +135,11 @@ class Upkeep:
                 self._losses.remove(loss)
 
     async def _note_ends(self) -> None:
-        """Not while a loss is being made good: until then the note is what tells of it."""
+        """With the copy of the keys. Not while a loss is being made good: until then the note is what tells of it."""
         if self._losses or await self._turns.is_done("noted"):
             return
         await self._stores.blobs.put(ENDS_BLOB, encode_ends(await read_ends(self._stores.log)))
+        await agree(RedisKeyStore(self._stores.clients.commands, self._stores.keys), self._stores.blobs)
         await self._turns.done("noted", for_ms=ENDS_KEPT_MS)
 
     async def _tend_uploads(self) -> None:

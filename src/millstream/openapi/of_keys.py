@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Final
 
 from ingest.problems import ProblemCode
-from millstream.admission.key_routes import CreateKeyBody, KeyStatus, RotateKeyBody, ShownKey
+from millstream.admission.key_status import CreateKeyBody, KeyStatus, RotateKeyBody, ShownKey
 from millstream.openapi.operation import Answer, JsonBody, Operation, Tag
 from millstream.openapi.parameters import LOCATION
 from projections.lists import Listing

@@ -14,7 +14,7 @@ from ingest.routes import CancelBody
 from knowledge.filters import KEY_CHARS_MAX, VALUE_CHARS_MAX, VALUES_MAX, Operator
 from knowledge.routes import SearchManyRequest
 from knowledge.search import QUERY_CHARS_MAX, SearchRequest
-from millstream.admission.key_routes import CreateKeyBody
+from millstream.admission.key_status import CreateKeyBody
 from millstream.openapi.operation import Schema
 from millstream.openapi.parameters import KB_ID
 
