@@ -1,13 +1,8 @@
 """HTTP of resumable uploads: tus 1.0.0 under /api/v1/uploads."""
 
-from typing import Final
-
-from starlette.datastructures import MutableHeaders
-from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from domain.access import principal_of
 from events.failpoints import Place, failpoint
@@ -16,9 +11,8 @@ from ingest.problems import ProblemCode, Rejected
 from ingest.resumable import CHECKSUMS, EXTENSIONS, VERSION, expires_header, method_of, refuse_version
 from ingest.resumable_uploads import ResumableUploads
 from ingest.services import IngestServices
+from ingest.tus_version import PATH
 from ingest.upload_registry import Finished, Upload, UploadKind
-
-PATH: Final = "/api/v1/uploads"
 
 
 def resumable_routes(services: IngestServices) -> list[Route]:
@@ -63,34 +57,16 @@ def resumable_routes(services: IngestServices) -> list[Route]:
         }
         return Response(status_code=204, headers=headers)
 
-    one, tus = f"{PATH}/{{upload_id}}", [Middleware(_SaysVersion)]
+    one = f"{PATH}/{{upload_id}}"
     return [
-        Route(PATH, upload_options, methods=["OPTIONS"], name="uploads_options", middleware=tus),
-        Route(PATH, create_upload, methods=["POST"], name="create_upload", middleware=tus),
-        Route(one, upload_status, methods=["HEAD"], name="upload_status", middleware=tus),
-        Route(one, upload_options, methods=["OPTIONS"], name="upload_options", middleware=tus),
-        Route(one, change_upload, methods=["PATCH"], name="append_to_upload", middleware=tus),
-        Route(one, change_upload, methods=["DELETE"], name="terminate_upload", middleware=tus),
-        Route(one, change_upload, methods=["POST"], name="override_upload_method", middleware=tus),
+        Route(PATH, upload_options, methods=["OPTIONS"], name="uploads_options"),
+        Route(PATH, create_upload, methods=["POST"], name="create_upload"),
+        Route(one, upload_status, methods=["HEAD"], name="upload_status"),
+        Route(one, upload_options, methods=["OPTIONS"], name="upload_options"),
+        Route(one, change_upload, methods=["PATCH"], name="append_to_upload"),
+        Route(one, change_upload, methods=["DELETE"], name="terminate_upload"),
+        Route(one, change_upload, methods=["POST"], name="override_upload_method"),
     ]
-
-
-class _SaysVersion:
-    """ASGI middleware: every answer carries Tus-Resumable, a refused version what is spoken here."""
-
-    def __init__(self, app: ASGIApp) -> None:
-        self._app = app
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        async def send_with_version(message: Message) -> None:
-            if message["type"] == "http.response.start":
-                headers = MutableHeaders(scope=message)
-                headers["Tus-Resumable"] = VERSION
-                if message["status"] == 412:
-                    headers["Tus-Version"] = VERSION
-            await send(message)
-
-        await self._app(scope, receive, send_with_version)
 
 
 def _path(upload: Upload) -> str:

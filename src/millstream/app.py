@@ -13,6 +13,7 @@ from starlette.routing import Route
 from ingest.answers import exception_handlers
 from ingest.request_id import RequestIdMiddleware
 from ingest.routes import ingest_routes
+from ingest.tus_version import TusVersionMiddleware
 from ingest.unread_body import UnreadBodyMiddleware
 from ingest.webhook_routes import webhook_routes
 from knowledge.retriever import Retriever
@@ -75,6 +76,7 @@ def build_app(stores: Stores, tailer: ChangeTailer, can_search: asyncio.Event, e
         routes=with_refusals(admitted_routes(routes, entrance.admission)),
         middleware=[
             Middleware(RequestIdMiddleware, new_request_id=stores.ids.unique),
+            Middleware(TusVersionMiddleware),
             Middleware(UnreadBodyMiddleware),
             Middleware(Guard, allowed_hosts=[settings.host, *settings.allowed_hosts.split(",")]),
         ],

@@ -5,10 +5,10 @@ own over the same connection.
 """
 
 import contextlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 import httpx
 import httpx_sse
@@ -19,6 +19,7 @@ from domain.knowledge_base_status import KnowledgeBaseStatus
 from domain.status import DocumentStatus, TaskStatus
 from millstream.client_answers import Accepted, DocumentChanged, Found, Retried, TaskChanged, TaskEnded, TaskNews
 from millstream.client_http import Http, Page
+from millstream.client_uploads import OnProgress, ResumableUpload, Uploaded
 from millstream.errors import ExitCode, Stop
 
 RECONNECTS_MAX = 20
@@ -68,6 +69,28 @@ class Client:
             ]
             path = f"/knowledge-bases/{knowledge_base_id}/documents"
             return self.http.post(path, Accepted, files=parts, idempotency_key=idempotency_key)
+
+    def upload_resumable(
+        self,
+        knowledge_base_id: str,
+        path: Path,
+        *,
+        filename: str | None = None,
+        options: Mapping[str, Any] | None = None,
+        resume_url: str | None = None,
+        on_url: Callable[[str], None] = lambda _url: None,
+        on_progress: OnProgress = lambda _sent, _all: None,
+    ) -> Uploaded:
+        """Sends one file by tus, through broken lines and restarts of the server. `options` as in `upload`'s form.
+
+        `on_url` is told where the upload is: with that as `resume_url` another process goes on where this one stopped.
+        """
+        metadata = {"knowledge_base": knowledge_base_id, "filename": filename or path.name}
+        if options:
+            metadata["options"] = msgspec.json.encode(options).decode()
+        return ResumableUpload(
+            self.http, path, metadata, resume_url=resume_url, on_url=on_url, on_progress=on_progress
+        ).run()
 
     def search(self, knowledge_base_id: str, query: str, *, mode: str = "hybrid", top_k: int = 5) -> Found:
         body = {"query": query, "mode": mode, "top_k": top_k}

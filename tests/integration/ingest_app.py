@@ -34,6 +34,7 @@ from ingest.request_id import RequestIdMiddleware
 from ingest.routes import ingest_routes
 from ingest.services import DeadLettersOf, EmbeddingModel, IngestServices, StatusOf
 from ingest.settings import KIB, IngestSettings
+from ingest.tus_version import TusVersionMiddleware
 from ingest.unread_body import UnreadBodyMiddleware
 from ingest.upload_registry import UploadRegistry
 from millstream.api_server import ANSWER_HEADERS
@@ -116,6 +117,7 @@ def make_app(services: IngestServices) -> Starlette:
         exception_handlers=exception_handlers(),
         middleware=[
             Middleware(RequestIdMiddleware, new_request_id=services.ids.unique),
+            Middleware(TusVersionMiddleware),
             Middleware(UnreadBodyMiddleware),
             Middleware(Guard, allowed_hosts=["mill"]),
         ],
