@@ -81,5 +81,13 @@ def make_agent(stores: Stores, client: OutboundClient, *, holder: str) -> Webhoo
     )
     turns = RedisTurns(stores.clients.commands, stores.keys, holder=holder, lease=LEASE)
     return WebhookAgent(
-        stores.log, deliveries, subscriptions, known, sender, turns, settings=settings, clock_us=clock_us
+        stores.log,
+        deliveries,
+        subscriptions,
+        known,
+        sender,
+        turns,
+        settings=settings,
+        clock_us=clock_us,
+        lease_ms=stores.settings.lease_s * 1_000,
     )

@@ -24,7 +24,7 @@ from webhooks.subscriptions import SubscriptionStore
 from webhooks.sweeper import Sweeper
 
 LEASE_MS: Final = 10_000
-RENEW_S: Final = LEASE_MS / 4_000
+RENEWALS_A_LEASE: Final = 4
 
 
 class Polls(msgspec.Struct, frozen=True, kw_only=True):
@@ -73,6 +73,7 @@ class WebhookAgent:
         settings: WebhookSettings,
         clock_us: Callable[[], int],
         polls: Polls | None = None,
+        lease_ms: int = LEASE_MS,
     ) -> None:
         self._log = event_log
         self._deliveries = deliveries
@@ -84,12 +85,13 @@ class WebhookAgent:
         self._settings = settings
         self._clock_us = clock_us
         self._polls = polls or Polls()
+        self._lease_ms = lease_ms
         self._told = Seldom()
 
     async def run(self, stop: asyncio.Event) -> None:
         """Waits for its turn, works until `stop` or until the turn is lost, and gives it back."""
         while not stop.is_set():
-            if not await self._try(self._turns.take(ttl_ms=LEASE_MS)):
+            if not await self._try(self._turns.take(ttl_ms=self._lease_ms)):
                 await pause(stop, self._polls.take_s)
                 continue
             lost = asyncio.Event()
@@ -211,9 +213,9 @@ class WebhookAgent:
         return []
 
     async def _renew(self, over: asyncio.Event, lost: asyncio.Event) -> None:
-        while not await pause(over, RENEW_S):
+        while not await pause(over, self._lease_ms / 1_000 / RENEWALS_A_LEASE):
             try:
-                if not await self._turns.take(ttl_ms=LEASE_MS):
+                if not await self._turns.take(ttl_ms=self._lease_ms):
                     lost.set()
             except LogError as error:
                 self._tell_of(error)
