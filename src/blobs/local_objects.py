@@ -1,7 +1,7 @@
 """Objects in a directory that belongs to somebody else: read, and never written to."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from pathlib import Path
 from typing import Final
 
@@ -18,7 +18,7 @@ class LocalObjects:
     def __init__(self, root: Path) -> None:
         self._root = root.absolute()
 
-    async def read(self, key: str) -> AsyncIterator[bytes]:
+    async def read(self, key: str) -> AsyncGenerator[bytes, None]:
         """Yield pieces of up to 1 MiB."""
         path = await asyncio.to_thread(self._inside, check_object_key(key))
         reader = RangeReader(path, 0, None)

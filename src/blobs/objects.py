@@ -1,6 +1,6 @@
 """Objects that others put where we may only read: the protocol, which keys name one, and a reader in memory."""
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, Mapping
 from typing import Final, Protocol
 
 from blobs.errors import BlobMissing, InvalidBlobKey
@@ -32,7 +32,7 @@ def check_object_key(key: str) -> str:
 class ObjectReader(Protocol):
     """Reads what lies below one place: a bucket's prefix, a directory."""
 
-    def read(self, key: str) -> AsyncIterator[bytes]:
+    def read(self, key: str) -> AsyncGenerator[bytes, None]:
         """Yield an object's bytes, in pieces of the reader's choosing.
 
         Raises BlobMissing, InvalidBlobKey and BlobStoreUnavailable.
@@ -50,7 +50,7 @@ class MemoryObjects:
     def __init__(self, objects: Mapping[str, bytes]) -> None:
         self.objects = dict(objects)
 
-    async def read(self, key: str) -> AsyncIterator[bytes]:
+    async def read(self, key: str) -> AsyncGenerator[bytes, None]:
         """Yield the whole object at once."""
         if check_object_key(key) not in self.objects:
             raise BlobMissing(key)

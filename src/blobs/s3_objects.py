@@ -1,6 +1,6 @@
 """Objects below a prefix of an S3 bucket: read, and never written to."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from contextlib import aclosing
 
 from blobs.objects import check_object_key
@@ -14,7 +14,7 @@ class S3Objects:
     def __init__(self, settings: S3Settings) -> None:
         self._store = S3BlobStore(settings)
 
-    async def read(self, key: str) -> AsyncIterator[bytes]:
+    async def read(self, key: str) -> AsyncGenerator[bytes, None]:
         """Yield pieces of up to 1 MiB."""
         async with aclosing(self._store.read_object(check_object_key(key))) as pieces:
             async for piece in pieces:

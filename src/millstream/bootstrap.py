@@ -17,6 +17,7 @@ from knowledge.embedders import vector_weight_of
 from knowledge.limits import ParseLimits
 from knowledge.search import SearchScope
 from millstream.archiving import archiving
+from millstream.calling import open_origins
 from millstream.errors import ExitCode, Stop
 from millstream.ingesting import ingest_services
 from millstream.installation import tell_of_risks
@@ -25,6 +26,7 @@ from millstream.settings import Settings
 from millstream.stores import Stores, clock_us, open_stores
 from millstream.upkeep import Upkeep
 from millstream.warming import import_for_worker, in_background, warm_search
+from processors.origins import Origins
 from processors.provider import Quota
 from processors.redis_provider import RedisProviderGate
 from processors.sandbox import Sandbox, SandboxSettings
@@ -49,7 +51,7 @@ async def running_worker(settings: Settings, stop: asyncio.Event, *, name: str, 
     served = _steps(steps)
     async with open_stores(settings) as stores:
         await tell_of_risks(stores.clients)
-        sandbox = Sandbox(_sandbox_settings(settings))
+        sandbox, origins = Sandbox(_sandbox_settings(settings)), open_origins(settings)
         try:
             if served is None or Step.PARSE in served:
                 await sandbox.warm()
@@ -61,8 +63,9 @@ async def running_worker(settings: Settings, stop: asyncio.Event, *, name: str, 
                 in_background(upkeep.run(stop)),
                 webhooks_beside(stores, holder=holder),
             ):
-                await _worker(stores, sandbox, name=holder, steps=served).run(stop)
+                await _worker(stores, sandbox, origins, name=holder, steps=served).run(stop)
         finally:
+            await origins.close()
             await sandbox.close()
 
 
@@ -127,7 +130,7 @@ def process_name(role: str) -> str:
     return f"{role}@{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(4)}"
 
 
-def _worker(stores: Stores, sandbox: Sandbox, *, name: str, steps: Collection[Step] | None) -> Worker:
+def _worker(stores: Stores, sandbox: Sandbox, origins: Origins, *, name: str, steps: Collection[Step] | None) -> Worker:
     return Worker(
         name=name,
         log=stores.log,
@@ -143,6 +146,7 @@ def _worker(stores: Stores, sandbox: Sandbox, *, name: str, steps: Collection[St
         rng=random.Random(),  # noqa: S311  spreads retries and turns, guards nothing
         settings=_worker_settings(stores.settings),
         steps=steps,
+        origins=origins,
         gate=RedisProviderGate(stores.clients.commands, stores.keys, _quota(stores.settings)),
     )
 
@@ -155,6 +159,8 @@ def _worker_settings(settings: Settings) -> WorkerSettings:
     lease_ms = settings.lease_s * 1_000
     default = WorkerSettings()
     return WorkerSettings(
+        fetch_bytes_max=settings.upload_bytes_max,
+        fetch_retry_s=default.fetch_retry_s * settings.retry_base_ms / 1_000,
         # Twice the parsing children: while one document is parsed, the next is read and the last is recorded.
         parse_slots=2 * settings.parse_processes,
         lease_ms=lease_ms,

@@ -1,12 +1,16 @@
-"""Settings -> the client that calls addresses of strangers."""
+"""Settings -> the client that calls addresses of strangers, and where documents are fetched from."""
 
+from millstream.blob_location import open_objects
 from millstream.errors import ExitCode, Stop
 from millstream.settings import Settings
+from millstream.stores import clock_us
 from outbound.client import OutboundClient
 from outbound.guard import Guard
 from outbound.limits import Limits
 from outbound.rules import Rules, rules_of
 from outbound.system_resolver import SystemResolver
+from processors.settings import WorkerSettings
+from processors.web_origins import WebOrigins
 
 
 def outbound_client(settings: Settings) -> OutboundClient:
@@ -18,6 +22,17 @@ def outbound_client(settings: Settings) -> OutboundClient:
 def outbound_guard(settings: Settings) -> Guard:
     """For whoever only has to know what may be called. Raises Stop."""
     return Guard(_rules(settings), SystemResolver())
+
+
+def open_origins(settings: Settings) -> WebOrigins:
+    """Where a worker fetches documents from. Close it at the end. Raises Stop."""
+    default = WorkerSettings()
+    return WebOrigins(
+        outbound_client(settings),
+        open_objects(settings),
+        slots_per_host=default.fetch_slots_per_host,
+        clock_us=clock_us,
+    )
 
 
 def _rules(settings: Settings) -> Rules:

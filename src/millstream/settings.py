@@ -134,6 +134,14 @@ class Settings(WebhookFields, frozen=True, kw_only=True, forbid_unknown_fields=T
     outbound_ports: Annotated[
         str, Meta(description="ports of the public internet that may be called, comma-separated")
     ] = "80,443"
+    import_bucket_url: Annotated[
+        str,
+        Meta(description="file:///path or s3://bucket/prefix (with the S3 keys above) to import objects from"),
+    ] = ""
+    import_items_max: Annotated[int, Meta(ge=1, le=999, description="URLs or objects in one import request")] = 100
+    import_text_bytes_max: Annotated[int, Meta(ge=1, le=67_108_864, description="size of one imported text, bytes")] = (
+        1_048_576
+    )
     fetch_s_max: Annotated[
         int, Meta(ge=1, le=86_400, description="time for one attempt to fetch a document by URL, seconds")
     ] = 900

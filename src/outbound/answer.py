@@ -1,7 +1,7 @@
 """What came back: status, headers by name, and a body that is counted while it streams."""
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing, suppress
 from typing import Final
 
@@ -51,7 +51,7 @@ class Answer:
         length = self.header("content-length")
         return int(length) if length is not None and length.isdigit() else None
 
-    async def body(self) -> AsyncIterator[bytes]:
+    async def body(self) -> AsyncGenerator[bytes, None]:
         """The body, decompressed, in pieces of at most 64 KiB. Raises FetchLimit and FetchFailed."""
         if (self.declared_bytes or 0) > self._limits.body_bytes_max:
             raise self._too_large()

@@ -7,6 +7,7 @@ from domain.commands import RemoveDocument
 from domain.errors import Contention, RefusalCode, Refused
 from events.errors import LogFull, LogUnavailable, NewerFacts
 from knowledge.errors import EmbeddingError, IndexUnavailable, ParseError
+from processors.origins import OriginFails, OriginRefuses
 from processors.step import Done, Outcome, Reject, Retry
 
 INTERNAL_ERROR: Final = "internal_error"
@@ -26,6 +27,10 @@ def outcome_of(error: Exception) -> Outcome | None:  # noqa: C901  one arm an er
     match error:
         case ParseError():
             return Reject(error.code.value, shortened(error.message))
+        case OriginRefuses():
+            return Reject(error.code, shortened(error.message))
+        case OriginFails():
+            return Retry(error.code, shortened(error.message), error.retry_after_s)
         case EmbeddingError(is_permanent=True):
             return Reject(error.code, shortened(error.message))
         case EmbeddingError():

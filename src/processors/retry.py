@@ -4,7 +4,9 @@ from typing import Final
 
 import msgspec
 
-WAIT_CODES: Final = frozenset({"provider_busy", "provider_limited"})
+HOST_BUSY: Final = "host_busy"
+
+WAIT_CODES: Final = frozenset({HOST_BUSY, "provider_busy", "provider_limited"})
 """Nothing failed: a limit says when to come back. These do not lengthen the next delay, or a busy provider would end up
 idle while every document waits for minutes."""
 

@@ -18,11 +18,13 @@ from processors.documents import DocumentDeliveries
 from processors.embed import EmbedderFor, EmbedStep
 from processors.erase import DocumentsOf, EraseStep
 from processors.errands import ErrandDeliveries
+from processors.fetch import FetchStep
 from processors.finish import FinishStep
 from processors.index import IndexStep
 from processors.knowledge_bases import KnowledgeBases
 from processors.liveness import beat_until, claim_until, leave
 from processors.memory_provider import MemoryProviderGate
+from processors.origins import Origins
 from processors.parse import ParseStep, TextParser
 from processors.patience import PatientLog
 from processors.provider import ProviderGate, Quota
@@ -37,7 +39,8 @@ from processors.workbench import Workbench
 class Worker:
     """Serves `steps` (all of them where None). `name` is unique to the process; `clock_us` is unix µs.
 
-    Without a `gate` shared with others this worker alone spares an embedding provider that is down or wants a pause.
+    Without `origins` it fetches nothing and leaves that step to others. Without a `gate` shared with others this worker
+    alone spares an embedding provider that is down or wants a pause.
 
     The collaborators belong to the caller, who closes them after `run` has returned.
     """
@@ -60,6 +63,7 @@ class Worker:
         settings: WorkerSettings,
         steps: Collection[Step] | None = None,
         gate: ProviderGate | None = None,
+        origins: Origins | None = None,
     ) -> None:
         self._name = name
         self._log = log
@@ -84,6 +88,7 @@ class Worker:
         embed_s, index_s = settings.embed_time_limit_s, settings.index_time_limit_s
         batch, chunks_max = settings.embed_batch_chunks, settings.chunks_max
         documents: list[Processor] = [
+            *([] if origins is None else [_fetch_step(blobs, origins, settings)]),
             ParseStep(blobs, parser, time_limit_s=parse_s),
             ChunkStep(blobs, chunker_for, chunks_max=chunks_max, time_limit_s=chunk_s),
             EmbedStep(
@@ -147,3 +152,13 @@ class Worker:
             random=self._random,
             told=self._told,
         )
+
+
+def _fetch_step(blobs: BlobStore, origins: Origins, settings: WorkerSettings) -> FetchStep:
+    return FetchStep(
+        blobs,
+        origins,
+        bytes_max=settings.fetch_bytes_max,
+        retry_s=settings.fetch_retry_s,
+        time_limit_s=settings.fetch_time_limit_s,
+    )

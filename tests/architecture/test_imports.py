@@ -91,6 +91,7 @@ PURE: Final = (
     "outbound.errors",
     "outbound.hosts",
     "outbound.limits",
+    "outbound.retry_after",
     "outbound.rules",
     "processors.breaker",
     "processors.pace",

@@ -37,4 +37,4 @@ class ObjectReaderContract:
         for _ in range(3):
             pieces = reader.read("reports/2026/年度 报告 (1).pdf")
             assert (await anext(pieces)).startswith(b"%PDF")
-            await pieces.aclose()  # type: ignore[attr-defined]  # every reader is a generator
+            await pieces.aclose()

@@ -35,6 +35,8 @@ RANGES = {
     "openai_embedding_dimensions": (1, 16_384),
     "files_max": (1, 1_000),
     "fetch_s_max": (1, 86_400),
+    "import_items_max": (1, 999),
+    "import_text_bytes_max": (1, 67_108_864),
     "embedding_call_s_max": (1, 3_600),
     "embedding_rpm": (0, 10_000_000),
     "embedding_tpm": (0, 10_000_000_000),
