@@ -14,8 +14,10 @@ WORKERS ?= 2
 TEST_WORKERS ?= 3
 SEEDS ?= 1000
 FIRST ?= 0
+CASES ?= 50
+SEED ?= 1
 
-.PHONY: help demo run test test-unit simulate seeded-bugs check format lint types contracts lock bench clean
+.PHONY: help demo run test test-unit simulate schemathesis seeded-bugs check format lint types contracts lock bench clean
 .DEFAULT_GOAL := help
 
 help: ## list the targets
@@ -50,6 +52,9 @@ test-unit: $(DEV_STAMP) ## the tests without any server, under 20 s
 
 simulate: $(DEV_STAMP) ## worlds full of faults from SEEDS=1000 seeds, FIRST=0; tells how to replay what fails
 	@$(BIN)/python -m tests.simulation --seeds $(SEEDS) --first $(FIRST) --workers $(WORKERS)
+
+schemathesis: $(DEV_STAMP) ## requests made of /openapi.json, right and wrong, CASES=50 random ones for each call from SEED=1
+	@MILLSTREAM_TEST_CASES=$(CASES) MILLSTREAM_TEST_SEED=$(SEED) $(PYTEST) tests/integration/test_schemathesis.py
 
 seeded-bugs: $(DEV_STAMP) ## bugs put into copies of the tree, one after the other: each must turn the tests red (2 to 6 minutes)
 	@$(BIN)/python -m tests.seeded_bugs --workers $(WORKERS)

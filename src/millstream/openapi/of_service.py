@@ -10,7 +10,7 @@ from millstream.health import Alive, Readiness
 from millstream.openapi.operation import EVENT_STREAM, JSON, Access, Answer, Header, Operation, Parameter, Tag
 from millstream.openapi.parameters import IF_NONE_MATCH, LIMIT, OF_KNOWLEDGE_BASE, RESUMED, TEXT, whole
 from projections.changes import Gone
-from projections.event_feed import CURSOR_CHARACTERS_MAX, END, EventPage
+from projections.event_feed import END, EventPage
 from projections.everything import Snapshot
 from projections.system import MINUTES_DEFAULT, MINUTES_MAX, SystemFlow
 
@@ -25,7 +25,7 @@ OPERATIONS: Final[Mapping[str, Operation]] = {
         parameters=(
             Parameter(
                 name="after",
-                schema={"type": "string", "maxLength": CURSOR_CHARACTERS_MAX},
+                schema=TEXT,
                 description=f"`next_cursor` of the page before; `{END}`: only what comes from now on.",
                 example=END,
             ),
