@@ -26,6 +26,11 @@ class KnowledgeBaseCounts(msgspec.Struct, frozen=True):
     chunks: int = 0
     size_bytes: int = 0
 
+    @property
+    def total(self) -> int:
+        """Documents, whatever they count as."""
+        return self.queued + self.processing + self.completed + self.failed + self.cancelled + self.skipped
+
     def plus(self, other: Self) -> "KnowledgeBaseCounts":
         return KnowledgeBaseCounts(*(a + b for a, b in zip(_values(self), _values(other), strict=True)))
 
@@ -87,14 +92,13 @@ def knowledge_base_status(
 ) -> KnowledgeBaseStatus:
     """`version` rises with every change, of a document too, and is its ETag."""
     path = f"/api/v1/knowledge-bases/{knowledge_base_id}"
-    total = counts.queued + counts.processing + counts.completed + counts.failed + counts.cancelled + counts.skipped
     return KnowledgeBaseStatus(
         knowledge_base_id=knowledge_base_id,
         name=state.name,
         description=state.description,
         settings=state.settings,
         documents=KnowledgeBaseDocuments(
-            total=total,
+            total=counts.total,
             queued=counts.queued,
             processing=counts.processing,
             completed=counts.completed,

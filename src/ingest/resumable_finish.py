@@ -81,6 +81,8 @@ async def _accepted(services: IngestServices, upload: Upload) -> TaskId:
     if (await services.log.versions([task_id]))[0] > 0:
         return task_id
     guard = await while_active(services.log, says.knowledge_base_id)
+    room = await services.room_of(says.knowledge_base_id, about.actor)
+    room.check(documents=1, size_bytes=upload.length or 1)
     async with UnclaimedBlobs(services.blobs) as unclaimed:
         pieces = await _pieces(services, upload)
         key = source_key(document_id(task_id, 0), services.ids.unique())

@@ -65,7 +65,7 @@ class ResumableUploads:
         concat, checksum, key = concat_of(headers), checksum_of(headers), idempotency_key(headers)
         length = length_of_new(headers, concat, bytes_max=services.settings.upload_bytes_max)
         metadata = metadata_header(headers)
-        await self._refuse_hopeless(concat, length, metadata, may_see)
+        await self._refuse_hopeless(concat, length, metadata, actor, may_see)
         if concat.kind is UploadKind.FINAL:
             length = await self._length_of_parts(concat, actor)
         brings = has_body(headers) and concat.kind is not UploadKind.FINAL
@@ -201,7 +201,9 @@ class ResumableUploads:
             return uuid8_hex("final", actor, metadata, *concat.parts)
         return self._services.ids.unique()
 
-    async def _refuse_hopeless(self, concat: Concat, length: int | None, metadata: str, may_see: MaySee) -> None:
+    async def _refuse_hopeless(
+        self, concat: Concat, length: int | None, metadata: str, actor: str, may_see: MaySee
+    ) -> None:
         """What could never become a task is refused now, not at its end."""
         if concat.kind is UploadKind.PARTIAL:
             return
@@ -210,6 +212,7 @@ class ResumableUploads:
         await while_active(self._services.log, kb if may_see(kb) else KnowledgeBaseId(unknown_instead(kb)))
         if length == 0:
             raise empty(about.filename)
+        (await self._services.room_of(kb, actor)).check(documents=1, size_bytes=length or 1)
         await refuse_callback(self._services.callbacks, about.options)
 
     async def _length_of_parts(self, concat: Concat, actor: str) -> int:

@@ -1,6 +1,7 @@
 """What the routes of this package work with; the composition makes it once."""
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, MutableMapping
+from typing import Any
 
 import msgspec
 from starlette.requests import Request
@@ -13,6 +14,7 @@ from domain.knowledge_base_status import KnowledgeBaseStatus
 from events.ids import IdFactory, KnowledgeBaseId
 from events.log import EventLog
 from ingest.callbacks import Callbacks
+from ingest.quota import RoomOf, without_limit
 from ingest.settings import IngestSettings
 from ingest.upload_registry import UploadRegistry
 
@@ -38,6 +40,11 @@ DeadLettersOf = Callable[[DeadLetterQuery, Bound], AsyncIterator[DeadLetter]]
 """What failed and may be seen, as the reading side has it; each is looked at again before anything is done about it."""
 
 
+RefuseEnded = Callable[[MutableMapping[str, Any]], None]
+"""Asked with a request's scope right before something is written that took long to come: raises Rejected where the key
+that brought it has ended since."""
+
+
 class IngestServices(msgspec.Struct, frozen=True, kw_only=True):
     """`clock_us` is unix µs; `ids` makes event and task ids, and the nonces of blob keys."""
 
@@ -50,6 +57,8 @@ class IngestServices(msgspec.Struct, frozen=True, kw_only=True):
     known_embedding: KnownEmbedding
     status_of: StatusOf
     settings: IngestSettings = IngestSettings()
+    room_of: RoomOf = without_limit
+    refuse_ended: RefuseEnded = lambda _scope: None
     callbacks: Callbacks | None = None
 
     def context(self, correlation_id: str, actor: str) -> Context:

@@ -7,6 +7,7 @@ from domain.sidecar import source_key
 from events.failpoints import Place, failpoint
 from events.ids import KnowledgeBaseId, document_id
 from ingest.accepted import AcceptedTask
+from ingest.body import content_length
 from ingest.callbacks import refuse_callback
 from ingest.form_headers import boundary_of
 from ingest.idempotency import idempotency_key
@@ -14,6 +15,7 @@ from ingest.knowledge_bases import while_active
 from ingest.multipart import read_form
 from ingest.options import UploadOptions, parse_options
 from ingest.problems import ProblemCode, Rejected
+from ingest.quota import MeteredForm
 from ingest.services import IngestServices
 from ingest.submit import Submission, new_task_id, submit
 from ingest.unclaimed import UnclaimedBlobs
@@ -30,19 +32,22 @@ async def upload(services: IngestServices, knowledge_base_id: KnowledgeBaseId, r
     key = idempotency_key(request.headers)
     actor = services.actor_of(request)
     known = await while_active(services.log, knowledge_base_id)
+    metered = MeteredForm(await services.room_of(knowledge_base_id, actor))
+    metered.announced(content_length(request.headers))
     task_id = new_task_id(services, knowledge_base_id, key, actor)
 
     failpoint(Place.API_ADMITTED)
     async with UnclaimedBlobs(services.blobs) as unclaimed:
 
         def open_blob(ordinal: int) -> BlobWriter:
-            return unclaimed.writer(source_key(document_id(task_id, ordinal), services.ids.unique()))
+            return metered.file(unclaimed.writer(source_key(document_id(task_id, ordinal), services.ids.unique())))
 
         form = await read_form(request.stream(), boundary, services.settings, open_blob)
         failpoint(Place.API_STORED)
         options = _options(services, form.options)
         await refuse_callback(services.callbacks, options)
         _refuse_late(services, began_us)
+        services.refuse_ended(request.scope)
         # An upload can take an hour. The append compares: where the knowledge base has changed since, it is read again
         # and asked again; nothing enters one that was deleted, were it in the very instant. One round trip less.
         submission = Submission(

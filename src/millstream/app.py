@@ -98,7 +98,10 @@ def api_routes(stores: Stores, tailer: ChangeTailer, can_search: asyncio.Event, 
 
     routes = [
         *health_routes(stores, door_of(stores.settings, entrance.ring)),
-        *ingest_routes(ingest_services(stores, queries), partial(every_dead_letter, queries, views_of(stores))),
+        *ingest_routes(
+            ingest_services(stores, queries, entrance.ring.limits_of),
+            partial(every_dead_letter, queries, views_of(stores)),
+        ),
         *projection_routes(stores.log, views_of(stores), tailer, Cursors(stores.secret)),
         *event_feed_routes(stores.log, views_of(stores), Cursors(stores.secret)),
         *system_routes(stores.log, views_of(stores), stores.inbox, clock_us=clock_us),

@@ -8,6 +8,8 @@ from ingest.redis_uploads import RedisUploads
 from ingest.services import EmbeddingModel, IngestServices
 from ingest.settings import IngestSettings
 from ingest.webhooks import WebhookServices
+from millstream.admission.leased import refuse_ended
+from millstream.admission.room import LimitsOf, no_limits, room_by
 from millstream.calling import outbound_guard
 from millstream.notifying import deliveries_of, subscriptions_of, webhook_settings
 from millstream.stores import Stores, clock_us
@@ -17,8 +19,8 @@ UPLOAD_S_MIN = 30
 """What an upload may take at least, however short a test makes the grace period of orphans."""
 
 
-def ingest_services(stores: Stores, queries: Queries) -> IngestServices:
-    """Services over open stores."""
+def ingest_services(stores: Stores, queries: Queries, limits_of: LimitsOf = no_limits) -> IngestServices:
+    """Services over open stores; `limits_of` an actor's key."""
     settings = stores.settings
     return IngestServices(
         log=stores.log,
@@ -29,6 +31,8 @@ def ingest_services(stores: Stores, queries: Queries) -> IngestServices:
         actor_of=lambda request: principal_of(request.scope).actor,
         known_embedding=lambda name: _known_embedding(stores, name),
         status_of=queries.knowledge_base,
+        room_of=room_by(queries, settings, limits_of),
+        refuse_ended=refuse_ended,
         callbacks=Callbacks(outbound_guard(settings).check_url, subscriptions_of(stores).expect_callbacks),
         settings=IngestSettings(
             upload_bytes_max=settings.upload_bytes_max,

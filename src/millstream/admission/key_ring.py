@@ -12,7 +12,7 @@ from typing import Final
 
 import structlog
 
-from domain.api_keys import KeyRecord, PresentedKey, is_valid, opens
+from domain.api_keys import KeyLimits, KeyRecord, PresentedKey, is_valid, opens
 from events.errors import LogError
 from events.seldom import Seldom
 from millstream.admission.key_store import KeyStore
@@ -93,6 +93,11 @@ class KeyRing:
             return None
         self._used[record.id] = now_us
         return record
+
+    def limits_of(self, actor: str) -> KeyLimits:
+        """Of the key that an actor is; nobody's are as set."""
+        record = self._records.get(actor)
+        return KeyLimits() if record is None else record.limits
 
     @contextmanager
     def lease(self, presented: PresentedKey | None) -> Iterator[Lease]:
