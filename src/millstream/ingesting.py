@@ -8,8 +8,8 @@ from ingest.redis_uploads import RedisUploads
 from ingest.services import EmbeddingModel, IngestServices
 from ingest.settings import IngestSettings
 from ingest.webhooks import WebhookServices
-from millstream.admission.leased import refuse_ended
 from millstream.admission.room import LimitsOf, no_limits, room_by
+from millstream.admission.visiting import refuse_ended
 from millstream.calling import outbound_guard
 from millstream.notifying import deliveries_of, subscriptions_of, webhook_settings
 from millstream.stores import Stores, clock_us

@@ -3,58 +3,76 @@
 import asyncio
 import time
 from collections.abc import AsyncIterator
-from pathlib import Path
+from contextlib import AsyncExitStack
+from typing import NamedTuple
 
+import msgspec
 import pytest
+import pytest_asyncio
 
-from events.redis_setup import Clients
+from domain.api_keys import KeyRecord
+from events.keys import Keys
+from events.redis_setup import Clients, make_clients
 from tests.integration.keyed_app import KeyedApp, bearer, id_of, keyed_apps
+from tests.log_lines import FORMATS, Format, logged
 from tests.servers.redis_process import RedisProcess
 from tests.waiting import wait_for
 
 pytest_plugins = ("tests.servers.redis",)
+pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 REVOKED_S_MAX = 5.0
 
 
-@pytest.fixture
-async def two(redis_server: RedisProcess, redis_clients: Clients, tmp_path: Path) -> AsyncIterator[list[KeyedApp]]:
-    """Two API processes of one installation without keys."""
-    del redis_clients  # it empties the server
-    async with keyed_apps(redis_server.url, tmp_path, count=2) as apps:
-        yield apps
+class World(NamedTuple):
+    """Two API processes of one installation."""
+
+    one: KeyedApp
+    other: KeyedApp
+    admin: str
+    clients: Clients
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def world(redis_server: RedisProcess, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[World]:
+    """One for the module; how the door closes is seen here, as it closes once."""
+    async with make_clients(redis_server.url) as clients, AsyncExitStack() as stack:
+        await clients.commands.flushall()
+        root = tmp_path_factory.mktemp("keyed")
+        one, other = await stack.enter_async_context(keyed_apps(redis_server.url, root, count=2))
+        assert [await status(app, None) for app in (one, other)] == [200, 200]
+        assert (await door(one)).startswith("open")
+        admin = await one.make_key()
+        assert [await status(one, key) for key in (None, admin)] == [401, 200]
+        assert await door(one) == "keys are needed; 1 key valid"
+        await wait_for(lambda: _is(other, None, 401), "the other process asks for keys", within_s=2)
+        yield World(one, other, admin, clients)
 
 
 async def status(app: KeyedApp, key: str | None) -> int:
     return (await app.call("GET", "/tasks", key)).status_code
 
 
-async def test_the_first_key_closes_the_service_for_everybody_else(two: list[KeyedApp]) -> None:
-    assert [await status(app, None) for app in two] == [200, 200]
-
-    key = await two[0].make_key()
-
-    assert [await status(two[0], one) for one in (None, key)] == [401, 200]
-    await wait_for(lambda: _is(two[1], None, 401), "the other process asks for keys", within_s=2)
-    assert await status(two[1], key) == 200
+async def test_the_first_key_closes_the_service_for_everybody_else(world: World) -> None:
+    assert [await status(app, key) for app in (world.one, world.other) for key in (None, world.admin)] == [401, 200] * 2
 
 
-async def test_a_key_is_shown_once_and_is_nowhere_in_redis(two: list[KeyedApp], redis_clients: Clients) -> None:
-    app = two[0]
-    key = await app.make_key()
+async def test_a_key_is_shown_once_and_is_nowhere_in_redis(world: World) -> None:
+    app = world.one
+    key = await app.make_key(world.admin)
     rotated = await app.call("POST", f"/keys/{id_of(key)}/rotate", key)
     shown = await app.call("GET", f"/keys/{id_of(key)}", key)
     listed = await app.call("GET", "/keys", key)
 
     secrets = [one.split("_")[2] for one in (key, rotated.json()["api_key"])]
-    kept = await dump(redis_clients)
+    kept = await dump(world.clients)
     for secret in secrets:
         assert secret not in shown.text + listed.text
         assert secret.encode() not in kept
 
 
-async def test_a_repeated_request_never_shows_the_key_again(two: list[KeyedApp]) -> None:
-    app, admin = two[0], await two[0].make_key()
+async def test_a_repeated_request_never_shows_the_key_again(world: World) -> None:
+    app, admin = world.one, world.admin
     asked = {"json": {"name": "reader", "scopes": ["read"]}, "headers": {"Idempotency-Key": "one"}}
 
     first, again = [await app.call("POST", "/keys", admin, **asked) for _ in range(2)]
@@ -70,8 +88,8 @@ async def test_a_repeated_request_never_shows_the_key_again(two: list[KeyedApp])
     assert turned[1] is None
 
 
-async def test_after_a_rotation_both_keys_open_and_without_overlap_the_new_one_alone(two: list[KeyedApp]) -> None:
-    app, admin = two[0], await two[0].make_key()
+async def test_after_a_rotation_both_keys_open_and_without_overlap_the_new_one_alone(world: World) -> None:
+    app, admin = world.one, world.admin
     old = await app.make_key(admin, scopes=["read"])
 
     new = (await app.call("POST", f"/keys/{id_of(old)}/rotate", admin)).json()["api_key"]
@@ -80,15 +98,15 @@ async def test_after_a_rotation_both_keys_open_and_without_overlap_the_new_one_a
     assert [await status(app, one) for one in (old, new, newer)] == [401, 401, 200]
 
 
-async def test_a_revoked_key_opens_nothing_anywhere_and_its_streams_end(two: list[KeyedApp]) -> None:
-    admin = await two[0].make_key()
-    key = await two[0].make_key(admin, scopes=["read"])
-    await wait_for(lambda: _is(two[1], key, 200), "the other process knows the key", within_s=2)
+async def test_a_revoked_key_opens_nothing_anywhere_and_its_streams_end(world: World) -> None:
+    admin = world.admin
+    key = await world.one.make_key(admin, scopes=["read"])
+    await wait_for(lambda: _is(world.other, key, 200), "the other process knows the key", within_s=2)
     received = bytearray()
     began = asyncio.Event()
 
     async def listen() -> None:
-        async with two[1].client.stream("GET", "/stream", headers=bearer(key)) as stream:
+        async with world.other.client.stream("GET", "/stream", headers=bearer(key)) as stream:
             assert stream.status_code == 200
             async for piece in stream.aiter_bytes():
                 received.extend(piece)
@@ -98,21 +116,21 @@ async def test_a_revoked_key_opens_nothing_anywhere_and_its_streams_end(two: lis
     async with asyncio.timeout(10):
         await began.wait()
     revoked_s = time.monotonic()
-    answer = await two[0].call("DELETE", f"/keys/{id_of(key)}", admin)
+    answer = await world.one.call("DELETE", f"/keys/{id_of(key)}", admin)
 
     assert answer.json()["revoked_at"] is not None
     async with asyncio.timeout(REVOKED_S_MAX):
         await listening
     assert bytes(received).endswith(b"event: unauthenticated\ndata: {}\n\n")
-    assert [await status(app, key) for app in two] == [401, 401]
+    assert [await status(app, key) for app in (world.one, world.other)] == [401, 401]
     assert time.monotonic() - revoked_s < REVOKED_S_MAX
-    assert [await status(app, admin) for app in two] == [200, 200]
+    assert [await status(app, admin) for app in (world.one, world.other)] == [200, 200]
 
 
-async def test_an_upload_under_way_whose_key_is_revoked_is_refused_and_leaves_nothing(two: list[KeyedApp]) -> None:
-    admin = await two[0].make_key()
-    key = await two[0].make_key(admin, scopes=["write"])
-    base = await two[0].make_knowledge_base(admin, "stones")
+async def test_an_upload_under_way_whose_key_is_revoked_is_refused_and_leaves_nothing(world: World) -> None:
+    admin = world.admin
+    key = await world.one.make_key(admin, scopes=["write"])
+    base = await world.one.make_knowledge_base(admin, "stones")
     is_revoked = asyncio.Event()
 
     async def body() -> AsyncIterator[bytes]:
@@ -124,22 +142,21 @@ async def test_an_upload_under_way_whose_key_is_revoked_is_refused_and_leaves_no
 
     headers = {**bearer(key), "Content-Type": "multipart/form-data; boundary=b"}
     sending = asyncio.create_task(
-        two[0].client.post(f"/knowledge-bases/{base}/documents", content=body(), headers=headers)
+        world.one.client.post(f"/knowledge-bases/{base}/documents", content=body(), headers=headers)
     )
     await asyncio.sleep(0)
-    await two[0].call("DELETE", f"/keys/{id_of(key)}", admin)
+    await world.one.call("DELETE", f"/keys/{id_of(key)}", admin)
     is_revoked.set()
     answer = await sending
 
     assert (answer.status_code, answer.json()["code"]) == (401, "unauthenticated")
-    assert (await two[0].call("GET", "/tasks", admin)).json()["data"] == []
+    assert (await world.one.call("GET", "/tasks", admin)).json()["data"] == []
 
 
-async def test_expect_continue_gets_its_answer_before_the_body_is_asked_for(two: list[KeyedApp]) -> None:
-    await two[0].make_key()
+async def test_expect_continue_gets_its_answer_before_the_body_is_asked_for(world: World) -> None:
     path = "/api/v1/knowledge-bases/kb_00/documents"
     head = f"POST {path} HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1000000\r\nExpect: 100-continue\r\n"
-    reader, writer = await asyncio.open_connection("127.0.0.1", two[0].port)
+    reader, writer = await asyncio.open_connection("127.0.0.1", world.one.port)
     writer.write(f"{head}Authorization: Bearer ms_wrong\r\n\r\n".encode())
 
     async with asyncio.timeout(10):
@@ -149,23 +166,37 @@ async def test_expect_continue_gets_its_answer_before_the_body_is_asked_for(two:
     assert line.startswith(b"HTTP/1.1 401")
 
 
-async def test_readyz_says_how_the_door_stands(two: list[KeyedApp]) -> None:
-    async def door() -> str:
-        shown: str = (await two[0].client.get(f"http://127.0.0.1:{two[0].port}/readyz")).json()["door"]
-        return shown
-
-    assert (await door()).startswith("open")
-    await two[0].make_key()
-    assert await door() == "keys are needed; 1 key valid"
-
-
-async def test_a_key_that_expires_ends(two: list[KeyedApp]) -> None:
-    admin = await two[0].make_key()
-    expired = await two[0].call(
+async def test_a_key_that_expires_ends(world: World) -> None:
+    admin = world.admin
+    expired = await world.one.call(
         "POST", "/keys", admin, json={"name": "late", "scopes": ["read"], "expires_at": "2001-01-01T00:00:00Z"}
     )
 
     assert (expired.status_code, expired.json()["code"]) == (422, "validation_failed")
+
+
+@pytest.mark.parametrize("form", FORMATS)
+async def test_the_log_tells_of_keys_by_whom_and_shows_none(world: World, form: Format) -> None:
+    with logged(form) as lines:
+        key = await world.one.make_key(world.admin, scopes=["read"])
+        turned = (await world.one.call("POST", f"/keys/{id_of(key)}/rotate", world.admin)).json()["api_key"]
+        refused = await world.one.call("GET", "/keys", turned)
+        await world.one.call("DELETE", f"/keys/{id_of(key)}", world.admin)
+        await world.one.call("GET", "/tasks", turned)
+
+    told, seen = lines.getvalue(), await world.clients.commands.hget(Keys(2).api_keys, id_of(key))
+    record = msgspec.json.decode(seen or b"", type=KeyRecord)
+    assert refused.status_code == 403
+    for event in ("key_created", "key_rotated", "admin_call_refused", "key_revoked"):
+        assert event in told
+    assert told.count(id_of(world.admin)) >= 3, "who did it"
+    for secret in (key.split("_")[2], turned.split("_")[2], record.secret_sha256, record.previous_sha256 or "-"):
+        assert secret not in told
+
+
+async def door(app: KeyedApp) -> str:
+    shown: str = (await app.client.get(f"http://127.0.0.1:{app.port}/readyz")).json()["door"]
+    return shown
 
 
 async def dump(clients: Clients) -> bytes:

@@ -21,9 +21,9 @@ from millstream.admission.bounds import Bounds
 from millstream.admission.failures import FailureBudget
 from millstream.admission.intake import Intake
 from millstream.admission.key_ring import KeyRing
-from millstream.admission.leased import Leased
 from millstream.admission.pacing import Paced, Pacer, a_minute_of
 from millstream.admission.route_access import ROUTES, Access
+from millstream.admission.visiting import Visiting
 
 SILENCE_S_MAX: Final = 3.0
 """Without word from the store of keys for so long nothing is written any more: a key may have been revoked."""
@@ -143,9 +143,9 @@ class _AdmittedRoute:
             access.admitted(scope, asker.principal)
             await admission.bounds.narrow(scope, asker.principal)
             place = admission.intake.place(asker.key_id) if needed.is_intake else nullcontext()
-            with place, admission.ring.lease(asker.presented) as lease:
-                leased = Leased(scope, receive, send, lease, headers={} if paced is None else paced.headers())
-                await self._app(scope, leased.receive, leased.send)
+            with place, admission.ring.visit(asker.presented) as visit:
+                visiting = Visiting(scope, receive, send, visit, headers={} if paced is None else paced.headers())
+                await self._app(scope, visiting.receive, visiting.send)
 
 
 def admitted_routes(routes: Iterable[Route], admission: Admission) -> list[Route]:

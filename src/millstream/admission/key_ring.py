@@ -1,6 +1,6 @@
 """The keys as one API process knows them: looked up in memory, behind the store by at most the pause between two looks.
 
-Every request that was let in holds a lease. When its key ends (revoked, expired, rotated away) so does the lease, and
+Every request that was let in holds a visit. When its key ends (revoked, expired, rotated away) so does the visit, and
 with it the streams and uploads that are under way.
 """
 
@@ -29,7 +29,7 @@ TOLD_EVERY_S: Final = 10.0
 _log = structlog.get_logger()
 
 
-class Lease:
+class Visit:
     """One request that was let in. `presented` None: the service was open."""
 
     def __init__(self, presented: PresentedKey | None) -> None:
@@ -60,7 +60,7 @@ class KeyRing:
         self._records: dict[str, KeyRecord] = {}
         self._version = -1
         self._seen_s = clock_s()
-        self._leases: defaultdict[PresentedKey | None, set[Lease]] = defaultdict(set)
+        self._visits: defaultdict[PresentedKey | None, set[Visit]] = defaultdict(set)
         self._used: dict[str, int] = {}
         self._used_noted_s = clock_s()
 
@@ -100,17 +100,17 @@ class KeyRing:
         return KeyLimits() if record is None else record.limits
 
     @contextmanager
-    def lease(self, presented: PresentedKey | None) -> Iterator[Lease]:
+    def visit(self, presented: PresentedKey | None) -> Iterator[Visit]:
         """Lasts as long as the request, and ends early when the key does."""
-        lease = Lease(presented)
-        holders = self._leases[presented]
-        holders.add(lease)
+        visit = Visit(presented)
+        holders = self._visits[presented]
+        holders.add(visit)
         try:
-            yield lease
+            yield visit
         finally:
-            holders.discard(lease)
+            holders.discard(visit)
             if not holders:
-                self._leases.pop(presented, None)
+                self._visits.pop(presented, None)
 
     async def look(self) -> None:
         """Takes over what changed and ends what has to end. Raises LogUnavailable."""
@@ -119,21 +119,21 @@ class KeyRing:
             seen = await self._store.read()
             self._version, self._records = seen.version, {one.id: one for one in seen.records}
         self._seen_s = self._clock_s()
-        self.end_leases()
+        self.end_visits()
 
-    def end_leases(self) -> None:
+    def end_visits(self) -> None:
         """Of keys that open nothing any more, or that nobody could ask about for too long; without keys, once they are
         needed."""
         now_us, is_stale = self._clock_us(), self.silence_s > self.stale_s_max
-        for presented, leases in list(self._leases.items()):
+        for presented, visits in list(self._visits.items()):
             is_good = (
                 self.is_open
                 if presented is None
                 else not is_stale and opens(self._records.get(presented.id), presented, now_us)
             )
             if not is_good:
-                for lease in leases:
-                    lease.ended.set()
+                for visit in visits:
+                    visit.ended.set()
 
     async def follow(self, stop: asyncio.Event) -> None:
         """Looks until `stop`. Without an answer what is known stays, and `silence_s` grows."""
@@ -144,7 +144,7 @@ class KeyRing:
                     await self.look()
                     await self._note_used()
             except (LogError, TimeoutError) as error:
-                self.end_leases()
+                self.end_visits()
                 if (kept_back := told.due()) is not None:
                     _log.warning("keys_not_seen", error=type(error).__name__, kept_back=kept_back)
             try:

@@ -202,39 +202,39 @@ async def ring_with_key(clock: HandClock) -> tuple[Silent, KeyRing, PresentedKey
     return store, ring, presented
 
 
-async def test_a_lease_ends_when_its_key_is_revoked_or_expires() -> None:
+async def test_a_visit_ends_when_its_key_is_revoked_or_expires() -> None:
     clock = HandClock()
     store, ring, presented = await ring_with_key(clock)
     assert ring.find(presented) is not None
-    with ring.lease(presented) as lease:
+    with ring.visit(presented) as visit:
         await ring.look()
-        assert not lease.ended.is_set()
+        assert not visit.ended.is_set()
         (record,) = (await store.read()).records
         await store.put(revoked(record, 1), before=record)
         await ring.look()
-        assert lease.ended.is_set()
+        assert visit.ended.is_set()
     assert ring.find(presented) is None
 
 
-async def test_a_lease_ends_when_its_key_expires_although_nothing_changed() -> None:
+async def test_a_visit_ends_when_its_key_expires_although_nothing_changed() -> None:
     clock = HandClock()
     _, ring, presented = await ring_with_key(clock)
-    with ring.lease(presented) as lease:
+    with ring.visit(presented) as visit:
         clock.s += 101
         await ring.look()
-        assert lease.ended.is_set()
+        assert visit.ended.is_set()
 
 
-async def test_a_lease_without_a_key_ends_with_the_first_key() -> None:
+async def test_a_visit_without_a_key_ends_with_the_first_key() -> None:
     store = MemoryKeyStore()
     ring = KeyRing(store, is_open=lambda v: v == 0, stale_s_max=300, clock_us=lambda: 0, clock_s=HandClock())
     await ring.look()
-    with ring.lease(None) as lease:
+    with ring.visit(None) as visit:
         await ring.look()
-        open_before, ended_before = ring.is_open, lease.ended.is_set()
+        open_before, ended_before = ring.is_open, visit.ended.is_set()
         await store.take_over(KeysSeen(1, ()))
         await ring.look()
-        assert (open_before, ended_before, ring.is_open, lease.ended.is_set()) == (True, False, False, True)
+        assert (open_before, ended_before, ring.is_open, visit.ended.is_set()) == (True, False, False, True)
 
 
 async def test_where_the_store_is_silent_what_is_known_stays_and_the_silence_is_told() -> None:
@@ -250,7 +250,7 @@ async def test_where_the_store_is_silent_what_is_known_stays_and_the_silence_is_
 
     assert ring.silence_s == 30
     assert ring.find(presented) is not None
-    with ring.lease(presented) as lease:
+    with ring.visit(presented) as visit:
         clock.s += 300
-        ring.end_leases()
-        assert lease.ended.is_set(), "after five minutes nobody can tell whether it still holds"
+        ring.end_visits()
+        assert visit.ended.is_set(), "after five minutes nobody can tell whether it still holds"

@@ -9,40 +9,40 @@ from starlette.types import Message, Receive, Scope, Send
 
 from ingest.problems import ProblemCode, Rejected, problem, problem_response
 from ingest.request_id import request_id_of
-from millstream.admission.key_ring import Lease
+from millstream.admission.key_ring import Visit
 
 GOODBYE: Final = b"event: unauthenticated\ndata: {}\n\n"
 """The last event of a stream whose key ended. A client that connects again is told by status code."""
 
-_LEASE: Final = "lease"
+_VISIT: Final = "visit"
 
 
-class Leased:
+class Visiting:
     """Stands between a route and its server. `headers` are put on the answer."""
 
-    def __init__(self, scope: Scope, receive: Receive, send: Send, lease: Lease, *, headers: Mapping[str, str]) -> None:
+    def __init__(self, scope: Scope, receive: Receive, send: Send, visit: Visit, *, headers: Mapping[str, str]) -> None:
         self._scope = scope
         self._receive = receive
         self._send = send
-        self._lease = lease
+        self._visit = visit
         self._headers = headers
         self._is_reading = scope["method"] in {"GET", "HEAD"}
         self._has_started = False
         self._is_stream = False
         self._is_refused = False
-        scope["state"][_LEASE] = lease
+        scope["state"][_VISIT] = visit
 
     async def receive(self) -> Message:
         """Of an upload whose key ended, no further byte is taken; to a stream it looks as if its client had gone."""
         if self._has_started:
             return await self._until_ended()
         message = await self._receive()
-        if self._lease.ended.is_set():
+        if self._visit.ended.is_set():
             raise _unauthenticated()
         return message
 
     async def send(self, message: Message) -> None:
-        has_ended = self._lease.ended.is_set()
+        has_ended = self._visit.ended.is_set()
         if message["type"] == "http.response.start":
             self._has_started = True
             if has_ended and self._is_reading:
@@ -64,7 +64,7 @@ class Leased:
         await response(self._scope, self._receive, self._send)
 
     async def _until_ended(self) -> Message:
-        receiving, ending = asyncio.ensure_future(self._receive()), asyncio.create_task(self._lease.ended.wait())
+        receiving, ending = asyncio.ensure_future(self._receive()), asyncio.create_task(self._visit.ended.wait())
         try:
             await asyncio.wait({receiving, ending}, return_when=asyncio.FIRST_COMPLETED)
             return receiving.result() if receiving.done() else {"type": "http.disconnect"}
@@ -75,8 +75,8 @@ class Leased:
 
 def refuse_ended(scope: Scope) -> None:
     """Asked right before something is written that took long to come. Raises Rejected."""
-    lease: Lease | None = scope.get("state", {}).get(_LEASE)
-    if lease is not None and lease.ended.is_set():
+    visit: Visit | None = scope.get("state", {}).get(_VISIT)
+    if visit is not None and visit.ended.is_set():
         raise _unauthenticated()
 
 
