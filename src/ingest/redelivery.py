@@ -10,6 +10,7 @@ from domain.access import Principal
 from domain.instant import EPOCH
 from ingest.webhooks import WebhookServices, visible
 from webhooks.delivery import Channel, Delivery, DeliveryId, DeliveryState, sent_anew, unknown_delivery
+from webhooks.shown import Redelivered
 from webhooks.subscription import WebhookId, must_be_enabled
 
 REDELIVERED_MAX: Final = 1_000
@@ -24,13 +25,6 @@ class RedeliverBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
 
     since: Annotated[datetime, Meta(tz=True)]
     status: DeliveryState = DeliveryState.FAILED
-
-
-class Redelivered(msgspec.Struct, frozen=True, kw_only=True):
-    """How many are due again. `has_more`: ask once more for those that are left."""
-
-    redelivered: int
-    has_more: bool
 
 
 async def redeliver(

@@ -14,20 +14,11 @@ from ingest.idempotency import idempotency_key
 from ingest.redelivery import RedeliverBody, redeliver, redeliver_many
 from ingest.webhooks import ChangeWebhookBody, CreateWebhookBody, WebhookServices
 from webhooks.delivery import parse_delivery_id
-from webhooks.shown import delivery_status
+from webhooks.shown import CallbackSecret, delivery_status
 from webhooks.signing import callback_secret
 from webhooks.subscription import WebhookId, parse_webhook_id
 
 PREFIX: Final = "/api/v1/webhooks"
-
-
-class CallbackSecret(msgspec.Struct, frozen=True):
-    """What callbacks of the tasks of whoever asks are signed with."""
-
-    secret: str
-
-    def __repr__(self) -> str:
-        return "CallbackSecret(…)"
 
 
 class DeletedWebhook(msgspec.Struct, frozen=True, kw_only=True):

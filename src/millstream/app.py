@@ -45,6 +45,7 @@ from projections.routes import projection_routes
 from projections.routes_events import event_feed_routes
 from projections.routes_system import system_routes
 from projections.routes_webhooks import webhook_reading_routes
+from projections.webhook_flow import WebhookCounts
 
 
 @asynccontextmanager
@@ -104,7 +105,13 @@ def api_routes(stores: Stores, tailer: ChangeTailer, can_search: asyncio.Event, 
         ),
         *projection_routes(stores.log, views_of(stores), tailer, Cursors(stores.secret)),
         *event_feed_routes(stores.log, views_of(stores), Cursors(stores.secret)),
-        *system_routes(stores.log, views_of(stores), stores.inbox, clock_us=clock_us),
+        *system_routes(
+            stores.log,
+            views_of(stores),
+            stores.inbox,
+            clock_us=clock_us,
+            webhooks=WebhookCounts(subscriptions_of(stores), deliveries_of(stores)),
+        ),
         *key_routes(entrance.book, entrance.ring, queries),
         *webhook_routes(webhook_services(stores)),
         *webhook_reading_routes(

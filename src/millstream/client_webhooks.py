@@ -5,10 +5,8 @@ from typing import Any
 
 import msgspec
 
-from ingest.redelivery import Redelivered
-from ingest.webhook_routes import CallbackSecret
 from millstream.client_http import Http, Page
-from webhooks.shown import DeliveryDetail, DeliveryStatus, ShownWebhook, WebhookStatus
+from webhooks.shown import CallbackSecret, DeliveryDetail, DeliveryStatus, Redelivered, ShownWebhook, WebhookStatus
 
 
 class Webhooks:

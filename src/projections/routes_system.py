@@ -12,11 +12,19 @@ from events.log import EventLog
 from projections.parameters import Parameters
 from projections.system import MINUTES_DEFAULT, MINUTES_MAX, System
 from projections.views import ViewStore
+from projections.webhook_flow import AskWebhooks
 
 
-def system_routes(event_log: EventLog, views: ViewStore, inbox: Inbox, *, clock_us: Callable[[], int]) -> list[Route]:
+def system_routes(
+    event_log: EventLog,
+    views: ViewStore,
+    inbox: Inbox,
+    *,
+    clock_us: Callable[[], int],
+    webhooks: AskWebhooks | None = None,
+) -> list[Route]:
     """Raises InvalidQuery and LogUnavailable."""
-    system = System(event_log, views, inbox, clock_us=clock_us)
+    system = System(event_log, views, inbox, clock_us=clock_us, webhooks=webhooks)
 
     async def get_system(request: Request) -> Response:
         asked = Parameters(request.query_params.multi_items(), known=frozenset({"minutes"}))

@@ -25,6 +25,7 @@ from projections.throughput import (
     summed,
 )
 from projections.views import ViewStore
+from projections.webhook_flow import AskWebhooks, WebhookFlow
 
 MINUTES_DEFAULT: Final = 5
 MINUTES_MAX: Final = MINUTES_KEPT - 1
@@ -74,12 +75,22 @@ class SystemFlow(msgspec.Struct, frozen=True, kw_only=True):
     steps: tuple[StepFlow, ...]
     partitions: tuple[PartitionFlow, ...]
     minutes: tuple[Minute, ...]
+    webhooks: WebhookFlow | None
 
 
 class System:
     """Raises LogUnavailable."""
 
-    def __init__(self, event_log: EventLog, views: ViewStore, inbox: Inbox, *, clock_us: Callable[[], int]) -> None:
+    def __init__(
+        self,
+        event_log: EventLog,
+        views: ViewStore,
+        inbox: Inbox,
+        *,
+        clock_us: Callable[[], int],
+        webhooks: AskWebhooks | None = None,
+    ) -> None:
+        self._webhooks = webhooks
         self._views = views
         self._inbox = inbox
         self._freshness = Freshness(event_log, views)
@@ -107,6 +118,7 @@ class System:
             steps=tuple(_step(steps.get(step) or StepThroughput(step), depths[step], window_s) for step in Step),
             partitions=tuple(map(_partition, partitions, lags)),
             minutes=tuple(Minute(utc(minute * MINUTE_US), count) for minute, count in events.items()),
+            webhooks=None if self._webhooks is None else await self._webhooks(),
         )
 
     async def _rows(self, partition: int, minutes: range) -> list[ThroughputRow]:

@@ -88,6 +88,22 @@ class DeliveryDetail(DeliveryStatus, frozen=True, kw_only=True):
     message: msgspec.Raw
 
 
+class Redelivered(msgspec.Struct, frozen=True, kw_only=True):
+    """How many are due again. `has_more`: ask once more for those that are left."""
+
+    redelivered: int
+    has_more: bool
+
+
+class CallbackSecret(msgspec.Struct, frozen=True):
+    """What callbacks of the tasks of whoever asks are signed with."""
+
+    secret: str
+
+    def __repr__(self) -> str:
+        return "CallbackSecret(…)"
+
+
 def may_see(principal: Principal, subscription: Subscription) -> bool:
     """Who is bound to knowledge bases sees subscriptions to these alone."""
     if principal.knowledge_bases is None:

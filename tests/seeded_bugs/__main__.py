@@ -102,8 +102,7 @@ def _table(verdicts: Sequence[Verdict]) -> str:
     asked, caught = 0, 0
     for number, listed in enumerate(THE_FOURTEEN, start=1):
         shown = [by_name[name] for name in listed.bugs if name in by_name]
-        later = "" if listed.waits_for is None else f" (not yet: issue {listed.waits_for}; a relative instead)"
-        lines += [f"| {number}. {listed.what}{later} | {_row(verdict)} |" for verdict in shown]
+        lines += [f"| {number}. {listed.what} | {_row(verdict)} |" for verdict in shown]
         asked += bool(shown)
         caught += bool(shown) and not any(verdict.missed for verdict in shown)
     total = sum(not verdict.missed for verdict in verdicts)

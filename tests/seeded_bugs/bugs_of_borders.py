@@ -6,6 +6,45 @@ from tests.seeded_bugs.bug import Catch, Edit, SeededBug
 
 BUGS_OF_BORDERS: Final = (
     SeededBug(
+        name="webhook-redirects-followed",
+        flaw="A webhook's message goes wherever its endpoint points, with its signature.",
+        edits=(
+            Edit(
+                "src/outbound/client.py",
+                '                retry_after = answer.header("retry-after")\n',
+                "                if answer.is_redirect:\n"
+                "                    return await self.post(str(_next(answer.url, answer)), content, headers=headers)\n"
+                '                retry_after = answer.header("retry-after")\n',
+            ),
+        ),
+        caught_by=(
+            Catch(
+                "tests/integration/test_webhooks_over_http.py::"
+                "test_b125_f44_a_redirect_is_a_failure_and_never_followed",
+                "a message went where an endpoint pointed",
+            ),
+        ),
+    ),
+    SeededBug(
+        name="address-checked-at-registration-alone",
+        flaw="A name that is public when a webhook is registered may lead inside when it is called.",
+        edits=(
+            Edit(
+                "src/outbound/guard.py",
+                "        await self.addresses(url.place)\n",
+                "        self._rules.check(url.place, await self.addresses(url.place))\n",
+            ),
+            Edit("src/outbound/guard.py", "        self._rules.check(place, addresses)\n", ""),
+        ),
+        caught_by=(
+            Catch(
+                "tests/integration/test_webhooks_over_http.py::"
+                "test_f45_a_name_that_leads_inside_when_it_is_called_is_not_connected_to",
+                "url_address_denied",
+            ),
+        ),
+    ),
+    SeededBug(
         name="redirects-followed",
         flaw="The embedding client follows redirects: texts of documents go wherever the provider points.",
         edits=(Edit("src/knowledge/openai_embedder.py", "follow_redirects=False", "follow_redirects=True"),),

@@ -12,12 +12,10 @@ BUGS: Final[tuple[SeededBug, ...]] = (*BUGS_OF_WORK, *BUGS_OF_BORDERS)
 
 
 class Listed(msgspec.Struct, frozen=True):
-    """One of the fourteen. Where the code that it would break is yet to come, `waits_for` names the issue that brings
-    it, and the bugs are its nearest relatives among what there is."""
+    """One of the fourteen, and the bugs of its kind."""
 
     what: str
     bugs: tuple[str, ...]
-    waits_for: int | None = None
 
 
 THE_FOURTEEN: Final = (
@@ -28,8 +26,8 @@ THE_FOURTEEN: Final = (
     Listed("event before S3 put", ("event-before-blob", "event-before-sidecar")),
     Listed("projector checkpoint before fold", ("checkpoint-before-rows",)),
     Listed("trim ignoring PEL", ("inboxes-outrun-by-trim", "pending-forgotten")),
-    Listed("webhook follows redirects", ("redirects-followed",), waits_for=5),
-    Listed("SSRF check only at registration", ("host-trusted",), waits_for=5),
+    Listed("webhook follows redirects", ("webhook-redirects-followed", "redirects-followed")),
+    Listed("SSRF check only at registration", ("address-checked-at-registration-alone", "host-trusted")),
     Listed("tenant filter dropped from search", ("one-table-for-all", "filter-dropped")),
     Listed("truncated multipart accepted", ("truncated-body-accepted",)),
     Listed("parse in-process", ("parsed-in-process",)),

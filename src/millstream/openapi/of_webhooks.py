@@ -4,14 +4,14 @@ from collections.abc import Mapping
 from typing import Final
 
 from ingest.problems import ProblemCode
-from ingest.redelivery import RedeliverBody, Redelivered
-from ingest.webhook_routes import CallbackSecret, DeletedWebhook
+from ingest.redelivery import RedeliverBody
+from ingest.webhook_routes import DeletedWebhook
 from ingest.webhooks import ChangeWebhookBody, CreateWebhookBody
 from millstream.openapi.operation import Answer, JsonBody, Operation, Parameter, Tag
 from millstream.openapi.parameters import LOCATION, PAGED, one_of
 from projections.lists import Listing
 from webhooks.delivery import DeliveryState
-from webhooks.shown import DeliveryDetail, DeliveryStatus, ShownWebhook, WebhookStatus
+from webhooks.shown import CallbackSecret, DeliveryDetail, DeliveryStatus, Redelivered, ShownWebhook, WebhookStatus
 
 URL_PROBLEMS: Final = frozenset(
     {

@@ -12,8 +12,8 @@ import pytest
 from millstream.cli import main, root
 
 COMMANDS = (
-    *("up", "api", "worker", "projector", "ingest", "search", "tasks", "events", "cancel", "retry", "dead", "replay"),
-    *("restore", "archive", "keys", "collect", "reconcile", "doctor", "settings", "demo"),
+    *("up", "api", "worker", "projector", "ingest", "search", "tasks", "events", "cancel", "retry", "dead"),
+    *("webhooks", "replay", "restore", "archive", "keys", "collect", "reconcile", "doctor", "settings", "demo"),
 )
 PRINTING = ("ingest", "search", "tasks", "cancel", "retry", "replay", "collect", "reconcile", "doctor", "settings")
 HEAVY = ("starlette", "uvicorn", "llama_index", "lancedb", "redis", "pyarrow", "numpy", "aioboto3", "xberg", "fast_use")
