@@ -280,6 +280,32 @@ async def test_a_client_that_hangs_up_leaves_nothing(
     await check_nothing_stays(mill)
 
 
+@pytest.mark.parametrize("hangs_up", ["FIN", "RST"])
+async def test_a_client_that_hangs_up_behind_its_last_byte_left_all_or_nothing(
+    mill: Mill, kb: KnowledgeBaseId, hangs_up: str
+) -> None:
+    kb = await mill.knowledge_base(hangs_up)
+    body = form(file_part(b"x" * 100_000))
+    line = b"POST " + KBS + b"/" + kb.encode() + b"/documents HTTP/1.1"
+    begun, before, blobs = mill.requests.begun, await accepted_in(mill), set(await mill.blobs())
+    async with connected(mill.port) as wire:
+        raw = request(b"Content-Type: " + CONTENT_TYPE.encode(), b"Content-Length: %d" % len(body), line=line)
+        await wire.send(raw, body)
+        await mill.requests.wait_for_begun(begun + 1)
+        if hangs_up == "RST":
+            wire.abort()
+        else:
+            wire.half_close()
+            assert await wire.is_closed()
+    await mill.requests.wait_until_idle()
+    left = {key for key in set(await mill.blobs()) - blobs if not key.endswith(".json")}
+    assert len(await accepted_in(mill) - before) == len(left) <= 1
+
+
+async def accepted_in(mill: Mill) -> set[str]:
+    return {one.stream_id for one in await mill.facts() if one.type == "DocumentAccepted"}
+
+
 async def test_after_all_this_an_honest_client_is_served(mill: Mill, kb: KnowledgeBaseId, tmp_path: Path) -> None:
     answer = await mill.client.post(f"/api/v1/knowledge-bases/{kb}/documents", files={"file": ("a.txt", b"text")})
     assert answer.status_code == 202
