@@ -4,7 +4,6 @@ Structs of answers are in `client_answers`, the connection in `client_http`; a l
 own over the same connection.
 """
 
-import contextlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
@@ -18,11 +17,15 @@ from domain.dead_letters import DeadLetter
 from domain.knowledge_base_status import KnowledgeBaseStatus
 from domain.status import DocumentStatus, TaskStatus
 from millstream.client_answers import Accepted, DocumentChanged, Found, Retried, TaskChanged, TaskEnded, TaskNews
+from millstream.client_forms import send_form
 from millstream.client_http import Http, Page
 from millstream.client_uploads import OnProgress, ResumableUpload, Uploaded
 from millstream.errors import ExitCode, Stop
 
 RECONNECTS_MAX = 20
+
+UploadOptions = msgspec.Struct | Mapping[str, Any]
+"""As the part `options` of an upload says it: metadata, lane, on_duplicate, callback_url, not_before."""
 
 
 class Client:
@@ -59,16 +62,20 @@ class Client:
         raise Stop(f"several knowledge bases are named {id_or_name!r}", hint=f"name one by its id: {ids}")
 
     def upload(
-        self, knowledge_base_id: str, files: Sequence[tuple[str, Path]], *, idempotency_key: str | None = None
+        self,
+        knowledge_base_id: str,
+        files: Sequence[tuple[str, Path]],
+        *,
+        options: UploadOptions | None = None,
+        idempotency_key: str | None = None,
+        on_sent: Callable[[int], None] | None = None,
     ) -> Accepted:
-        """Sends files (name to show, path) as one task; they are streamed, never held in memory."""
-        with contextlib.ExitStack() as stack:
-            parts = [
-                ("file", (name, stack.enter_context(path.open("rb")), "application/octet-stream"))
-                for name, path in files
-            ]
-            path = f"/knowledge-bases/{knowledge_base_id}/documents"
-            return self.http.post(path, Accepted, files=parts, idempotency_key=idempotency_key)
+        """Sends files (name to show, path) as one task; they are streamed, never held in memory.
+
+        `on_sent` is told the bytes of all files so far.
+        """
+        path = f"/knowledge-bases/{knowledge_base_id}/documents"
+        return send_form(self.http, path, files, options=options, idempotency_key=idempotency_key, on_sent=on_sent)
 
     def upload_resumable(
         self,
@@ -76,7 +83,7 @@ class Client:
         path: Path,
         *,
         filename: str | None = None,
-        options: Mapping[str, Any] | None = None,
+        options: UploadOptions | None = None,
         resume_url: str | None = None,
         on_url: Callable[[str], None] = lambda _url: None,
         on_progress: OnProgress = lambda _sent, _all: None,
@@ -86,11 +93,54 @@ class Client:
         `on_url` is told where the upload is: with that as `resume_url` another process goes on where this one stopped.
         """
         metadata = {"knowledge_base": knowledge_base_id, "filename": filename or path.name}
-        if options:
+        if options is not None:
             metadata["options"] = msgspec.json.encode(options).decode()
         return ResumableUpload(
             self.http, path, metadata, resume_url=resume_url, on_url=on_url, on_progress=on_progress
         ).run()
+
+    def import_urls(
+        self,
+        knowledge_base_id: str,
+        urls: Sequence[str],
+        *,
+        options: UploadOptions | None = None,
+        idempotency_key: str | None = None,
+    ) -> Accepted:
+        """One task for addresses that the server fetches itself."""
+        return self._import(knowledge_base_id, {"urls": urls}, options, idempotency_key)
+
+    def import_objects(
+        self,
+        knowledge_base_id: str,
+        keys: Sequence[str],
+        *,
+        options: UploadOptions | None = None,
+        idempotency_key: str | None = None,
+    ) -> Accepted:
+        """One task for objects of the bucket that the server may import from."""
+        return self._import(knowledge_base_id, {"objects": keys}, options, idempotency_key)
+
+    def import_text(
+        self,
+        knowledge_base_id: str,
+        text: str,
+        *,
+        filename: str | None = None,
+        options: UploadOptions | None = None,
+        idempotency_key: str | None = None,
+    ) -> Accepted:
+        """One task for a text that is part of the request."""
+        named = {"filename": filename} if filename else {}
+        return self._import(knowledge_base_id, {"text": text, **named}, options, idempotency_key)
+
+    def _import(
+        self, knowledge_base_id: str, what: Mapping[str, Any], options: UploadOptions | None, key: str | None
+    ) -> Accepted:
+        body = {**what, **({} if options is None else {"options": options})}
+        path = f"/knowledge-bases/{knowledge_base_id}/documents/import"
+        content = msgspec.json.encode(body)
+        return self.http.post(path, Accepted, content=content, idempotency_key=key)
 
     def search(self, knowledge_base_id: str, query: str, *, mode: str = "hybrid", top_k: int = 5) -> Found:
         body = {"query": query, "mode": mode, "top_k": top_k}

@@ -92,8 +92,10 @@ class Http:
         return response
 
     def post(self, path: str, answer: type[T], *, idempotency_key: str | None = None, **options: Any) -> T:
-        """The decoded answer of a POST."""
+        """The decoded answer of a POST; `content` is JSON."""
         headers = {"Idempotency-Key": idempotency_key} if idempotency_key else {}
+        if "content" in options:
+            headers["Content-Type"] = "application/json"
         return msgspec.json.decode(self.send("POST", path, headers=headers, **options).content, type=answer)
 
     def get(self, path: str, answer: type[T], **options: Any) -> T:

@@ -7,6 +7,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
 
 from domain.status import DocumentPhase, DocumentStatus, TaskStatus
+from millstream.client import Client
 from millstream.client_answers import DocumentChanged, TaskChanged, TaskEnded, TaskNews
 
 BARS_MAX = 40
@@ -81,6 +82,15 @@ class TaskProgress:
         reason = f"  {document.error.code}: {document.error.message}" if document.error else ""
         chunks = f"  {document.counts.chunks} chunks" if document.counts.chunks else ""
         self.console.print(f"{document.status.value:<10} {document.filename}{chunks}{reason}", markup=False)
+
+
+def follow_task(client: Client, task_id: str, *, quiet: bool) -> TaskStatus:
+    """The task once it has ended; draws its documents meanwhile, unless `quiet`. Raises Stop."""
+    if quiet:
+        for _ in client.watch(task_id):
+            pass
+        return client.task(task_id)
+    return TaskProgress().follow(client.watch(task_id)) or client.task(task_id)
 
 
 def _clip(filename: str, width: int = 34) -> str:
