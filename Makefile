@@ -10,12 +10,14 @@ DEV_STAMP := $(VENV)/.dev-installed
 PIP := $(BIN)/pip --disable-pip-version-check --no-input install -q
 PYTEST := $(BIN)/python -m pytest -q
 WORKERS ?= 2
-# One more than CI has cores: a third of the time tests wait for something.
-TEST_WORKERS ?= 3
+# Twice the cores of CI: half of the time tests wait for something.
+TEST_WORKERS ?= 4
 SEEDS ?= 1000
 FIRST ?= 0
 CASES ?= 50
 SEED ?= 1
+# Images of Python set it: every process that a test starts would compile all of src/ anew, 0.3 s each time.
+unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: help demo run test test-unit simulate schemathesis seeded-bugs check format lint types contracts lock bench clean
 .DEFAULT_GOAL := help

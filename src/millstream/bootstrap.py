@@ -25,7 +25,7 @@ from millstream.notifying import webhooks_beside
 from millstream.settings import Settings
 from millstream.stores import Stores, clock_us, open_stores
 from millstream.upkeep import Upkeep
-from millstream.warming import import_for_worker, in_background, warm_search
+from millstream.warming import import_for_worker, in_background, warm_worker
 from processors.origins import Origins
 from processors.provider import Quota
 from processors.redis_provider import RedisProviderGate
@@ -53,13 +53,13 @@ async def running_worker(settings: Settings, stop: asyncio.Event, *, name: str, 
         await tell_of_risks(stores.clients)
         sandbox, origins = Sandbox(_sandbox_settings(settings)), open_origins(settings)
         try:
-            if served is None or Step.PARSE in served:
-                await sandbox.warm()
-            await import_for_worker()
+            await asyncio.gather(
+                sandbox.warm() if Step.PARSE in served else asyncio.sleep(0), import_for_worker(served)
+            )
             holder = process_name(name)
             upkeep = Upkeep(stores, ingest_services(stores, queries_of(stores)), holder=holder)
             async with (
-                in_background(warm_search(stores)),
+                in_background(warm_worker(stores, served)),
                 in_background(upkeep.run(stop)),
                 webhooks_beside(stores, holder=holder),
             ):
@@ -180,10 +180,10 @@ def _sandbox_settings(settings: Settings) -> SandboxSettings:
     return SandboxSettings(children_max=settings.parse_processes, limits=limits)
 
 
-def _steps(named: str) -> frozenset[Step] | None:
-    """The steps that a worker serves; None for all. Raises Stop."""
+def _steps(named: str) -> frozenset[Step]:
+    """The steps that a worker serves: all where none is named. Raises Stop."""
     if not named.strip():
-        return None
+        return frozenset(Step)
     try:
         return frozenset(Step(name.strip()) for name in named.split(","))
     except ValueError as error:

@@ -12,13 +12,20 @@ import msgspec
 import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    initialize,
+    invariant,
+    precondition,
+    rule,
+    run_state_machine_as_test,
+)
 
 from events.digests import DigestChange, DigestClaim, Move
 from events.document import DocumentCancelled, DocumentFailed, DocumentParsed, ReprocessingRequested, StepFailed
 from events.envelope import Envelope, Event, Position
 from events.ids import DocumentId, KnowledgeBaseId, TaskId, partition_of
-from events.inbox import Delivery
+from events.inbox import Delivery, InboxDepth, InboxKey
 from events.log import Appended, Conflict, Taken, Tally, Unreadable, Write
 from events.memory_derived import MemoryDerived
 from events.redis_border import execute
@@ -129,10 +136,10 @@ class LogMachine(RuleBasedStateMachine):
         self.calls.append((writes, None))
         self._append(writes, None)
 
+    @precondition(lambda self: self.calls)
     @rule(data=st.data())
     def repeat_an_append(self, data: st.DataObject) -> None:
-        if self.calls:
-            self._append(*data.draw(st.sampled_from(self.calls)))
+        self._append(*data.draw(st.sampled_from(self.calls)))
 
     @rule(consumer=CONSUMERS, count=COUNTS, keys=st.lists(st.sampled_from(INBOXES), unique=True, min_size=1))
     def take(self, consumer: str, count: int, keys: list[Any]) -> None:
@@ -145,12 +152,19 @@ class LogMachine(RuleBasedStateMachine):
     def claim(self, consumer: str, count: int) -> None:
         self._hold(*(self.run(self._claim(world, consumer, count)) for world in (self.memory, self.redis)))
 
-    @rule(data=st.data(), way=st.sampled_from(["acknowledge", "release"]))
-    def let_go(self, data: st.DataObject, way: str) -> None:
-        if self.held:
-            in_memory, in_redis = data.draw(st.sampled_from(self.held))
-            self.run(getattr(self.memory.inbox, way)(in_memory))
-            self.run(getattr(self.redis.inbox, way)(in_redis))
+    @precondition(lambda self: self.held)
+    @rule(data=st.data())
+    def acknowledge(self, data: st.DataObject) -> None:
+        in_memory, in_redis = data.draw(st.sampled_from(self.held))
+        self.run(self.memory.inbox.acknowledge(in_memory))
+        self.run(self.redis.inbox.acknowledge(in_redis))
+
+    @precondition(lambda self: self.held)
+    @rule(data=st.data(), consumer=CONSUMERS)
+    def release(self, data: st.DataObject, consumer: str) -> None:
+        in_memory, in_redis = data.draw(st.sampled_from(self.held))
+        self.run(self.memory.inbox.release(in_memory, consumer=consumer))
+        self.run(self.redis.inbox.release(in_redis, consumer=consumer))
 
     @rule(consumer=CONSUMERS, way=st.sampled_from(["beat", "leave"]))
     def come_or_go(self, consumer: str, way: str) -> None:
@@ -192,8 +206,10 @@ class LogMachine(RuleBasedStateMachine):
             assert dead == self.run(self.redis.dead_letters(partition))
             in_memory = self.run(MemoryDerived(self.memory.memory).digests(KB[partition]))
             assert in_memory == self.run(RedisDerived(self.clients.commands, self.redis.keys).digests(KB[partition]))
-        for key in INBOXES:
-            assert self.run(self.memory.inbox.depth(key)) == self.run(self.redis.inbox.depth(key)), key
+        assert self.run(self._depths(self.memory)) == self.run(self._depths(self.redis))
+
+    async def _depths(self, world: LogWorld) -> dict[InboxKey, InboxDepth]:
+        return dict(zip(INBOXES, await asyncio.gather(*map(world.inbox.depth, INBOXES)), strict=True))
 
     async def _claim(self, world: LogWorld, consumer: str, count: int) -> list[Delivery]:
         return await world.inbox.claim_from_dead(INBOXES, consumer=consumer, count=count, silent_ms_min=HOUR_MS)

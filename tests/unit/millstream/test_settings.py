@@ -251,7 +251,7 @@ def values_of(name: str) -> st.SearchStrategy[Any]:
         case bool():
             return st.booleans()
         case int():
-            least, most = RANGES.get(name, (268_435_456, 2**40))
+            least, most = RANGES.get(name, (268_435_456, 10**12))
             return st.integers(least, most)
         case _:
             choices = {

@@ -1,0 +1,32 @@
+"""What is loaded ahead: which steps need what, and that the garbage collector does not look at it for ever."""
+
+import gc
+from collections.abc import Iterator
+
+import pytest
+
+from events.steps import Step
+from millstream.warming import CHUNKING_STEPS, SEARCHING_STEPS, import_for_good
+
+
+@pytest.fixture(autouse=True)
+def nothing_stays_frozen() -> Iterator[None]:
+    yield
+    gc.unfreeze()
+
+
+def test_what_was_imported_for_good_is_not_looked_at_again() -> None:
+    before = gc.get_freeze_count()
+    import_for_good("json.tool")
+    assert gc.get_freeze_count() > before
+    assert gc.isenabled()
+
+
+def test_garbage_is_collected_again_after_an_import_that_failed() -> None:
+    with pytest.raises(ModuleNotFoundError):
+        import_for_good("knowledge.nothing_of_this_name")
+    assert gc.isenabled()
+
+
+def test_a_worker_that_only_fetches_and_parses_loads_neither_splitters_nor_the_index() -> None:
+    assert {Step.FETCH, Step.PARSE, Step.FINISH}.isdisjoint(CHUNKING_STEPS | SEARCHING_STEPS)
