@@ -31,6 +31,7 @@ from millstream.installation import tell_of_risks
 from millstream.methods import with_refusals
 from millstream.notifying import deliveries_of, subscriptions_of
 from millstream.openapi.operations import OPERATIONS
+from millstream.openapi.page import page_routes
 from millstream.openapi.routes import contract_routes
 from millstream.openapi.strictness import strict
 from millstream.problems import PROJECTION_PROBLEMS
@@ -119,4 +120,4 @@ def api_routes(stores: Stores, tailer: ChangeTailer, can_search: asyncio.Event, 
         ),
         *search_routes(Retriever(stores.index, stores.embeddings.of), resolve_scope),
     ]
-    return [*routes, *contract_routes(routes, keys_needed=lambda: not entrance.ring.is_open)]
+    return [*routes, *contract_routes(routes, keys_needed=lambda: not entrance.ring.is_open), *page_routes()]

@@ -49,6 +49,8 @@ ADMIN_READ: Final = Access(scope=Scope.ADMIN, is_whole=True)
 ROUTES: Final[Mapping[str, Access]] = {
     "healthz": PUBLIC,
     "openapi_document": PUBLIC,
+    "docs": PUBLIC,
+    "docs_file": PUBLIC,
     "readyz": PUBLIC,
     # what comes in
     "upload_documents": INTAKE,
