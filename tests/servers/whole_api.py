@@ -7,9 +7,10 @@ test finds is the same from run to run, whatever it sends. Event streams end beh
 import asyncio
 import socket
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from unittest.mock import patch
 
 import msgspec
 import uvicorn
@@ -24,6 +25,7 @@ from millstream.app import running_app
 from millstream.connection.limits import connection_limits
 from millstream.connection.protocol import connections
 from millstream.settings import Settings
+from outbound.system_resolver import SystemResolver
 from projections.redis_views import RedisViews
 from tests.projecting import project
 from tests.waiting import poll
@@ -78,17 +80,21 @@ def whole_api(redis_url: str, data_dir: Path, settings: Settings | None = None) 
         searches_per_minute_max=0,
         writes_per_minute_max=0,
         auth_failures_per_minute_max=0,
+        outbound_allow="127.0.0.0/8",
     )
     # Named as TCP, as the product does: else asyncio leaves Nagle's algorithm on, and each answer takes 40 ms.
     with socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP) as listening:
         listening.bind(("127.0.0.1", 0))
         server = _Served(chosen, listening)
+        named = patch.object(SystemResolver, "resolve", _here)
+        named.start()
         server.start()
         try:
             world = asyncio.run(_made(redis_url))
             yield WholeApi(f"http://127.0.0.1:{listening.getsockname()[1]}", redis_url, world)
         finally:
             server.stop()
+            named.stop()
 
 
 class _Served:
@@ -160,6 +166,11 @@ def _ending_streams(app: ASGIApp) -> ASGIApp:
         await app(scope, receiving, sending)
 
     return served
+
+
+async def _here(_resolver: SystemResolver, _name: str) -> Sequence[str]:
+    """Whatever somebody makes up as the name of a host, nobody elsewhere is asked about it."""
+    return ["127.0.0.1"]
 
 
 async def _emptied(redis_url: str) -> None:

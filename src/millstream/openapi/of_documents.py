@@ -28,7 +28,7 @@ from millstream.openapi.parameters import (
     instant,
     one_of,
 )
-from millstream.openapi.problems import INTAKE
+from millstream.openapi.problems import INTAKE, URL_PROBLEMS
 from projections.document_filter import METADATA_FILTERS_MAX
 from projections.lists import Listing
 
@@ -82,7 +82,7 @@ OPERATIONS: Final[Mapping[str, Operation]] = {
         tag=Tag.UPLOADS,
         body=FORM,
         answers=(ACCEPTED,),
-        problems=GONE | FORM_PROBLEMS | INTAKE,
+        problems=GONE | FORM_PROBLEMS | URL_PROBLEMS | INTAKE,
         is_idempotent=True,
     ),
     "list_documents": Operation(

@@ -9,19 +9,10 @@ from ingest.webhook_routes import DeletedWebhook
 from ingest.webhooks import ChangeWebhookBody, CreateWebhookBody
 from millstream.openapi.operation import Answer, JsonBody, Operation, Parameter, Tag
 from millstream.openapi.parameters import LOCATION, PAGED, one_of
+from millstream.openapi.problems import URL_PROBLEMS
 from projections.lists import Listing
 from webhooks.delivery import DeliveryState
 from webhooks.shown import CallbackSecret, DeliveryDetail, DeliveryStatus, Redelivered, ShownWebhook, WebhookStatus
-
-URL_PROBLEMS: Final = frozenset(
-    {
-        ProblemCode.URL_ADDRESS_DENIED,
-        ProblemCode.URL_INVALID,
-        ProblemCode.URL_SCHEME_NOT_ALLOWED,
-        ProblemCode.URL_UNRESOLVABLE,
-    }
-)
-"""What may be wrong with an address that we are to call."""
 
 UNKNOWN: Final = frozenset({ProblemCode.UNKNOWN_WEBHOOK})
 SENT_ANEW: Final = UNKNOWN | {ProblemCode.WEBHOOK_DISABLED}

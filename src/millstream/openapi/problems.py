@@ -39,6 +39,16 @@ KEYED: Final = frozenset(
 INTAKE: Final = frozenset({ProblemCode.BACKLOG_FULL, ProblemCode.OVERLOADED, ProblemCode.QUOTA_EXCEEDED})
 """Of calls that bring documents in."""
 
+URL_PROBLEMS: Final = frozenset(
+    {
+        ProblemCode.URL_ADDRESS_DENIED,
+        ProblemCode.URL_INVALID,
+        ProblemCode.URL_SCHEME_NOT_ALLOWED,
+        ProblemCode.URL_UNRESOLVABLE,
+    }
+)
+"""What may be wrong with an address that we are to call."""
+
 QUERIED: Final = frozenset({ProblemCode.VALIDATION_FAILED})
 PAGED: Final = frozenset({ProblemCode.BAD_CURSOR})
 NAMED: Final = frozenset({ProblemCode.NOT_FOUND})

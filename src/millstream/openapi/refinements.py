@@ -11,6 +11,7 @@ from ingest.dead_letters import RetryBody
 from ingest.knowledge_bases import ChangeBody, CreateBody, RequestedSettings
 from ingest.retry_routes import ReprocessBody
 from ingest.routes import CancelBody
+from ingest.webhooks import ChangeWebhookBody, CreateWebhookBody
 from knowledge.filters import KEY_CHARS_MAX, VALUE_CHARS_MAX, VALUES_MAX, Operator
 from knowledge.routes import SearchManyRequest
 from knowledge.search import QUERY_CHARS_MAX, SearchRequest
@@ -94,6 +95,8 @@ REFINEMENTS: Final[Mapping[type, Mapping[str, Schema]]] = {
         "embedding_dimensions": {"description": "Those of the model, if anything."},
     },
     CreateKeyBody: {"knowledge_bases": {"items": KB_ID}},
+    CreateWebhookBody: {"knowledge_bases": {"items": KB_ID}},
+    ChangeWebhookBody: {"knowledge_bases": {"items": KB_ID}},
     CancelBody: {"reason": {"pattern": NO_NUL}},
 }
 """By struct and member; they hold for structs derived from it too."""
