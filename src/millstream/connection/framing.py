@@ -2,7 +2,8 @@
 
 httptools lets through what two programs in a row may read differently (a transfer coding that it does not know, two
 Host fields, HTTP/9.9) and bounds nothing. So each head is judged here before the parser sees it; RFC 9112 is taken by
-its strict side: CRLF alone ends a line, and one field says how long the body is. Some 5 µs for a head of a browser.
+its strict side: CRLF alone ends a line, and one field says how long the body is. A head of a browser takes 4.5 µs
+(`bench/connection.py`).
 """
 
 import re
