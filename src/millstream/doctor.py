@@ -152,7 +152,10 @@ async def _door(settings: Settings) -> str:
     blobs = open_blobs(settings)
     try:
         async with connect(settings) as clients:
-            keys = await open_marked(settings, clients, blobs)
+            try:
+                keys = await open_marked(settings, clients, blobs)
+            except Stop as stop:
+                return f"keys: {settings.auth}; {stop.what}"  # told under what does not answer
             return await check_door(settings, RedisKeyStore(clients.commands, keys), blobs)
     finally:
         await blobs.close()

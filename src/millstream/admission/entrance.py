@@ -20,6 +20,7 @@ from millstream.admission.door_check import check_door
 from millstream.admission.failures import FailureBudget
 from millstream.admission.intake import Intake
 from millstream.admission.key_book import KeyBook
+from millstream.admission.key_copy import agree
 from millstream.admission.key_ring import KeyRing
 from millstream.admission.key_store import KeyStore
 from millstream.admission.pacing import Pacer, on_redis
@@ -42,7 +43,7 @@ class Entrance(msgspec.Struct, frozen=True):
     admission: Admission
 
 
-def ring_of(settings: Settings, store: KeyStore) -> KeyRing:
+def ring_of(settings: Settings, store: KeyStore, blobs: BlobStore) -> KeyRing:
     """It knows nothing until it has looked."""
     return KeyRing(
         store,
@@ -50,6 +51,7 @@ def ring_of(settings: Settings, store: KeyStore) -> KeyRing:
         stale_s_max=settings.keys_stale_s_max,
         clock_us=clock_us,
         clock_s=time.monotonic,
+        put_back=partial(agree, store, blobs),
     )
 
 
@@ -68,7 +70,7 @@ async def open_entrance(stores: Stores, queries: Queries, stop: asyncio.Event) -
     """Follows the keys and the backlog until the end. Raises Stop."""
     settings = stores.settings
     store = RedisKeyStore(stores.clients.commands, stores.keys)
-    ring = ring_of(settings, store)
+    ring = ring_of(settings, store, stores.blobs)
     backlog = Backlog(stores.inbox, waiting_max=settings.backlog_documents_max, clock_s=time.monotonic)
     try:
         door = await check_door(settings, store, stores.blobs)

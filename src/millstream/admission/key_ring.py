@@ -6,16 +6,18 @@ with it the streams and uploads that are under way.
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from typing import Final
 
 import structlog
 
+from blobs.errors import BlobError
 from domain.api_keys import KeyLimits, KeyRecord, PresentedKey, is_valid, opens
-from events.errors import LogError
+from events.errors import LogError, LogUnavailable
 from events.seldom import Seldom
 from millstream.admission.key_store import KeyStore
+from millstream.errors import Stop
 
 LOOK_S: Final = 0.5
 """One HGET; with it a change is known everywhere within a second."""
@@ -40,7 +42,9 @@ class Visit:
 class KeyRing:
     """`is_open(version)` says whether a service that saw so many changes needs no key. Clocks: unix µs, monotonic s.
 
-    Without an answer of the store nothing that needs a key goes on for longer than `stale_s_max`.
+    Without an answer of the store nothing that needs a key goes on for longer than `stale_s_max`. A store that has lost
+    changes is asked to put them back, from its copy; until it has, what it says counts as no answer: an empty one must
+    not open the service.
     """
 
     def __init__(
@@ -51,8 +55,10 @@ class KeyRing:
         stale_s_max: float,
         clock_us: Callable[[], int],
         clock_s: Callable[[], float],
+        put_back: Callable[[], Awaitable[None]] | None = None,
     ) -> None:
         self._store = store
+        self._put_back = put_back
         self._is_open = is_open
         self.stale_s_max = stale_s_max
         self._clock_us = clock_us
@@ -113,10 +119,14 @@ class KeyRing:
                 self._visits.pop(presented, None)
 
     async def look(self) -> None:
-        """Takes over what changed and ends what has to end. Raises LogUnavailable."""
+        """Takes over what changed and ends what has to end. Raises LogUnavailable, also where changes were lost."""
         version = await self._store.version()
+        if version < self._version and self._put_back is not None:
+            await self._put_back()
         if version != self._version:
             seen = await self._store.read()
+            if seen.version < self._version:
+                raise LogUnavailable(f"of {self._version} changes of keys the store knows {seen.version}")
             self._version, self._records = seen.version, {one.id: one for one in seen.records}
         self._seen_s = self._clock_s()
         self.end_visits()
@@ -143,10 +153,10 @@ class KeyRing:
                 async with asyncio.timeout(ANSWER_S_MAX):
                     await self.look()
                     await self._note_used()
-            except (LogError, TimeoutError) as error:
+            except (LogError, BlobError, Stop, TimeoutError) as error:
                 self.end_visits()
                 if (kept_back := told.due()) is not None:
-                    _log.warning("keys_not_seen", error=type(error).__name__, kept_back=kept_back)
+                    _log.error("keys_not_seen", reason=str(error) or type(error).__name__, kept_back=kept_back)
             try:
                 await asyncio.wait_for(stop.wait(), LOOK_S)
             except TimeoutError:

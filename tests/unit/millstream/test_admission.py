@@ -2,27 +2,32 @@
 
 import asyncio
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from limits.aio.storage import MemoryStorage
 
-from domain.access import Scope
+from blobs.memory import MemoryBlobStore
+from domain.access import Principal, Scope
 from domain.api_keys import KeyLimits, NewKey, PresentedKey, new_key, parse_key, revoked
 from events.errors import LogUnavailable
 from events.memory import MemoryLog
 from events.memory_inbox import MemoryInbox
 from ingest.problems import ProblemCode, Rejected
+from millstream.admission.admit import Admission, Asker
 from millstream.admission.backlog import RETRY_S_MAX, RETRY_S_UNKNOWN, Backlog, Sample, retry_after_s
+from millstream.admission.bounds import Bounds
 from millstream.admission.door import Auth, how_it_stands, is_open, refuse_open
 from millstream.admission.failures import ADDRESSES_MAX, FailureBudget
 from millstream.admission.intake import Intake
+from millstream.admission.key_copy import agree, put_copy
 from millstream.admission.key_ring import KeyRing
 from millstream.admission.key_store import KeysSeen
 from millstream.admission.memory_key_store import MemoryKeyStore
 from millstream.admission.pacing import Pacer, a_minute_of
-from millstream.admission.route_access import Pace
+from millstream.admission.route_access import READ, SEARCH, WRITE, Access, Pace
 from millstream.errors import Stop
 
 
@@ -119,12 +124,8 @@ async def test_calls_are_counted_by_key_and_kind_and_the_headers_say_what_is_lef
 
 
 async def test_counters_that_do_not_answer_are_unavailable() -> None:
-    class Away(MemoryStorage):
-        async def acquire_sliding_window_entry(self, key: str, limit: int, expiry: int, amount: int = 1) -> bool:
-            raise TimeoutError
-
     with pytest.raises(LogUnavailable):
-        await Pacer(Away()).take("a", Pace.READ, 2)
+        await Pacer(AwayStorage()).take("a", Pace.READ, 2)
 
 
 def test_a_key_has_its_own_rates_where_it_was_given_any() -> None:
@@ -254,3 +255,103 @@ async def test_where_the_store_is_silent_what_is_known_stays_and_the_silence_is_
         clock.s += 300
         ring.end_visits()
         assert visit.ended.is_set(), "after five minutes nobody can tell whether it still holds"
+
+
+async def test_a_store_that_lost_its_keys_opens_nothing_and_gets_them_back_from_the_copy() -> None:
+    clock, blobs, store = HandClock(), MemoryBlobStore(), MemoryKeyStore()
+    record, _ = new_key(
+        NewKey(name="a", scopes=(Scope.READ,)), key_id="0" * 16, secret=bytes(32), now_us=1, created_by="tests"
+    )
+    await store.put(record, before=None)
+    lost = Lost(store)
+    ring = KeyRing(
+        lost,
+        is_open=lambda version: version == 0,
+        stale_s_max=300,
+        clock_us=lambda: 2,
+        clock_s=clock,
+        put_back=lambda: agree(lost, blobs),
+    )
+    await ring.look()
+
+    lost.inner = MemoryKeyStore()
+    with pytest.raises(LogUnavailable, match="of 1 changes of keys the store knows 0"):
+        await ring.look()
+    assert not ring.is_open
+
+    await put_copy(store, blobs)
+    await ring.look()
+    assert not ring.is_open
+    assert (await lost.read()).records == (record,)
+
+
+class Lost:
+    """A store behind which another one may be put."""
+
+    def __init__(self, inner: MemoryKeyStore) -> None:
+        self.inner = inner
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.inner, name)
+
+
+def admission_with(ring: KeyRing, pacer: Pacer) -> Admission:
+    return Admission(
+        ring,
+        Bounds({}),
+        FailureBudget(0, HandClock()),
+        pacer,
+        Intake(lambda: None, in_flight_max=0, in_flight_per_key_max=0),
+        a_minute=dict.fromkeys(Pace, 0),
+        open_a_minute=0,
+    )
+
+
+@pytest.mark.parametrize(
+    ("silence_s", "needed", "is_allowed"),
+    [
+        (0, WRITE, True),
+        (2, WRITE, True),
+        (4, WRITE, False),
+        (4, READ, True),
+        (4, SEARCH, True),
+        (299, READ, True),
+        (301, READ, False),
+    ],
+)
+async def test_where_redis_is_silent_reading_goes_on_for_a_while_and_writing_stops(
+    silence_s: float, needed: Access, is_allowed: bool
+) -> None:
+    clock = HandClock()
+    _, ring, presented = await ring_with_key(clock)
+    admission = admission_with(ring, Pacer(MemoryStorage()))
+    writer = Principal(actor="a", scopes=frozenset(Scope))
+    clock.s += silence_s
+
+    asked = admission.check({}, Asker(writer, presented, KeyLimits(), "a"), needed)
+
+    if is_allowed:
+        assert await asked is None
+        return
+    with pytest.raises(Rejected) as refused:
+        await asked
+    assert refused.value.code is ProblemCode.DEPENDENCY_UNAVAILABLE
+
+
+class AwayStorage(MemoryStorage):
+    """Counters that nobody reaches."""
+
+    async def acquire_sliding_window_entry(self, key: str, limit: int, expiry: int, amount: int = 1) -> bool:
+        raise TimeoutError
+
+
+async def test_without_counters_reading_goes_on_and_writing_does_not() -> None:
+    _, ring, presented = await ring_with_key(HandClock())
+    admission = admission_with(ring, Pacer(AwayStorage()))
+    limits = KeyLimits(reads_per_minute=1, writes_per_minute=1)
+    asker = Asker(Principal(actor="a", scopes=frozenset(Scope)), presented, limits, "a")
+
+    assert await admission.check({}, asker, READ) is None
+    with pytest.raises(Rejected) as refused:
+        await admission.check({}, asker, WRITE)
+    assert refused.value.code is ProblemCode.DEPENDENCY_UNAVAILABLE
