@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Final
 
 from blobs.directories import DirectorySyncs, sync_directory
-from blobs.files import TEMPORARY_DIRECTORY, file_status, walk
+from blobs.files import TEMPORARY_DIRECTORY, copy_all, file_status, open_regular, walk
 
 PLACE_ATTEMPTS_MAX: Final = 10
 """A delete that prunes an empty directory can pull it away from under a writer; each attempt makes it anew. Sixteen
@@ -45,6 +45,16 @@ class PendingFile:
         with self._lock:
             self._write(data)
 
+    def append_file(self, source: Path) -> None:
+        """Write a whole file behind what is there. Raises FileNotFoundError."""
+        with self._lock:
+            target = self._open()
+            descriptor = open_regular(source)
+            try:
+                copy_all(descriptor, target)
+            finally:
+                os.close(descriptor)
+
     def finish(self, tail: io.BytesIO) -> None:
         """Write the last bytes, sync them, move the file to its place and make that last."""
         with self._lock:
@@ -63,13 +73,16 @@ class PendingFile:
             self._remove()
 
     def _write(self, data: io.BytesIO) -> None:
+        target, rest = self._open(), data.getbuffer()
+        while rest:
+            rest = rest[os.write(target, rest) :]
+
+    def _open(self) -> int:
         if self._file is None:
             self._refuse_if_discarded()
             self._file, name = tempfile.mkstemp(dir=self._root / TEMPORARY_DIRECTORY)
             self._temporary = Path(name)
-        rest = data.getbuffer()
-        while rest:
-            rest = rest[os.write(self._file, rest) :]
+        return self._file
 
     def _sync_and_close(self) -> None:
         if self._file is not None:

@@ -3,6 +3,7 @@
 import errno
 import os
 import stat
+import sys
 import threading
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -10,6 +11,10 @@ from pathlib import Path
 from typing import Final
 
 from blobs.store import BlobInfo
+
+COPY_BYTES: Final = 8 * 1024 * 1024
+_NO_RANGES: Final = frozenset({errno.EXDEV, errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP})
+"""What copy_file_range(2) says where the file system or the kernel cannot."""
 
 TEMPORARY_DIRECTORY: Final = ".tmp"
 """Holds blobs in the making, directly under the root; no key begins with a dot."""
@@ -79,6 +84,27 @@ def _read_fully(descriptor: int, length: int, position: int) -> bytes:
         position += len(piece)
         length -= len(piece)
     return pieces[0] if len(pieces) == 1 else b"".join(pieces)
+
+
+def copy_all(source: int, target: int) -> None:
+    """Copy from one open file to the end of what was written to another, within the kernel where it can."""
+    position = 0
+    while piece_bytes := _copy_some(source, target, position):
+        position += piece_bytes
+
+
+def _copy_some(source: int, target: int, position: int) -> int:
+    if sys.platform == "linux":
+        try:
+            return os.copy_file_range(source, target, COPY_BYTES, position)
+        except OSError as error:
+            if error.errno not in _NO_RANGES:
+                raise
+    piece = memoryview(os.pread(source, COPY_BYTES, position))
+    rest = piece
+    while rest:
+        rest = rest[os.write(target, rest) :]
+    return len(piece)
 
 
 def read_whole(path: Path) -> bytes:

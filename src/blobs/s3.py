@@ -15,12 +15,13 @@ import aioboto3
 from aiobotocore.config import AioConfig
 from botocore.exceptions import ClientError
 
+from blobs.composition import plan_parts
 from blobs.errors import BlobMissing, BlobStoreUnavailable, InvalidBlobKey
 from blobs.keys import check_key, check_prefix, check_range
 from blobs.probe import check_by_probe
 from blobs.s3_conditions import Conditions
 from blobs.s3_errors import FOREIGN_ERRORS, code_of, translated
-from blobs.s3_settings import S3Settings
+from blobs.s3_settings import PART_BYTES_MIN, S3Settings
 from blobs.s3_upload import S3Sink
 from blobs.store import BlobInfo, BlobRef
 from blobs.writer import BatchingWriter, put_whole
@@ -103,6 +104,11 @@ class S3BlobStore:
                         yield piece
         finally:
             self._slots.release()
+
+    async def compose(self, sources: Sequence[tuple[str, int]], to: str) -> None:
+        """Make one blob of others. The server copies what has the size of a part; of the rest 5 MiB are read."""
+        sink = S3Sink(self._call, check_key(to), bucket=self._settings.bucket, name=self._name(to))
+        await sink.compose(plan_parts(sources, least_bytes=PART_BYTES_MIN), self.read, self._name)
 
     async def stat(self, key: str) -> BlobInfo | None:
         """Return what is known of a blob."""

@@ -1,10 +1,13 @@
 """One blob on its way into a bucket: a single call for a short one, an upload in parts for a long one."""
 
 import asyncio
+import hashlib
+import io
 import secrets
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from typing import Any, Final, Protocol, TypeVar
 
+from blobs.composition import BlobPart, BlobSpan
 from blobs.errors import BlobError, BlobMissing, BlobStoreUnavailable
 from blobs.writer import Batch
 
@@ -15,6 +18,15 @@ DISCARD_TIMEOUT_S: Final = 5.0
 """Giving up must not hold a client much longer than the call that failed; what stays behind is swept later."""
 
 UPLOAD_TOKEN: Final = "millstream-upload"  # noqa: S105  (the name of a metadata field, no secret)
+
+COPIES_IN_FLIGHT_MAX: Final = 8
+
+
+class ReadRange(Protocol):
+    """Reads a range of a blob, as `BlobStore.read` does."""
+
+    def __call__(self, key: str, *, start: int = 0, length: int | None = None) -> AsyncIterator[bytes]: ...
+
 
 _T = TypeVar("_T")
 
@@ -56,6 +68,51 @@ class S3Sink:
         await self.append(tail)
         await self._finish_part()
         await self._complete(await self._begin())
+
+    async def compose(self, parts: Sequence[BlobPart], read: ReadRange, name_of: Callable[[str], str]) -> None:
+        """The whole blob, of parts of others, several at a time; one that must be read is in memory at most."""
+        if len(parts) > PARTS_MAX:
+            raise BlobError(f"The blob {self._key!r} would have more than {PARTS_MAX} parts.")
+        if not any(part.is_copied for part in parts) and len(parts) <= 1:
+            data = b"".join([await _read(part, read) for part in parts])
+            await self.finish(io.BytesIO(data), hashlib.sha256(data).hexdigest())
+            return
+        try:
+            await self._make(parts, read, name_of)
+        except BaseException:
+            await self.discard()
+            raise
+
+    async def _make(self, parts: Sequence[BlobPart], read: ReadRange, name_of: Callable[[str], str]) -> None:
+        upload_id = await self._begin()
+        turns, reading = asyncio.Semaphore(COPIES_IN_FLIGHT_MAX), asyncio.Lock()
+
+        async def make(number: int, part: BlobPart) -> str:
+            if part.is_copied:
+                async with turns:
+                    return await self._copy(upload_id, number, part.spans[0], name_of)
+            async with reading:
+                return await self._send(upload_id, number, io.BytesIO(await _read(part, read)))
+
+        making = [asyncio.create_task(make(number, part)) for number, part in enumerate(parts, start=1)]
+        try:
+            self._etags = list(await asyncio.gather(*making))
+        finally:
+            for task in making:
+                task.cancel()
+            await asyncio.gather(*making, return_exceptions=True)
+        await self._complete(upload_id)
+
+    async def _copy(self, upload_id: str, number: int, span: BlobSpan, name_of: Callable[[str], str]) -> str:
+        which = {
+            **self._where,
+            "UploadId": upload_id,
+            "PartNumber": number,
+            "CopySource": {"Bucket": self._where["Bucket"], "Key": name_of(span.key)},
+            "CopySourceRange": f"bytes={span.start}-{span.start + span.length - 1}",
+        }
+        answer = await self._call(span.key, lambda s3: s3.upload_part_copy(**which))
+        return str(answer["CopyPartResult"]["ETag"])
 
     async def discard(self) -> None:
         """Stop the part on its way and abort the upload."""
@@ -129,3 +186,11 @@ class S3Sink:
         return BlobStoreUnavailable(
             f"The upload of {self._key!r} is not known to the S3 server any more: begin it anew."
         )
+
+
+async def _read(part: BlobPart, read: ReadRange) -> bytes:
+    data = bytearray()
+    for span in part.spans:
+        async for piece in read(span.key, start=span.start, length=span.length):
+            data += piece
+    return bytes(data)

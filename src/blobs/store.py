@@ -1,6 +1,6 @@
 """The BlobStore protocol: what the rest of the product may ask of the place that keeps bytes."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from datetime import datetime, timedelta
 from types import TracebackType
 from typing import Protocol, Self
@@ -98,6 +98,14 @@ class BlobStore(Protocol):
 
         A range that begins behind the end is empty. Raises BlobMissing at the first iteration, ValueError for a
         negative start or length.
+        """
+        ...
+
+    async def compose(self, sources: Sequence[tuple[str, int]], to: str) -> None:
+        """Make one blob of others (key and bytes of each) in order, durably, replacing what was there.
+
+        Where the store can, the bytes do not come here. The sources stay. Raises BlobMissing; then, and after any other
+        error, nothing is left of the new one, or it is whole.
         """
         ...
 

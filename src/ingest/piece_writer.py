@@ -13,10 +13,12 @@ from starlette.requests import ClientDisconnect
 
 from blobs.errors import BlobError
 from blobs.store import BlobWriter
+from blobs.writer import HASH_INLINE_BYTES_MAX
 from events.errors import LogFull
 from events.failpoints import Place, failpoint
 from ingest.problems import ProblemCode, Rejected
 from ingest.resumable import CHECKSUMS, Checksum, too_large
+from ingest.running_digests import RunningDigests
 from ingest.services import IngestServices
 from ingest.upload_registry import Piece, Upload, UploadKind
 from knowledge.type_probe import TypeProbe
@@ -42,11 +44,21 @@ def upload_of(key: str) -> str:
 class PieceWriter:
     """`upload` was taken for this request. `supersede` may be called at any time, the rest by one task."""
 
-    def __init__(self, services: IngestServices, upload: Upload, checksum: Checksum | None, probe: TypeProbe | None):
+    def __init__(
+        self,
+        services: IngestServices,
+        upload: Upload,
+        checksum: Checksum | None,
+        probe: TypeProbe | None,
+        digests: RunningDigests,
+    ) -> None:
+        self._digests = digests
+        is_whole = upload.about.kind is UploadKind.WHOLE
+        self._sha256 = digests.at(upload.about.upload_id, upload.offset) if is_whole else None
         self._services = services
         self._upload = upload
         self._checksum = checksum
-        self._probe = probe if upload.offset == 0 and upload.about.kind is UploadKind.WHOLE else None
+        self._probe = probe if upload.offset == 0 and is_whole else None
         self._digest = None if checksum is None else CHECKSUMS[checksum.algorithm]()
         self._began_us = services.clock_us()
         self._piece_began_s = 0.0
@@ -101,11 +113,20 @@ class PieceWriter:
                 writer = self._begin_piece()
                 part = rest[: piece_bytes - writer.size_bytes]
                 await writer.write(part)
+                await self._digest_on(part)
                 self._offset += len(part)
                 rest = rest[len(part) :]
                 if writer.size_bytes == piece_bytes or self._is_slow:
                     await self._end_piece()
         failpoint(Place.API_MID_BODY)
+
+    async def _digest_on(self, part: memoryview) -> None:
+        if self._sha256 is None:
+            return
+        if len(part) <= HASH_INLINE_BYTES_MAX:
+            self._sha256.update(part)
+        else:
+            await asyncio.to_thread(self._sha256.update, part)
 
     @property
     def _offset_max(self) -> int:
@@ -162,6 +183,8 @@ class PieceWriter:
             self._unrecorded = pieces
             raise taken_over()
         self._recorded = end
+        if self._sha256 is not None:
+            self._digests.keep(about.upload_id, end, self._sha256)
         failpoint(Place.API_PIECE_RECORDED)
 
     async def _sniff(self, data: bytes) -> None:

@@ -4,7 +4,10 @@ Whoever asks last may have died at any point of it, so all of it may be done aga
 upkeep: the task's id follows from the upload's, and what a broken-off attempt stored is an orphan.
 """
 
-from collections.abc import Sequence
+import asyncio
+import hashlib
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from typing import Final
 
 import structlog
@@ -25,17 +28,19 @@ from ingest.submit import Submission, submit
 from ingest.unclaimed import UnclaimedBlobs
 from ingest.upload_metadata import Described, described
 from ingest.upload_registry import Ended, Finished, Outcome, Piece, Upload, UploadKind
-from knowledge.media_type import is_supported
+from knowledge.media_type import SNIFF_BYTES, is_supported
 from knowledge.type_probe import TypeProbe
 
-FINISH_US_MAX: Final = 120_000_000
-"""After so long somebody else may try; two at it at once cost work, nothing else."""
+FINISH_US_MAX: Final = 10_000_000
+RENEW_S: Final = FINISH_US_MAX / 3_000_000
+"""Whoever finishes an upload says so again and again; after 10 s of silence somebody else may try. Two at it at once
+cost work, nothing else."""
 
 _log = structlog.get_logger()
 
 
-async def finish(services: IngestServices, upload: Upload) -> Upload:
-    """The upload with its outcome; as it is where another is at it.
+async def finish(services: IngestServices, upload: Upload, digest: str | None = None) -> Upload:
+    """The upload with its outcome; as it is where another is at it. `digest` is the SHA-256 of its bytes, if known.
 
     Raises Rejected and Refused for what can never become a task, which is its outcome then; what log, registry and blob
     store raise otherwise, and it can be tried again.
@@ -44,7 +49,8 @@ async def finish(services: IngestServices, upload: Upload) -> Upload:
     if not await services.uploads.begin_finish(upload_id, holder, now_us=now_us, until_us=now_us + FINISH_US_MAX):
         return await services.uploads.get(upload_id) or upload
     try:
-        task_id = await _accepted(services, upload)
+        async with _renewed(services, upload_id, holder):
+            task_id = await _accepted(services, upload, digest)
     except (Rejected, Refused, InvalidId, BlobMissing) as error:
         ended = await end(services, upload, _reason(error))
         if ended.is_finished:
@@ -66,6 +72,25 @@ async def end(services: IngestServices, upload: Upload, outcome: Outcome) -> Upl
     return ended or upload
 
 
+@asynccontextmanager
+async def _renewed(services: IngestServices, upload_id: str, holder: str) -> AsyncIterator[None]:
+    async def renew() -> None:
+        while True:
+            await asyncio.sleep(RENEW_S)
+            now_us = services.clock_us()
+            try:
+                await services.uploads.begin_finish(upload_id, holder, now_us=now_us, until_us=now_us + FINISH_US_MAX)
+            except LogError as error:
+                _log.info("upload_finish_not_renewed", upload=upload_id, error=type(error).__name__)
+
+    renewing = asyncio.create_task(renew())
+    try:
+        yield
+    finally:
+        renewing.cancel()
+        await asyncio.gather(renewing, return_exceptions=True)
+
+
 async def delete_pieces(services: IngestServices, upload_id: str) -> None:
     """Raises nothing: what stays behind is collected after its grace period."""
     try:
@@ -74,7 +99,7 @@ async def delete_pieces(services: IngestServices, upload_id: str) -> None:
         _log.warning("pieces_left", upload=upload_id, error=repr(left))
 
 
-async def _accepted(services: IngestServices, upload: Upload) -> TaskId:
+async def _accepted(services: IngestServices, upload: Upload, digest: str | None) -> TaskId:
     about = upload.about
     says = described(about.metadata, services.settings, services.clock_us())
     task_id = derived_task_id(says.knowledge_base_id, f"upload:{about.upload_id}", about.actor)
@@ -86,7 +111,8 @@ async def _accepted(services: IngestServices, upload: Upload) -> TaskId:
     async with UnclaimedBlobs(services.blobs) as unclaimed:
         pieces = await _pieces(services, upload)
         key = source_key(document_id(task_id, 0), services.ids.unique())
-        stored = await _stored(services, pieces, key, says, unclaimed)
+        blob = await _joined(services, pieces, key, digest, unclaimed)
+        stored = await _stored(services, blob, says)
         failpoint(Place.API_PIECES_JOINED)
         submission = Submission(
             knowledge_base_id=says.knowledge_base_id,
@@ -110,28 +136,35 @@ async def _pieces(services: IngestServices, upload: Upload) -> list[Piece]:
     return pieces
 
 
-async def _stored(
-    services: IngestServices, pieces: Sequence[Piece], key: str, says: Described, unclaimed: UnclaimedBlobs
-) -> StoredFile:
+async def _joined(
+    services: IngestServices, pieces: Sequence[Piece], key: str, digest: str | None, unclaimed: UnclaimedBlobs
+) -> BlobRef:
+    """The pieces as one blob, which the store makes by itself; it is read only where its digest is not known."""
+    await unclaimed.compose([(piece.key, piece.size_bytes) for piece in pieces], key)
+    sha256 = digest or await _sha256(services, key)
+    return BlobRef(key=key, size_bytes=sum(piece.size_bytes for piece in pieces), sha256=sha256)
+
+
+async def _sha256(services: IngestServices, key: str) -> str:
+    digest = hashlib.sha256()
+    async for data in services.blobs.read(key):
+        await asyncio.to_thread(digest.update, data)
+    return digest.hexdigest()
+
+
+async def _stored(services: IngestServices, blob: BlobRef, says: Described) -> StoredFile:
+    """What it is follows from its beginning and its end."""
     probe = TypeProbe(says.filename)
-    blob = await _joined(services, pieces, key, probe, unclaimed)
+    end = max(SNIFF_BYTES, blob.size_bytes - SNIFF_BYTES)
+    for start in (0, end) if blob.size_bytes > SNIFF_BYTES else (0,):
+        async for data in services.blobs.read(blob.key, start=start, length=SNIFF_BYTES):
+            await probe.feed(data)
     media_type = await probe.finish()
     if not is_supported(media_type):
         raise unsupported(says.filename)
     return StoredFile(
         filename=says.filename, media_type=media_type, declared_media_type=says.declared_media_type, blob=blob
     )
-
-
-async def _joined(
-    services: IngestServices, pieces: Sequence[Piece], key: str, probe: TypeProbe, unclaimed: UnclaimedBlobs
-) -> BlobRef:
-    async with unclaimed.writer(key) as writer:
-        for piece in pieces:
-            async for part in services.blobs.read(piece.key):
-                await probe.feed(part)
-                await writer.write(part)
-        return await writer.commit()
 
 
 async def _let_others_try(services: IngestServices, upload_id: str) -> None:

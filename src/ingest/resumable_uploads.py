@@ -29,6 +29,7 @@ from ingest.resumable import (
     upload_offset,
 )
 from ingest.resumable_finish import FINISH_US_MAX, delete_pieces, end, finish
+from ingest.running_digests import RunningDigests
 from ingest.services import IngestServices
 from ingest.upload_metadata import described
 from ingest.upload_registry import Ended, Finished, NewUpload, Upload, UploadKind
@@ -50,6 +51,7 @@ class ResumableUploads:
     def __init__(self, services: IngestServices) -> None:
         self._services = services
         self._writers: dict[str, PieceWriter] = {}
+        self._digests = RunningDigests()
 
     async def create(
         self, headers: Headers, actor: str, body: AsyncIterator[bytes], *, may_see: MaySee = lambda _kb: True
@@ -145,7 +147,7 @@ class ResumableUploads:
         _refuse_ended(taken)
         _refuse_elsewhere(taken, offset)
         _refuse_other_length(taken, length)
-        writer = PieceWriter(services, taken, checksum, self._probe(taken))
+        writer = PieceWriter(services, taken, checksum, self._probe(taken), self._digests)
         older, self._writers[upload_id] = self._writers.get(upload_id), writer
         if older is not None:
             older.supersede()
@@ -161,7 +163,9 @@ class ResumableUploads:
         return await services.uploads.get(upload_id) or taken
 
     async def _finished(self, upload: Upload) -> Upload:
-        return await finish(self._services, upload) if upload.is_ready else upload
+        if not upload.is_ready:
+            return upload
+        return await finish(self._services, upload, self._digests.whole(upload.about.upload_id, upload.length))
 
     async def _own(self, upload_id: str, actor: str) -> Upload:
         """Another's is none. Raises Rejected: also with the reason why it ended, where it became no task."""

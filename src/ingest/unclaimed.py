@@ -1,6 +1,7 @@
 """Blobs that no event speaks of yet: whatever ends a request before its append deletes them again."""
 
 import asyncio
+from collections.abc import Sequence
 from types import TracebackType
 from typing import Final, Self
 
@@ -30,6 +31,11 @@ class UnclaimedBlobs:
         """Begin a blob. Its key is remembered at once: a commit that fails half-way may have taken effect."""
         self._keys.append(key)
         return self._store.writer(key)
+
+    async def compose(self, sources: Sequence[tuple[str, int]], to: str) -> None:
+        """Make a blob of others (key and bytes of each)."""
+        self._keys.append(to)
+        await self._store.compose(sources, to)
 
     async def put(self, key: str, data: bytes) -> BlobRef:
         """Store a whole blob."""

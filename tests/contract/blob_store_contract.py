@@ -92,6 +92,36 @@ class BlobStoreContract:
         assert await store.get("uneven") == MANY_PARTS
         assert await leftovers() == 0
 
+    @pytest.mark.parametrize(
+        "pieces",
+        [[], [b"one"], [b"", b"a", b"", b"bc"], [MANY_PARTS, b"tail"], [b"head", MANY_PARTS, b"x" * MIB, MANY_PARTS]],
+        ids=["none", "one", "small", "large", "uneven"],
+    )
+    async def test_a_blob_is_made_of_others_in_order(
+        self, store: BlobStore, leftovers: Leftovers, pieces: list[bytes]
+    ) -> None:
+        sources = [(f"pieces/{number}", len(piece)) for number, piece in enumerate(pieces)]
+        for (key, _), piece in zip(sources, pieces, strict=True):
+            await store.put(key, piece)
+        await store.put("made/of/them", b"what was there")
+        await store.compose(sources, "made/of/them")
+        assert await store.get("made/of/them") == b"".join(pieces)
+        assert [await store.get(key) for key, _ in sources] == pieces
+        assert await leftovers() == 0
+
+    @pytest.mark.parametrize("others", [[b"small"], [MANY_PARTS]], ids=["small", "large"])
+    async def test_a_blob_made_of_one_that_is_missing_leaves_nothing(
+        self, store: BlobStore, leftovers: Leftovers, others: list[bytes]
+    ) -> None:
+        for piece in others:
+            await store.put("there", piece)
+        with pytest.raises(BlobMissing):
+            await store.compose([("there", len(others[0])), ("missing", 6 * MIB), ("gone", 3)], "made")
+        assert await store.stat("made") is None
+        assert await leftovers() == 0
+        with pytest.raises(InvalidBlobKey):
+            await store.compose([("there", len(others[0]))], "../made")
+
     @pytest.mark.parametrize("data", [b"small", MANY_PARTS], ids=["small", "large"])
     async def test_nothing_is_visible_before_commit(self, store: BlobStore, data: bytes) -> None:
         async with store.writer("a/late") as writer:

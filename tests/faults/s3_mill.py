@@ -1,6 +1,6 @@
 """A mill whose blobs are in S3, behind a proxy that fails as told."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
@@ -67,11 +67,13 @@ class S3Mill(ProxyThread):
 
 
 @contextmanager
-def running_s3_mill(directory: Path, workers: Sequence[str] = WORKERS) -> Iterator[tuple[S3Mill, Mill]]:
-    """Everything is up: gateway, proxy, Redis and all roles."""
+def running_s3_mill(
+    directory: Path, workers: Sequence[str] = WORKERS, variables: Mapping[str, str] | None = None
+) -> Iterator[tuple[S3Mill, Mill]]:
+    """Everything is up: gateway, proxy, Redis and all roles. `variables` are further settings."""
     process, server = start_s3_server(directory)
     try:
-        with S3Mill(server) as s3, Mill(s3.variables) as mill:
+        with S3Mill(server) as s3, Mill({**s3.variables, **(variables or {})}) as mill:
             yield s3, mill.start_all(workers)
     finally:
         stop_s3_server(process)

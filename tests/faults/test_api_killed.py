@@ -1,16 +1,23 @@
 """F-02: kill -9 of the API at every boundary of an upload to S3; the client tries again and has one document."""
 
 import asyncio
+import hashlib
 import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+from pathlib import Path
 from typing import Final
 
 import msgspec
 import pytest
 from aiohttp import web
 
+from events.document import DocumentAccepted
+from events.ids import TaskId, document_id
+from millstream.client_http import Http
+from millstream.client_uploads import ResumableUpload
 from millstream.tidying import collect_now
 from tests.faults.checker import looking_into, verdict
 from tests.faults.documents import texts
@@ -48,10 +55,12 @@ PARTS_FILE_BYTES: Final = 9_000_000
 GRACE_S: Final = 1
 PROBE_S: Final = 0.5
 
+SMALL_PIECES: Final = {"MILLSTREAM_RESUMABLE_PIECE_BYTES": "65536"}
+
 
 @pytest.fixture(scope="module")
 def both(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[S3Mill, Mill]]:
-    with running_s3_mill(tmp_path_factory.mktemp("s3"), workers=WORKERS[:1]) as started:
+    with running_s3_mill(tmp_path_factory.mktemp("s3"), workers=WORKERS[:1], variables=SMALL_PIECES) as started:
         yield started
 
 
@@ -108,6 +117,62 @@ def test_an_api_killed_within_an_upload_in_parts_leaves_one_document_for_each_ke
         poll(lambda: nothing_is_left(s3, mill), "blobs and parts that nobody needs are collected")
         row.add(verdict(mill, history, kb).assert_clean().figures)
         row.tell(orphan_blobs=0, open_multiparts=0)
+
+
+RESUMED_BYTES: Final = 500_000
+RESUMED_PART_BYTES: Final = 200_000
+"""Of one request; each is four pieces."""
+
+RESUMED: Final = {
+    "R1 piece stored": "api.piece_stored=kill9@6",
+    "R2 pieces joined": "api.pieces_joined=kill9",
+    "R3 after append": "api.appended=kill9",
+}
+
+
+@pytest.mark.timeout(180 * ROUNDS)
+def test_f27_an_api_killed_within_a_resumable_upload_loses_nothing_that_an_offset_said(
+    both: tuple[S3Mill, Mill], history: History, tmp_path: Path
+) -> None:
+    s3, mill = both
+    for _ in range(ROUNDS):
+        for name, failpoints in RESUMED.items():
+            with recorded("F-27", name, f"{failpoints}, resumed by tus from the offset that HEAD tells") as row:
+                kb, notes = history.create(name), Notes()
+                filename, content = long_file(name, RESUMED_BYTES)
+                file = tmp_path / filename
+                file.write_bytes(content)
+                mill.kill(API)
+                mill.revive(API, failpoints=failpoints)
+                with ThreadPoolExecutor(1) as threads, closing(Http(mill.url)) as http:
+                    back = threads.submit(revived, mill, "")
+                    about = {"knowledge_base": kb, "filename": filename}
+                    upload = ResumableUpload(http, file, about, on_progress=notes.take, part_bytes=RESUMED_PART_BYTES)
+                    uploaded = upload.run()
+                    assert back.result() == KILLED
+                sources = asyncio.run(sources_of(mill, uploaded.task_id))
+                assert [hashlib.sha256(data).hexdigest() for data in sources] == [hashlib.sha256(content).hexdigest()]
+                assert notes.offsets == sorted(notes.offsets), "no offset goes back"
+                assert s3.keys("uploads/") == set()
+                row.add({"documents": len(sources), "offsets_gone_back": 0, "pieces_left": 0})
+
+
+class Notes:
+    """Every offset that a client was told."""
+
+    def __init__(self) -> None:
+        self.offsets: list[int] = []
+
+    def take(self, there: int, _all: int) -> None:
+        self.offsets.append(there)
+
+
+async def sources_of(mill: Mill, task_id: str) -> list[bytes]:
+    """The stored bytes of each document of a task."""
+    async with looking_into(mill) as stores:
+        first = await stores.log.history(document_id(TaskId(task_id), 0))
+        facts = [one.event for one in first if isinstance(one.event, DocumentAccepted)]
+        return [await stores.blobs.get(fact.source_blob) for fact in facts]
 
 
 def nothing_is_left(s3: S3Mill, mill: Mill) -> bool:

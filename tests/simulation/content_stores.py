@@ -64,6 +64,9 @@ class SimulatedBlobs:
         for piece in await self._wire.call(Store.BLOBS, effect, _blobs_away):
             yield piece
 
+    async def compose(self, sources: Sequence[tuple[str, int]], to: str) -> None:
+        await self._wire.call(Store.BLOBS, lambda: self._blobs.compose(sources, to), _blobs_away)
+
     async def stat(self, key: str) -> BlobInfo | None:
         return await self._wire.call(Store.BLOBS, lambda: self._blobs.stat(key), _blobs_away)
 
