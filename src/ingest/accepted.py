@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from functools import reduce
 from operator import add
+from typing import Final
 
 import msgspec
 
@@ -11,6 +12,8 @@ from domain.document import DocumentState, Erased, Removed, Skipped, Unknown, re
 from domain.status import DocumentPhase, TaskPhase, document_phase, task_phase
 from domain.task import FinishedTask, OpenTask
 from events.ids import DocumentId, TaskId
+
+REPEATED: Final = "This request was accepted before; here is its task."
 
 
 class DocumentLine(msgspec.Struct, frozen=True, kw_only=True):
@@ -44,6 +47,11 @@ def accepted_task(
         documents=tuple(_line(document, state) for document, state in documents.items()),
         links={"task": path, "documents": f"{path}/documents", "stream": f"{path}/stream"},
     )
+
+
+def accepted_message(count: int) -> str:
+    """What is said of a new task."""
+    return f"Accepted {count} document{'' if count == 1 else 's'}; follow the task to see them processed."
 
 
 def task_path(task_id: TaskId) -> str:

@@ -69,6 +69,11 @@ def parse_options(raw: bytes, settings: IngestSettings, now_us: int) -> UploadOp
         raise Rejected(
             ProblemCode.INVALID_JSON, "The part options is not JSON.", (Flaw("/options", "not JSON (UTF-8)"),)
         ) from error
+    return used_options(body, settings, now_us)
+
+
+def used_options(body: OptionsBody, settings: IngestSettings, now_us: int) -> UploadOptions:
+    """The same of options that are part of a larger body. Raises Rejected, with pointers below `/options`."""
     for key, value in body.metadata.items():
         refuse_nul(key, "/options/metadata")
         refuse_nul(value, "/options/metadata")

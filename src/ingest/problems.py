@@ -49,6 +49,7 @@ class ProblemCode(StrEnum):
     MISSING_FILE = "missing_file"
     MULTIPART_MALFORMED = "multipart_malformed"
     MULTIPART_TRUNCATED = "multipart_truncated"
+    NO_IMPORT_BUCKET = "no_import_bucket"
     NOTHING_TO_RETRY = "nothing_to_retry"
     NOT_A_DEAD_LETTER = "not_a_dead_letter"
     NOT_FOUND = "not_found"
@@ -127,6 +128,7 @@ _ANSWERS: Final[Mapping[ProblemCode, tuple[int, str]]] = {
     ProblemCode.MISSING_FILE: (400, "The request has no file"),
     ProblemCode.MULTIPART_MALFORMED: (400, "The multipart body is malformed"),
     ProblemCode.MULTIPART_TRUNCATED: (400, "The multipart body ends too early"),
+    ProblemCode.NO_IMPORT_BUCKET: (409, "There is no bucket to import from"),
     ProblemCode.NOTHING_TO_RETRY: (409, "There is nothing to try again"),
     ProblemCode.NOT_A_DEAD_LETTER: (409, "The document has not failed"),
     ProblemCode.NOT_FOUND: (404, "There is nothing here"),

@@ -15,6 +15,7 @@ from ingest.accepted import task_path
 from ingest.body import has_body, read_json, refuse_encoded, refuse_nul
 from ingest.cancellation import cancel_task, remove_document
 from ingest.idempotency import idempotency_key
+from ingest.imports import import_documents
 from ingest.resumable_routes import resumable_routes
 from ingest.retry_routes import retry_routes
 from ingest.services import DeadLettersOf, IngestServices
@@ -59,8 +60,14 @@ def _upload_routes(services: IngestServices) -> list[Route]:
         document = parse_document_id(request.path_params["document_id"])
         return _json(await remove_document(services, knowledge_base_id, document, services.actor_of(request)), 202)
 
+    async def post_import(request: Request) -> Response:
+        knowledge_base_id = parse_knowledge_base_id(request.path_params["kb_id"])
+        accepted = await import_documents(services, knowledge_base_id, request)
+        return _json(accepted, 202, {"Location": task_path(accepted.task_id)})
+
     documents = f"{PREFIX}/knowledge-bases/{{kb_id}}/documents"
     return [
+        Route(f"{documents}/import", post_import, methods=["POST"], name="import_documents"),
         Route(documents, post_documents, methods=["POST"], name="upload_documents"),
         Route(f"{documents}/{{document_id}}", delete_document, methods=["DELETE"], name="delete_document"),
     ]

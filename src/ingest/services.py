@@ -14,6 +14,7 @@ from domain.knowledge_base_status import KnowledgeBaseStatus
 from events.ids import IdFactory, KnowledgeBaseId
 from events.log import EventLog
 from ingest.callbacks import Callbacks
+from ingest.called_urls import CheckUrl, calls_nobody
 from ingest.quota import RoomOf, without_limit
 from ingest.settings import IngestSettings
 from ingest.upload_registry import UploadRegistry
@@ -60,6 +61,8 @@ class IngestServices(msgspec.Struct, frozen=True, kw_only=True):
     room_of: RoomOf = without_limit
     refuse_ended: RefuseEnded = lambda _scope: None
     callbacks: Callbacks | None = None
+    check_url: CheckUrl = calls_nobody
+    has_import_bucket: bool = False
 
     def context(self, correlation_id: str, actor: str) -> Context:
         """What goes into the envelopes of one request."""

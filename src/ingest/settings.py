@@ -21,6 +21,8 @@ _RANGES: Final[dict[str, tuple[int, int]]] = {
     "metadata_bytes_max": (KIB, 32 * KIB),
     "not_before_days_max": (1, 3_660),
     "sidecars_in_flight_max": (1, 256),
+    "import_items_max": (1, EVENTS_PER_APPEND_MAX - 1),
+    "import_text_bytes_max": (1, 64 * MIB),
     "upload_s_max": (1, 31_536_000),
     "piece_bytes": (KIB, 64 * MIB),
     "piece_s_max": (1, 3_600),
@@ -60,6 +62,12 @@ class IngestSettings(msgspec.Struct, frozen=True, kw_only=True):
     not_before_days_max: int = 365
     """How far in the future processing may be asked to begin."""
 
+    import_items_max: int = 100
+    """URLs or keys of one import."""
+
+    import_text_bytes_max: int = MIB
+    """A text that comes in the request itself; it is held in memory."""
+
     sidecars_in_flight_max: int = 16
     """How many sidecars of one request are stored at the same time."""
 
@@ -81,6 +89,11 @@ class IngestSettings(msgspec.Struct, frozen=True, kw_only=True):
 
     resumable_open_max: int = 1_000
     """Resumable uploads that one actor may have open."""
+
+    @property
+    def import_bytes_max(self) -> int:
+        """The JSON body of an import: escaped, a text takes up to four times its bytes."""
+        return 4 * self.import_text_bytes_max + MIB
 
     def __post_init__(self) -> None:
         for name, (least, most) in _RANGES.items():

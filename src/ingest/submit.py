@@ -22,6 +22,7 @@ from domain.task import FinishedTask, OpenTask
 from events.errors import InvalidAppend, LogError, LogFull
 from events.failpoints import Place, failpoint
 from events.ids import KnowledgeBaseId, TaskId, derived_task_id, document_id
+from events.task import TaskSource
 from ingest.accepted import AcceptedTask, accepted_task
 from ingest.callbacks import expect_callback
 from ingest.concurrency import all_of
@@ -42,6 +43,7 @@ class Submission(msgspec.Struct, frozen=True, kw_only=True):
     idempotency_key: str | None
     actor: str
     guard: Guard[KnowledgeBaseState]
+    source: TaskSource = TaskSource.UPLOAD
 
 
 def new_task_id(
@@ -129,6 +131,7 @@ def _submit_command(submission: Submission) -> SubmitTask:
         knowledge_base_id=submission.knowledge_base_id,
         documents=len(submission.files),
         lane=options.lane,
+        source=submission.source,
         callback_url=None if options.callback_url is UNSET else options.callback_url,
         not_before_us=options.not_before_us,
         idempotency_key_sha256=None if key is None else key_sha256(key),

@@ -4,7 +4,7 @@ import re
 import unicodedata
 from pathlib import PurePosixPath
 from typing import Final
-from urllib.parse import unquote
+from urllib.parse import unquote, urlsplit
 
 NAME_BYTES_MAX: Final = 255
 """What file systems allow; a name is downloaded under again."""
@@ -34,6 +34,22 @@ def clean_filename(name: str) -> str:
     if not base.strip(". "):
         return UNNAMED
     return _shortened(base)
+
+
+def filename_of_url(url: str) -> str:
+    """The last segment of the path, decoded; the host where there is none. Cleaned."""
+    name = clean_filename(last_segment(url))
+    return name if name != UNNAMED else clean_filename(host_of_url(url))
+
+
+def last_segment(url: str) -> str:
+    """Of a URL's path, decoded, as it is."""
+    return unquote(urlsplit(url).path.rstrip("/").rsplit("/", 1)[-1])
+
+
+def host_of_url(url: str) -> str:
+    """Its host in lower case; empty where there is none."""
+    return urlsplit(url).hostname or ""
 
 
 def extended_filename(disposition: str) -> str | None:

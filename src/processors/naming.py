@@ -4,9 +4,8 @@ import re
 from collections.abc import Mapping
 from pathlib import PurePosixPath
 from typing import Final
-from urllib.parse import unquote, urlsplit
 
-from knowledge.filenames import UNNAMED, clean_filename, extended_filename
+from knowledge.filenames import UNNAMED, clean_filename, extended_filename, host_of_url, last_segment
 
 _PLAIN: Final = re.compile(r';\s*filename\s*=\s*(?:"((?:[^"\\]|\\.)*)"|([^\s;"]+))', re.IGNORECASE)
 _SUFFIXES: Final[Mapping[str, str]] = {
@@ -31,24 +30,10 @@ def name_of_answer(disposition: str | None, url: str, declared_media_type: str |
     """Content-Disposition (RFC 6266), else the end of the URL's path, else its host; cleaned, and with a suffix where
     the declared type has one and the name has none."""
     suffix = _SUFFIXES.get((declared_media_type or "").partition(";")[0].strip().lower(), "")
-    name = clean_filename(_of_disposition(disposition or "") or _last_segment(url))
+    name = clean_filename(_of_disposition(disposition or "") or last_segment(url))
     if name == UNNAMED:
-        return clean_filename(_host(url) + suffix)
+        return clean_filename(host_of_url(url) + suffix)
     return name if _has_suffix(name) else clean_filename(name + suffix)
-
-
-def name_of_url(url: str) -> str:
-    """The last segment of the path, decoded; the host where there is none. Cleaned."""
-    name = clean_filename(_last_segment(url))
-    return name if name != UNNAMED else clean_filename(_host(url))
-
-
-def _last_segment(url: str) -> str:
-    return unquote(urlsplit(url).path.rstrip("/").rsplit("/", 1)[-1])
-
-
-def _host(url: str) -> str:
-    return urlsplit(url).hostname or ""
 
 
 def _of_disposition(header: str) -> str:

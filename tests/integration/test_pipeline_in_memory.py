@@ -12,9 +12,9 @@ from typing import Any
 import pytest
 
 from blobs.memory import MemoryBlobStore
-from domain.commands import AcceptDocument, CreateKnowledgeBase, DeleteKnowledgeBase, SubmitTask
+from domain.commands import AcceptDocument, CreateKnowledgeBase, DeleteKnowledgeBase, RequestDocument, SubmitTask
 from domain.deciders import DOCUMENT, TASK, knowledge_base_decider
-from domain.document import DocumentState, Erased, Failed, Indexed
+from domain.document import DocumentState, Erased, Failed, Indexed, Skipped
 from domain.handle import Context, Request, handle, handle_together, load
 from domain.task import FinishedTask, TaskOutcome
 from events.document import DocumentErased, StepStarted
@@ -25,15 +25,21 @@ from events.knowledge_base import KnowledgeBaseSettings
 from events.memory import MemoryLog
 from events.memory_inbox import MemoryInbox
 from events.steps import Lane, Step
-from events.task import TaskFinished
+from events.task import TaskFinished, TaskSource
 from knowledge.chunkers import Chunker, ChunkerKind, make_chunker
+from knowledge.filenames import filename_of_url
 from knowledge.hash_embedder import HashEmbedder
 from knowledge.index import IndexTable
 from knowledge.media_type import MediaType
 from knowledge.memory_index import MemoryIndex
+from outbound.client import OutboundClient
+from processors.origins import Origins
 from processors.sandbox import Sandbox, SandboxSettings
 from processors.settings import WorkerSettings
+from processors.web_origins import WebOrigins
 from processors.worker import Worker
+from tests.outbound_world import guard_over
+from tests.servers.scripted_http import answer_of, scripted_server
 
 PARTITIONS = 2
 SETTINGS = WorkerSettings(
@@ -79,7 +85,7 @@ class World:
         self.knowledge_base = self.ids.knowledge_base(PARTITIONS)
         self.documents: list[DocumentId] = []
 
-    def worker(self, sandbox: Sandbox, name: str = "worker-1") -> Worker:
+    def worker(self, sandbox: Sandbox, name: str = "worker-1", origins: Origins | None = None) -> Worker:
         return Worker(
             name=name,
             log=self.log,
@@ -94,6 +100,7 @@ class World:
             ids=self.ids,
             rng=random.Random(1),  # noqa: S311  jitter
             settings=SETTINGS,
+            origins=origins,
         )
 
     async def documents_of(self, knowledge_base: KnowledgeBaseId, /) -> AsyncIterator[DocumentId]:
@@ -114,6 +121,20 @@ class World:
         names = [document_id(task, ordinal) for ordinal in range(len(files))]
         accepted = [await self.accept(task, name, file) for name, file in zip(names, files, strict=True)]
         await handle_together(self.log, [Request(TASK, task, (submitted,)), *accepted], self.context(task))
+        self.documents.extend(names)
+        return task, names
+
+    async def request(self, urls: Sequence[str]) -> tuple[TaskId, list[DocumentId]]:
+        """As an import does it."""
+        task = self.ids.task(self.knowledge_base)
+        submitted = SubmitTask(knowledge_base_id=self.knowledge_base, documents=len(urls), source=TaskSource.URL)
+        names = [document_id(task, ordinal) for ordinal in range(len(urls))]
+        commands = [
+            RequestDocument(knowledge_base_id=self.knowledge_base, task_id=task, filename=filename_of_url(url), url=url)
+            for url in urls
+        ]
+        wanted = [Request(DOCUMENT, name, (command,)) for name, command in zip(names, commands, strict=True)]
+        await handle_together(self.log, [Request(TASK, task, (submitted,)), *wanted], self.context(task))
         self.documents.extend(names)
         return task, names
 
@@ -186,6 +207,35 @@ async def test_good_documents_become_searchable_and_a_bad_one_fails_alone(sandbo
     failed = await world.state(broken)
     assert isinstance(failed, Failed)
     assert (failed.step, failed.code) == (Step.PARSE, "parse_failed")
+    finished = (await load(world.log, TASK, task)).state
+    assert isinstance(finished, FinishedTask)
+    assert finished.outcome is TaskOutcome.PARTIAL
+    assert await world.depths() == {InboxDepth(waiting=0, pending=0)}
+
+
+async def test_documents_are_fetched_parsed_and_found_and_duplicates_skipped(sandbox: Sandbox) -> None:
+    world = World()
+    await world.create()
+    async with scripted_server() as server:
+        server.answers["/handbook"] = answer_of(302, location="/files/handbook.md")
+        server.answers["/files/handbook.md"] = answer_of(200, HANDBOOK[2], content_type="text/markdown")
+        server.answers["/%E7%9F%B3%E7%A3%A8"] = answer_of(200, CHINESE[2], content_type="text/html")
+        guard = guard_over({}, allow=f"127.0.0.1:{server.port}")
+        origins = WebOrigins(OutboundClient(guard), None, slots_per_host=2, clock_us=now_us)
+        urls = [server.url(path) for path in ("/handbook", "/files/handbook.md", "/石磨", "/nothing")]
+        async with working(world.worker(sandbox, origins=origins)):
+            task, (first, second, chinese, missing) = await world.request(urls)
+            await world.until(TaskFinished)
+        await origins.close()
+    table = IndexTable(world.knowledge_base, 1)
+    (hit, *_) = await world.index.search_keyword(table, "clear the hopper", limit=3)
+    assert (hit.document_id, hit.filename) in {(first, "handbook.md"), (second, "handbook.md")}
+    (hit, *_) = await world.index.search_keyword(table, "停磨", limit=3)
+    assert (hit.document_id, hit.filename) == (chinese, "石磨.html")
+    assert {type(await world.state(one)) for one in (first, second)} == {Indexed, Skipped}
+    failed = await world.state(missing)
+    assert isinstance(failed, Failed)
+    assert (failed.step, failed.code) == (Step.FETCH, "fetch_failed")
     finished = (await load(world.log, TASK, task)).state
     assert isinstance(finished, FinishedTask)
     assert finished.outcome is TaskOutcome.PARTIAL

@@ -54,6 +54,7 @@ ROUTES: Final[Mapping[str, Access]] = {
     "readyz": PUBLIC,
     # what comes in
     "upload_documents": INTAKE,
+    "import_documents": INTAKE,
     "create_upload": INTAKE,
     "append_to_upload": INTAKE,
     "override_upload_method": INTAKE,

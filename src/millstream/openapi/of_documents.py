@@ -9,6 +9,7 @@ from events.steps import Step
 from ingest.accepted import AcceptedTask
 from ingest.cancellation import RemovedDocument
 from ingest.dead_letters import Retried, RetryBody
+from ingest.imports import ImportBody
 from ingest.multipart import FILE_PART, OPTIONS_PART
 from ingest.options import OptionsBody
 from ingest.problems import ProblemCode
@@ -83,6 +84,35 @@ OPERATIONS: Final[Mapping[str, Operation]] = {
         body=FORM,
         answers=(ACCEPTED,),
         problems=GONE | FORM_PROBLEMS | URL_PROBLEMS | INTAKE,
+        is_idempotent=True,
+    ),
+    "import_documents": Operation(
+        summary="Import documents",
+        description=(
+            "By URL, by key of the import bucket, or a text in the body: exactly one of `urls`, `objects` and `text`. "
+            "A text is stored at once. Of all else the task is noted, and workers fetch the bytes: each try a fact of "
+            "its document. URLs are checked at once and at each try: what is none of the public internet is refused."
+        ),
+        tag=Tag.UPLOADS,
+        body=JsonBody(
+            struct=ImportBody,
+            examples={
+                "by URL": {"urls": ["https://example.com/handbook.pdf"], "options": {"metadata": {"year": 2026}}},
+                "a text": {"text": "# Safety\n\nStop the stones first.", "filename": "safety.md"},
+                "from the bucket": {"objects": ["reports/2026/flour.pdf"]},
+            },
+        ),
+        answers=(ACCEPTED,),
+        problems=GONE
+        | INTAKE
+        | {
+            ProblemCode.EMPTY_FILE,
+            ProblemCode.NO_IMPORT_BUCKET,
+            ProblemCode.URL_ADDRESS_DENIED,
+            ProblemCode.URL_INVALID,
+            ProblemCode.URL_SCHEME_NOT_ALLOWED,
+            ProblemCode.URL_UNRESOLVABLE,
+        },
         is_idempotent=True,
     ),
     "list_documents": Operation(

@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from knowledge.filenames import clean_filename
-from processors.naming import name_of_answer, name_of_url
+from knowledge.filenames import clean_filename, filename_of_url
+from processors.naming import name_of_answer
 
 
 @pytest.mark.parametrize(
@@ -39,6 +39,9 @@ def test_a_document_is_called_what_its_place_says(
 
 @given(st.text(max_size=80), st.text(max_size=40), st.text(max_size=20))
 def test_every_name_is_clean(disposition: str, path: str, declared: str) -> None:
-    for name in (name_of_answer(disposition, f"https://example.com/{path}", declared), name_of_url(f"http://a/{path}")):
+    for name in (
+        name_of_answer(disposition, f"https://example.com/{path}", declared),
+        filename_of_url(f"http://a/{path}"),
+    ):
         assert name == clean_filename(name)
         assert name
