@@ -18,7 +18,7 @@ from millstream.sending.intake import Delivered, Options
 from millstream.sending.ledger import Ledger, ledger_path
 from millstream.sending.parcels import pack
 from millstream.sending.sender import Sender
-from millstream.sending.sources import Sources, find_sources
+from millstream.sending.sources import NothingToSend, Sources, find_sources
 
 GO_ON = "what was sent stays; the same command goes on where it stopped"
 
@@ -74,7 +74,10 @@ def ingest(
         on_duplicate=on_duplicate,
         callback_url=callback_url,
     )
-    found = find_sources(sources)
+    try:
+        found = find_sources(sources)
+    except NothingToSend as error:
+        raise click.UsageError(str(error)) from None
     with Client(url) as client:
         knowledge_base_id = _knowledge_base(client, name)
         path = None if no_resume else ledger_path(client.http.url, knowledge_base_id, os.environ)

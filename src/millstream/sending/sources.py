@@ -6,10 +6,12 @@ from pathlib import Path
 
 import msgspec
 
-from millstream.errors import ExitCode, Stop
-
 _SCHEMES = ("http://", "https://")
 _PATTERN_CHARACTERS = frozenset("*?[")
+
+
+class NothingToSend(Exception):
+    """An argument that means no file and no address; the text says why."""
 
 
 class LocalFile(msgspec.Struct, frozen=True):
@@ -33,12 +35,12 @@ class Sources(msgspec.Struct, frozen=True):
 
 
 def find_sources(arguments: Sequence[str]) -> Sources:
-    """Files below folders are found at any depth, hidden ones left out. Raises Stop."""
+    """Files below folders are found at any depth, hidden ones left out. Raises NothingToSend."""
     urls = tuple(dict.fromkeys(one for one in arguments if one.lower().startswith(_SCHEMES)))
     found = (file for one in arguments if not one.lower().startswith(_SCHEMES) for file in _files_of(one))
     files = {file.path.resolve(): file for file in found}
     if not files and not urls:
-        raise Stop("there is no file in the given folders", exit_code=ExitCode.USAGE)
+        raise NothingToSend("there is no file in the given folders")
     return Sources(tuple(files.values()), urls)
 
 
@@ -49,7 +51,7 @@ def _files_of(argument: str) -> Iterator[LocalFile]:
     elif path.exists():
         yield _local(path.name, path)
     elif _PATTERN_CHARACTERS.isdisjoint(argument):
-        raise Stop(f"{argument} does not exist", hint="name files, folders, patterns or URLs", exit_code=ExitCode.USAGE)
+        raise NothingToSend(f"{argument} does not exist: name files, folders, patterns or URLs")
     else:
         yield from _matching(argument)
 
@@ -67,7 +69,7 @@ def _matching(pattern: str) -> Iterator[LocalFile]:
     matches = sorted(map(Path, glob.iglob(str(Path(pattern).expanduser()), recursive=True)))  # noqa: PTH207  patterns with a root
     files = [path for path in matches if path.is_file()]
     if not files:
-        raise Stop(f"no file matches {pattern}", exit_code=ExitCode.USAGE)
+        raise NothingToSend(f"no file matches {pattern}")
     yield from (_local(str(path.relative_to(root)), path) for path in files)
 
 
@@ -86,5 +88,5 @@ def _local(name: str, path: Path) -> LocalFile:
         with path.open("rb"):
             pass
     except OSError as error:
-        raise Stop(f"{path} cannot be read: {error.strerror}", exit_code=ExitCode.USAGE) from None
+        raise NothingToSend(f"{path} cannot be read: {error.strerror}") from None
     return LocalFile(name, path, status.st_size, status.st_mtime_ns)

@@ -4,8 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from millstream.errors import ExitCode, Stop
-from millstream.sending.sources import find_sources
+from millstream.sending.sources import NothingToSend, find_sources
 
 
 @pytest.fixture
@@ -49,6 +48,5 @@ def test_urls_are_told_from_files(folder: Path) -> None:
 @pytest.mark.parametrize("argument", ["papers/nothing.txt", "papers/*.nothing", "papers/empty"])
 def test_what_means_nothing_is_a_mistake_of_usage(folder: Path, argument: str) -> None:
     (folder / "empty").mkdir()
-    with pytest.raises(Stop) as stopped:
+    with pytest.raises(NothingToSend):
         find_sources([argument])
-    assert stopped.value.exit_code is ExitCode.USAGE
