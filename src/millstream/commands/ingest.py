@@ -78,6 +78,8 @@ def ingest(
         found = find_sources(sources)
     except NothingToSend as error:
         raise click.UsageError(str(error)) from None
+    if not found.files and not found.urls:
+        raise Stop("there is no file in the given folders", exit_code=ExitCode.USAGE)
     with Client(url) as client:
         knowledge_base_id = _knowledge_base(client, name)
         path = None if no_resume else ledger_path(client.http.url, knowledge_base_id, os.environ)

@@ -39,8 +39,6 @@ def find_sources(arguments: Sequence[str]) -> Sources:
     urls = tuple(dict.fromkeys(one for one in arguments if one.lower().startswith(_SCHEMES)))
     found = (file for one in arguments if not one.lower().startswith(_SCHEMES) for file in _files_of(one))
     files = {file.path.resolve(): file for file in found}
-    if not files and not urls:
-        raise NothingToSend("there is no file in the given folders")
     return Sources(tuple(files.values()), urls)
 
 
