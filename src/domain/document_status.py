@@ -104,6 +104,7 @@ class DocumentStatus(msgspec.Struct, frozen=True, kw_only=True):
     """One document. `progress` is 0 to 1; `searchable`: searches find it now, whatever is being done to it.
 
     What is fetched from elsewhere names its `origin`, and has no type, size and digest until it is here.
+    `duplicate_of` had the same bytes when this one came in; `replaces` too, and is removed once this is searchable.
     """
 
     document_id: DocumentId
@@ -121,6 +122,7 @@ class DocumentStatus(msgspec.Struct, frozen=True, kw_only=True):
     error: DocumentError | None
     waiting: Wait | None
     duplicate_of: DocumentId | None
+    replaces: DocumentId | None
     title: str | None
     language: str | None
     warnings: tuple[str, ...]
@@ -211,6 +213,7 @@ def _known(document_id: DocumentId, state: Known, version: int, updated_at_us: i
         error=_error(state),
         waiting=_waiting(state),
         duplicate_of=None,
+        replaces=about.replaces,
         title=text.title if text else None,
         language=text.language if text else None,
         warnings=text.warnings if text else (),
@@ -239,6 +242,7 @@ def _skipped(document_id: DocumentId, state: Skipped, version: int, updated_at_u
         error=None,
         waiting=None,
         duplicate_of=state.duplicate_of,
+        replaces=None,
         title=None,
         language=None,
         warnings=(),

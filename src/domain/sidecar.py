@@ -6,6 +6,9 @@
 All sidecars of a request are stored before its events are appended. So an upload whose events a log has lost can be
 accepted again from the blob store alone, under the same ids, and one that has no complete set of sidecars was never
 accepted.
+
+Of a file that was skipped as a duplicate neither bytes nor sidecar are kept. Where others of its request were accepted,
+the sidecar of the first of them is written again, and says so in its stead.
 """
 
 import re
@@ -13,13 +16,20 @@ from typing import Final
 
 import msgspec
 
-from domain.commands import AcceptDocument, SubmitTask
+from domain.commands import AcceptDocument, SkipDocument, SubmitTask
 from events.ids import DocumentId
 
-SIDECAR_FORMAT: Final = 2
-"""Format 1 had no `submit`."""
+SIDECAR_FORMAT: Final = 3
+"""Format 1 had no `submit`, formats 1 and 2 knew of nothing that was skipped."""
 
 _SIDECAR: Final = re.compile(r"documents/(doc_[0-9a-f]{34})/source@[0-9a-f]+\.json")
+
+
+class SkippedFile(msgspec.Struct, frozen=True):
+    """A file of the request that has no sidecar of its own any more."""
+
+    ordinal: int
+    skip: SkipDocument
 
 
 class Sidecar(msgspec.Struct, frozen=True, kw_only=True):
@@ -33,6 +43,7 @@ class Sidecar(msgspec.Struct, frozen=True, kw_only=True):
     actor: str
     accept: AcceptDocument
     submit: SubmitTask | None = None
+    skipped: tuple[SkippedFile, ...] = ()
 
     @property
     def submission(self) -> SubmitTask:

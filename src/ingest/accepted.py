@@ -8,7 +8,7 @@ from typing import Final
 import msgspec
 
 from domain.counts import Counts, counts_of, task_of
-from domain.document import DocumentState, Erased, Removed, Skipped, Unknown, record_of
+from domain.document import Cancelled, DocumentState, Erased, Failed, Reached, Removed, Skipped, Unknown, record_of
 from domain.status import DocumentPhase, TaskPhase, document_phase, task_phase
 from domain.task import FinishedTask, OpenTask
 from events.ids import DocumentId, TaskId
@@ -17,12 +17,16 @@ REPEATED: Final = "This request was accepted before; here is its task."
 
 
 class DocumentLine(msgspec.Struct, frozen=True, kw_only=True):
-    """One document of a task, in the order of the request."""
+    """One document of a task, in the order of the request.
+
+    `duplicate_of` is in the knowledge base with the same bytes, `replaces` is removed once this one is searchable.
+    """
 
     document_id: DocumentId
     filename: str
     status: DocumentPhase
     duplicate_of: DocumentId | None
+    replaces: DocumentId | None
 
 
 class AcceptedTask(msgspec.Struct, frozen=True, kw_only=True):
@@ -70,6 +74,7 @@ def _line(document: DocumentId, state: DocumentState) -> DocumentLine:
         filename=_filename(state),
         status=document_phase(state),
         duplicate_of=state.duplicate_of if isinstance(state, Skipped) else None,
+        replaces=record_of(state).about.replaces if isinstance(state, Reached | Failed | Cancelled) else None,
     )
 
 

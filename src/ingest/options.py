@@ -6,7 +6,7 @@ from typing import Annotated, Final
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
-from events.document import Metadata
+from events.document import Metadata, OnDuplicate
 from events.steps import Lane
 from ingest.body import refuse_nul
 from ingest.problems import Flaw, ProblemCode, Rejected, invalid
@@ -41,19 +41,26 @@ class OptionsBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     lane: Lane = Lane.INTERACTIVE
     not_before: Annotated[datetime, Meta(tz=True)] | None = None
     callback_url: Annotated[str, Meta(min_length=1, max_length=URL_CHARACTERS_MAX)] | None = None
+    on_duplicate: OnDuplicate = OnDuplicate.SKIP
 
 
 class UploadOptions(msgspec.Struct, frozen=True, kw_only=True):
     """As it is used: `not_before_us` is unix µs; what lies in the past is kept, and due at once.
 
-    `callback_url` is UNSET where there is none, so that it is no part of a request's fingerprint: one that came with
-    the same key before there were callbacks is the same request still.
+    `callback_url` is UNSET where there is none, and `on_duplicate` where it is `skip`, so that they are no part of a
+    request's fingerprint: one that came with the same key before there was a choice is the same request still.
     """
 
     metadata: Metadata = {}
     lane: Lane = Lane.INTERACTIVE
     not_before_us: int | None = None
     callback_url: str | UnsetType = UNSET
+    on_duplicate: OnDuplicate | UnsetType = UNSET
+
+    @property
+    def duplicates(self) -> OnDuplicate:
+        """What becomes of a file whose bytes are there already."""
+        return OnDuplicate.SKIP if self.on_duplicate is UNSET else self.on_duplicate
 
 
 _decoder = msgspec.json.Decoder(OptionsBody)
@@ -84,6 +91,7 @@ def used_options(body: OptionsBody, settings: IngestSettings, now_us: int) -> Up
         lane=body.lane,
         not_before_us=_not_before_us(body.not_before, settings, now_us),
         callback_url=UNSET if body.callback_url is None else body.callback_url,
+        on_duplicate=UNSET if body.on_duplicate is OnDuplicate.SKIP else body.on_duplicate,
     )
 
 

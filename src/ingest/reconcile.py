@@ -19,6 +19,7 @@ import structlog
 
 from blobs.errors import BlobMissing
 from blobs.store import BlobInfo, BlobStore
+from domain.commands import AcceptDocument, SkipDocument
 from domain.errors import RefusalCode, Refused
 from domain.handle import Guard, handle_together
 from domain.instant import EPOCH
@@ -168,14 +169,14 @@ class _Sweep:
         if (await services.log.versions([task]))[0] > 0:
             return None
         guard = await self._guard(sidecar.accept.knowledge_base_id)
-        sidecars = await _of_request(services.blobs, first)
-        if sidecars is None:
+        documents = await _of_request(services.blobs, first)
+        if documents is None:
             return Found.INCOMPLETE
         if not self._dry_run:
-            requests = requests_of(task, sidecar.submission, [one.accept for one in sidecars])
+            requests = requests_of(task, sidecar.submission, documents)
             await expect_callback(services.callbacks, sidecar.submission.callback_url)
             await handle_together(services.log, requests, services.context(task, sidecar.actor), guard=guard)
-        self.documents_accepted += len(sidecars)
+        self.documents_accepted += sum(isinstance(one, AcceptDocument) for one in documents)
         return Found.ACCEPTED
 
     async def _guard(self, knowledge_base: KnowledgeBaseId) -> Guard[KnowledgeBaseState]:
@@ -215,17 +216,22 @@ async def _sidecars(services: IngestServices, before: datetime) -> AsyncIterator
         last = info
 
 
-async def _of_request(blobs: BlobStore, first: _Read) -> list[Sidecar] | None:
-    """All sidecars of the request, in the order of its files; None where one of them, or a source, is missing."""
+async def _of_request(blobs: BlobStore, first: _Read) -> list[AcceptDocument | SkipDocument] | None:
+    """What the request asks for, in the order of its files; None where a sidecar, or a source, is missing.
+
+    What was skipped has neither: another sidecar of the request speaks of it. It is skipped again as it was; whatever
+    has its sidecar is decided anew, by what the knowledge base holds now.
+    """
     if first.source_bytes != first.sidecar.accept.size_bytes:
         return None
-    found: list[Sidecar] = []
+    found: dict[int, AcceptDocument | SkipDocument] = {}
     for some in _portions(range(first.sidecar.documents), IN_FLIGHT_MAX):
-        read = await all_of(_sidecar_of(blobs, first.sidecar, ordinal) for ordinal in some)
-        found += [one for one in read if one is not None]
-        if len(found) < some[-1] + 1:
-            return None
-    return found
+        for sidecar in await all_of(_sidecar_of(blobs, first.sidecar, ordinal) for ordinal in some):
+            if sidecar is not None:
+                found.setdefault(sidecar.ordinal, sidecar.accept)
+                found.update((one.ordinal, one.skip) for one in sidecar.skipped)
+    documents = [found[ordinal] for ordinal in range(first.sidecar.documents) if ordinal in found]
+    return documents if len(documents) == first.sidecar.documents else None
 
 
 async def _sidecar_of(blobs: BlobStore, first: Sidecar, ordinal: int) -> Sidecar | None:

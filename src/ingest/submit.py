@@ -4,33 +4,35 @@ Order: blob, sidecar, event. A blob without an event is an orphan and is collect
 never exist.
 """
 
-import asyncio
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 from msgspec import UNSET
 
-from domain.commands import AcceptDocument, SubmitTask
+from domain.commands import AcceptDocument, SkipDocument, SubmitTask
 from domain.deciders import DOCUMENT, TASK
-from domain.document import DocumentState, Erased, Removed, Skipped, Unknown, record_of
+from domain.document import DocumentState, Skipped
 from domain.errors import Contention, Refused
 from domain.handle import Guard, Handled, Request, handle_together, load
 from domain.knowledge_base import KnowledgeBaseState
-from domain.sidecar import SIDECAR_FORMAT, Sidecar, encode_sidecar, sidecar_key
+from domain.sidecar import SIDECAR_FORMAT, Sidecar
 from domain.task import FinishedTask, OpenTask
+from events.document import OnDuplicate
 from events.errors import InvalidAppend, LogError, LogFull
 from events.failpoints import Place, failpoint
 from events.ids import KnowledgeBaseId, TaskId, derived_task_id, document_id
 from events.task import TaskSource
 from ingest.accepted import AcceptedTask, accepted_task
 from ingest.callbacks import expect_callback
-from ingest.concurrency import all_of
 from ingest.idempotency import Sent, key_sha256, request_sha256
 from ingest.multipart import StoredFile
 from ingest.options import UploadOptions
 from ingest.services import IngestServices
+from ingest.sidecars import let_go, store_sidecars
 from ingest.unclaimed import UnclaimedBlobs
+
+REPEATED: Final = "This request was accepted before; here is its task."
 
 
 class Submission(msgspec.Struct, frozen=True, kw_only=True):
@@ -56,14 +58,15 @@ def new_task_id(
 
 
 async def submit(services: IngestServices, submission: Submission, unclaimed: UnclaimedBlobs) -> AcceptedTask:
-    """Appends the task with its documents; a repeat answers the present state and leaves its own blobs unclaimed.
+    """Appends the task with its documents; of a duplicate that is skipped, and of a repeat, no blob stays.
 
     Raises Refused, and what the log and the blob store raise. After LogUnavailable the blobs stay claimed: the events
     may be in the log.
     """
     accepts = _accept_commands(submission)
     submit_task = _submit_command(submission)
-    await _store_sidecars(services, submission, submit_task, accepts, unclaimed)
+    sidecars = _sidecars(submission, submit_task, accepts, services.clock_us())
+    await store_sidecars(sidecars, unclaimed, in_flight_max=services.settings.sidecars_in_flight_max)
     requests = requests_of(submission.task_id, submit_task, accepts)
     await expect_callback(services.callbacks, submit_task.callback_url)
     context = services.context(submission.task_id, submission.actor)
@@ -72,56 +75,78 @@ async def submit(services: IngestServices, submission: Submission, unclaimed: Un
     try:
         handled = await handle_together(services.log, requests, context, guard=submission.guard)
     except (Refused, Contention, LogFull, InvalidAppend):
-        if not await _is_accepted(services, submission):
-            unclaimed.disclaim()
+        await _disclaim_unless_accepted(services, sidecars, unclaimed)
         raise
     failpoint(Place.API_APPENDED)
-    return _answer(submission, handled, unclaimed)
+    documents: list[DocumentState] = [one.folded.state for one in handled[1:]]
+    await let_go(sidecars, documents, unclaimed)
+    return _answer(submission, handled, documents)
 
 
-async def _is_accepted(services: IngestServices, submission: Submission) -> bool:
-    """Whether these very blobs are in the log for all that: a request that stood still for a minute finds that a
+async def _disclaim_unless_accepted(
+    services: IngestServices, sidecars: Sequence[Sidecar], unclaimed: UnclaimedBlobs
+) -> None:
+    """These very blobs may be in the log for all that: a request that stood still for a minute finds that a
     reconciliation took it for lost. Where the log does not tell, they stay, and are orphans or are not."""
     try:
-        known = await load(services.log, DOCUMENT, document_id(submission.task_id, 0))
-    except LogError:
-        return True
-    return _source_of(known.state) in {file.blob.key for file in submission.files}
-
-
-def _answer(submission: Submission, handled: tuple[Handled[Any], ...], unclaimed: UnclaimedBlobs) -> AcceptedTask:
-    task: OpenTask | FinishedTask = handled[0].folded.state
-    documents: list[DocumentState] = [one.folded.state for one in handled[1:]]
-    if not any(one.envelopes for one in handled):
-        ours = {file.blob.key for file in submission.files}
-        if ours.isdisjoint(map(_source_of, documents)):
+        names = [sidecar.document_id for sidecar in sidecars]
+        versions = await services.log.versions(names)
+        if any(versions):
+            known = [(await load(services.log, DOCUMENT, name)).state for name in names]
+            await let_go(sidecars, known, unclaimed)
+        else:
             unclaimed.disclaim()
-        message = "This request was accepted before; here is its task."
-    else:
-        count = len(documents)
-        message = f"Accepted {count} document{'' if count == 1 else 's'}; follow the task to see them processed."
+    except LogError:
+        return
+
+
+def _answer(
+    submission: Submission, handled: tuple[Handled[Any], ...], documents: Sequence[DocumentState]
+) -> AcceptedTask:
+    task: OpenTask | FinishedTask = handled[0].folded.state
+    is_repeat = not any(one.envelopes for one in handled)
     named = {document_id(submission.task_id, ordinal): state for ordinal, state in enumerate(documents)}
-    return accepted_task(submission.task_id, task, named, message)
+    return accepted_task(submission.task_id, task, named, REPEATED if is_repeat else _message(documents))
+
+
+def _message(documents: Sequence[DocumentState]) -> str:
+    skipped = sum(isinstance(one, Skipped) for one in documents)
+    accepted = len(documents) - skipped
+    there = f"{_counted(skipped)} skipped: the same bytes are in the knowledge base already."
+    if accepted == 0:
+        return f"{there} Nothing is left to do."
+    begun = f"Accepted {_counted(accepted)}; follow the task to see them processed."
+    return f"{begun} {there}" if skipped else begun
+
+
+def _counted(count: int) -> str:
+    return f"{count} document{'' if count == 1 else 's'}"
 
 
 def _accept_commands(submission: Submission) -> tuple[AcceptDocument, ...]:
-    options = submission.options
-    return tuple(
-        AcceptDocument(
-            knowledge_base_id=submission.knowledge_base_id,
-            task_id=submission.task_id,
-            filename=file.filename,
-            media_type=file.media_type.value,
-            size_bytes=file.blob.size_bytes,
-            sha256=file.blob.sha256,
-            source_blob=file.blob.key,
-            declared_media_type=file.declared_media_type,
-            metadata=options.metadata,
-            lane=options.lane,
-            not_before_us=options.not_before_us,
+    options, seen = submission.options, set[str]()
+    commands = []
+    for file in submission.files:
+        # Equal files of one request are meant to be one document, were it to replace another.
+        is_double = file.blob.sha256 in seen and options.duplicates is OnDuplicate.REPLACE
+        seen.add(file.blob.sha256)
+        commands.append(
+            AcceptDocument(
+                knowledge_base_id=submission.knowledge_base_id,
+                task_id=submission.task_id,
+                filename=file.filename,
+                media_type=file.media_type.value,
+                size_bytes=file.blob.size_bytes,
+                sha256=file.blob.sha256,
+                source_blob=file.blob.key,
+                declared_media_type=file.declared_media_type,
+                metadata=options.metadata,
+                lane=options.lane,
+                not_before_us=options.not_before_us,
+                on_duplicate=OnDuplicate.SKIP if is_double else options.duplicates,
+            )
         )
-        for file in submission.files
-    )
+    return tuple(commands)
 
 
 def _submit_command(submission: Submission) -> SubmitTask:
@@ -139,24 +164,19 @@ def _submit_command(submission: Submission) -> SubmitTask:
     )
 
 
-def requests_of(task_id: TaskId, task: SubmitTask, accepts: Sequence[AcceptDocument]) -> list[Request[Any, Any]]:
+def requests_of(
+    task_id: TaskId, task: SubmitTask, documents: Sequence[AcceptDocument | SkipDocument]
+) -> list[Request[Any, Any]]:
     """What enters the log together for an upload: its task, then its documents in order."""
-    documents = (Request(DOCUMENT, document_id(task_id, ordinal), (accept,)) for ordinal, accept in enumerate(accepts))
-    return [Request(TASK, task_id, (task,)), *documents]
+    named = (Request(DOCUMENT, document_id(task_id, ordinal), (one,)) for ordinal, one in enumerate(documents))
+    return [Request(TASK, task_id, (task,)), *named]
 
 
-async def _store_sidecars(
-    services: IngestServices,
-    submission: Submission,
-    submit_task: SubmitTask,
-    accepts: Sequence[AcceptDocument],
-    unclaimed: UnclaimedBlobs,
-) -> None:
-    turns = asyncio.Semaphore(services.settings.sidecars_in_flight_max)
-    stored_at_us = services.clock_us()
-
-    async def store(ordinal: int, accept: AcceptDocument) -> None:
-        sidecar = Sidecar(
+def _sidecars(
+    submission: Submission, submit_task: SubmitTask, accepts: Sequence[AcceptDocument], stored_at_us: int
+) -> list[Sidecar]:
+    return [
+        Sidecar(
             format=SIDECAR_FORMAT,
             document_id=document_id(submission.task_id, ordinal),
             ordinal=ordinal,
@@ -166,17 +186,5 @@ async def _store_sidecars(
             accept=accept,
             submit=submit_task,
         )
-        async with turns:
-            await unclaimed.put(sidecar_key(accept.source_blob), encode_sidecar(sidecar))
-
-    await all_of(store(ordinal, accept) for ordinal, accept in enumerate(accepts))
-
-
-def _source_of(state: DocumentState) -> str | None:
-    match state:
-        case Unknown() | Skipped():
-            return None
-        case Removed() | Erased():
-            return _source_of(state.before)
-        case _:
-            return record_of(state).about.source_blob
+        for ordinal, accept in enumerate(accepts)
+    ]

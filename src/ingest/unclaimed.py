@@ -1,7 +1,7 @@
 """Blobs that no event speaks of yet: whatever ends a request before its append deletes them again."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from types import TracebackType
 from typing import Final, Self
 
@@ -26,6 +26,7 @@ class UnclaimedBlobs:
         self._delete_s_max = delete_s_max
         self._keys: list[str] = []
         self._is_claimed = False
+        self._disclaimed: set[str] = set()
 
     def writer(self, key: str) -> BlobWriter:
         """Begin a blob. Its key is remembered at once: a commit that fails half-way may have taken effect."""
@@ -46,9 +47,12 @@ class UnclaimedBlobs:
         """From now on an event may speak of them. Called before the append: its answer can be lost."""
         self._is_claimed = True
 
-    def disclaim(self) -> None:
-        """It is certain that no event speaks of them."""
-        self._is_claimed = False
+    def disclaim(self, keys: Collection[str] | None = None) -> None:
+        """It is certain that no event speaks of them, or of these."""
+        if keys is None:
+            self._is_claimed = False
+        else:
+            self._disclaimed.update(keys)
 
     async def __aenter__(self) -> Self:
         return self
@@ -56,11 +60,12 @@ class UnclaimedBlobs:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if not self._is_claimed and self._keys:
+        unwanted = [key for key in self._keys if not self._is_claimed or key in self._disclaimed]
+        if unwanted:
             # Shielded: the deletion goes on where the request itself was cancelled.
-            await asyncio.shield(asyncio.create_task(self._delete_all()))
+            await asyncio.shield(asyncio.create_task(self._delete(unwanted)))
 
-    async def _delete_all(self) -> None:
+    async def _delete(self, unwanted: list[str]) -> None:
         turns = asyncio.Semaphore(DELETES_IN_FLIGHT_MAX)
         deadline_s = asyncio.get_running_loop().time() + self._delete_s_max
 
@@ -73,4 +78,4 @@ class UnclaimedBlobs:
                     # Not lost: a blob without an event is an orphan, which the collector takes after its grace period.
                     _log.warning("orphan_left", key=key, error=repr(left))
 
-        await asyncio.gather(*map(delete, self._keys))
+        await asyncio.gather(*map(delete, unwanted))

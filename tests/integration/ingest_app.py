@@ -55,7 +55,7 @@ def new_ids() -> IdFactory:
     return IdFactory(lambda: now_us() // 1_000, urandom)
 
 
-def status_reader(log: MemoryLog) -> StatusOf:
+def status_reader(log: EventLog) -> StatusOf:
     """A knowledge base as its own stream has it, without documents: the reading side is not under test here."""
 
     async def status_of(knowledge_base_id: KnowledgeBaseId) -> KnowledgeBaseStatus:
@@ -88,7 +88,7 @@ def make_services(
     root: Path,
     settings: IngestSettings = SMALL,
     *,
-    log: MemoryLog | None = None,
+    log: EventLog | None = None,
     blobs: BlobStore | None = None,
     uploads: UploadRegistry | None = None,
 ) -> IngestServices:

@@ -4,6 +4,7 @@ import os
 import time
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +37,7 @@ class World:
         self.mill = mill
         self.index = index
         self.root = root
+        self._numbers = count()
 
     @property
     def blobs(self) -> LocalBlobStore:
@@ -45,7 +47,7 @@ class World:
 
     async def upload(self, kb: KnowledgeBaseId, name: str = "a.txt") -> tuple[DocumentId, DocumentAccepted]:
         url = f"/api/v1/knowledge-bases/{kb}/documents"
-        answer = await self.mill.client.post(url, files=[("file", (name, b"text"))])
+        answer = await self.mill.client.post(url, files=[("file", (name, f"text {next(self._numbers)}".encode()))])
         document = DocumentId(answer.json()["documents"][0]["document_id"])
         (fact,) = (one.event for one in await self.mill.facts() if one.stream_id == document)
         assert isinstance(fact, DocumentAccepted)

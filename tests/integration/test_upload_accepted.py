@@ -14,7 +14,7 @@ from domain.deciders import TASK
 from domain.handle import load
 from domain.sidecar import Sidecar
 from domain.task import OpenTask
-from events.document import DocumentAccepted
+from events.document import DocumentAccepted, OnDuplicate
 from events.errors import LogFull, LogUnavailable
 from events.ids import parse_task_id
 from events.inbox import Delivery
@@ -77,9 +77,9 @@ async def test_every_accepted_document_has_its_bytes_and_a_sidecar_that_says_the
     assert (fact.sha256, fact.size_bytes) == (hashlib.sha256(data).hexdigest(), len(data))
     assert (fact.metadata, fact.lane) == ({"year": 2024}, Lane.BULK)
     sidecar = msgspec.json.decode(stored.pop(f"{fact.source_blob}.json"), type=Sidecar)
-    assert msgspec.to_builtins(sidecar.accept) | {"declared_media_type": None} == {
-        name: getattr(fact, name) for name in fact.__struct_fields__
-    } | {"declared_media_type": None}
+    asked = {"declared_media_type": None, "on_duplicate": OnDuplicate.SKIP, "holder": None, "replaces": None}
+    said = {name: getattr(fact, name) for name in fact.__struct_fields__}
+    assert msgspec.to_builtins(sidecar.accept) | asked == said | asked
     assert stored == {}
 
 

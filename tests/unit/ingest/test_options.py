@@ -5,6 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from starlette.datastructures import Headers
 
+from events.document import OnDuplicate
 from events.steps import Lane
 from ingest.idempotency import Sent, idempotency_key, request_sha256
 from ingest.options import UploadOptions, parse_options
@@ -18,12 +19,13 @@ SETTINGS = IngestSettings()
 def test_options_are_read() -> None:
     raw = (
         '{"metadata": {"年": 2024, "draft": false, "ratio": 0.5, "by": "磨坊"}, "lane": "bulk",'
-        ' "not_before": "2023-11-15T00:00:00+08:00"}'
+        ' "not_before": "2023-11-15T00:00:00+08:00", "on_duplicate": "replace"}'
     )
     options = parse_options(raw.encode(), SETTINGS, NOW_US)
     assert options.metadata == {"年": 2024, "draft": False, "ratio": 0.5, "by": "磨坊"}
     assert options.lane is Lane.BULK
     assert options.not_before_us == 1_699_977_600_000_000
+    assert options.duplicates is OnDuplicate.REPLACE
 
 
 def test_nothing_is_needed() -> None:
@@ -39,7 +41,7 @@ def test_nothing_is_needed() -> None:
         (b'{"x": ' + b"[" * 100_000, ProblemCode.VALIDATION_FAILED, "/options/x"),
         (b"[]", ProblemCode.VALIDATION_FAILED, "/options"),
         (b'{"lan": "bulk"}', ProblemCode.VALIDATION_FAILED, "/options/lan"),
-        (b'{"on_duplicate": "skip"}', ProblemCode.VALIDATION_FAILED, "/options/on_duplicate"),
+        (b'{"on_duplicate": "maybe"}', ProblemCode.VALIDATION_FAILED, "/options/on_duplicate"),
         (b'{"lane": "fast"}', ProblemCode.VALIDATION_FAILED, "/options/lane"),
         (b'{"metadata": {"a": null}}', ProblemCode.VALIDATION_FAILED, "/options/metadata"),
         (b'{"metadata": {"a": [1]}}', ProblemCode.VALIDATION_FAILED, "/options/metadata"),
