@@ -8,7 +8,7 @@ last segment.
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Collection, Sequence
 from contextlib import asynccontextmanager
 from datetime import timedelta
 
@@ -73,10 +73,11 @@ async def restore(settings: Settings, *, quiet: bool) -> RestoreReport:
             marker, logs = await _bring_back_logs(settings, quiet=quiet)
             async with open_stores(settings) as stores:
                 await _project(stores, quiet=quiet)
+                await _put_work(stores, [Kind.DIGESTS])  # what is archived is not accepted twice
                 # No service runs: a sidecar without events belongs to no request that is about to append.
                 uploads = await reconcile(ingest_services(stores, queries_of(stores)), youngest=timedelta(0))
                 await _project(stores, quiet=True)
-                pointers = await _put_work(stores)
+                pointers = await _put_work(stores, list(Kind))
     return RestoreReport(
         installation_id=marker.installation_id,
         partitions=marker.partitions,
@@ -192,14 +193,14 @@ async def _project(stores: Stores, *, quiet: bool) -> None:
             await projector.run(ended)  # gives the lease up
 
 
-async def _put_work(stores: Stores) -> int:
+async def _put_work(stores: Stores, kinds: Collection[Kind]) -> int:
     put = 0
     for partition in range(stores.log.partitions):
         found = await rederive(
             stores.log,
             RedisDerived(stores.clients.commands, stores.keys),
             partition,
-            list(Kind),
+            kinds,
             clock_ms=lambda: clock_us() // 1_000,
             grace_ms=0,
         )

@@ -4,7 +4,7 @@ Every fact is folded by the domain's own folds. A document that has ended is kep
 so that a million events fit into some hundred megabytes.
 """
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterator
 from typing import Any, Final
 
@@ -16,9 +16,10 @@ from domain.deciders import DOCUMENT
 from domain.document import DocumentState, Failed, Open, Removed, Running, Unknown, awaited_step
 from domain.errors import ImpossibleEvent
 from events.derived import DeadLetterChange, Owed
+from events.digests import Claims, DigestChange, digest_of, moved
 from events.envelope import Envelope, UnknownEvent, UnknownReason
 from events.errors import VersionGap
-from events.ids import KnowledgeBaseId, StreamKind, TaskId, kind_of
+from events.ids import KnowledgeBaseId, StreamKind, TaskId, kind_of, pack_stream_id
 from events.knowledge_base import KnowledgeBaseDeleted
 from events.log import Tally
 from events.pointer import Pointer
@@ -78,6 +79,7 @@ class Outstanding:
         self._tallies: dict[TaskId, Tally] = {}
         self._deleted: dict[str, tuple[Pointer, int]] = {}
         self._left: Counter[KnowledgeBaseId] = Counter()
+        self._claims: defaultdict[KnowledgeBaseId, dict[bytes, Claims]] = defaultdict(dict)
 
     def follow(self, envelope: Envelope) -> None:
         """One more fact; one that cannot follow what its stream held before is counted and passed over."""
@@ -134,6 +136,14 @@ class Outstanding:
         known = self._documents.get(stream_id)
         return DeadLetterChange(stream_id, known.version if known else 0, known.dead_since_ms if known else None)
 
+    def knowledge_bases(self) -> list[KnowledgeBaseId]:
+        """Those that had documents."""
+        return list(self._left)
+
+    def claims(self, knowledge_base: KnowledgeBaseId) -> dict[bytes, Claims]:
+        """Every digest that is claimed."""
+        return self._claims[knowledge_base]
+
     def _follow_document(self, envelope: Envelope) -> None:
         known = self._documents.setdefault(envelope.stream_id, _Document())
         before = known.unpacked()
@@ -156,12 +166,20 @@ class Outstanding:
             self._left[place.knowledge_base_id] += 1
         elif isinstance(after, Removed):
             self._left[place.knowledge_base_id] -= 1
+        for changed in DOCUMENT.digests(before, after):
+            self._move(place.knowledge_base_id, changed, pack_stream_id(envelope.stream_id))
         for change in tally_changes(before, after):
             self._add(change.task_id, change.change)
             task = self._tasks.get(change.task_id)
             if task is not None:
                 task.ended_by = _pointer(envelope, place.knowledge_base_id, change.task_id)
                 task.lane = place.lane
+
+    def _move(self, knowledge_base: KnowledgeBaseId, change: DigestChange, document: bytes) -> None:
+        claimed, digest = self._claims[knowledge_base], digest_of(change.sha256)
+        claims = moved(claimed.pop(digest, ()), document, change.move)
+        if claims:
+            claimed[digest] = claims
 
     def _add(self, task_id: TaskId, change: Tally) -> None:
         """As an append does it: what takes from a task without a tally comes after that task's end."""

@@ -1,7 +1,7 @@
-"""Pointers, timers, dead letters and tallies compared with what the log says, and put where they are missing.
+"""Pointers, timers, dead letters, tallies and digests compared with what the log says, and put where they are missing.
 
-Appends and workers go on meanwhile. Everything is guarded by the version that it was worked out from (tallies by the
-last event's number); what was refused is worked out again from the facts that came in between.
+Appends and workers go on meanwhile. Everything is guarded by the version that it was worked out from (tallies and
+digests by the last event's number); what was refused is worked out again from the facts that came in between.
 """
 
 from collections.abc import Callable, Collection, Iterator, Sequence
@@ -11,8 +11,9 @@ from typing import Final, TypeVar
 import msgspec
 
 from events.derived import GUARDED_MAX, DeadLetterChange, DerivedStore, Owed
+from events.digests import Claims, DigestKey
 from events.envelope import Envelope, Position
-from events.ids import TaskId
+from events.ids import TaskId, unpack_stream_id
 from events.log import EventLog, Tally
 from projections.building import check_dense
 from projections.errors import RebuildRefused
@@ -35,6 +36,7 @@ class Kind(StrEnum):
     TIMERS = "timers"
     DEAD_LETTERS = "dead_letters"
     TALLIES = "tallies"
+    DIGESTS = "digests"
 
 
 class Rederived(msgspec.Struct, frozen=True):
@@ -71,6 +73,8 @@ async def rederive(
         differences += await work.pointers(kinds)
     if Kind.DEAD_LETTERS in kinds:
         differences += await work.dead_letters()
+    if Kind.DIGESTS in kinds:
+        differences += await work.digests()
     return Rederived(work.number, tuple(differences))
 
 
@@ -143,6 +147,34 @@ class _Work:
     async def _set(self, tallies: dict[TaskId, Tally]) -> bool:
         return not tallies or await self._store.set_tallies(self._partition, self.number, tallies)
 
+    async def digests(self) -> list[Difference]:
+        differences: list[Difference] = []
+        for keys in _parts(await self._suspected()):
+            differences += await self._claims_of(keys)
+        return differences
+
+    async def _suspected(self) -> list[DigestKey]:
+        """Digests that are not claimed as the facts say, or were changed while they were being read."""
+        suspected: list[DigestKey] = []
+        for knowledge_base in self._outstanding.knowledge_bases():
+            kept, right = await self._store.digests(knowledge_base), self._outstanding.claims(knowledge_base)
+            differ = [one for one in kept.keys() | right.keys() if kept.get(one) != right.get(one)]
+            suspected += [DigestKey(knowledge_base, digest) for digest in sorted(differ)]
+        return suspected
+
+    async def _claims_of(self, keys: Sequence[DigestKey]) -> list[Difference]:
+        for _ in range(ROUNDS_MAX):
+            found = await self._store.claims(self._partition, keys)
+            if found.number == self.number:
+                kept = dict(zip(keys, found.claims, strict=True))
+                right = {key: self._outstanding.claims(key.knowledge_base_id).get(key.digest, ()) for key in keys}
+                wrong = {key: one for key, one in right.items() if one != kept[key]}
+                is_set = not (wrong and self._repairs)
+                if is_set or await self._store.set_claims(self._partition, self.number, wrong):
+                    return [_claims_difference(key, kept[key], one) for key, one in wrong.items()]
+            await self.catch_up()
+        raise RebuildRefused("the log grows too fast for its digests to be compared; try again when it is quieter")
+
     async def pointers(self, kinds: Collection[Kind]) -> list[Difference]:
         differences: dict[str, Difference] = {}
         for _ in range(ROUNDS_MAX):
@@ -209,6 +241,11 @@ def _kind_of(owed: Owed) -> Kind:
 def _pointer_difference(owed: Owed) -> Difference:
     name = f"{_kind_of(owed)}/{owed.step}/{owed.errand.stream_id}"
     return Difference(name, None, msgspec.to_builtins(owed.pointer) | {"due_at_ms": owed.due_at_ms})
+
+
+def _claims_difference(key: DigestKey, kept: Claims, right: Claims) -> Difference:
+    name = f"digests/{key.knowledge_base_id}/{key.digest.hex()}"
+    return Difference(name, list(map(unpack_stream_id, kept)), list(map(unpack_stream_id, right)))
 
 
 def _parts(items: Sequence[T]) -> Iterator[Sequence[T]]:

@@ -10,6 +10,7 @@ from domain.document import (
     Erased,
     Indexed,
     Open,
+    Reached,
     Removed,
     Running,
     Skipped,
@@ -19,8 +20,9 @@ from domain.document import (
 )
 from events import document as d
 from events import task as t
+from events.digests import DigestKey, digest_of
 from events.envelope import Envelope
-from events.ids import StreamKind, kind_of, partition_of
+from events.ids import KnowledgeBaseId, StreamKind, kind_of, partition_of, unpack_stream_id
 from events.inbox import Delivery
 from events.log import Tally, Write
 from events.memory import MemoryLog
@@ -52,6 +54,7 @@ class Checks:
         self.tasks: dict[str, task_states.TaskState] = {}
         self.members: dict[str, dict[str, int]] = {}
         self.events = 0
+        self._same_bytes: dict[tuple[KnowledgeBaseId, str], set[str]] = {}
         self._versions: dict[str, int] = {}
         self._event_ids: set[str] = set()
         self._ended: set[str] = set()
@@ -73,6 +76,7 @@ class Checks:
             self._nobody_is_forgotten(stream)
         for task in sorted({change.task_id for write in writes for change in write.tally} | touched):
             self._tally_is_the_fold(task)
+        self._claims_are_those_that_live([write.stream_id for write in writes])
 
     def _event(self, writer: str, envelope: Envelope) -> None:
         stream, event = envelope.stream_id, envelope.event
@@ -170,6 +174,24 @@ class Checks:
             assert said == tally, f"{stream} finished as {said}, its documents say {tally}"
             assert sum(self._values(tally)) == before.submitted.documents
         self.tasks[stream] = task_states.evolve(before, event, envelope.recorded_at_us)
+
+    def _claims_are_those_that_live(self, touched: Sequence[str]) -> None:
+        digests = set()
+        for stream in touched:
+            state = self.documents.get(stream, Unknown())
+            while isinstance(state, Removed | Erased):
+                state = state.before
+            if isinstance(state, Unknown | Skipped):
+                continue
+            about = record_of(state).about
+            self._same_bytes.setdefault((about.knowledge_base_id, about.sha256), set()).add(stream)
+            digests.add((about.knowledge_base_id, about.sha256))
+        for knowledge_base, sha256 in digests:
+            same = self._same_bytes[knowledge_base, sha256]
+            live = {one for one in same if isinstance(self.documents[one], Reached)}
+            key = DigestKey(knowledge_base, digest_of(sha256))
+            kept = list(map(unpack_stream_id, self._partition(knowledge_base).digests.get(key, ())))
+            assert set(kept) == live, f"{kept} claim the bytes of {live}"
 
     def _tally_is_the_fold(self, task: str) -> None:
         if kind_of(task) is not StreamKind.TASK or task not in self.members:

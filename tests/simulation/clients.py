@@ -16,6 +16,7 @@ from domain.deciders import DOCUMENT, TASK, knowledge_base_decider
 from domain.errors import Contention, Refused
 from domain.handle import Request, handle, load, prepare
 from domain.sidecar import source_key
+from events.document import OnDuplicate
 from events.errors import LogError
 from events.ids import DocumentId, KnowledgeBaseId, TaskId, document_id
 from events.log import Appended
@@ -64,6 +65,7 @@ class Clients:
         self.answers: dict[str, list[AcceptedTask]] = {}
         self.uploads: dict[TaskId, Upload] = {}
         self.unknown = 0
+        self._sent: list[bytes] = []
 
     async def create(self, knowledge_base: KnowledgeBaseId) -> None:
         async def request(services: IngestServices) -> None:
@@ -101,6 +103,7 @@ class Clients:
             options=UploadOptions(
                 lane=self._rng.choice((Lane.INTERACTIVE, Lane.BULK)),
                 not_before_us=self._rng.choice((None, None, None, self._now_us() + 1_500_000)),
+                on_duplicate=self._rng.choice((OnDuplicate.SKIP, OnDuplicate.SKIP, *OnDuplicate)),
             ),
         )
         knowledge_base = self._rng.choice(self.knowledge_bases)
@@ -116,6 +119,13 @@ class Clients:
         self.uploads.update((one.task_id, upload) for one in accepted)
 
     def _file(self) -> bytes:
+        """One in four has been sent before, by whomever."""
+        if self._sent and self._rng.random() < 0.25:
+            return self._rng.choice(self._sent)
+        self._sent.append(self._new_file())
+        return self._sent[-1]
+
+    def _new_file(self) -> bytes:
         head = BROKEN if self._rng.random() < self._broken_files else b"sack"
         parts = [f"{head.decode()} {self._rng.randrange(1_000_000)}" for _ in range(self._rng.choice((1, 2, 5)))]
         return " | ".join(parts).encode()

@@ -93,6 +93,9 @@ class RowChecks:
         if isinstance(state, Removed | Erased):
             assert isinstance(state, Erased), f"{document} was removed and never erased"
             self._is_gone(document, state)
+        elif isinstance(state, Skipped):
+            # Whoever got no answer from the log cannot know that it was skipped, and leaves everything.
+            self.orphan_blobs += len(at_once(self._under(f"documents/{document}/")))
         elif isinstance(state, Failed | Cancelled) and state.reached.record.serving is None:
             about = state.reached.record.about
             self._has_no_rows(document, about.knowledge_base_id)

@@ -5,6 +5,7 @@ from typing import Final
 
 from domain.document import Erased, Failed, Open, Removed, Skipped, Unknown, record_of
 from domain.task import FinishedTask
+from events.document import OnDuplicate
 from events.ids import document_id
 from projections.replay import rebuild
 from projections.writer import LEASE_MS
@@ -82,10 +83,22 @@ def _every_answer_was_kept(world: World, clients: Clients) -> None:
         assert set(members) == set(accepted), f"{task} was accepted with {accepted} and has {set(members)}"
         for name, data in zip(accepted, upload.files, strict=True):
             state = world.checks.documents[name]
-            assert not isinstance(state, Unknown | Skipped)
-            if not isinstance(state, Removed | Erased):
+            assert not isinstance(state, Unknown)
+            if isinstance(state, Skipped):
+                assert upload.options.on_duplicate is not OnDuplicate.KEEP
+                assert _bytes_of(clients, state.duplicate_of) == data, f"{name} was skipped for something else"
+            elif not isinstance(state, Removed | Erased):
                 kept = at_once(world.blobs.get(record_of(state).about.source_blob))
                 assert kept == data, f"{name} is not what was uploaded"
+
+
+def _bytes_of(clients: Clients, document: str) -> bytes | None:
+    """What was uploaded as a document; None where nobody knows, as its client was never answered."""
+    for task, upload in clients.uploads.items():
+        for ordinal, data in enumerate(upload.files):
+            if document_id(task, ordinal) == document:
+                return data
+    return None
 
 
 async def _views_equal_a_rebuild(world: World) -> None:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 _PROJECTIONS = (
     *("views", "documents", "tasks", "knowledge_bases", "throughput"),
-    *("inboxes", "timers", "dead_letters", "tallies"),
+    *("inboxes", "timers", "dead_letters", "tallies", "digests"),
 )
 """As `millstream.replaying` knows them, which is too heavy for `--help`; a test compares the two."""
 
@@ -41,7 +41,7 @@ def replay(
     is_dry_run: bool,
     json: bool,
 ) -> None:
-    """Rebuild views, inboxes, timers, dead letters and tallies from the log; the service answers all the while.
+    """Rebuild views, inboxes, timers, dead letters, tallies, digests from the log; the service answers meanwhile.
 
     Exit codes: 0 done, 1 differences were found, 2 usage, 3 unreachable, 4 the archive is damaged.
     """
@@ -127,13 +127,13 @@ def _lines(report: "ReplayReport", wanted: "Wanted") -> list[str]:
         count = len(report.differences)
         repaired = ", repaired" if wanted.repairs and count else ""
         return [*differences, f"verified {figures}; {count} difference{'' if count == 1 else 's'}{repaired}"]
-    put = f"; {len(differences)} pointers, timers, dead letters or tallies put" if wanted.kinds else ""
+    put = f"; {len(differences)} pointers, timers, dead letters, tallies or digests put" if wanted.kinds else ""
     live = f"; generation {report.generation} is live" if wanted.with_views else ""
     return [f"rebuilt {figures}{live}{put}"]
 
 
 def _plan_lines(report: "ReplayReport", wanted: "Wanted") -> list[str]:
-    what = wanted.projection or "views, inboxes, timers, dead letters and tallies"
+    what = wanted.projection or "views, inboxes, timers, dead letters, tallies and digests"
     if wanted.as_of is not None:
         done = "would be folded in memory; nothing would change"
     elif wanted.verifies:

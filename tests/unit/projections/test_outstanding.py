@@ -1,5 +1,6 @@
 """What the log says is still to be done is what its appends have put into inboxes, timers, dead letters and tallies."""
 
+from collections.abc import Sequence
 from itertools import count
 
 from hypothesis import given, settings
@@ -12,7 +13,8 @@ from domain.document import Removed, Running, awaited_step
 from domain.errors import Refused
 from domain.handle import Context, handle, load
 from events import ids
-from events.derived import Errand
+from events.derived import ClaimsAt, Errand
+from events.digests import DigestKey
 from events.ids import EventId, partition_of
 from events.memory import MemoryLog
 from events.memory_derived import MemoryDerived
@@ -77,6 +79,7 @@ class World:
         self.state.due.clear()
         self.state.dead.clear()
         self.state.tallies.clear()
+        self.state.digests.clear()
 
     async def rederive(self, *, repairs: bool = True) -> Rederived:
         return await rederive(
@@ -96,7 +99,7 @@ async def test_what_was_lost_is_put_as_the_appends_had_put_it(choices: bytes) ->
     world = World()
     await world.live(choices)
     before = await world.derived.errands(PARTITION)
-    dead, tallies = dict(world.state.dead), dict(world.state.tallies)
+    dead, tallies, digests = dict(world.state.dead), dict(world.state.tallies), dict(world.state.digests)
     assert (await world.rederive(repairs=False)).differences == (), "nothing was lost yet"
 
     world.lose()
@@ -104,7 +107,7 @@ async def test_what_was_lost_is_put_as_the_appends_had_put_it(choices: bytes) ->
 
     after = await world.derived.errands(PARTITION)
     assert after <= before
-    assert (world.state.dead, world.state.tallies) == (dead, tallies)
+    assert (world.state.dead, world.state.tallies, world.state.digests) == (dead, tallies, digests)
     wanted = set()
     for document in DOCUMENTS:
         state = fold(DOCUMENT, await world.log.history(document)).state
@@ -146,7 +149,7 @@ async def test_the_erasing_of_a_knowledge_base_is_put_again_and_missed_only_whil
     knowledge_base = await workshop.create(partition=PARTITION)
     _, (document,) = await workshop.through(knowledge_base)
     await workshop.tell(knowledge_base, c.DeleteKnowledgeBase(reason=""))
-    world.lose()
+    world.state.inboxes.clear()
     assert [one.name for one in (await world.rederive(repairs=False)).differences] == [
         f"inboxes/erase/{knowledge_base}"
     ]
@@ -169,3 +172,43 @@ async def test_pointers_and_tallies_alone() -> None:
     assert world.state.tallies == {}
     await rederive(world.log, world.derived, PARTITION, [Kind.TALLIES], clock_ms=lambda: NOW_MS)
     assert len(world.state.tallies) == 1
+
+
+async def test_claims_that_are_wrong_are_named_and_put_right() -> None:
+    world = World()
+    workshop = Workshop(world.log)
+    knowledge_base = await workshop.create(partition=PARTITION)
+    _, (first, second) = await workshop.submit(knowledge_base, 2)
+    (key,) = world.state.digests
+    right = world.state.digests[key]
+    gone = DigestKey(knowledge_base, bytes(16))
+    world.state.digests[key] = right[::-1]
+    world.state.digests[gone] = right[:1]
+    wanted = [
+        (f"digests/{knowledge_base}/{gone.digest.hex()}", [first], []),
+        (f"digests/{knowledge_base}/{key.digest.hex()}", [second, first], [first, second]),
+    ]
+    found = await world.rederive(repairs=False)
+    assert [(one.name, one.one, one.other) for one in found.differences] == wanted
+    assert (await world.rederive()).differences == found.differences
+    assert world.state.digests == {key: right}
+    assert (await world.rederive()).differences == ()
+
+
+async def test_claims_that_change_while_they_are_compared_are_worked_out_again() -> None:
+    world = World()
+    workshop = Workshop(world.log)
+    knowledge_base = await workshop.create(partition=PARTITION)
+    _, (first,) = await workshop.submit(knowledge_base)
+    world.lose()
+    claims, late = world.derived.claims, list[str]()
+
+    async def and_somebody_uploads(partition: int, digests: Sequence[DigestKey]) -> ClaimsAt:
+        found = await claims(partition, digests)
+        if not late:
+            late.extend((await workshop.submit(knowledge_base))[1])
+        return found
+
+    world.derived.claims = and_somebody_uploads  # type: ignore[method-assign]
+    await world.rederive()
+    assert list(world.state.digests.values()) == [(ids.pack_stream_id(first), ids.pack_stream_id(late[0]))]
