@@ -40,7 +40,7 @@ def mixed(api: Api, kb: str) -> dict[str, DocumentStatus]:
         ("cut.pdf", b"%PDF-1.7\n1 0 obj\n<< /Type /Catalog /Pages"),
         ("spaces.txt", b" \n\t \n" * 20),
         ("really-text.pdf", text_of(NUMBER_OF_GOOD + 1)),
-        ("really-a-blank-pdf.docx", blank_pdf()),
+        ("really-a-blank-pdf.docx", blank_pdf() + b"\n% another\n"),
         ("last.txt", text_of(NUMBER_OF_GOOD + 2)),
     ]
     return {document.filename: document for document in api.ingest(kb, files)}

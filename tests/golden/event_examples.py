@@ -142,6 +142,16 @@ EXAMPLES: Final[dict[tuple[str, int], Fact]] = {
 """What the file of each type and version decodes to today; past versions stay, with today's form of the fact."""
 
 LATER: Final[dict[str, Fact]] = {
+    "DocumentAccepted.v1.replaces": d.DocumentAccepted(
+        knowledge_base_id=KB,
+        task_id=TASK,
+        filename="again.txt",
+        media_type="text/plain",
+        size_bytes=9,
+        sha256=SHA256,
+        source_blob="documents/x/source",
+        replaces=OTHER,
+    ),
     "ChunksEmbedded.v1.calls": d.ChunksEmbedded(
         batch=1,
         first_chunk=32,

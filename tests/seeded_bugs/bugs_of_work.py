@@ -110,14 +110,43 @@ BUGS_OF_WORK: Final = (
         flaw="An upload is in the log before its sidecar is stored: after a lost log it cannot be accepted again.",
         edits=(
             Edit(
-                "src/ingest/submit.py",
-                "    await all_of(store(ordinal, accept) for ordinal, accept in enumerate(accepts))\n",
-                "    asyncio.ensure_future(all_of(store(ordinal, accept) for ordinal, accept in enumerate(accepts)))\n",
+                "src/ingest/sidecars.py",
+                "    await all_of(map(store, sidecars))\n",
+                "    asyncio.ensure_future(all_of(map(store, sidecars)))\n",
             ),
         ),
         caught_by=(
             Catch(
                 "tests/integration/test_upload_order.py::test_what_cannot_be_stored_is_in_no_event", "assert 202 == 503"
+            ),
+        ),
+    ),
+    SeededBug(
+        name="digest-not-compared",
+        flaw="The append does not look who holds a digest: of two uploads of the same bytes at one moment both come in.",
+        edits=(Edit("src/events/append.lua", "if #taken > 1 then return taken end\n", ""),),
+        caught_by=(
+            Catch(
+                "tests/contract/test_derived_redis.py::TestRedisDigests::"
+                "test_of_many_writers_of_the_same_bytes_exactly_one_succeeds",
+                "too many values to unpack",
+            ),
+        ),
+    ),
+    SeededBug(
+        name="replaced-stays",
+        flaw="A document becomes searchable, and what it replaces is left beside it.",
+        edits=(
+            Edit(
+                "src/domain/handle.py",
+                "        writes = [prepared.write, *(await beside() if beside is not None else ())]\n",
+                "        writes = [prepared.write]\n",
+            ),
+        ),
+        caught_by=(
+            Catch(
+                "tests/unit/processors/test_replacing.py::test_many_that_replace_one_another_leave_the_newest_alone",
+                "AssertionError",
             ),
         ),
     ),

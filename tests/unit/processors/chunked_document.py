@@ -4,6 +4,7 @@ from collections.abc import Awaitable, Callable, Sequence
 
 from blobs.memory import MemoryBlobStore
 from domain.commands import RecordChunked, RecordParsed, StartStep
+from events.document import OnDuplicate
 from events.ids import DocumentId
 from events.inbox import Delivery
 from events.steps import Step
@@ -63,10 +64,10 @@ class World:
         await self.mill.create()
         return await self.chunked_too([f"passage {ordinal}" for ordinal in range(chunks)])
 
-    async def chunked_too(self, texts: Sequence[str]) -> DocumentId:
+    async def chunked_too(self, texts: Sequence[str], *, on_duplicate: OnDuplicate = OnDuplicate.KEEP) -> DocumentId:
         """A further document of the same knowledge base."""
         chunks = len(texts)
-        _, (document,) = await self.mill.submit(filename="mill.md")
+        _, (document,) = await self.mill.submit(filename="mill.md", on_duplicate=on_duplicate)
         cut = [
             Chunk(chunk_id, ordinal, text, 0, len(text), None, (), 2)
             for ordinal, (chunk_id, text) in enumerate(zip(chunk_ids(document, texts), texts, strict=True))
