@@ -2,11 +2,11 @@
 
 from datetime import datetime
 from enum import StrEnum
-from typing import Final, assert_never
+from typing import assert_never
 
 import msgspec
 
-from domain.counts import PROGRESS_WHOLE, DocumentCategory, category_of, progress_of
+from domain.counts import PROGRESS_WHOLE, progress_of
 from domain.document import (
     Accepted,
     Cancelled,
@@ -26,30 +26,14 @@ from domain.document import (
     Skipped,
     Unknown,
     Waiting,
-    awaited_step,
     record_of,
 )
+from domain.document_phase import DocumentPhase, document_phase
 from domain.instant import utc
 from domain.origin import Origin
 from events.document import Metadata
 from events.ids import DocumentId, KnowledgeBaseId, TaskId
 from events.steps import Step
-
-
-class DocumentPhase(StrEnum):
-    """A document's status in one word."""
-
-    QUEUED = "queued"
-    FETCHING = "fetching"
-    PARSING = "parsing"
-    CHUNKING = "chunking"
-    EMBEDDING = "embedding"
-    INDEXING = "indexing"
-    COMPLETED = "completed"
-    FAILED = "failed"
-    CANCELLED = "cancelled"
-    SKIPPED = "skipped"
-    DELETED = "deleted"
 
 
 class StageStatus(msgspec.Struct, frozen=True):
@@ -149,37 +133,6 @@ def document_status(
             )
         case _:
             return _known(document_id, state, version, updated_at_us)
-
-
-_PHASE_OF_STEP: Final = {
-    Step.FETCH: DocumentPhase.FETCHING,
-    Step.PARSE: DocumentPhase.PARSING,
-    Step.CHUNK: DocumentPhase.CHUNKING,
-    Step.EMBED: DocumentPhase.EMBEDDING,
-    Step.INDEX: DocumentPhase.INDEXING,
-}
-
-
-def document_phase(state: DocumentState) -> DocumentPhase:
-    """Queued until a worker first begins at it; from then on an open document shows the step that it is at."""
-    match state:
-        case Requested() | Accepted() | Parsed() | Chunked() | Embedded():
-            if category_of(state) is DocumentCategory.QUEUED:
-                return DocumentPhase.QUEUED
-            step = awaited_step(state)
-            return DocumentPhase.QUEUED if step is None else _PHASE_OF_STEP[step]
-        case Indexed():
-            return DocumentPhase.COMPLETED
-        case Failed():
-            return DocumentPhase.FAILED
-        case Cancelled():
-            return DocumentPhase.CANCELLED
-        case Skipped():
-            return DocumentPhase.SKIPPED
-        case Removed() | Erased() | Unknown():
-            return DocumentPhase.DELETED
-        case _:
-            assert_never(state)
 
 
 def _known(document_id: DocumentId, state: Known, version: int, updated_at_us: int) -> DocumentStatus:

@@ -3,15 +3,14 @@
 The forms of a document and of a task live in files of their own and are read from here.
 """
 
+from domain.document_phase import DocumentPhase, document_phase
 from domain.document_status import (
     DocumentCounts,
     DocumentError,
-    DocumentPhase,
     DocumentStatus,
     StageStatus,
     Wait,
     WaitReason,
-    document_phase,
     document_status,
 )
 from domain.instant import EPOCH, utc

@@ -14,7 +14,7 @@ import msgspec
 from msgspec import Meta
 
 from domain.counts import Counts
-from domain.document_status import document_phase
+from domain.document_phase import document_phase
 from domain.instant import EPOCH
 from domain.knowledge_base_status import KnowledgeBaseStatus
 from domain.status import task_phase

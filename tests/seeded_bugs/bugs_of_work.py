@@ -122,35 +122,6 @@ BUGS_OF_WORK: Final = (
         ),
     ),
     SeededBug(
-        name="digest-not-compared",
-        flaw="The append does not look who holds a digest: of two uploads of the same bytes at one moment both come in.",
-        edits=(Edit("src/events/append.lua", "if #taken > 1 then return taken end\n", ""),),
-        caught_by=(
-            Catch(
-                "tests/contract/test_derived_redis.py::TestRedisDigests::"
-                "test_of_many_writers_of_the_same_bytes_exactly_one_succeeds",
-                "too many values to unpack",
-            ),
-        ),
-    ),
-    SeededBug(
-        name="replaced-stays",
-        flaw="A document becomes searchable, and what it replaces is left beside it.",
-        edits=(
-            Edit(
-                "src/domain/handle.py",
-                "        writes = [prepared.write, *(await beside() if beside is not None else ())]\n",
-                "        writes = [prepared.write]\n",
-            ),
-        ),
-        caught_by=(
-            Catch(
-                "tests/unit/processors/test_replacing.py::test_many_that_replace_one_another_leave_the_newest_alone",
-                "AssertionError",
-            ),
-        ),
-    ),
-    SeededBug(
         name="checkpoint-before-rows",
         flaw="The projector moves its checkpoint before the rows: if it dies between, they are never written.",
         edits=(
