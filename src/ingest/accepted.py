@@ -53,9 +53,17 @@ def accepted_task(
     )
 
 
-def accepted_message(count: int) -> str:
-    """What is said of a new task."""
-    return f"Accepted {count} document{'' if count == 1 else 's'}; follow the task to see them processed."
+def accepted_message(accepted: int, skipped: int = 0) -> str:
+    """What is said of so many documents that came in, and so many that were there already."""
+    begun = f"Accepted {_counted(accepted)}; follow the task to see them processed."
+    there = f"{_counted(skipped)} skipped: the same bytes are in the knowledge base already."
+    if not skipped:
+        return begun
+    return f"{begun} {there}" if accepted else there
+
+
+def _counted(count: int) -> str:
+    return f"{count} document{'' if count == 1 else 's'}"
 
 
 def task_path(task_id: TaskId) -> str:

@@ -203,6 +203,7 @@ def _command(about: _Import, wanted: Wanted) -> RequestDocument:
         metadata=about.options.metadata,
         lane=about.options.lane,
         not_before_us=about.options.not_before_us,
+        on_duplicate=about.options.duplicates,
     )
 
 

@@ -5,7 +5,7 @@ never exist.
 """
 
 from collections.abc import Sequence
-from typing import Any, Final
+from typing import Any
 
 import msgspec
 from msgspec import UNSET
@@ -23,7 +23,7 @@ from events.errors import InvalidAppend, LogError, LogFull
 from events.failpoints import Place, failpoint
 from events.ids import KnowledgeBaseId, TaskId, derived_task_id, document_id
 from events.task import TaskSource
-from ingest.accepted import AcceptedTask, accepted_task
+from ingest.accepted import REPEATED, AcceptedTask, accepted_message, accepted_task
 from ingest.callbacks import expect_callback
 from ingest.idempotency import Sent, key_sha256, request_sha256
 from ingest.multipart import StoredFile
@@ -31,8 +31,6 @@ from ingest.options import UploadOptions
 from ingest.services import IngestServices
 from ingest.sidecars import let_go, store_sidecars
 from ingest.unclaimed import UnclaimedBlobs
-
-REPEATED: Final = "This request was accepted before; here is its task."
 
 
 class Submission(msgspec.Struct, frozen=True, kw_only=True):
@@ -106,21 +104,9 @@ def _answer(
     task: OpenTask | FinishedTask = handled[0].folded.state
     is_repeat = not any(one.envelopes for one in handled)
     named = {document_id(submission.task_id, ordinal): state for ordinal, state in enumerate(documents)}
-    return accepted_task(submission.task_id, task, named, REPEATED if is_repeat else _message(documents))
-
-
-def _message(documents: Sequence[DocumentState]) -> str:
-    skipped = sum(isinstance(one, Skipped) for one in documents)
-    accepted = len(documents) - skipped
-    there = f"{_counted(skipped)} skipped: the same bytes are in the knowledge base already."
-    if accepted == 0:
-        return f"{there} Nothing is left to do."
-    begun = f"Accepted {_counted(accepted)}; follow the task to see them processed."
-    return f"{begun} {there}" if skipped else begun
-
-
-def _counted(count: int) -> str:
-    return f"{count} document{'' if count == 1 else 's'}"
+    skipped = sum(isinstance(state, Skipped) for state in documents)
+    message = REPEATED if is_repeat else accepted_message(len(documents) - skipped, skipped)
+    return accepted_task(submission.task_id, task, named, message)
 
 
 def _accept_commands(submission: Submission) -> tuple[AcceptDocument, ...]:

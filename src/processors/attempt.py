@@ -8,7 +8,7 @@ from typing import Any, assert_never
 from domain.commands import DocumentCommand, FailStep
 from domain.decider import Folded
 from domain.deciders import DOCUMENT
-from domain.document import DocumentState, Open, Running
+from domain.document import DocumentState, Open, Running, Skipped
 from domain.handle import handle, load
 from domain.replacing import removals_of
 from events.errors import LogError
@@ -155,6 +155,8 @@ class Attempt:
         failpoint(Place.WORKER_RESULT_APPENDED)
         if not handled.envelopes:
             await self._go_without(handled.folded.state)
+        elif isinstance(handled.folded.state, Skipped):
+            await self.take_back(handled.folded.state)
         return bool(handled.envelopes)
 
     async def _go_without(self, now: DocumentState) -> None:

@@ -12,7 +12,7 @@ import msgspec
 import pytest
 
 from domain.sidecar import sidecar_key
-from events.document import DocumentAccepted, DocumentSkipped
+from events.document import DocumentAccepted, DocumentRequested, DocumentSkipped, OnDuplicate
 from events.failpoints import Action, Failpoints, Place, Rule, arm
 from events.ids import KnowledgeBaseId, TaskId, kind_of, partition_of
 from events.inbox import InboxDepth, InboxKey
@@ -119,6 +119,26 @@ async def test_a_policy_that_does_not_exist_is_refused_at_its_place(mill: Mill) 
     answer = await mill.client.post(url, files=[("file", ("a.txt", A))], data=data)
     assert (answer.status_code, answer.json()["errors"][0]["pointer"]) == (422, "/options/on_duplicate")
     assert await mill.blobs() == {}
+
+
+async def test_a_text_that_is_there_is_skipped(mill: Mill) -> None:
+    kb = await mill.knowledge_base()
+    url = f"/api/v1/knowledge-bases/{kb}/documents/import"
+    first = (await mill.client.post(url, json={"text": "the same words"})).json()
+    assert lines((await mill.client.post(url, json={"text": "the same words"})).json()) == [
+        ("skipped", id_of(first), None)
+    ]
+
+
+async def test_what_is_to_be_fetched_takes_the_wish_along(tmp_path: Path) -> None:
+    services = msgspec.structs.replace(make_services(tmp_path), has_import_bucket=True)
+    async with running_mill(services) as mill:
+        kb = await mill.knowledge_base()
+        asked = {"objects": ["a.txt"], "options": {"on_duplicate": "replace"}}
+        answer = await mill.client.post(f"/api/v1/knowledge-bases/{kb}/documents/import", json=asked)
+        assert answer.status_code == 202
+        (wanted,) = [one.event for one in await mill.facts() if isinstance(one.event, DocumentRequested)]
+        assert wanted.on_duplicate is OnDuplicate.REPLACE
 
 
 async def test_a_repeated_request_answers_its_own_skipped_documents(mill: Mill) -> None:

@@ -257,8 +257,10 @@ async def test_bytes_that_are_here_already_are_skipped_replaced_or_kept(world: W
     first = await world.request(server.url("/a"))
     await world.run()
 
+    stored = {info.key async for info in world.blobs.list("")}
     skipped = await world.fetched(server.url("/a"))
     assert isinstance(skipped, Skipped)
+    assert {info.key async for info in world.blobs.list("")} == stored, "of what was skipped nothing stays"
     assert skipped.duplicate_of == first
     replacing = await world.fetched(server.url("/a"), on_duplicate=OnDuplicate.REPLACE)
     assert isinstance(replacing, Accepted)
