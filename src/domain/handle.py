@@ -158,11 +158,12 @@ async def handle(
     known: Folded[S] | None = None,
     acknowledge: Delivery | None = None,
     beside: Beside | None = None,
+    allows: Callable[[Folded[S]], None] | None = None,
 ) -> Handled[S]:
     """Carries commands out on one stream; `known` saves the first read.
 
-    Where another writer was first, the history is read again and the commands are decided anew. Raises Refused,
-    Contention and what the log raises. `acknowledge` and `beside` take effect only together with events.
+    Where another writer was first, the history is read again and, unless `allows` raises for it, all is decided anew.
+    Raises Refused, Contention and what the log raises. `acknowledge` and `beside` take effect only with events.
     """
     folded = known if known is not None else await load(log, decider, stream_id)
     told, tries = Told(), _Tries(stream_id)
@@ -177,6 +178,8 @@ async def handle(
             case Conflict() as answer:
                 tries.count(answer)
                 folded = await load(log, decider, stream_id)
+                if allows is not None:
+                    allows(folded)
             case Taken() as answer:
                 tries.count(answer)
                 told.update((claim.sha256, claim.holder) for claim in answer.claims)

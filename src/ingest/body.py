@@ -38,9 +38,14 @@ def has_body(headers: Headers) -> bool:
 
 async def read_json(request: Request, decoder: msgspec.json.Decoder[Body], *, bytes_max: int) -> Body:
     """The decoded body. Raises Rejected and what msgspec raises, RecursionError and UnicodeDecodeError among it."""
+    return decoder.decode(await read_json_bytes(request, bytes_max))
+
+
+async def read_json_bytes(request: Request, bytes_max: int) -> bytes:
+    """The body as it came, of a request that says it is JSON. Raises Rejected."""
     _check_json_type(request.headers)
     refuse_encoded(request.headers)
-    return decoder.decode(await _read(request, bytes_max))
+    return await _read(request, bytes_max)
 
 
 def refuse_controls(text: str, pointer: str, *, allowed: str = "") -> None:

@@ -16,6 +16,7 @@ from domain.task import documents_of, existing
 from events.ids import DocumentId, KnowledgeBaseId, TaskId
 from ingest.accepted import AcceptedTask, accepted_task
 from ingest.concurrency import all_of
+from ingest.preconditions import NO_PRECONDITIONS, Preconditions
 from ingest.services import IngestServices
 
 DOCUMENTS_IN_FLIGHT_MAX: Final = 32
@@ -79,15 +80,26 @@ async def remove_dead_letter(services: IngestServices, document: DocumentId, act
 
 
 async def remove_document(
-    services: IngestServices, knowledge_base_id: KnowledgeBaseId, document: DocumentId, actor: str
+    services: IngestServices,
+    knowledge_base_id: KnowledgeBaseId,
+    document: DocumentId,
+    actor: str,
+    preconditions: Preconditions = NO_PRECONDITIONS,
 ) -> RemovedDocument:
-    """Raises Refused (unknown_document, also for one of another knowledge base), Contention, what the log raises."""
+    """Raises Rejected, Refused (unknown_document, also for one of another knowledge base), Contention, what the log
+    raises."""
     known = await load(services.log, DOCUMENT, document)
     if _knowledge_base_of(known.state) != knowledge_base_id:
         raise Refused(RefusalCode.UNKNOWN_DOCUMENT, "there is no document with this id in the knowledge base")
-    context = services.context(document, actor)
+    preconditions.check(known.version)
     handled = await handle(
-        services.log, DOCUMENT, document, [RemoveDocument(reason="deleted by request")], context, known=known
+        services.log,
+        DOCUMENT,
+        document,
+        [RemoveDocument(reason="deleted by request")],
+        services.context(document, actor),
+        known=known,
+        allows=preconditions.of_known(known),
     )
     return RemovedDocument(document_id=document, status=document_phase(handled.folded.state))
 

@@ -17,6 +17,7 @@ from events.ids import KnowledgeBaseId, derived_knowledge_base_id
 from events.knowledge_base import KnowledgeBaseCreated, KnowledgeBaseSettings
 from events.log import EventLog
 from ingest.body import refuse_controls
+from ingest.preconditions import NO_PRECONDITIONS, Preconditions
 from ingest.problems import invalid
 from ingest.services import IngestServices
 from ingest.validation import rejected
@@ -85,7 +86,11 @@ async def create(
 
 
 async def change(
-    services: IngestServices, stream_id: KnowledgeBaseId, body: ChangeBody, actor: str
+    services: IngestServices,
+    stream_id: KnowledgeBaseId,
+    body: ChangeBody,
+    actor: str,
+    preconditions: Preconditions = NO_PRECONDITIONS,
 ) -> KnowledgeBaseStatus:
     """Raises Rejected, Refused (unknown_knowledge_base, knowledge_base_deleted, reindex_required), Contention."""
     decider = knowledge_base_decider(stream_id)
@@ -96,7 +101,16 @@ async def change(
         description=None if body.description is UNSET else _checked_description(body.description),
         settings=None if body.settings is UNSET else _merged_settings(services, present.settings, body.settings),
     )
-    await handle(services.log, decider, stream_id, [command], services.context(stream_id, actor), known=known)
+    await _check(services, stream_id, preconditions)
+    await handle(
+        services.log,
+        decider,
+        stream_id,
+        [command],
+        services.context(stream_id, actor),
+        known=known,
+        allows=preconditions.of_known(known),
+    )
     return await services.status_of(stream_id)
 
 
@@ -106,12 +120,32 @@ async def while_active(log: EventLog, stream_id: KnowledgeBaseId) -> Guard[Knowl
     return await Guard(decider, stream_id, Folded(decider.initial), active).again(log)
 
 
-async def delete(services: IngestServices, stream_id: KnowledgeBaseId, actor: str) -> None:
-    """Its documents are erased behind the answer. Raises Refused (unknown_knowledge_base), Contention."""
+async def delete(
+    services: IngestServices,
+    stream_id: KnowledgeBaseId,
+    actor: str,
+    preconditions: Preconditions = NO_PRECONDITIONS,
+) -> None:
+    """Its documents are erased behind the answer. Raises Rejected, Refused (unknown_knowledge_base), Contention."""
+    decider = knowledge_base_decider(stream_id)
+    known = await load(services.log, decider, stream_id)
+    await _check(services, stream_id, preconditions)
     command = DeleteKnowledgeBase(reason="deleted by request")
     await handle(
-        services.log, knowledge_base_decider(stream_id), stream_id, [command], services.context(stream_id, actor)
+        services.log,
+        decider,
+        stream_id,
+        [command],
+        services.context(stream_id, actor),
+        known=known,
+        allows=preconditions.of_known(known),
     )
+
+
+async def _check(services: IngestServices, stream_id: KnowledgeBaseId, preconditions: Preconditions) -> None:
+    """Against the version that GET shows, which rises with documents too. Raises Rejected, Refused."""
+    if preconditions.are_given:
+        preconditions.check((await services.status_of(stream_id)).version)
 
 
 async def _refuse_other_request(

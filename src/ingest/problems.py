@@ -56,6 +56,7 @@ class ProblemCode(StrEnum):
     OFFSET_MISMATCH = "offset_mismatch"
     OVERLOADED = "overloaded"
     PAYLOAD_TOO_LARGE = "payload_too_large"
+    PRECONDITION_FAILED = "precondition_failed"
     QUOTA_EXCEEDED = "quota_exceeded"
     RATE_LIMITED = "rate_limited"
     REINDEX_REQUIRED = "reindex_required"
@@ -135,6 +136,7 @@ _ANSWERS: Final[Mapping[ProblemCode, tuple[int, str]]] = {
     ProblemCode.OFFSET_MISMATCH: (409, "The upload stands at another offset"),
     ProblemCode.OVERLOADED: (503, "Too many uploads at the same time"),
     ProblemCode.PAYLOAD_TOO_LARGE: (413, "The request is too large"),
+    ProblemCode.PRECONDITION_FAILED: (412, "It is not at the version that was named"),
     ProblemCode.QUOTA_EXCEEDED: (507, "The knowledge base is full"),
     ProblemCode.RATE_LIMITED: (429, "Too many requests"),
     ProblemCode.REINDEX_REQUIRED: (409, "The change needs a new index"),

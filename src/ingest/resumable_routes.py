@@ -1,5 +1,8 @@
 """HTTP of resumable uploads: tus 1.0.0 under /api/v1/uploads."""
 
+import re
+from typing import Final
+
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
@@ -9,10 +12,12 @@ from events.failpoints import Place, failpoint
 from ingest.accepted import task_path
 from ingest.problems import ProblemCode, Rejected
 from ingest.resumable import CHECKSUMS, EXTENSIONS, VERSION, expires_header, method_of, refuse_version
-from ingest.resumable_uploads import ResumableUploads
+from ingest.resumable_uploads import ResumableUploads, unknown_upload
 from ingest.services import IngestServices
 from ingest.tus_version import PATH
 from ingest.upload_registry import Finished, Upload, UploadKind
+
+_UPLOAD_ID: Final = re.compile(r"[0-9a-f]{32}")
 
 
 def resumable_routes(services: IngestServices) -> list[Route]:
@@ -28,13 +33,13 @@ def resumable_routes(services: IngestServices) -> list[Route]:
 
     async def upload_status(request: Request) -> Response:
         refuse_version(request.headers)
-        upload = await uploads.status(request.path_params["upload_id"], services.actor_of(request))
+        upload = await uploads.status(_upload_id(request), services.actor_of(request))
         headers = {**_headers(upload), **_headers_of_status(upload), "Cache-Control": "no-store"}
         return Response(status_code=200, headers=headers)
 
     async def change_upload(request: Request) -> Response:
         refuse_version(request.headers)
-        upload_id, actor = request.path_params["upload_id"], services.actor_of(request)
+        upload_id, actor = _upload_id(request), services.actor_of(request)
         match method_of(request.method, request.headers):
             case "PATCH":
                 upload = await uploads.append(upload_id, request.headers, actor, request.stream())
@@ -67,6 +72,14 @@ def resumable_routes(services: IngestServices) -> list[Route]:
         Route(one, change_upload, methods=["DELETE"], name="terminate_upload"),
         Route(one, change_upload, methods=["POST"], name="override_upload_method"),
     ]
+
+
+def _upload_id(request: Request) -> str:
+    """Raises Rejected for what is no id: keys of Redis are made of it."""
+    upload_id: str = request.path_params["upload_id"]
+    if _UPLOAD_ID.fullmatch(upload_id) is None:
+        raise unknown_upload()
+    return upload_id
 
 
 def _path(upload: Upload) -> str:

@@ -16,6 +16,7 @@ from ingest.body import has_body, read_json, refuse_encoded, refuse_nul
 from ingest.cancellation import cancel_task, remove_document
 from ingest.idempotency import idempotency_key
 from ingest.imports import import_documents
+from ingest.preconditions import preconditions_of
 from ingest.resumable_routes import resumable_routes
 from ingest.retry_routes import retry_routes
 from ingest.services import DeadLettersOf, IngestServices
@@ -58,7 +59,8 @@ def _upload_routes(services: IngestServices) -> list[Route]:
     async def delete_document(request: Request) -> Response:
         knowledge_base_id = parse_knowledge_base_id(request.path_params["kb_id"])
         document = parse_document_id(request.path_params["document_id"])
-        return _json(await remove_document(services, knowledge_base_id, document, services.actor_of(request)), 202)
+        actor, preconditions = services.actor_of(request), preconditions_of(request.headers)
+        return _json(await remove_document(services, knowledge_base_id, document, actor, preconditions), 202)
 
     async def post_import(request: Request) -> Response:
         knowledge_base_id = parse_knowledge_base_id(request.path_params["kb_id"])
@@ -94,11 +96,14 @@ def _knowledge_base_routes(services: IngestServices) -> list[Route]:
     async def patch_knowledge_base(request: Request) -> Response:
         knowledge_base_id = parse_knowledge_base_id(request.path_params["kb_id"])
         body = await read_json(request, _change_decoder, bytes_max=json_bytes_max)
-        return _json(await knowledge_bases.change(services, knowledge_base_id, body, services.actor_of(request)), 200)
+        actor, preconditions = services.actor_of(request), preconditions_of(request.headers)
+        changed = await knowledge_bases.change(services, knowledge_base_id, body, actor, preconditions)
+        return _json(changed, 200, {"ETag": f'"{changed.version}"'})
 
     async def delete_knowledge_base(request: Request) -> Response:
         knowledge_base_id = parse_knowledge_base_id(request.path_params["kb_id"])
-        await knowledge_bases.delete(services, knowledge_base_id, services.actor_of(request))
+        actor, preconditions = services.actor_of(request), preconditions_of(request.headers)
+        await knowledge_bases.delete(services, knowledge_base_id, actor, preconditions)
         return _json(knowledge_bases.RemovedKnowledgeBase(knowledge_base_id=knowledge_base_id), 202)
 
     one = f"{PREFIX}/knowledge-bases/{{kb_id}}"

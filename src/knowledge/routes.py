@@ -1,22 +1,21 @@
 """HTTP of the knowledge side: search in one knowledge base or in several."""
 
 from collections.abc import Awaitable, Callable
-from typing import Annotated, TypeVar
+from typing import Annotated
 
 import msgspec
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from knowledge.errors import InvalidSearch
 from knowledge.retriever import SCOPES_MAX, Retriever
 from knowledge.search import SearchRequest, SearchScope
 
 # Room for 2,000 characters of query and filters with thousands of values; more is no search.
 BODY_BYTES_MAX = 256 * 1024
 
-Body = TypeVar("Body", bound=SearchRequest)
 ResolveScope = Callable[[Request, str], Awaitable[SearchScope]]
+ReadBody = Callable[[Request, int], Awaitable[bytes]]
 
 
 class SearchManyRequest(SearchRequest, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -30,21 +29,22 @@ _search_many_decoder = msgspec.json.Decoder(SearchManyRequest)
 _encoder = msgspec.json.Encoder()
 
 
-def search_routes(retriever: Retriever, resolve_scope: ResolveScope) -> list[Route]:
+def search_routes(retriever: Retriever, resolve_scope: ResolveScope, read_body: ReadBody) -> list[Route]:
     """The two search calls of the API.
 
-    `resolve_scope(request, kb_id)` gives the live generation and its model, or raises what the caller may not see.
-    Bodies that break a rule raise msgspec's DecodeError or ValidationError, or InvalidSearch; problem documents
+    `resolve_scope(request, kb_id)` gives the live generation and its model, or raises what the caller may not see;
+    `read_body(request, bytes_max)` gives the body of a request that may send one. Bodies that break a rule raise
+    msgspec's DecodeError or ValidationError, UnicodeDecodeError, RecursionError, or InvalidSearch; problem documents
     are made by whoever mounts the routes.
     """
 
     async def search_one(request: Request) -> Response:
-        search = _decoded(_search_decoder, await _body(request))
+        search = _search_decoder.decode(await read_body(request, BODY_BYTES_MAX))
         scope = await resolve_scope(request, request.path_params["kb_id"])
         return _answer(await retriever.search([scope], search))
 
     async def search_many(request: Request) -> Response:
-        search = _decoded(_search_many_decoder, await _body(request))
+        search = _search_many_decoder.decode(await read_body(request, BODY_BYTES_MAX))
         # One after the other: the first that may not be searched ends it, with its own error.
         scopes = [await resolve_scope(request, kb_id) for kb_id in dict.fromkeys(search.knowledge_base_ids)]
         return _answer(await retriever.search(scopes, search))
@@ -53,23 +53,6 @@ def search_routes(retriever: Retriever, resolve_scope: ResolveScope) -> list[Rou
         Route("/api/v1/knowledge-bases/{kb_id}/search", search_one, methods=["POST"], name="search"),
         Route("/api/v1/search", search_many, methods=["POST"], name="search_many"),
     ]
-
-
-def _decoded(decoder: msgspec.json.Decoder[Body], body: bytes) -> Body:
-    try:
-        return decoder.decode(body)
-    except (UnicodeDecodeError, RecursionError) as error:
-        # msgspec lets these two through beside its own errors.
-        raise InvalidSearch("the body is not JSON that can be read") from error
-
-
-async def _body(request: Request) -> bytes:
-    body = bytearray()
-    async for part in request.stream():
-        body += part
-        if len(body) > BODY_BYTES_MAX:
-            raise InvalidSearch(f"the body has more than {BODY_BYTES_MAX:,} bytes")
-    return bytes(body)
 
 
 def _answer(result: msgspec.Struct) -> Response:

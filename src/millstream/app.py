@@ -11,6 +11,7 @@ from starlette.requests import Request
 from starlette.routing import Route
 
 from ingest.answers import exception_handlers
+from ingest.body import read_json_bytes
 from ingest.request_id import RequestIdMiddleware
 from ingest.routes import ingest_routes
 from ingest.tus_version import TusVersionMiddleware
@@ -118,6 +119,6 @@ def api_routes(stores: Stores, tailer: ChangeTailer, can_search: asyncio.Event, 
         *webhook_reading_routes(
             subscriptions_of(stores), deliveries_of(stores), Cursors(stores.secret), clock_us=clock_us
         ),
-        *search_routes(Retriever(stores.index, stores.embeddings.of), resolve_scope),
+        *search_routes(Retriever(stores.index, stores.embeddings.of), resolve_scope, read_json_bytes),
     ]
     return [*routes, *contract_routes(routes, keys_needed=lambda: not entrance.ring.is_open), *page_routes()]

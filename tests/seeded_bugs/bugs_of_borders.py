@@ -148,14 +148,14 @@ BUGS_OF_BORDERS: Final = (
         flaw="A deeply nested body of a search is answered as an error of ours.",
         edits=(
             Edit(
-                "src/knowledge/routes.py",
-                "except (UnicodeDecodeError, RecursionError) as error:",
-                "except UnicodeDecodeError as error:",
+                "src/ingest/answers.py",
+                "    RecursionError: _NO_JSON,\n",
+                "",
             ),
         ),
         caught_by=(
             Catch(
-                "tests/unit/knowledge/test_search_routes.py::test_a_body_that_is_no_search_is_refused", "RecursionError"
+                "tests/integration/test_bad_bodies.py::test_a_member_that_breaks_a_rule_is_refused", "internal_error"
             ),
         ),
     ),

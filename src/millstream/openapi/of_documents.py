@@ -18,6 +18,7 @@ from millstream.openapi.of_knowledge_bases import GONE
 from millstream.openapi.of_tasks import NOT_MODIFIED
 from millstream.openapi.operation import JSON, MULTIPART, Answer, JsonBody, Operation, Parameter, RawBody, Tag
 from millstream.openapi.parameters import (
+    CONDITIONAL,
     ETAG,
     FAILURE_CODE,
     FRESHNESS,
@@ -29,7 +30,7 @@ from millstream.openapi.parameters import (
     instant,
     one_of,
 )
-from millstream.openapi.problems import INTAKE, URL_PROBLEMS
+from millstream.openapi.problems import CHANGED, INTAKE, URL_PROBLEMS
 from projections.document_filter import METADATA_FILTERS_MAX
 from projections.lists import Listing
 
@@ -154,8 +155,9 @@ OPERATIONS: Final[Mapping[str, Operation]] = {
         summary="Delete a document",
         description="It is gone for everybody at once; its bytes and passages are erased behind the answer.",
         tag=Tag.DOCUMENTS,
+        parameters=CONDITIONAL,
         answers=(Answer(status=202, description="It is gone.", structs=(RemovedDocument,)),),
-        problems=UNKNOWN | GONE | {ProblemCode.DOCUMENT_REMOVED},
+        problems=CHANGED | UNKNOWN | GONE | {ProblemCode.DOCUMENT_REMOVED},
     ),
     "reprocess_document": Operation(
         summary="Process a document again",

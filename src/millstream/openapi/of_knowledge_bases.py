@@ -10,7 +10,8 @@ from knowledge.routes import SearchManyRequest
 from knowledge.search import SearchRequest, SearchResult
 from millstream.openapi.of_tasks import NOT_MODIFIED
 from millstream.openapi.operation import EVENT_STREAM, Answer, JsonBody, Operation, Parameter, Tag
-from millstream.openapi.parameters import ETAG, FRESHNESS, IF_NONE_MATCH, LOCATION, NAME, PAGED, RESUMED
+from millstream.openapi.parameters import CONDITIONAL, ETAG, FRESHNESS, IF_NONE_MATCH, LOCATION, NAME, PAGED, RESUMED
+from millstream.openapi.problems import CHANGED
 from projections.changes import Gone
 from projections.lists import Listing
 
@@ -67,16 +68,20 @@ OPERATIONS: Final[Mapping[str, Operation]] = {
         summary="Change a knowledge base",
         description="Only what is given is changed, within `settings` too.",
         tag=Tag.KNOWLEDGE_BASES,
+        parameters=CONDITIONAL,
         body=JsonBody(struct=ChangeBody, examples={"renamed": {"name": "handbook 2026"}}),
-        answers=(Answer(description="The knowledge base as it is now.", structs=(KnowledgeBaseStatus,)),),
-        problems=GONE | {ProblemCode.REINDEX_REQUIRED},
+        answers=(
+            Answer(description="The knowledge base as it is now.", structs=(KnowledgeBaseStatus,), headers=(ETAG,)),
+        ),
+        problems=CHANGED | GONE | {ProblemCode.REINDEX_REQUIRED},
     ),
     "delete_knowledge_base": Operation(
         summary="Delete a knowledge base",
         description="It is gone at once; its documents are erased behind the answer.",
         tag=Tag.KNOWLEDGE_BASES,
+        parameters=CONDITIONAL,
         answers=(Answer(status=202, description="It is gone.", structs=(RemovedKnowledgeBase,)),),
-        problems=GONE,
+        problems=CHANGED | GONE,
     ),
     "stream_knowledge_base": Operation(
         summary="Follow a knowledge base",

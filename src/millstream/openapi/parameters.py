@@ -97,6 +97,17 @@ IF_NONE_MATCH: Final = Parameter(
     schema=TEXT,
     description="The `ETag` that you have: 304 where it still holds.",
 )
+CONDITIONAL: Final = (
+    Parameter(
+        name="If-Match",
+        where=In.HEADER,
+        schema=TEXT,
+        description="Only if it is still at this version: the `ETag` that you read. Else 412.",
+    ),
+    Parameter(
+        name="If-None-Match", where=In.HEADER, schema=TEXT, description="Only if it is at none of these versions."
+    ),
+)
 RESUMED: Final = (
     Parameter(
         name="last_event_id",

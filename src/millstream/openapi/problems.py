@@ -49,6 +49,9 @@ URL_PROBLEMS: Final = frozenset(
 )
 """What may be wrong with an address that we are to call."""
 
+CHANGED: Final = frozenset({ProblemCode.PRECONDITION_FAILED})
+"""Of calls that take If-Match."""
+
 QUERIED: Final = frozenset({ProblemCode.VALIDATION_FAILED})
 PAGED: Final = frozenset({ProblemCode.BAD_CURSOR})
 NAMED: Final = frozenset({ProblemCode.NOT_FOUND})

@@ -1,9 +1,7 @@
 """The document of the API and the router say the same, and the document is what OpenAPI and JSON Schema call valid."""
 
-import asyncio
 from collections.abc import Iterator, Mapping
 from typing import Any
-from unittest.mock import MagicMock
 
 import jsonschema_rs
 import msgspec
@@ -12,10 +10,9 @@ from schemathesis.specs.openapi.definitions import OPENAPI_31_VALIDATOR
 from starlette.routing import Route
 
 from ingest.problems import ProblemCode
-from millstream.app import api_routes
 from millstream.openapi.document import build_document, method_of
 from millstream.openapi.operations import OPERATIONS
-from millstream.settings import Settings
+from tests.product_routes import product_routes
 
 PAGES = ("/docs",)
 """What may be served without being part of the API."""
@@ -23,9 +20,7 @@ PAGES = ("/docs",)
 
 @pytest.fixture(scope="module")
 def routes() -> list[Route]:
-    """Of the product; what is behind them is never reached here."""
-    stores = MagicMock(settings=Settings(), secret=bytes(32))
-    return api_routes(stores, MagicMock(), asyncio.Event(), MagicMock())
+    return product_routes()
 
 
 @pytest.fixture(scope="module")
