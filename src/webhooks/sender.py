@@ -6,7 +6,7 @@ id. Only the recording is repeated.
 
 import asyncio
 import time
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable, Sequence
 from typing import Final
 
@@ -27,6 +27,11 @@ from webhooks.signing import headers_of
 
 CHANNELS_MAX: Final = 1_000
 """Channels looked at in one go, those that are overdue for longest."""
+
+READY_MIN: Final = 10
+READY_READ: Final = 20
+"""Of a channel with fewer than `READY_MIN` at hand, so many of each partition are read at once: the next message starts
+when one lands, without asking the store."""
 
 BODY_CHARACTERS_MAX: Final = 1_000
 """Of an answer, for the person who reads why a message was not taken."""
@@ -62,6 +67,9 @@ class Sender:
         self._random = random
         self._flights: dict[DeliveryId, asyncio.Task[None]] = {}
         self._busy: Counter[Channel] = Counter()
+        self._ready: dict[Channel, deque[tuple[Hold, Delivery]]] = {}
+        self._at_hand: set[DeliveryId] = set()
+        self._is_draining = False
         self._failing: set[Channel] = set()
         self.landed = asyncio.Event()
 
@@ -70,36 +78,56 @@ class Sender:
         return len(self._flights)
 
     async def look(self, holds: Sequence[Hold]) -> int:
-        """Starts what is due and has room; answers how many. Raises what the store raises."""
-        started = 0
+        """Reads what is due, where little of it is at hand, and starts what has room; answers how many were started.
+
+        Whatever lands meanwhile lets the next one start. Raises what the store raises.
+        """
+        started = self._start_ready()
         for hold in holds:
-            if self.in_flight >= self._settings.concurrent_max:
-                break
             due = await self._deliveries.due(hold.partition, limit=CHANNELS_MAX)
-            for channel in due.channels:
-                started += await self._start_channel(hold, channel)
+            low = [channel for channel in due.channels if len(self._ready.get(channel, ())) < READY_MIN]
+            await asyncio.gather(*(self._read(hold, channel) for channel in low))
+            started += self._start_ready()
         return started
 
     async def drain(self, timeout_s: float) -> None:
-        """Lets what is on its way land, and breaks off what does not: it stays due."""
-        flights = list(self._flights.values())
-        if not flights:
-            return
-        _, late = await asyncio.wait(flights, timeout=timeout_s)
-        for flight in late:
-            flight.cancel()
-        await asyncio.gather(*late, return_exceptions=True)
+        """Lets what is on its way land, and breaks off what does not: it stays due. Nothing new starts meanwhile."""
+        self._is_draining = True
+        try:
+            self._ready.clear()
+            self._at_hand = set(self._flights)
+            flights = list(self._flights.values())
+            if flights:
+                _, late = await asyncio.wait(flights, timeout=timeout_s)
+                for flight in late:
+                    flight.cancel()
+                await asyncio.gather(*late, return_exceptions=True)
+        finally:
+            self._is_draining = False
 
-    async def _start_channel(self, hold: Hold, channel: Channel) -> int:
-        room = min(self._room_of(channel), self._settings.concurrent_max - self.in_flight)
-        if room <= 0:
-            return 0
-        # What is on its way is due still: it is asked for too, and passed over.
-        found = await self._deliveries.next_due(hold.partition, channel, limit=room + self._busy[channel])
-        waiting = [one for one in found if one.id not in self._flights][:room]
-        for delivery in waiting:
-            self._start(hold, delivery)
-        return len(waiting)
+    async def _read(self, hold: Hold, channel: Channel) -> None:
+        # What is at hand already is due still: it is asked for too, and passed over.
+        at_hand = self._busy[channel] + len(self._ready.get(channel, ()))
+        for delivery in await self._deliveries.next_due(hold.partition, channel, limit=READY_READ + at_hand):
+            if delivery.id not in self._at_hand:
+                self._at_hand.add(delivery.id)
+                self._ready.setdefault(channel, deque()).append((hold, delivery))
+
+    def _start_ready(self) -> int:
+        """One of each channel after the other, as long as there is room."""
+        started, channels = 0, deque(self._ready)
+        while channels and not self._is_draining and self.in_flight < self._settings.concurrent_max:
+            channel = channels.popleft()
+            waiting = self._ready[channel]
+            if self._room_of(channel) <= 0:
+                continue
+            self._start(*waiting.popleft())
+            started += 1
+            if waiting:
+                channels.append(channel)
+            else:
+                del self._ready[channel]
+        return started
 
     def _room_of(self, channel: Channel) -> int:
         """An endpoint that failed last is tried by one message at a time: ten that hang would take room from others."""
@@ -114,9 +142,11 @@ class Sender:
 
     def _land(self, delivery: Delivery) -> None:
         del self._flights[delivery.id]
+        self._at_hand.discard(delivery.id)
         self._busy[delivery.channel] -= 1
         if not self._busy[delivery.channel]:
             del self._busy[delivery.channel]
+        self._start_ready()
         self.landed.set()
 
     async def _fly(self, hold: Hold, delivery: Delivery) -> None:
