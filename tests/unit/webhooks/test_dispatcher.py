@@ -86,6 +86,17 @@ async def test_a_fact_that_entered_the_log_before_a_subscription_is_not_told_to_
     assert json.loads(one.body)["data"]["name"] == "behind"
 
 
+async def test_who_subscribed_a_moment_ago_is_told_of_the_next_fact() -> None:
+    world = WebhookWorld()
+    await world.subscribe(asking(1))
+    dispatcher = await world.dispatcher()
+    await world.workshop.create()
+    assert await dispatcher.advance() == 1
+    await world.subscribe(asking(2, created_at_us=world.now_us))
+    await world.workshop.create()
+    assert await dispatcher.advance() == 2, "asked behind the read, however short ago it was asked before"
+
+
 async def test_facts_of_other_knowledge_bases_are_not_told() -> None:
     world = WebhookWorld()
     mine, other = await world.workshop.create(), await world.workshop.create()

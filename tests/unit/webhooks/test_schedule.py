@@ -35,6 +35,11 @@ def test_a_delay_differs_from_the_published_one_by_a_fifth_at_most(tries: int, r
     assert published * (1 - JITTER) * 0.999 <= delay_s <= published * (1 + JITTER) * 1.001
 
 
+def test_what_failed_together_comes_back_apart() -> None:
+    assert Schedule().delay_s(1, 0.0) == 4
+    assert Schedule().delay_s(1, 0.999_999) == pytest.approx(6, abs=0.001)
+
+
 @given(tries=st.integers(1, 7), low=CHANCE, high=CHANCE)
 def test_chance_spreads_delays(tries: int, low: float, high: float) -> None:
     one, other = sorted((low, high))

@@ -141,6 +141,20 @@ async def test_nothing_is_sent_for_a_subscription_that_was_disabled_or_deleted_m
     assert {one.state for one in await world.listed()} == {DeliveryState.FAILED}
 
 
+async def test_a_message_is_not_given_up_for_what_was_true_a_second_ago() -> None:
+    world = WebhookWorld()
+    await world.subscribe(disabled(kept(), DisabledReason.REQUESTED, T0_US))
+    sender = world.sender()
+    await world.deliveries.add(delivery())
+    await world.send(sender)
+    await world.subscriptions.change(
+        webhook_id(1), lambda one: Kept(subscription=kept().subscription, secrets=one.secrets)
+    )
+    await world.deliveries.add(delivery())
+    await world.send(sender)
+    assert [one.state for one in await world.listed()].count(DeliveryState.DELIVERED) == 1
+
+
 async def test_a_subscription_where_nothing_arrives_for_days_is_disabled() -> None:
     world = WebhookWorld(WebhookSettings(failing_disable_s=5 * DAY_S))
     await world.subscribe(kept())
