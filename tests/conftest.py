@@ -1,7 +1,9 @@
 """What every test run shares: how hard Hypothesis looks, and what a test reads of the log lines."""
 
 import io
+import sys
 from collections.abc import Iterator
+from typing import Final
 
 import pytest
 from hypothesis import settings
@@ -12,6 +14,16 @@ settings.register_profile("quick", parent=settings.get_profile("thorough"), max_
 """For `make test-unit`, which has to answer while one is still thinking of the change; `make test` looks four times as
 hard (Hypothesis' own default of 100)."""
 settings.load_profile("thorough")
+
+IMPORTED_WHEN_NEEDED: Final = {"lancedb", "llama_index", "schemathesis", "xberg"}
+"""A second each: a test that needs one imports it, a module that did would let every process of every run pay."""
+
+
+def pytest_collection_finish() -> None:
+    """Fails the run."""
+    loaded = sorted(IMPORTED_WHEN_NEEDED & set(sys.modules))
+    if loaded:
+        raise pytest.UsageError(f"a test module imports {', '.join(loaded)} while it is collected, not in a test")
 
 
 @pytest.fixture

@@ -5,11 +5,11 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager
 from typing import Any
 
-import lancedb
 import msgspec
 import pytest
 
 from events.steps import Lane, Step
+from knowledge.lance_imports import import_lancedb
 from millstream.bootstrap import views_of
 from millstream.stores import Stores
 from tests.faults.checker import Verdict, looking_into, verdict
@@ -94,9 +94,9 @@ def broken_promise(mill: Mill, history: History, kb: str, told: Call, **others: 
 
 @asynccontextmanager
 async def table_of(stores: Stores, kb: str) -> AsyncIterator[Any]:
-    connection = await lancedb.connect_async(str(stores.settings.data_path / "index"))
+    connection = await import_lancedb().connect_async(str(stores.settings.data_path / "index"))
     yield await connection.open_table(f"{kb}.1")
-    connection.close()  # type: ignore[no-untyped-call]  # lancedb gives it no types
+    connection.close()
 
 
 async def rows_added_again(stores: Stores, kb: str, document: str) -> None:

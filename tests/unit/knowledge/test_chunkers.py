@@ -1,3 +1,4 @@
+from functools import cache
 from itertools import pairwise
 
 import pytest
@@ -10,7 +11,6 @@ from knowledge.errors import ParseError, ParseErrorCode
 from knowledge.sentences import split_sentences
 from knowledge.text import Heading, Page, ParsedText, TextFormat
 
-SMALL = {kind: make_chunker(kind, size_tokens=16, overlap_tokens=4) for kind in ChunkerKind}
 WORDS = st.sampled_from(
     [
         "stone ",
@@ -30,6 +30,12 @@ WORDS = st.sampled_from(
 TEXTS = st.one_of(st.text(max_size=300), st.lists(WORDS, max_size=80).map("".join), st.just("a" * 500))
 
 
+@cache
+def small(kind: ChunkerKind) -> Chunker:
+    """Made when a test asks: the first one imports LlamaIndex, a second that processes with other tests do not need."""
+    return make_chunker(kind, size_tokens=16, overlap_tokens=4)
+
+
 @st.composite
 def parsed_texts(draw: st.DrawFn) -> ParsedText:
     text = draw(TEXTS)
@@ -42,7 +48,7 @@ def parsed_texts(draw: st.DrawFn) -> ParsedText:
 @settings(max_examples=60, deadline=None)
 @given(text=parsed_texts())
 def test_chunks_are_exact_spans_that_cover_all_that_is_visible(kind: ChunkerKind, text: ParsedText) -> None:
-    chunks = SMALL[kind].chunk(text, document_id="doc_1", chunks_max=10_000)
+    chunks = small(kind).chunk(text, document_id="doc_1", chunks_max=10_000)
     covered: set[int] = set()
     for ordinal, chunk in enumerate(chunks):
         assert chunk.ordinal == ordinal
@@ -59,7 +65,7 @@ def test_chunks_are_exact_spans_that_cover_all_that_is_visible(kind: ChunkerKind
 @pytest.mark.parametrize("kind", list(ChunkerKind))
 def test_the_same_text_makes_the_same_chunks(kind: ChunkerKind) -> None:
     text = ParsedText(text="Lift the stone. Oil the shaft. " * 30)
-    first = SMALL[kind].chunk(text, document_id="doc_1", chunks_max=100)
+    first = small(kind).chunk(text, document_id="doc_1", chunks_max=100)
     again = make_chunker(kind, size_tokens=16, overlap_tokens=4).chunk(text, document_id="doc_1", chunks_max=100)
     assert first == again
     assert len(first) > 5
@@ -91,7 +97,7 @@ def test_sections_do_not_flow_into_one_another() -> None:
     text = ParsedText(
         text=one + two, headings=(Heading(1, "Safety", 0), Heading(1, "Prices", len(one))), format=TextFormat.MARKDOWN
     )
-    chunks = SMALL[ChunkerKind.MARKDOWN].chunk(text, document_id="doc_1", chunks_max=100)
+    chunks = small(ChunkerKind.MARKDOWN).chunk(text, document_id="doc_1", chunks_max=100)
     assert {chunk.headings for chunk in chunks} == {("Safety",), ("Prices",)}
     assert all(("mask" in chunk.text) != ("Rye" in chunk.text) for chunk in chunks)
 
@@ -106,7 +112,7 @@ def test_small_sections_are_joined() -> None:
 def test_a_chunk_has_the_page_that_it_starts_on() -> None:
     text = "Stones turn. " * 10
     pages = (Page(1, 0, 65), Page(2, 65, len(text)))
-    chunks = SMALL[ChunkerKind.SENTENCE].chunk(ParsedText(text=text, pages=pages), document_id="d", chunks_max=100)
+    chunks = small(ChunkerKind.SENTENCE).chunk(ParsedText(text=text, pages=pages), document_id="d", chunks_max=100)
     assert [chunk.page for chunk in chunks] == [1 if chunk.start < 65 else 2 for chunk in chunks]
     assert {chunk.page for chunk in chunks} == {1, 2}
 
@@ -114,13 +120,13 @@ def test_a_chunk_has_the_page_that_it_starts_on() -> None:
 @pytest.mark.parametrize("kind", list(ChunkerKind))
 def test_too_many_chunks_are_refused(kind: ChunkerKind) -> None:
     with pytest.raises(ParseError) as refusal:
-        SMALL[kind].chunk(ParsedText(text="Lift. " * 100), document_id="d", chunks_max=3)
+        small(kind).chunk(ParsedText(text="Lift. " * 100), document_id="d", chunks_max=3)
     assert refusal.value.code is ParseErrorCode.TOO_MANY_CHUNKS
 
 
 @pytest.mark.parametrize("kind", list(ChunkerKind))
 def test_nothing_visible_makes_no_chunk(kind: ChunkerKind) -> None:
-    assert SMALL[kind].chunk(ParsedText(text=" \n\t\n "), document_id="d", chunks_max=3) == ()
+    assert small(kind).chunk(ParsedText(text=" \n\t\n "), document_id="d", chunks_max=3) == ()
 
 
 @pytest.mark.parametrize(("size", "overlap"), [(15, 0), (8_193, 0), (100, 51), (100, -1)])

@@ -6,7 +6,6 @@ from typing import Any
 import jsonschema_rs
 import msgspec
 import pytest
-from schemathesis.specs.openapi.definitions import OPENAPI_31_VALIDATOR
 from starlette.routing import Route
 
 from ingest.problems import ProblemCode
@@ -60,6 +59,8 @@ def test_a_route_with_several_methods_is_refused() -> None:
 
 
 def test_the_document_is_valid_openapi(document: Any) -> None:
+    from schemathesis.specs.openapi.definitions import OPENAPI_31_VALIDATOR
+
     assert [error.message for error in OPENAPI_31_VALIDATOR.iter_errors(document)] == []
 
 
