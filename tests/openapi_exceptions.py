@@ -19,6 +19,8 @@ CODES: Final = {
     "url_invalid": "no text is a URL by chance",
     "url_scheme_not_allowed": "http and https alone are called",
     "url_address_denied": "nothing inside is called",
+    "precondition_failed": "no text is the tag of a version by chance",
+    "no_import_bucket": "none is configured",
     "empty_file": "a file of no bytes fits the schema of bytes",
 }
 POINTERS: Final = {
@@ -27,6 +29,8 @@ POINTERS: Final = {
     "/settings/embedding_dimensions": "those of the model",
     "/options/not_before": "within a year from now",
     "/expires_at": "in the future",
+    "/filename": "goes with a text",
+    "/urls": "a limit that is a setting",
 }
 DETAILS: Final = {
     "printable characters": "the name of a key shows at a terminal",

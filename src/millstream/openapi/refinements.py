@@ -8,6 +8,7 @@ from typing import Any, Final
 
 from domain.document import STEPS_IN_ORDER
 from ingest.dead_letters import RetryBody
+from ingest.imports import ImportBody
 from ingest.knowledge_bases import ChangeBody, CreateBody, RequestedSettings
 from ingest.retry_routes import ReprocessBody
 from ingest.routes import CancelBody
@@ -75,6 +76,14 @@ FILTERS: Final[dict[str, Any]] = {
 COMPONENTS: Final[Mapping[str, dict[str, Any]]] = {"Filters": FILTERS}
 """Schemas of what is decoded by no struct."""
 
+WHOLE: Final = ""
+"""Stands for the struct itself among its members."""
+
+
+def _given(name: str) -> Schema:
+    return {"required": [name], "properties": {name: {"not": {"type": "null"}}}}
+
+
 REFINEMENTS: Final[Mapping[type, Mapping[str, Schema]]] = {
     SearchRequest: {
         "query": {"minLength": 1, "maxLength": QUERY_CHARS_MAX, "pattern": "\\S"},
@@ -83,6 +92,7 @@ REFINEMENTS: Final[Mapping[type, Mapping[str, Schema]]] = {
     SearchManyRequest: {"knowledge_base_ids": {"items": KB_ID}},
     ReprocessBody: {"from_step": STEP},
     RetryBody: {"from_step": STEP, "knowledge_base": KB_ID},
+    ImportBody: {WHOLE: {"oneOf": [_given(name) for name in ("urls", "text", "objects")]}},
     CreateBody: {"name": NAME, "description": TEXT},
     ChangeBody: {
         "name": NAME,

@@ -8,7 +8,7 @@ import msgspec
 from msgspec import inspect as types
 
 from millstream.openapi.operation import Schema
-from millstream.openapi.refinements import COMPONENTS, REFINEMENTS
+from millstream.openapi.refinements import COMPONENTS, REFINEMENTS, WHOLE
 
 REFERENCE: Final = "#/components/schemas/{name}"
 
@@ -51,7 +51,7 @@ def _complete(schema: dict[str, Any], struct: types.StructType, *, is_answered: 
             _mark_instant(schema["properties"][field.encode_name])
     for base in plain.__mro__:
         for name, keywords in REFINEMENTS.get(base, {}).items():
-            _refine(schema["properties"][name], keywords)
+            _refine(schema if name == WHOLE else schema["properties"][name], keywords)
 
 
 def _refine(schema: dict[str, Any], keywords: Schema) -> None:
