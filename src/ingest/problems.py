@@ -29,6 +29,7 @@ class ProblemCode(StrEnum):
     CONTENT_ENCODING_NOT_SUPPORTED = "content_encoding_not_supported"
     CONTENTION = "contention"
     DEPENDENCY_UNAVAILABLE = "dependency_unavailable"
+    DOCUMENT_DAMAGED = "document_damaged"
     DOCUMENT_ENDED = "document_ended"
     DOCUMENT_IN_PROGRESS = "document_in_progress"
     DOCUMENT_REMOVED = "document_removed"
@@ -58,6 +59,7 @@ class ProblemCode(StrEnum):
     PAYLOAD_TOO_LARGE = "payload_too_large"
     PRECONDITION_FAILED = "precondition_failed"
     QUOTA_EXCEEDED = "quota_exceeded"
+    RANGE_NOT_SATISFIABLE = "range_not_satisfiable"
     RATE_LIMITED = "rate_limited"
     REINDEX_REQUIRED = "reindex_required"
     REQUEST_TIMEOUT = "request_timeout"
@@ -70,6 +72,7 @@ class ProblemCode(StrEnum):
     TUS_VERSION = "tus_version"
     TOO_MANY_WEBHOOKS = "too_many_webhooks"
     UNAUTHENTICATED = "unauthenticated"
+    UNKNOWN_CHUNK = "unknown_chunk"
     UNKNOWN_DELIVERY = "unknown_delivery"
     UNKNOWN_DOCUMENT = "unknown_document"
     UNKNOWN_KEY = "unknown_key"
@@ -109,6 +112,7 @@ _ANSWERS: Final[Mapping[ProblemCode, tuple[int, str]]] = {
     ProblemCode.CONTENT_ENCODING_NOT_SUPPORTED: (415, "Compressed request bodies are not supported"),
     ProblemCode.CONTENTION: (503, "Too many changes at the same time"),
     ProblemCode.DEPENDENCY_UNAVAILABLE: (503, "A service that is needed does not answer"),
+    ProblemCode.DOCUMENT_DAMAGED: (500, "What is stored of the document cannot be read"),
     ProblemCode.DOCUMENT_ENDED: (409, "The document has ended"),
     ProblemCode.DOCUMENT_IN_PROGRESS: (409, "The document is being worked on"),
     ProblemCode.DOCUMENT_REMOVED: (409, "The document was deleted"),
@@ -138,6 +142,7 @@ _ANSWERS: Final[Mapping[ProblemCode, tuple[int, str]]] = {
     ProblemCode.PAYLOAD_TOO_LARGE: (413, "The request is too large"),
     ProblemCode.PRECONDITION_FAILED: (412, "It is not at the version that was named"),
     ProblemCode.QUOTA_EXCEEDED: (507, "The knowledge base is full"),
+    ProblemCode.RANGE_NOT_SATISFIABLE: (416, "There are no such bytes"),
     ProblemCode.RATE_LIMITED: (429, "Too many requests"),
     ProblemCode.REINDEX_REQUIRED: (409, "The change needs a new index"),
     ProblemCode.REQUEST_TIMEOUT: (408, "The request came too slowly"),
@@ -150,6 +155,7 @@ _ANSWERS: Final[Mapping[ProblemCode, tuple[int, str]]] = {
     ProblemCode.TUS_VERSION: (412, "This version of tus is not spoken here"),
     ProblemCode.TOO_MANY_WEBHOOKS: (409, "There are too many webhooks"),
     ProblemCode.UNAUTHENTICATED: (401, "A valid key is needed"),
+    ProblemCode.UNKNOWN_CHUNK: (404, "There is no such chunk"),
     ProblemCode.UNKNOWN_DELIVERY: (404, "There is no such delivery"),
     ProblemCode.UNKNOWN_DOCUMENT: (404, "There is no such document"),
     ProblemCode.UNKNOWN_KEY: (404, "There is no such key"),

@@ -36,6 +36,8 @@ from millstream.openapi.page import page_routes
 from millstream.openapi.routes import contract_routes
 from millstream.openapi.strictness import strict
 from millstream.problems import PROJECTION_PROBLEMS
+from millstream.reading.routes import reading_routes
+from millstream.reading.stored import StoredDocuments
 from millstream.settings import Settings
 from millstream.stores import Stores, clock_us, open_stores
 from millstream.warming import in_background, warm_api
@@ -106,6 +108,7 @@ def api_routes(stores: Stores, tailer: ChangeTailer, can_search: asyncio.Event, 
             partial(every_dead_letter, queries, views_of(stores)),
         ),
         *projection_routes(stores.log, views_of(stores), tailer, Cursors(stores.secret)),
+        *reading_routes(StoredDocuments(stores.log, stores.blobs), Cursors(stores.secret)),
         *event_feed_routes(stores.log, views_of(stores), Cursors(stores.secret)),
         *system_routes(
             stores.log,

@@ -66,6 +66,9 @@ def owners_by(queries: Queries) -> dict[str, OwnerOf]:
     async def of_document(value: str) -> str | None:
         return await _known(queries.document, parse_document_id(value))
 
+    async def of_chunk(_value: str) -> str | None:
+        return None  # it is looked for in its document, which is in the path too
+
     async def of_upload(_value: str) -> str | None:
         return None  # it is its actor's alone, which is asked for where it is used
 
@@ -76,6 +79,7 @@ def owners_by(queries: Queries) -> dict[str, OwnerOf]:
         "kb_id": of_knowledge_base,
         "task_id": of_task,
         "document_id": of_document,
+        "chunk_id": of_chunk,
         "upload_id": of_upload,
         "webhook_id": of_webhook,
         "delivery_id": of_webhook,

@@ -90,7 +90,7 @@ class RawBody(msgspec.Struct, frozen=True, kw_only=True):
 class Answer(msgspec.Struct, frozen=True, kw_only=True):
     """An answer that is no problem. `structs` is empty where there is no body, or none of JSON (`schema` then).
 
-    `events` are those of an event stream: by name, the struct of their data.
+    `events` are those of an event stream: by name, the struct of their data. `others`: the same in other media types.
     """
 
     status: int = 200
@@ -99,6 +99,7 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True):
     media_type: str = JSON
     schema: Schema | None = None
     events: Mapping[str, Any] = {}
+    others: Mapping[str, Schema] = {}
     headers: tuple[Header, ...] = ()
     example: Any = None
 

@@ -38,6 +38,7 @@ PATH_PARAMETERS: Final[Mapping[str, tuple[Schema, str]]] = {
     "task_id": (id_schema("task"), "The id of a task."),
     "upload_id": ({"type": "string", "pattern": "^[0-9a-f]{32}$"}, "The id of a resumable upload."),
     "document_id": (id_schema("doc"), "The id of a document."),
+    "chunk_id": ({"type": "string", "pattern": "^[0-9a-f]{32}$"}, "The id of a chunk."),
     "webhook_id": ({"type": "string", "pattern": "^hook_[0-9a-f]{32}$"}, "The id of a webhook."),
     "delivery_id": ({"type": "string", "pattern": "^msg_[0-9a-f]{34}$"}, "The id of a delivery: its `webhook-id`."),
     "key_id": ({"type": "string", "pattern": "^[0-9a-f]{16}$"}, "The id of a key: what stands behind its `ms_`."),

@@ -66,6 +66,7 @@ class Responses:
             content = described["content"][answer.media_type] = {"schema": schema}
             if answer.example is not None:
                 content["example"] = answer.example
+        described["content"].update({media_type: {"schema": other} for media_type, other in answer.others.items()})
         return described
 
     def _schema(self, answer: Answer) -> Any:

@@ -1,0 +1,79 @@
+"""Operations: what is stored of a document, its chunks."""
+
+from collections.abc import Mapping
+from typing import Final
+
+from ingest.problems import ProblemCode
+from millstream.openapi.of_documents import UNKNOWN
+from millstream.openapi.of_tasks import NOT_MODIFIED
+from millstream.openapi.operation import Answer, Header, In, Operation, Parameter, Tag
+from millstream.openapi.parameters import ETAG, IF_NONE_MATCH, PAGED, TEXT, whole
+from millstream.reading.routes import OCTETS, PAGE_NUMBER_MAX, PLAIN, DocumentText
+from millstream.reading.shown import ShownChunk
+from projections.lists import Listing
+
+UNREAD: Final = UNKNOWN | {
+    ProblemCode.DOCUMENT_DAMAGED,
+    ProblemCode.DOCUMENT_ENDED,
+    ProblemCode.DOCUMENT_IN_PROGRESS,
+    ProblemCode.DOCUMENT_REMOVED,
+    ProblemCode.STEP_NOT_REACHED,
+}
+"""Why there may be nothing to read."""
+
+RANGE: Final = (
+    Parameter(name="Range", where=In.HEADER, schema=TEXT, description="One range of bytes.", example="bytes=0-1023"),
+    Parameter(
+        name="If-Range",
+        where=In.HEADER,
+        schema=TEXT,
+        description="The `ETag` of the part that you have; else the whole.",
+    ),
+)
+SENT: Final = (
+    ETAG,
+    Header(name="Content-Disposition", schema=TEXT, description="An attachment, under its name."),
+    Header(name="Accept-Ranges", schema=TEXT, description="`bytes`."),
+    Header(name="Repr-Digest", schema=TEXT, description="SHA-256 of the whole (RFC 9530)."),
+)
+CONTENT_RANGE: Final = Header(name="Content-Range", schema=TEXT, description="Which bytes these are, and of how many.")
+
+OPERATIONS: Final[Mapping[str, Operation]] = {
+    "get_document_content": Operation(
+        summary="Download the original",
+        description=(
+            "The bytes as they were uploaded, as an attachment. They are compared with their digest on the way: an "
+            "answer that ends ahead of its `Content-Length` is of a damaged file."
+        ),
+        tag=Tag.DOCUMENTS,
+        parameters=(IF_NONE_MATCH, *RANGE),
+        answers=(
+            Answer(description="The whole.", media_type=OCTETS, schema={}, headers=SENT),
+            Answer(status=206, description="A part.", media_type=OCTETS, schema={}, headers=(*SENT, CONTENT_RANGE)),
+            NOT_MODIFIED,
+        ),
+        problems=UNREAD | {ProblemCode.RANGE_NOT_SATISFIABLE},
+    ),
+    "get_document_text": Operation(
+        summary="Read the text of a document",
+        description="With its pages, headings and tables; or, where `Accept` names `text/plain` first, the text alone.",
+        tag=Tag.DOCUMENTS,
+        parameters=(Parameter(name="page", schema=whole(1, PAGE_NUMBER_MAX), description="Only this page (from 1)."),),
+        answers=(Answer(description="The text.", structs=(DocumentText,), others={PLAIN: TEXT}),),
+        problems=UNREAD,
+    ),
+    "list_chunks": Operation(
+        summary="List the chunks of a document",
+        description="In their order, as searches find them: with what persons have changed.",
+        tag=Tag.DOCUMENTS,
+        parameters=PAGED,
+        answers=(Answer(description="One page.", structs=(Listing[ShownChunk],)),),
+        problems=UNREAD,
+    ),
+    "get_chunk": Operation(
+        summary="Read a chunk",
+        tag=Tag.DOCUMENTS,
+        answers=(Answer(description="The chunk.", structs=(ShownChunk,)),),
+        problems=UNREAD | {ProblemCode.UNKNOWN_CHUNK},
+    ),
+}

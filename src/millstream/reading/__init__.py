@@ -1,0 +1,1 @@
+"""What is stored of a document, as clients read it: the original, its text, its chunks."""
