@@ -10,6 +10,9 @@ COPY src src
 RUN pip install --no-deps --no-build-isolation .
 
 FROM python:3.13-slim
+# Reads scans; without it they end with no_text.
+RUN apt-get update && apt-get install -y --no-install-recommends tesseract-ocr tesseract-ocr-chi-sim \
+  && rm -rf /var/lib/apt/lists/*
 RUN useradd --system --uid 10001 --home-dir /data millstream && install -d -o millstream /data
 COPY --from=build /opt/millstream /opt/millstream
 ENV PATH=/opt/millstream/bin:$PATH PYTHONUNBUFFERED=1 MILLSTREAM_DATA_DIR=/data

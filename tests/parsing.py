@@ -12,12 +12,14 @@ from pathlib import Path
 import msgspec
 
 from knowledge.errors import ParseError
-from knowledge.limits import ParseLimits
+from knowledge.limits import Ocr, ParseLimits
 from knowledge.media_type import SNIFF_BYTES, sniff
 from knowledge.parsers import parse
 from knowledge.text import ParsedText
 
 PARSE_S_MAX = 90
+# Reading scans takes seconds a page; test_ocr.py reads a few, bench/formats.py all.
+LIMITS = ParseLimits(ocr=Ocr.OFF)
 CHILDREN = 2
 
 
@@ -35,7 +37,7 @@ def answer_for(path: Path) -> Answer:
     data = path.read_bytes()
     media_type = sniff(data[:SNIFF_BYTES], data, path.name)
     try:
-        return Answer(media_type=media_type, text=parse(data, media_type, path.name, ParseLimits()))
+        return Answer(media_type=media_type, text=parse(data, media_type, path.name, LIMITS))
     except ParseError as error:
         return Answer(media_type=media_type, error=error)
     except Exception:

@@ -21,7 +21,13 @@ _SCRIPTS: Final = {
     "el": re.compile("[\u0370-\u03ff]"),
     "he": re.compile("[\u0590-\u05ff]"),
     "latin": re.compile("[A-Za-z\u00c0-\u024f]"),
-    "other": re.compile("[\u0400-\u04ff\u0600-\u06ff\u0900-\u0dff]"),
+    "ar": re.compile("[\u0620-\u064a\u066e-\u06d3\ufb50-\ufdff\ufe70-\ufefc]"),
+    "ru": re.compile("[\u0400-\u04ff]"),
+    "other": re.compile("[\u0900-\u0dff]"),
+}
+_NEIGHBOURS: Final = {
+    "ar": re.compile("[\u067e\u0686\u0698\u06a9\u06af\u06cc\u06d2\u0679]"),
+    "ru": re.compile("[\u0402-\u040f\u0452-\u045f\u0490-\u04ff]"),
 }
 _WEIGHTS: Final = {"kana": 3, "zh": 3, "ko": 3}
 # The commonest small words of each language, as one string each; none is long enough to be a word of substance.
@@ -58,6 +64,9 @@ def _by_script(sample: str) -> str | None:
     match script:
         case "zh" | "ko" | "th" | "el" | "he":
             return script
+        case "ar" | "ru":
+            # Persian, Urdu, Ukrainian and others share the script and have letters of their own.
+            return None if _NEIGHBOURS[script].search(sample) else script
         case "latin":
             return _by_small_words(sample)
         case _:

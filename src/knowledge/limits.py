@@ -1,10 +1,18 @@
 """How much of a document is read before it is called hostile."""
 
+from enum import StrEnum
 from typing import Final
 
 import msgspec
 
 MEBIBYTE: Final = 1024 * 1024
+
+
+class Ocr(StrEnum):
+    """Whether pictures of text are read: where tesseract is installed, or never."""
+
+    AUTO = "auto"
+    OFF = "off"
 
 
 class ParseLimits(msgspec.Struct, frozen=True):
@@ -36,3 +44,15 @@ class ParseLimits(msgspec.Struct, frozen=True):
     """Levels of JSON nesting."""
     pages_max: int = 10_000
     """Pages or slides."""
+    ocr: Ocr = Ocr.AUTO
+    """Scanned pages and pictures."""
+    ocr_page_s: int = 30
+    """Seconds for one page, 1 to 600; a page of A4 takes 1 to 9."""
+    ocr_s: int = 180
+    """Seconds for all pages of one document, 1 to 3,600, on top of `wall_s`; what is left then stays unread."""
+    ocr_pixels_max: int = 60_000_000
+    """Pixels of one picture, as its head declares them."""
+
+    def wall_s_of(self, *, may_need_ocr: bool) -> int:
+        """How long the process around a parse waits."""
+        return self.wall_s + (self.ocr_s if may_need_ocr and self.ocr is Ocr.AUTO else 0)

@@ -52,6 +52,8 @@ class MediaType(StrEnum):
 
 UNSUPPORTED: Final = frozenset({MediaType.ZIP, MediaType.EXECUTABLE, MediaType.BINARY})
 IMAGES: Final = frozenset({MediaType.PNG, MediaType.JPEG, MediaType.TIFF, MediaType.WEBP, MediaType.BMP, MediaType.GIF})
+MAY_BE_SCANS: Final = IMAGES | {MediaType.PDF}
+"""Types whose text may have to be read off pictures, which takes its time."""
 
 _MAGIC: Final = (
     (b"\x89PNG\r\n\x1a\n", MediaType.PNG),

@@ -23,6 +23,8 @@ from knowledge.language import detect_language
 from knowledge.limits import ParseLimits
 from knowledge.markdown import outline, shorten_data_uris
 from knowledge.media_type import IMAGES, MediaType, is_supported
+from knowledge.pdf import second_look
+from knowledge.pictures import parse_picture
 from knowledge.speaker_notes import notes_by_slide
 from knowledge.structure import Node, with_slide_pages, write_nodes
 from knowledge.text import ParsedText, TextFormat
@@ -56,11 +58,11 @@ def parse(data: bytes, media_type: MediaType, filename: str, limits: ParseLimits
     if not is_supported(media_type):
         raise ParseError(ParseErrorCode.UNSUPPORTED_TYPE, f"files of type {media_type} hold no text to read")
     if media_type in IMAGES:
-        raise ParseError(ParseErrorCode.NO_TEXT, "a picture has no text layer; OCR is not enabled")
+        return parse_picture(data, limits)
     _check_container(data, media_type, limits)
     parsed = _parse_by_type(data, media_type, filename, limits)
     if not parsed.text.strip():
-        raise _no_text(media_type)
+        raise _no_text()
     return parsed
 
 
@@ -118,7 +120,7 @@ def _parse_delimited(data: bytes, media_type: MediaType, limits: ParseLimits) ->
 def _parse_json(data: bytes, limits: ParseLimits) -> ParsedText:
     decoded = decode(data, text_bytes_max=limits.text_bytes_max)
     if not decoded.text.strip():
-        raise _no_text(MediaType.JSON)
+        raise _no_text()
     writer = TextWriter(TextFormat.PLAIN, limits)
     writer.verbatim("\n".join(json_lines(decoded.text, limits)))
     language = detect_language(decoded.text)
@@ -153,7 +155,7 @@ def _parse_document(data: bytes, media_type: MediaType, filename: str, limits: P
     if media_type is MediaType.PDF:
         nodes = join_cjk_lines(nodes)
     if media_type is MediaType.XML and all(node.block.node_type in {"group", "heading"} for node in nodes):
-        raise _no_text(media_type)  # names of elements are no text
+        raise _no_text()  # names of elements are no text
     if media_type in _MAILS and not _has_body(nodes):
         warnings += ("no_text: the message has no body, only what its head says",)
     write_nodes(
@@ -162,7 +164,8 @@ def _parse_document(data: bytes, media_type: MediaType, filename: str, limits: P
         notes=notes_by_slide(data) if media_type is MediaType.PPTX else {},
         page_count=found.page_count if media_type in {MediaType.PDF, MediaType.PPTX} else 0,
     )
-    return _finish(writer, found, warnings)
+    parsed = _finish(writer, found, warnings)
+    return second_look(data, parsed, limits) if media_type is MediaType.PDF else parsed
 
 
 def _has_body(nodes: Sequence[Node]) -> bool:
@@ -178,7 +181,5 @@ def _finish(writer: TextWriter, found: xberg_reader.Extracted, warnings: tuple[s
     return msgspec.structs.replace(parsed, language=detect_language(parsed.text, found.language))
 
 
-def _no_text(media_type: MediaType) -> ParseError:
-    if media_type is MediaType.PDF:
-        return ParseError(ParseErrorCode.NO_TEXT, "no text layer; OCR is not enabled")
+def _no_text() -> ParseError:
     return ParseError(ParseErrorCode.NO_TEXT, "the document holds no text")

@@ -6,6 +6,7 @@ import random
 import secrets
 import socket
 from collections.abc import Collection
+from typing import Final
 
 import msgspec
 
@@ -14,7 +15,7 @@ from events.knowledge_base import KnowledgeBaseSettings
 from events.steps import Step
 from knowledge.chunkers import Chunker, ChunkerKind, make_chunker
 from knowledge.embedders import vector_weight_of
-from knowledge.limits import ParseLimits
+from knowledge.limits import Ocr, ParseLimits
 from knowledge.search import SearchScope
 from millstream.archiving import archiving
 from millstream.calling import open_origins
@@ -29,7 +30,7 @@ from millstream.warming import import_for_worker, in_background, warm_worker
 from processors.origins import Origins
 from processors.provider import Quota
 from processors.redis_provider import RedisProviderGate
-from processors.sandbox import Sandbox, SandboxSettings
+from processors.sandbox import Sandbox, SandboxSettings, SandboxUnavailable
 from processors.settings import WorkerSettings
 from processors.worker import Worker
 from projections.healing import Healer
@@ -45,6 +46,9 @@ HEARTBEATS_A_LEASE = 5
 CLAIMS_A_LEASE = 4
 """The dead are found a quarter of a lease after it ended, at the latest."""
 
+PARSE_MARGIN_S: Final = 180.0
+"""A document waits for its bytes and for the one that the parser has in hand."""
+
 
 async def running_worker(settings: Settings, stop: asyncio.Event, *, name: str, steps: str) -> None:
     """A worker until `stop`, then its drain. Raises Stop."""
@@ -54,7 +58,7 @@ async def running_worker(settings: Settings, stop: asyncio.Event, *, name: str, 
         sandbox, origins = Sandbox(_sandbox_settings(settings)), open_origins(settings)
         try:
             await asyncio.gather(
-                sandbox.warm() if Step.PARSE in served else asyncio.sleep(0), import_for_worker(served)
+                _warmed(sandbox) if Step.PARSE in served else asyncio.sleep(0), import_for_worker(served)
             )
             holder = process_name(name)
             upkeep = Upkeep(stores, ingest_services(stores, queries_of(stores)), holder=holder)
@@ -67,6 +71,15 @@ async def running_worker(settings: Settings, stop: asyncio.Event, *, name: str, 
         finally:
             await origins.close()
             await sandbox.close()
+
+
+async def _warmed(sandbox: Sandbox) -> None:
+    try:
+        await sandbox.warm()
+    except SandboxUnavailable as error:
+        raise Stop(
+            str(error), hint="documents are parsed apart or not at all", exit_code=ExitCode.UNREACHABLE
+        ) from None
 
 
 async def running_projector(settings: Settings, stop: asyncio.Event) -> None:
@@ -163,6 +176,7 @@ def _worker_settings(settings: Settings) -> WorkerSettings:
         fetch_retry_s=default.fetch_retry_s * settings.retry_base_ms / 1_000,
         # Twice the parsing children: while one document is parsed, the next is read and the last is recorded.
         parse_slots=2 * settings.parse_processes,
+        parse_time_limit_s=PARSE_MARGIN_S + 2 * (settings.parse_wall_s_max + settings.ocr_s_max),
         lease_ms=lease_ms,
         heartbeat_ms=lease_ms // HEARTBEATS_A_LEASE,
         claim_interval_ms=min(default.claim_interval_ms, lease_ms // CLAIMS_A_LEASE),
@@ -176,8 +190,13 @@ def _sandbox_settings(settings: Settings) -> SandboxSettings:
         cpu_s=settings.parse_cpu_s_max,
         wall_s=settings.parse_wall_s_max,
         memory_bytes_max=settings.parse_memory_bytes_max,
+        ocr=Ocr(settings.ocr),
+        ocr_page_s=settings.ocr_page_s_max,
+        ocr_s=settings.ocr_s_max,
     )
-    return SandboxSettings(children_max=settings.parse_processes, limits=limits)
+    return SandboxSettings(
+        children_max=settings.parse_processes, limits=limits, may_reach_network=settings.allow_unsandboxed
+    )
 
 
 def _steps(named: str) -> frozenset[Step]:

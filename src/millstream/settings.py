@@ -11,7 +11,7 @@ import msgspec
 from msgspec import Meta
 
 from millstream.errors import ExitCode, Stop
-from millstream.settings_webhooks import WebhookFields
+from millstream.settings_parsing import ParsingFields
 
 ENVIRONMENT_PREFIX = "MILLSTREAM_"
 CONFIG_FILE = "millstream.toml"
@@ -20,7 +20,7 @@ MASK = "••••••"
 _SECRET = {"secret": True}
 
 
-class Settings(WebhookFields, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class Settings(ParsingFields, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Flat and typed. A name ends in its unit; 0 for a count that is found out by itself says so."""
 
     host: Annotated[str, Meta(min_length=1, description="address the API listens on")] = "127.0.0.1"
@@ -53,12 +53,6 @@ class Settings(WebhookFields, frozen=True, kw_only=True, forbid_unknown_fields=T
         str, Meta(description="directory of the search index; empty is a folder of the data directory")
     ] = ""
     workers: Annotated[int, Meta(ge=0, le=64, description="worker processes of `up`; 0 is one a core, at most 4")] = 0
-    parse_processes: Annotated[int, Meta(ge=1, le=64, description="parsing child processes of a worker")] = 1
-    parse_memory_bytes_max: Annotated[int, Meta(ge=268_435_456, description="memory of a parsing child, bytes")] = (
-        1_073_741_824
-    )
-    parse_cpu_s_max: Annotated[int, Meta(ge=1, le=3_600, description="CPU time for one document, seconds")] = 30
-    parse_wall_s_max: Annotated[int, Meta(ge=1, le=3_600, description="time for one document, seconds")] = 60
     lease_s: Annotated[
         int,
         Meta(ge=1, le=600, description="silence after which a worker counts as dead and others take over, seconds"),

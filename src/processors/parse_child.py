@@ -1,8 +1,9 @@
 """The child process that parses: it reads documents from stdin and answers on stdout until stdin ends.
 
 Documents are hostile, so the process limits itself before it reads the first: memory, CPU seconds, no file to write
-to, few descriptors, no core dump. It dies with its parent. Started as a script with `python -I`, which knows neither
-the working directory nor PYTHONPATH; the place of the packages is therefore put on the path here.
+to, few descriptors, no core dump, no socket (isolation.py). It dies with its parent. Started as a script with
+`python -I`, which knows neither the working directory nor PYTHONPATH; the place of the packages is therefore put on the
+path here.
 """
 
 import os
@@ -23,6 +24,7 @@ from knowledge.limits import ParseLimits
 from knowledge.media_type import MediaType
 from knowledge.parsers import parse
 from knowledge.text import ParsedText
+from processors.isolation import isolate
 from processors.parse_frames import LENGTH, Answer, Broken, ParseRequest, Ready, Refusal, Text, decode_request, frame
 
 _PR_SET_PDEATHSIG: Final = 1
@@ -40,10 +42,11 @@ ParseDocument = Callable[[bytes, MediaType, str, ParseLimits], ParsedText]
 def main(parse_document: ParseDocument = parse) -> None:
     """Argument of the process: its parent's process id."""
     _die_with(int(sys.argv[1]))
+    open_because = isolate()
     requests, answers = _own_pipes()
     _warm_up()
     unlimited = _limit_everything_but_cpu_and_memory()
-    _say(answers, Ready(unlimited))
+    _say(answers, Ready(unlimited, open_because))
     while (request := _next_request(requests)) is not None:
         _limit(request.limits)
         data = requests.read(request.size_bytes)

@@ -28,9 +28,13 @@ class ParseRequest(msgspec.Struct, frozen=True):
 
 
 class Ready(msgspec.Struct, frozen=True, tag="ready"):
-    """Everything is imported and every limit is set; `unlimited` names limits that this system does not know."""
+    """Everything is imported and every limit is set; `unlimited` names limits that this system does not know.
+
+    `open_because` says why the child could still reach the network; None where it cannot.
+    """
 
     unlimited: tuple[str, ...] = ()
+    open_because: str | None = None
 
 
 class Text(msgspec.Struct, frozen=True, tag="text"):

@@ -29,6 +29,9 @@ ENVIRONMENT: Final = {"PATH": "/usr/bin:/bin", "LANG": "C.UTF-8", "HOME": "/none
 """No secret of the worker is within reach of a document. Two arenas: each further one reserves 64 MB of the address
 space that RLIMIT_AS counts."""
 
+_PASSED_ON: Final = ("PATH", "TESSDATA_PREFIX")
+"""Where the program that reads scans lies, and its languages."""
+
 PARSE_CHILD: Final = Path(__file__).with_name("parse_child.py")
 
 
@@ -52,6 +55,7 @@ class ParseProcess:
         self._process = process
         self._stderr = stderr
         self.unlimited = ready.unlimited
+        self.open_because = ready.open_because
         self.documents = 0
 
     @classmethod
@@ -65,7 +69,7 @@ class ParseProcess:
             stdin=PIPE,
             stdout=PIPE,
             stderr=PIPE,
-            env=ENVIRONMENT,
+            env=ENVIRONMENT | {name: os.environ[name] for name in _PASSED_ON if name in os.environ},
             cwd="/",
             # A group of its own: Ctrl-C in the terminal is the worker's to hear, and killing it leaves no grandchild.
             start_new_session=True,

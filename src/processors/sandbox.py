@@ -15,7 +15,7 @@ import structlog
 
 from knowledge.errors import ParseError, ParseErrorCode
 from knowledge.limits import ParseLimits
-from knowledge.media_type import MediaType
+from knowledge.media_type import MAY_BE_SCANS, MediaType
 from knowledge.text import ParsedText
 from processors.parse_frames import Answer, Broken, ParseRequest, Ready, Refusal, Text
 from processors.parse_process import PARSE_CHILD, BrokenWord, ChildDied, ParseProcess
@@ -37,6 +37,8 @@ class SandboxSettings(msgspec.Struct, frozen=True, kw_only=True):
     start_s: float = 30.0
     """How long a child may take to start, 1 to 300."""
     limits: ParseLimits = ParseLimits()
+    may_reach_network: bool = False
+    """Whether children are used that this system cannot cut off from the network."""
 
 
 class ParserCrashed(Exception):
@@ -44,7 +46,7 @@ class ParserCrashed(Exception):
 
 
 class SandboxUnavailable(Exception):
-    """No child can be started: a broken installation, never the document's fault."""
+    """No child can be started, or none that is shut in: about this machine, never the document's fault."""
 
 
 class Sandbox:
@@ -75,20 +77,19 @@ class Sandbox:
         """
         limits = self._settings.limits
         request = ParseRequest(size_bytes, media_type.value, filename, limits)
+        wall_s = limits.wall_s_of(may_need_ocr=media_type in MAY_BE_SCANS)
         async with self._turns:
             child = self._idle.pop() if self._idle else await self._started()
             is_sound = False
             try:
                 await child.feed(request, pieces)
-                async with asyncio.timeout(limits.wall_s):
+                async with asyncio.timeout(wall_s):
                     answer = await child.answer()
                 is_sound = isinstance(answer, Text | Refusal)
             except ChildDied as died:
                 raise self._verdict(died) from died
             except TimeoutError as error:
-                raise ParseError(
-                    ParseErrorCode.RESOURCE_LIMIT, f"parsing took longer than {limits.wall_s} s"
-                ) from error
+                raise ParseError(ParseErrorCode.RESOURCE_LIMIT, f"parsing took longer than {wall_s} s") from error
             except BrokenWord as error:
                 raise ParserCrashed(str(error)) from error
             finally:
@@ -109,6 +110,12 @@ class Sandbox:
             raise SandboxUnavailable(f"no parser can be started: {error}") from error
         if child.unlimited:
             structlog.get_logger().warning("parser_without_limits", limits=child.unlimited)
+        if child.open_because and not self._settings.may_reach_network:
+            await child.kill()
+            raise SandboxUnavailable(
+                f"parsers cannot be cut off from the network here ({child.open_because}); hostile documents could "
+                "reach whatever this machine can. To accept that, set MILLSTREAM_ALLOW_UNSANDBOXED=true"
+            )
         return child
 
     async def _keep_or_kill(self, child: ParseProcess, *, is_sound: bool) -> None:

@@ -15,10 +15,6 @@ from knowledge.errors import ParseErrorCode
 from tests.parsing import Answer, parsing_children
 
 DOCUMENTS = Path(__file__).resolve().parents[2] / ".." / "shared" / "data" / "documents"
-# Right-to-left lines come out of the PDF parser in the order of their glyphs: letters or words reversed.
-GARBLED_ARABIC = frozenset(
-    {"pdf/arabic-habibi.pdf", "pdf/arabic-habibi-rotated.pdf", "pdf/arabic-01.pdf", "pdf/arabic-cid.pdf"}
-)
 # Its text layer holds a part number of nine characters, which another extractor did not see.
 HAS_SOME_TEXT = frozenset({"pdf/cjk-issue9084.pdf"})
 _IGNORED = re.compile("[\u200e\u200f\u202a-\u202e\u0640\u00ad]")
@@ -69,10 +65,7 @@ def test_the_known_phrases_are_found(file: RealFile, answers: dict[str, Answer])
     assert answer.text is not None, answer
     text = compared(answer.text.text)
     missing = [phrase for phrase in file.phrases if compared(phrase) not in text]
-    if file.path in GARBLED_ARABIC:
-        assert missing, "the parser has learnt Arabic: take the file off the list"
-    else:
-        assert missing == []
+    assert missing == []
 
 
 @pytest.mark.parametrize("file", of("text", "garbled-text"))

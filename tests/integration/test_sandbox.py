@@ -128,7 +128,7 @@ async def test_a_memory_bomb_is_a_resource_limit(hostile: Sandbox, bomb: str) ->
 
 @pytest.mark.parametrize(("bomb", "words"), [("spin", "of a processor"), ("sleep", "took longer")])
 async def test_a_document_that_takes_for_ever_is_a_resource_limit(bomb: str, words: str) -> None:
-    limits = ParseLimits(cpu_s=1, wall_s=5 if bomb == "spin" else 1)
+    limits = ParseLimits(cpu_s=1, wall_s=30 if bomb == "spin" else 1)
     sandbox = Sandbox(SandboxSettings(children_max=1, limits=limits), script=HOSTILE)
     try:
         child = await process_of(sandbox)
@@ -241,6 +241,21 @@ async def test_no_secret_of_the_worker_is_in_a_childs_environment(
     environment = await asyncio.to_thread(Path(f"/proc/{child}/environ").read_bytes)
     assert b"MALLOC_ARENA_MAX" in environment
     assert b"canary" not in environment
+
+
+async def test_a_child_that_could_reach_the_network_is_not_used_unless_told_so(tmp_path: Path) -> None:
+    script = tmp_path / "open.py"
+    lines = ["import sys", f"sys.path.append({str(ROOT / 'src')!r})", "from processors import parse_child"]
+    lines += ["parse_child.isolate = lambda: 'the kernel refuses'", "parse_child.main()"]
+    script.write_text("\n".join(lines), encoding="utf-8")
+    strict = Sandbox(SandboxSettings(children_max=1), script=script)
+    with pytest.raises(SandboxUnavailable, match=r"the kernel refuses.*MILLSTREAM_ALLOW_UNSANDBOXED"):
+        await parse(strict, "anything")
+    lenient = Sandbox(SandboxSettings(children_max=1, may_reach_network=True), script=script)
+    try:
+        assert (await parse(lenient, "anything")).text == "anything"
+    finally:
+        await lenient.close()
 
 
 @pytest.mark.parametrize("document", ["", "sleep", "spin"], ids=["idle", "asleep", "busy"])

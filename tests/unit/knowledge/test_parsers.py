@@ -6,7 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from knowledge import ocr
 from knowledge.errors import ParseError, ParseErrorCode
+from knowledge.limits import Ocr
 from knowledge.media_type import IMAGES, MediaType, is_supported
 from knowledge.parsers import ParseLimits, parse
 from knowledge.text import ParsedText, TextFormat
@@ -62,10 +64,17 @@ def test_what_cannot_be_read_says_why(data: bytes, media_type: MediaType, code: 
 
 
 @pytest.mark.parametrize("media_type", sorted(IMAGES))
-def test_a_picture_says_that_there_is_no_ocr(media_type: MediaType) -> None:
+def test_a_picture_says_that_ocr_is_off(media_type: MediaType) -> None:
     assert is_supported(media_type)
-    with pytest.raises(ParseError, match="OCR is not enabled") as caught:
-        parse(b"pixels", media_type, "mill.png", ParseLimits())
+    with pytest.raises(ParseError, match="switched off") as caught:
+        parse(b"pixels", media_type, "mill.png", ParseLimits(ocr=Ocr.OFF))
+    assert caught.value.code is ParseErrorCode.NO_TEXT
+
+
+def test_without_tesseract_a_picture_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ocr, "languages", lambda: "")
+    with pytest.raises(ParseError, match="install tesseract-ocr") as caught:
+        parse(b"pixels", MediaType.PNG, "mill.png", ParseLimits())
     assert caught.value.code is ParseErrorCode.NO_TEXT
 
 

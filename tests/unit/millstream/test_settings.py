@@ -25,6 +25,8 @@ RANGES = {
     "parse_processes": (1, 64),
     "parse_cpu_s_max": (1, 3_600),
     "parse_wall_s_max": (1, 3_600),
+    "ocr_page_s_max": (1, 600),
+    "ocr_s_max": (1, 3_600),
     "drain_s_max": (1, 60),
     "orphan_grace_s": (1, 31_536_000),
     "reconcile_age_s": (1, 3_600),
@@ -241,7 +243,7 @@ def test_the_settings_know_no_other_module_of_the_product_than_errors() -> None:
     imported = {node.module for node in ast.walk(tree) if isinstance(node, ast.ImportFrom) and node.module}
     assert {module for module in imported if module.startswith("millstream")} == {
         "millstream.errors",
-        "millstream.settings_webhooks",
+        "millstream.settings_parsing",
     }
 
 
@@ -256,6 +258,7 @@ def values_of(name: str) -> st.SearchStrategy[Any]:
         case _:
             choices = {
                 "auth": ["auto", "keys", "open"],
+                "ocr": ["auto", "off"],
                 "log_level": ["debug", "info", "warning", "error"],
                 "log_format": ["auto", "json", "console"],
             }
