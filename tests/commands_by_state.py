@@ -32,7 +32,7 @@ from domain.document import (
 from domain.knowledge_base import ActiveKnowledgeBase, KnowledgeBaseState
 from domain.task import TaskState
 from events import ids
-from events.document import OnDuplicate
+from events.document import Metadata, OnDuplicate
 from events.knowledge_base import ChunkerKind, KnowledgeBaseSettings
 from events.log import Tally
 from events.steps import Step
@@ -43,6 +43,7 @@ T = TypeVar("T")
 LATER_US: Final = 3_000_000_000_000_000
 STEPS: Final = (Step.FETCH, Step.PARSE, Step.CHUNK, Step.EMBED, Step.INDEX)
 COMMAND_BYTES: Final = 8
+METADATA: Final[tuple[Metadata | None, ...]] = (None, {}, {"year": 2027})
 """No command takes more choices."""
 
 
@@ -158,6 +159,8 @@ def _wish(tape: Tape) -> c.DocumentCommand:
         c.CancelDocument(reason="no longer wanted"),
         c.RemoveDocument(reason="wrong file"),
         _reprocess(tape),
+        c.ChangeDocument(metadata=tape.pick(*METADATA), enabled=tape.pick(None, False, True)),
+        c.EditChunk(chunk_id=tape.pick("a", "b"), text=tape.pick("new", None), enabled=tape.pick(None, False)),
     )
     return tape.pick(*wishes)
 

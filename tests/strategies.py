@@ -49,6 +49,7 @@ _BY_TYPE: Final[dict[object, st.SearchStrategy[Any]]] = {
     float: st.floats(allow_nan=False, allow_infinity=False),
     bool: st.booleans(),
     type(None): st.none(),
+    msgspec.UnsetType: st.just(msgspec.UNSET),
     KnowledgeBaseId: knowledge_base_ids,
     TaskId: task_ids,
     DocumentId: document_ids,

@@ -1,6 +1,7 @@
 """What can be asked of a document, a task and a knowledge base."""
 
 import msgspec
+from msgspec import UNSET, UnsetType
 
 from events.document import Metadata, OnDuplicate
 from events.ids import DocumentId, KnowledgeBaseId, TaskId
@@ -123,9 +124,13 @@ class RecordEmbedded(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class RecordIndexed(msgspec.Struct, frozen=True, kw_only=True):
+    """`changes` is how often the document had been changed when its rows were made; None where nobody looked."""
+
     attempt: int
     generation: int
     chunks: int
+    edits_lost: tuple[str, ...] = ()
+    changes: int | None = None
 
 
 class FailStep(msgspec.Struct, frozen=True, kw_only=True):
@@ -144,6 +149,21 @@ class RequestReprocessing(msgspec.Struct, frozen=True, kw_only=True):
     reason: str
     task_id: TaskId
     from_step: Step | None = None
+
+
+class ChangeDocument(msgspec.Struct, frozen=True, kw_only=True):
+    """None leaves a field as it is; `metadata` takes the place of all that was said before."""
+
+    metadata: Metadata | None = None
+    enabled: bool | None = None
+
+
+class EditChunk(msgspec.Struct, frozen=True, kw_only=True):
+    """What is left out stays; `text` None is the text as it was cut. That the chunk exists is for others to check."""
+
+    chunk_id: str
+    text: str | UnsetType | None = UNSET
+    enabled: bool | None = None
 
 
 class CancelDocument(msgspec.Struct, frozen=True, kw_only=True):
@@ -178,6 +198,8 @@ DocumentCommand = (
     | RecordIndexed
     | FailStep
     | RequestReprocessing
+    | ChangeDocument
+    | EditChunk
     | CancelDocument
     | RemoveDocument
     | RecordErased

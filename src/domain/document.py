@@ -91,13 +91,20 @@ class Edit(msgspec.Struct, frozen=True):
 
 
 class Record(msgspec.Struct, frozen=True, kw_only=True):
-    """What every known state carries. `earlier_tasks` worked on it before the present one, oldest first."""
+    """What every known state carries. `earlier_tasks` worked on it before the present one, oldest first.
+
+    `edits_lost` are edited chunks that are no more; their edits wait for them to come back. `changes` counts the
+    changes that persons made.
+    """
 
     about: About
     earlier_tasks: tuple[TaskId, ...] = ()
     stages: tuple[Stage, ...] = ()
     serving: Serving | None = None
     edits: tuple[Edit, ...] = ()
+    edits_lost: tuple[str, ...] = ()
+    enabled: bool = True
+    changes: int = 0
 
 
 class Unknown(msgspec.Struct, frozen=True, tag=True):

@@ -27,6 +27,7 @@ from domain.document import (
     stopped_at,
 )
 from domain.document_evolve import reached_before
+from domain.editing import change_document, edit_chunk
 from domain.errors import RefusalCode, Refused
 from domain.fetching import fetched_by, requested_by
 from events import document as facts
@@ -40,7 +41,7 @@ NO_TEXT: Final = "no_text"
 """How a document without text fails: a success with nothing to find would look like a search that does not work."""
 
 
-def decide(command: c.DocumentCommand, state: DocumentState) -> Decided:
+def decide(command: c.DocumentCommand, state: DocumentState) -> Decided:  # noqa: C901  one arm a kind of command
     """No event where the command was carried out before or nobody waits for its result; raises Refused."""
     match command:
         case c.AcceptDocument() | c.RequestDocument() | c.SkipDocument():
@@ -53,6 +54,10 @@ def decide(command: c.DocumentCommand, state: DocumentState) -> Decided:
             return _cancel(command, state)
         case c.RequestReprocessing():
             return _reprocess(command, state)
+        case c.ChangeDocument():
+            return change_document(command, state)
+        case c.EditChunk():
+            return edit_chunk(command, state)
         case c.StartStep():
             return _start(command, state)
         case c.FailStep():
@@ -186,7 +191,14 @@ def _record(
                 ),
             )
         case c.RecordIndexed(), Embedded() if _is_running(state, Step.INDEX, command.attempt):
-            return (facts.DocumentIndexed(generation=command.generation, chunks=command.chunks),)
+            return (
+                facts.DocumentIndexed(
+                    generation=command.generation,
+                    chunks=command.chunks,
+                    edits_lost=command.edits_lost,
+                    is_stale=command.changes not in {None, state.record.changes},
+                ),
+            )
         case _:
             return ()
 

@@ -12,7 +12,6 @@ from domain.document import (
     Cancelled,
     Chunked,
     DocumentState,
-    Edit,
     Embedded,
     Erased,
     Failed,
@@ -33,6 +32,7 @@ from domain.document import (
     Waiting,
     awaited_step,
 )
+from domain.editing import with_change, with_edit
 from domain.errors import ImpossibleEvent
 from domain.fetching import after_fetch, after_request
 from domain.results import Batch, ChunkFacts, TextFacts, VectorFacts
@@ -90,10 +90,14 @@ def evolve(state: DocumentState, event: Event, at_us: int) -> DocumentState:  # 
         case Embedded(), facts.DocumentIndexed():
             return _indexed(state, event, at_us)
         case Indexed(), facts.DocumentIndexed():
-            serving = Serving(event.generation, event.chunks)
-            return replace(state, record=replace(state.record, serving=serving), generation=event.generation)
+            return replace(state, record=_serving(state.record, event), generation=event.generation)
         case Indexed(), facts.ChunkEdited():
-            return replace(state, record=_edited(state.record, event))
+            return replace(state, record=with_edit(state.record, event))
+        case ((Requested() | Accepted() | Parsed() | Chunked() | Embedded() | Indexed()), facts.DocumentChanged()):
+            return replace(state, record=with_change(state.record, event))
+        case ((Failed() | Cancelled()), facts.DocumentChanged()):
+            reached = replace(state.reached, record=with_change(state.reached.record, event))
+            return replace(state, reached=reached)
         case ((Indexed() | Failed() | Cancelled()), facts.ReprocessingRequested()):
             return _reprocessed(state, event, at_us)
         case (
@@ -207,7 +211,7 @@ def _embedded(state: Chunked, event: facts.DocumentEmbedded, at_us: int) -> Embe
 def _indexed(state: Embedded, event: facts.DocumentIndexed, at_us: int) -> Indexed:
     record = _finished(state.record, Step.INDEX, at_us)
     return Indexed(
-        record=replace(record, serving=Serving(event.generation, event.chunks)),
+        record=_serving(record, event),
         text=state.text,
         chunks=state.chunks,
         batches=state.batches,
@@ -263,9 +267,8 @@ def _with_stage(record: Record, stage: Stage) -> Record:
     return replace(record, stages=tuple(stages))
 
 
-def _edited(record: Record, event: facts.ChunkEdited) -> Record:
-    others = tuple(edit for edit in record.edits if edit.chunk_id != event.chunk_id)
-    return replace(record, edits=(*others, Edit(event.chunk_id, event.text, event.enabled)))
+def _serving(record: Record, event: facts.DocumentIndexed) -> Record:
+    return replace(record, serving=Serving(event.generation, event.chunks), edits_lost=event.edits_lost)
 
 
 def _at_rest(state: Open, at_us: int) -> Open:

@@ -88,6 +88,8 @@ class DocumentStatus(msgspec.Struct, frozen=True, kw_only=True):
     """One document. `progress` is 0 to 1; `searchable`: searches find it now, whatever is being done to it.
 
     What is fetched from elsewhere names its `origin`, and has no type, size and digest until it is here.
+    `enabled` False: no search finds it. `chunks_edited` counts the chunks that persons changed; those of them that are
+    no more, since the document was cut anew, are `edits_lost`.
     `duplicate_of` had the same bytes when this one came in; `replaces` too, and is removed once this is searchable.
     """
 
@@ -111,6 +113,9 @@ class DocumentStatus(msgspec.Struct, frozen=True, kw_only=True):
     language: str | None
     warnings: tuple[str, ...]
     metadata: Metadata
+    enabled: bool = True
+    chunks_edited: int = 0
+    edits_lost: tuple[str, ...] = ()
     origin: Origin | None
     accepted_at: datetime
     updated_at: datetime
@@ -152,7 +157,7 @@ def _known(document_id: DocumentId, state: Known, version: int, updated_at_us: i
         sha256=about.sha256,
         status=document_phase(state),
         progress=progress_of(state) / PROGRESS_WHOLE,
-        searchable=record.serving is not None,
+        searchable=record.serving is not None and record.enabled,
         stages=tuple(
             StageStatus(
                 stage.step,
@@ -171,6 +176,9 @@ def _known(document_id: DocumentId, state: Known, version: int, updated_at_us: i
         language=text.language if text else None,
         warnings=text.warnings if text else (),
         metadata=about.metadata,
+        enabled=record.enabled,
+        chunks_edited=len(record.edits),
+        edits_lost=record.edits_lost,
         origin=about.origin,
         accepted_at=utc(about.accepted_at_us),
         updated_at=utc(updated_at_us),
@@ -200,6 +208,9 @@ def _skipped(document_id: DocumentId, state: Skipped, version: int, updated_at_u
         language=None,
         warnings=(),
         metadata={},
+        enabled=True,
+        chunks_edited=0,
+        edits_lost=(),
         origin=None,
         accepted_at=utc(state.accepted_at_us),
         updated_at=utc(updated_at_us),

@@ -19,6 +19,7 @@ class RefusalCode(StrEnum):
     NOT_A_DEAD_LETTER = "not_a_dead_letter"
     NOTHING_TO_RETRY = "nothing_to_retry"
     STEP_NOT_REACHED = "step_not_reached"
+    TOO_MANY_EDITS = "too_many_edits"
     VALIDATION_FAILED = "validation_failed"
     UNKNOWN_KEY = "unknown_key"
     KEY_ENDED = "key_ended"

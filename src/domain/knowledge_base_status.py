@@ -6,7 +6,7 @@ from typing import Self
 import msgspec
 
 from domain.counts import category_of
-from domain.document import DocumentState, Erased, Known, Removed, Skipped, Unknown, record_of
+from domain.document import DocumentState, Erased, Known, Record, Removed, Skipped, Unknown, record_of
 from domain.instant import utc
 from domain.knowledge_base import ActiveKnowledgeBase
 from events.ids import KnowledgeBaseId
@@ -124,10 +124,14 @@ def _sizes_of(state: Known) -> KnowledgeBaseCounts:
     record = record_of(state)
     serving = record.serving
     return KnowledgeBaseCounts(
-        searchable=0 if serving is None else 1,
-        chunks=0 if serving is None else serving.chunks,
+        searchable=0 if serving is None or not record.enabled else 1,
+        chunks=0 if serving is None or not record.enabled else max(0, serving.chunks - _switched_off(record)),
         size_bytes=record.about.size_bytes,
     )
+
+
+def _switched_off(record: Record) -> int:
+    return sum(not edit.enabled and edit.chunk_id not in record.edits_lost for edit in record.edits)
 
 
 def _values(counts: KnowledgeBaseCounts) -> tuple[int, ...]:

@@ -149,10 +149,16 @@ class DocumentEmbedded(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=
 
 
 class DocumentIndexed(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """The chunks can be found by searching. Leads to finish."""
+    """The chunks can be found by searching. Leads to finish; and to revise where it `is_stale`.
+
+    Stale: the document was changed while its rows were being written. `edits_lost` are the chunks that a person edited
+    and that are no more.
+    """
 
     generation: int
     chunks: int
+    edits_lost: tuple[str, ...] = ()
+    is_stale: bool = False
 
 
 class StepFailed(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -182,11 +188,21 @@ class ReprocessingRequested(msgspec.Struct, frozen=True, kw_only=True, omit_defa
 
 
 class ChunkEdited(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """A person changed a chunk's text or switched it on or off. Leads to index."""
+    """A person changed a chunk's text (None: as it was cut) or switched it on or off. Leads to revise."""
 
     chunk_id: str
     text: str | None = None
     enabled: bool = True
+
+
+class DocumentChanged(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A person changed what is said of a document, or switched it on or off; None is as it was. Leads to revise.
+
+    `metadata` takes the place of all that was said before.
+    """
+
+    metadata: Metadata | None = None
+    enabled: bool | None = None
 
 
 class DocumentCancelled(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -223,6 +239,7 @@ DocumentEvent = (
     | DocumentFailed
     | ReprocessingRequested
     | ChunkEdited
+    | DocumentChanged
     | DocumentCancelled
     | DocumentRemoved
     | DocumentErased

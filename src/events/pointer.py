@@ -36,6 +36,8 @@ INBOX_CODES: Final[dict[tuple[Step, Lane], int]] = {
     (Step.ERASE, Lane.BULK): 14,
     (Step.FETCH, Lane.INTERACTIVE): 15,
     (Step.FETCH, Lane.BULK): 16,
+    (Step.REVISE, Lane.INTERACTIVE): 17,
+    (Step.REVISE, Lane.BULK): 18,
 }
 """First byte of a stored timer, 1 to n without a gap. Timers outlive a release: add at the end, change none."""
 

@@ -56,6 +56,8 @@ def route(event: Event) -> tuple[Route, ...]:  # noqa: C901  one arm an event ty
             return (ToInbox(Step.EMBED),)
         case d.DocumentEmbedded():
             return (ToInbox(Step.INDEX),)
+        case d.DocumentIndexed(is_stale=True):
+            return (ToInboxWhenTaskEnds(Step.FINISH), ToInbox(Step.REVISE))
         case d.DocumentIndexed() | d.DocumentSkipped() | d.DocumentCancelled():
             return (ToInboxWhenTaskEnds(Step.FINISH),)
         case d.DocumentFailed():
@@ -64,8 +66,8 @@ def route(event: Event) -> tuple[Route, ...]:  # noqa: C901  one arm an event ty
             return (ToInboxAt(event.step, event.retry_at_us),)
         case d.ReprocessingRequested():
             return (FromDeadLetters(), ToInbox(event.from_step))
-        case d.ChunkEdited():
-            return (ToInbox(Step.INDEX),)
+        case d.ChunkEdited() | d.DocumentChanged():
+            return (ToInbox(Step.REVISE),)
         case d.DocumentRemoved():
             return (FromDeadLetters(), ToInbox(Step.ERASE), ToInboxWhenTaskEnds(Step.FINISH))
         case k.KnowledgeBaseDeleted():

@@ -14,6 +14,7 @@ class Step(StrEnum):
     FINISH = "finish"
     CALLBACK = "callback"
     ERASE = "erase"
+    REVISE = "revise"
 
 
 class Lane(StrEnum):

@@ -5,20 +5,24 @@ damage is passed over. Under a version of its own it is a newer program's, and t
 Facts that need no new word stay what they were.
 """
 
+from typing import Final
+
 from events import document as d
 from events import task as t
 from events.envelope import Fact
 from events.steps import Step
 from events.upcasters import current_version
 
+NEW_STEPS: Final = frozenset({Step.FETCH, Step.REVISE})
+
 
 def written_version(fact: Fact) -> int:
     """The schema version that goes with the fact."""
     match fact:
         case d.StepStarted(step=step) | d.StepFailed(step=step) | d.DocumentFailed(step=step):
-            return 2 if step is Step.FETCH else 1
+            return 2 if step in NEW_STEPS else 1
         case d.ReprocessingRequested(from_step=step):
-            return 2 if step is Step.FETCH else 1
+            return 2 if step in NEW_STEPS else 1
         case t.TaskSubmitted(source=source):
             return 2 if source is t.TaskSource.OBJECT else 1
         case _:

@@ -34,10 +34,14 @@ _Value = (
 )
 
 
+GivenMetadata = Annotated[dict[_Key, _Value], Meta(max_length=METADATA_ENTRIES_MAX)]
+"""What a client says of a document."""
+
+
 class OptionsBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """As a client sends it."""
 
-    metadata: Annotated[dict[_Key, _Value], Meta(max_length=METADATA_ENTRIES_MAX)] = {}
+    metadata: GivenMetadata = {}
     lane: Lane = Lane.INTERACTIVE
     not_before: Annotated[datetime, Meta(tz=True)] | None = None
     callback_url: Annotated[str, Meta(min_length=1, max_length=URL_CHARACTERS_MAX)] | None = None
@@ -66,6 +70,16 @@ class UploadOptions(msgspec.Struct, frozen=True, kw_only=True):
 _decoder = msgspec.json.Decoder(OptionsBody)
 
 
+def checked_metadata(metadata: GivenMetadata, settings: IngestSettings, pointer: str) -> Metadata:
+    """Raises Rejected, with `pointer`."""
+    for key, value in metadata.items():
+        refuse_nul(key, pointer)
+        refuse_nul(value, pointer)
+    if len(msgspec.json.encode(metadata)) > settings.metadata_bytes_max:
+        raise invalid(pointer, f"must have at most {settings.metadata_bytes_max:,} bytes as JSON")
+    return dict(metadata)
+
+
 def parse_options(raw: bytes, settings: IngestSettings, now_us: int) -> UploadOptions:
     """Raises Rejected, with pointers below `/options`."""
     try:
@@ -81,13 +95,8 @@ def parse_options(raw: bytes, settings: IngestSettings, now_us: int) -> UploadOp
 
 def used_options(body: OptionsBody, settings: IngestSettings, now_us: int) -> UploadOptions:
     """The same of options that are part of a larger body. Raises Rejected, with pointers below `/options`."""
-    for key, value in body.metadata.items():
-        refuse_nul(key, "/options/metadata")
-        refuse_nul(value, "/options/metadata")
-    if len(msgspec.json.encode(body.metadata)) > settings.metadata_bytes_max:
-        raise invalid("/options/metadata", f"must have at most {settings.metadata_bytes_max:,} bytes as JSON")
     return UploadOptions(
-        metadata=dict(body.metadata),
+        metadata=checked_metadata(body.metadata, settings, "/options/metadata"),
         lane=body.lane,
         not_before_us=_not_before_us(body.not_before, settings, now_us),
         callback_url=UNSET if body.callback_url is None else body.callback_url,

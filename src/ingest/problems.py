@@ -67,6 +67,7 @@ class ProblemCode(StrEnum):
     STORAGE_FULL = "storage_full"
     TASK_FINISHED = "task_finished"
     TOO_MANY_CONNECTIONS = "too_many_connections"
+    TOO_MANY_EDITS = "too_many_edits"
     TOO_MANY_PARTS = "too_many_parts"
     TOO_MANY_UPLOADS = "too_many_uploads"
     TUS_VERSION = "tus_version"
@@ -150,6 +151,7 @@ _ANSWERS: Final[Mapping[ProblemCode, tuple[int, str]]] = {
     ProblemCode.STORAGE_FULL: (507, "There is no room left"),
     ProblemCode.TASK_FINISHED: (409, "The task has finished"),
     ProblemCode.TOO_MANY_CONNECTIONS: (503, "Too many connections are open"),
+    ProblemCode.TOO_MANY_EDITS: (409, "Too much of the document is edited"),
     ProblemCode.TOO_MANY_PARTS: (400, "The request has too many parts"),
     ProblemCode.TOO_MANY_UPLOADS: (429, "Too many uploads are open"),
     ProblemCode.TUS_VERSION: (412, "This version of tus is not spoken here"),

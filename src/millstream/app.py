@@ -36,7 +36,9 @@ from millstream.openapi.page import page_routes
 from millstream.openapi.routes import contract_routes
 from millstream.openapi.strictness import strict
 from millstream.problems import PROJECTION_PROBLEMS
+from millstream.reading.changes import changes_over
 from millstream.reading.routes import reading_routes
+from millstream.reading.routes_changes import changing_routes
 from millstream.reading.stored import StoredDocuments
 from millstream.settings import Settings
 from millstream.stores import Stores, clock_us, open_stores
@@ -96,6 +98,8 @@ def api_routes(stores: Stores, tailer: ChangeTailer, can_search: asyncio.Event, 
     """Every route that is served. Each has an operation in `millstream.openapi`, which says how to add one, and what
     it asks of a key in `millstream.admission.route_access`."""
     queries = queries_of(stores)
+    ingesting = ingest_services(stores, queries, entrance.ring.limits_of)
+    stored = StoredDocuments(stores.log, stores.blobs)
 
     async def resolve_scope(request: Request, knowledge_base_id: str) -> SearchScope:
         await can_search.wait()
@@ -104,11 +108,12 @@ def api_routes(stores: Stores, tailer: ChangeTailer, can_search: asyncio.Event, 
     routes = [
         *health_routes(stores, door_of(stores.settings, entrance.ring)),
         *ingest_routes(
-            ingest_services(stores, queries, entrance.ring.limits_of),
+            ingesting,
             partial(every_dead_letter, queries, views_of(stores)),
         ),
         *projection_routes(stores.log, views_of(stores), tailer, Cursors(stores.secret)),
-        *reading_routes(StoredDocuments(stores.log, stores.blobs), Cursors(stores.secret)),
+        *reading_routes(stored, Cursors(stores.secret)),
+        *changing_routes(changes_over(stores, ingesting, stored)),
         *event_feed_routes(stores.log, views_of(stores), Cursors(stores.secret)),
         *system_routes(
             stores.log,

@@ -21,7 +21,7 @@ CHUNKING_MODULE: Final = "llama_index.core.node_parser"
 QUERY_MODULE: Final = "lancedb.query"
 
 CHUNKING_STEPS: Final = frozenset({Step.CHUNK})
-SEARCHING_STEPS: Final = frozenset({Step.EMBED, Step.INDEX, Step.ERASE})
+SEARCHING_STEPS: Final = frozenset({Step.EMBED, Step.INDEX, Step.REVISE, Step.ERASE})
 """Those that need the index; a worker that serves none of them may still open it later, for upkeep."""
 
 

@@ -11,21 +11,18 @@ from blobs.store import BlobStore
 from domain.commands import RecordBatchEmbedded, RecordEmbedded
 from domain.document import Chunked, DocumentState
 from events.failpoints import Place, failpoint
-from events.knowledge_base import KnowledgeBaseSettings
 from events.steps import Step
 from knowledge.chunk import Chunk, indexed_text
 from knowledge.embedders import Embedder
 from knowledge.index import Index, IndexTable, vector_key_of
 from knowledge.vectors import Vectors, encode_vectors
 from processors.artifacts import vectors_blob
+from processors.embedder_for import EmbedderFor
 from processors.leftovers import erase_leftovers
 from processors.provider import ProviderGate
 from processors.provider_calls import ProviderCalls
 from processors.step import Done, Outcome, Reject, Superseded, Work
 from processors.stored import load_chunks
-
-EmbedderFor = Callable[[KnowledgeBaseSettings], Embedder]
-"""Keeps what it made: an embedder holds a model or connections, and is closed by whoever made it."""
 
 LOCAL_REUSE_CHUNKS_MIN: Final = 4
 """A local model makes a vector in 14 ms; looking for those of a batch takes 3 ms in 20,000 rows of 1,024 dimensions."""

@@ -1,21 +1,18 @@
 """DocumentEmbedded -> searchable."""
 
-import asyncio
-
 from blobs.store import BlobStore
 from domain.commands import RecordIndexed
 from domain.document import Cancelled, DocumentState, Embedded, Erased, Failed, Removed, record_of
 from domain.replacing import replaced_by
 from events.failpoints import Place, failpoint
 from events.steps import Step
-from knowledge.chunk import indexed_text
 from knowledge.errors import KnowledgeError, Overtaken
-from knowledge.index import Index, IndexRow, IndexTable, vector_key_of
+from knowledge.index import Index, IndexTable
 from processors.failures import outcome_of, shortened
 from processors.knowledge_bases import KnowledgeBases
 from processors.leftovers import erase_leftovers
+from processors.rows import RowMaker
 from processors.step import Done, Outcome, Reject, Superseded, Work
-from processors.stored import load_chunks, load_vectors
 
 
 class IndexStep:
@@ -23,21 +20,24 @@ class IndexStep:
 
     step = Step.INDEX
 
-    def __init__(self, blobs: BlobStore, index: Index, knowledge_bases: KnowledgeBases, *, time_limit_s: float) -> None:
+    def __init__(
+        self, blobs: BlobStore, index: Index, knowledge_bases: KnowledgeBases, rows: RowMaker, *, time_limit_s: float
+    ) -> None:
         self._blobs = blobs
         self._index = index
         self._knowledge_bases = knowledge_bases
+        self._rows = rows
         self.time_limit_s = time_limit_s
 
     async def run(self, work: Work) -> Outcome:
-        """Raises BlobCorrupt, IndexUnavailable, Refused and what the blob store raises."""
+        """Raises BlobCorrupt, EmbeddingError, IndexUnavailable, Refused and what the blob store raises."""
         if not isinstance(work.document, Embedded):
             return Superseded()
         generation = (await work.knowledge_base()).generation
         table = IndexTable(work.delivery.knowledge_base_id, generation)
-        rows = await self._rows(work.document_id, work.document)
+        made = await self._rows.rows(work.document_id, work.document, table)
         try:
-            indexed = await self._index.upsert(table, work.document_id, rows, fence=work.version)
+            await self._index.upsert(table, work.document_id, made.rows, fence=work.version)
         except Overtaken:
             return Superseded()
         except KnowledgeError as error:
@@ -45,7 +45,13 @@ class IndexStep:
                 raise
             return Reject("index_refused", shortened(str(error)))
         failpoint(Place.WORKER_ROWS_WRITTEN)
-        recorded = RecordIndexed(attempt=work.attempt, generation=generation, chunks=indexed)
+        recorded = RecordIndexed(
+            attempt=work.attempt,
+            generation=generation,
+            chunks=work.document.chunks.chunks,
+            edits_lost=made.edits_lost,
+            changes=work.document.record.changes,
+        )
         return Done((recorded,), replaces=replaced_by(work.document))
 
     async def abandon(self, work: Work, now: DocumentState) -> None:
@@ -66,20 +72,3 @@ class IndexStep:
         """Up to its own fence: whoever begins the document again meanwhile writes behind it."""
         for table in await self._knowledge_bases.tables(work.delivery.knowledge_base_id):
             await self._index.erase(table, work.document_id, fence=work.version)
-
-    async def _rows(self, document_id: str, document: Embedded) -> list[IndexRow]:
-        chunks, vectors = await asyncio.gather(
-            load_chunks(self._blobs, document.chunks), load_vectors(self._blobs, document.batches)
-        )
-        about, made_by = document.record.about, document.vectors
-        return [
-            IndexRow(
-                document_id=document_id,
-                filename=about.filename,
-                chunk=chunk,
-                vector=vector,
-                metadata=about.metadata,
-                vector_key=vector_key_of(made_by.model, made_by.dimensions, indexed_text(chunk)),
-            )
-            for chunk, vector in zip(chunks, vectors, strict=True)
-        ]

@@ -31,6 +31,7 @@ class WorkerSettings(msgspec.Struct, frozen=True, kw_only=True):
     """Documents that are indexed at the same time are committed together: 2.6 ms each with four slots, 13 with one."""
     finish_slots: Slots = 4
     erase_slots: Slots = 2
+    revise_slots: Slots = 2
 
     fetch_bytes_max: Annotated[int, Meta(ge=1)] = 1024 * 1024 * 1024
     """Size of one document, as sent and as decompressed."""
@@ -46,6 +47,7 @@ class WorkerSettings(msgspec.Struct, frozen=True, kw_only=True):
     index_time_limit_s: Annotated[float, Meta(gt=0, le=86_400)] = 600.0
     finish_time_limit_s: Annotated[float, Meta(gt=0, le=86_400)] = 30.0
     erase_time_limit_s: Annotated[float, Meta(gt=0, le=86_400)] = 600.0
+    revise_time_limit_s: Annotated[float, Meta(gt=0, le=86_400)] = 600.0
 
     chunks_max: Annotated[int, Meta(ge=1, le=1_000_000)] = 100_000
     """Chunks of one document."""
@@ -80,4 +82,5 @@ class WorkerSettings(msgspec.Struct, frozen=True, kw_only=True):
             Step.INDEX: self.index_slots,
             Step.FINISH: self.finish_slots,
             Step.ERASE: self.erase_slots,
+            Step.REVISE: self.revise_slots,
         }.get(step, 0)

@@ -15,7 +15,8 @@ from events.steps import Step
 from knowledge.index import Index
 from processors.chunk import ChunkerFor, ChunkStep
 from processors.documents import DocumentDeliveries
-from processors.embed import EmbedderFor, EmbedStep
+from processors.embed import EmbedStep
+from processors.embedder_for import EmbedderFor
 from processors.erase import DocumentsOf, EraseStep
 from processors.errands import ErrandDeliveries
 from processors.fetch import FetchStep
@@ -28,6 +29,8 @@ from processors.origins import Origins
 from processors.parse import ParseStep, TextParser
 from processors.patience import PatientLog
 from processors.provider import ProviderGate, Quota
+from processors.revise import Reviser, ReviseStep
+from processors.rows import RowMaker, embed_through
 from processors.runner import GIVE_BACK_S, CarryOut, Runner
 from processors.settings import WorkerSettings
 from processors.step import Errand, Processor
@@ -87,22 +90,18 @@ class Worker:
         parse_s, chunk_s = settings.parse_time_limit_s, settings.chunk_time_limit_s
         embed_s, index_s = settings.embed_time_limit_s, settings.index_time_limit_s
         batch, chunks_max = settings.embed_batch_chunks, settings.chunks_max
+        gate = gate or MemoryProviderGate(Quota(), clock_us=clock_us)
+        rows = RowMaker(blobs, index, embed_through(embedder_for, gate))
         documents: list[Processor] = [
             *([] if origins is None else [_fetch_step(blobs, origins, settings)]),
             ParseStep(blobs, parser, time_limit_s=parse_s),
             ChunkStep(blobs, chunker_for, chunks_max=chunks_max, time_limit_s=chunk_s),
-            EmbedStep(
-                blobs,
-                embedder_for,
-                gate or MemoryProviderGate(Quota(), clock_us=clock_us),
-                index,
-                batch_chunks=batch,
-                time_limit_s=embed_s,
-            ),
-            IndexStep(blobs, index, known, time_limit_s=index_s),
+            EmbedStep(blobs, embedder_for, gate, index, batch_chunks=batch, time_limit_s=embed_s),
+            IndexStep(blobs, index, known, rows, time_limit_s=index_s),
         ]
         errands: list[Errand] = [
             FinishStep(patient, time_limit_s=settings.finish_time_limit_s),
+            ReviseStep(Reviser(patient, index, rows), time_limit_s=settings.revise_time_limit_s),
             EraseStep(blobs, index, known, documents_of, bench, time_limit_s=settings.erase_time_limit_s),
         ]
         served: dict[Step, CarryOut] = {one.step: DocumentDeliveries(one, bench, known) for one in documents}

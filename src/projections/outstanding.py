@@ -40,13 +40,14 @@ class _Call(msgspec.Struct, frozen=True):
 
 
 class _Document:
-    __slots__ = ("call", "dead_since_ms", "folded", "packed", "version")
+    __slots__ = ("call", "dead_since_ms", "folded", "packed", "revised_by", "version")
 
     def __init__(self) -> None:
         self.folded: Folded[DocumentState] | None = Folded(DOCUMENT.initial)
         self.packed = b""
         self.version = 0
         self.call: _Call | None = None
+        self.revised_by: tuple[Pointer, Lane] | None = None
         self.dead_since_ms: int | None = None
 
     def unpacked(self) -> Folded[DocumentState]:
@@ -103,6 +104,16 @@ class Outstanding:
         for document in self._documents.values():
             if document.folded is not None and document.call is not None:
                 yield from _owed_to(document, document.folded.state, document.call, now_ms + grace_ms)
+            if document.revised_by is not None:
+                pointer, lane = document.revised_by
+                yield Owed(
+                    step=Step.REVISE,
+                    lane=lane,
+                    pointer=pointer,
+                    guard=pointer.stream_id,
+                    guard_version=document.version,
+                    may_be_done=True,
+                )
         for pointer, version in self._deleted.values():
             yield Owed(
                 step=Step.ERASE,
@@ -212,7 +223,14 @@ class Outstanding:
 
 def _remember(known: _Document, envelope: Envelope, after: Folded[DocumentState]) -> None:
     state = after.state
-    known.call = _call_of(envelope, state) or known.call
+    called = _call_of(envelope, state)
+    if called is not None and called.step is Step.REVISE:
+        # What was revised last tells all that was changed before.
+        known.revised_by = (called.pointer, DOCUMENT.placement(state).lane)
+    else:
+        known.call = called or known.call
+    if isinstance(state, Removed):
+        known.revised_by = None
     known.dead_since_ms = state.ended_at_us // 1_000 if isinstance(state, Failed) else None
     if isinstance(state, Open | Removed):
         known.folded, known.packed = after, b""

@@ -111,7 +111,7 @@ def documents() -> Explored[DocumentState]:
         facts.FIRST_BATCH,
     ]
     examples += [facts.LAST_BATCH, facts.EMBEDDED, facts.INDEXED, facts.CANCELLED, facts.REMOVED, facts.ERASED]
-    examples += [d.ChunkEdited(chunk_id="a", text="new")]
+    examples += [d.ChunkEdited(chunk_id="a", text="new"), d.DocumentChanged(enabled=False)]
     for step in STEPS:
         examples += [facts.started(step), facts.retried(step), facts.failed(step), facts.reprocessing(step)]
     return explore(DOCUMENT, examples, _document_commands, name_of_document, _kind_of_document)
@@ -123,6 +123,8 @@ def _document_commands(state: DocumentState) -> Iterable[c.DocumentCommand]:
         facts.REQUEST,
         facts.SKIP,
         c.CancelDocument(),
+        c.ChangeDocument(enabled=False),
+        c.EditChunk(chunk_id="a", text="new"),
         c.RemoveDocument(),
         c.RecordErased(rows_left=0, blobs_left=0),
     )

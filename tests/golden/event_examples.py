@@ -103,6 +103,7 @@ EXAMPLES: Final[dict[tuple[str, int], Fact]] = {
     ),
     ("DocumentFailed", 1): d.DocumentFailed(step=Step.PARSE, code="no_text", message="没有文字"),
     ("ReprocessingRequested", 1): d.ReprocessingRequested(from_step=Step.CHUNK, reason="settings", task_id=TASK),
+    ("DocumentChanged", 1): d.DocumentChanged(metadata={"部门": "法务", "year": 2026}, enabled=False),
     ("ChunkEdited", 1): d.ChunkEdited(chunk_id="c1", text="新的文字", enabled=False),
     ("DocumentCancelled", 1): d.DocumentCancelled(reason="asked"),
     ("DocumentRemoved", 1): d.DocumentRemoved(reason="asked"),
@@ -164,6 +165,7 @@ LATER: Final[dict[str, Fact]] = {
     "DocumentEmbedded.v1.calls": d.DocumentEmbedded(
         model="local", dimensions=256, tokens=9_000, calls=4, tokens_sent=8_000, chunks_reused=5
     ),
+    "DocumentIndexed.v1.edits_lost": d.DocumentIndexed(generation=2, chunks=7, edits_lost=("c1", "c2"), is_stale=True),
     "TaskSubmitted.v1.document_ids": t.TaskSubmitted(
         knowledge_base_id=KB, documents=2, source=t.TaskSource.RETRY, document_ids=(DOCUMENT, OTHER)
     ),

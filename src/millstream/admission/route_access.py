@@ -68,6 +68,8 @@ ROUTES: Final[Mapping[str, Access]] = {
     "delete_dead_letter": WRITE,
     "cancel_task": WRITE,
     "delete_document": WRITE,
+    "change_document": WRITE,
+    "change_chunk": WRITE,
     "create_knowledge_base": CREATE,
     "change_knowledge_base": WRITE,
     "delete_knowledge_base": WRITE,

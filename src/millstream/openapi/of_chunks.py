@@ -3,11 +3,14 @@
 from collections.abc import Mapping
 from typing import Final
 
+from domain.status import DocumentStatus
 from ingest.problems import ProblemCode
 from millstream.openapi.of_documents import UNKNOWN
 from millstream.openapi.of_tasks import NOT_MODIFIED
-from millstream.openapi.operation import Answer, Header, In, Operation, Parameter, Tag
-from millstream.openapi.parameters import ETAG, IF_NONE_MATCH, PAGED, TEXT, whole
+from millstream.openapi.operation import Answer, Header, In, JsonBody, Operation, Parameter, Tag
+from millstream.openapi.parameters import CONDITIONAL, ETAG, IF_NONE_MATCH, PAGED, TEXT, whole
+from millstream.openapi.problems import CHANGED
+from millstream.reading.changes import ChangeChunkBody, ChangeDocumentBody
 from millstream.reading.routes import OCTETS, PAGE_NUMBER_MAX, PLAIN, DocumentText
 from millstream.reading.shown import ShownChunk
 from projections.lists import Listing
@@ -37,6 +40,11 @@ SENT: Final = (
     Header(name="Repr-Digest", schema=TEXT, description="SHA-256 of the whole (RFC 9530)."),
 )
 CONTENT_RANGE: Final = Header(name="Content-Range", schema=TEXT, description="Which bytes these are, and of how many.")
+
+UNCHANGED: Final = (
+    CHANGED | UNREAD | {ProblemCode.EMBEDDING_REJECTED, ProblemCode.TOO_MANY_EDITS, ProblemCode.UNKNOWN_CHUNK}
+)
+"""Why a chunk may stay as it is."""
 
 OPERATIONS: Final[Mapping[str, Operation]] = {
     "get_document_content": Operation(
@@ -69,6 +77,37 @@ OPERATIONS: Final[Mapping[str, Operation]] = {
         parameters=PAGED,
         answers=(Answer(description="One page.", structs=(Listing[ShownChunk],)),),
         problems=UNREAD,
+    ),
+    "change_document": Operation(
+        summary="Change a document",
+        description=(
+            "Only what is given is changed; `metadata` takes the place of all that was said before. Searches filter by "
+            "it at once, and leave out at once what is not `enabled`. It stays when the document is processed again."
+        ),
+        tag=Tag.DOCUMENTS,
+        parameters=CONDITIONAL,
+        body=JsonBody(
+            struct=ChangeDocumentBody,
+            examples={"said anew": {"metadata": {"year": 2026}}, "left out of searches": {"enabled": False}},
+        ),
+        answers=(Answer(description="The document as it is now.", structs=(DocumentStatus,), headers=(ETAG,)),),
+        problems=CHANGED | UNKNOWN | {ProblemCode.DOCUMENT_ENDED, ProblemCode.DOCUMENT_REMOVED},
+    ),
+    "change_chunk": Operation(
+        summary="Change a chunk",
+        description=(
+            "Its text, or whether searches find it; `text` null is the text as it was cut. The change stays when the "
+            "document is processed again, as long as that makes the same chunk; the document's status lists the chunks "
+            "for which it did not. `If-Match` is about the document."
+        ),
+        tag=Tag.DOCUMENTS,
+        parameters=CONDITIONAL,
+        body=JsonBody(
+            struct=ChangeChunkBody,
+            examples={"mended": {"text": "Stop the stones first."}, "left out of searches": {"enabled": False}},
+        ),
+        answers=(Answer(description="The chunk as it is now.", structs=(ShownChunk,)),),
+        problems=UNCHANGED,
     ),
     "get_chunk": Operation(
         summary="Read a chunk",

@@ -1,1 +1,1 @@
-"""What is stored of a document, as clients read it: the original, its text, its chunks."""
+"""What is stored of a document, read and changed: the original, its text, its chunks, what is said of it."""

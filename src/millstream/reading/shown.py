@@ -24,7 +24,8 @@ from domain.results import ChunkFacts
 from events.document import DocumentChunked, DocumentIndexed, DocumentParsed
 from events.envelope import Envelope
 from events.ids import KnowledgeBaseId
-from knowledge.chunk import Chunk, count_tokens
+from knowledge.chunk import Chunk
+from processors.rows import edited_chunk
 
 
 class Artifacts(msgspec.Struct, frozen=True):
@@ -110,18 +111,18 @@ def facts_of(chunked: DocumentChunked) -> ChunkFacts:
 
 def shown_chunk(document_id: str, chunk: Chunk, edit: Edit | None) -> ShownChunk:
     """A chunk with what a person made of it."""
-    text = chunk.text if edit is None or edit.text is None else edit.text
+    now = edited_chunk(chunk, edit)
     return ShownChunk(
         chunk_id=chunk.chunk_id,
         document_id=document_id,
         ordinal=chunk.ordinal,
-        text=text,
+        text=now.text,
         page=chunk.page,
         span=(chunk.start, chunk.end),
         headings=chunk.headings,
-        tokens=chunk.tokens if text is chunk.text else count_tokens(text),
+        tokens=now.tokens,
         enabled=edit is None or edit.enabled,
-        edited=text is not chunk.text,
+        edited=now is not chunk,
     )
 
 

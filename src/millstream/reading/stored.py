@@ -10,6 +10,7 @@ from domain.document import About, DocumentState, Edit, record_of
 from events.ids import DocumentId, KnowledgeBaseId
 from events.log import EventLog
 from ingest.problems import ProblemCode, Rejected
+from knowledge.chunk import Chunk
 from knowledge.errors import KnowledgeError
 from knowledge.text import ParsedText
 from millstream.reading.ranges import Part
@@ -67,26 +68,43 @@ class StoredDocuments:
     async def chunks(self, knowledge_base: KnowledgeBaseId, document: DocumentId) -> list[ShownChunk]:
         """All of them, in their order."""
         state, artifacts = await self._read(document)
+        chunks = await self._chunks(knowledge_base, state, artifacts)
+        edits = _edits_of(state)
+        return [shown_chunk(document, chunk, edits.get(chunk.chunk_id)) for chunk in chunks]
+
+    async def cut_chunk(self, knowledge_base: KnowledgeBaseId, document: DocumentId, chunk_id: str) -> Chunk:
+        """As it was cut, whatever persons made of it. Raises Rejected (unknown_chunk) too."""
+        for chunk in await self._chunks(knowledge_base, *await self._read(document)):
+            if chunk.chunk_id == chunk_id:
+                return chunk
+        raise unknown_chunk()
+
+    async def _chunks(
+        self, knowledge_base: KnowledgeBaseId, state: DocumentState, artifacts: Artifacts
+    ) -> tuple[Chunk, ...]:
         existing_in(knowledge_base, state)
         if artifacts.chunks is None:
             refuse_unreached(state, "its chunks")
         try:
-            chunks = await load_chunks(self._blobs, facts_of(artifacts.chunks))
+            return await load_chunks(self._blobs, facts_of(artifacts.chunks))
         except (BlobMissing, BlobCorrupt) as error:
             raise _damaged() from error
-        edits = _edits_of(state)
-        return [shown_chunk(document, chunk, edits.get(chunk.chunk_id)) for chunk in chunks]
 
     async def chunk(self, knowledge_base: KnowledgeBaseId, document: DocumentId, chunk_id: str) -> ShownChunk:
         """One of them. Raises Rejected (unknown_chunk) too."""
         for chunk in await self.chunks(knowledge_base, document):
             if chunk.chunk_id == chunk_id:
                 return chunk
-        raise Rejected(ProblemCode.UNKNOWN_CHUNK, "The document has no chunk with this id.")
+        raise unknown_chunk()
 
     async def _read(self, document: DocumentId) -> tuple[DocumentState, Artifacts]:
         history = await self._log.history(document)
         return fold_to_decide(DOCUMENT, history).state, artifacts_of(history)
+
+
+def unknown_chunk() -> Rejected:
+    """There is no such chunk in the document."""
+    return Rejected(ProblemCode.UNKNOWN_CHUNK, "The document has no chunk with this id.")
 
 
 def _edits_of(state: DocumentState) -> dict[str, Edit]:

@@ -248,8 +248,8 @@ def test_law_10_idempotence_a_command_repeated_on_what_it_led_to_yields_no_event
     _says_nothing_twice(KNOWLEDGE_BASE_DECIDER, knowledge_base)
 
 
-ON_WISH = c.CancelDocument
-"""The one command that may be meant again later: what was cancelled, then retried, can be cancelled again."""
+ON_WISH = c.CancelDocument | c.ChangeDocument | c.EditChunk
+"""Commands that may be meant again later: what was cancelled, then retried, can be cancelled again."""
 
 
 @laws

@@ -8,7 +8,7 @@ from events.codec import EVENT_TYPES, decode, encode
 from events.upcasters import current_version
 from tests.golden.event_examples import ADDITIONS, DIRECTORY, EXAMPLES, LATER, example, path_of
 
-FILES_SHA256 = "4e8f4d45e610fb78f4b291fa6abed50a43fba4a8c20b1fe4e106cfae367f5802"
+FILES_SHA256 = "952d8bb7bd57e1ae263dca10ef52a56c595e66a1ed777d67c0af864c172d4d2c"
 """Over the golden files of the releases so far, in the order of their names: an edited file fails here."""
 
 RELEASED = sorted(path_of(name, 1) for name in EVENT_TYPES)

@@ -3,7 +3,7 @@
 import pytest
 
 from events.codec import EVENT_TYPES
-from events.document import DocumentAccepted
+from events.document import DocumentAccepted, DocumentIndexed
 from events.envelope import UnknownEvent, UnknownReason
 from events.routing import (
     FromDeadLetters,
@@ -32,7 +32,8 @@ ROUTES: dict[str, tuple[Route, ...]] = {
     "StepFailed": (ToInboxAt(Step.EMBED, TIME_US),),
     "DocumentFailed": (ToDeadLetters(), ToInboxWhenTaskEnds(Step.FINISH)),
     "ReprocessingRequested": (FromDeadLetters(), ToInbox(Step.CHUNK)),
-    "ChunkEdited": (ToInbox(Step.INDEX),),
+    "ChunkEdited": (ToInbox(Step.REVISE),),
+    "DocumentChanged": (ToInbox(Step.REVISE),),
     "DocumentCancelled": (ToInboxWhenTaskEnds(Step.FINISH),),
     "DocumentRemoved": (FromDeadLetters(), ToInbox(Step.ERASE), ToInboxWhenTaskEnds(Step.FINISH)),
     "DocumentErased": (),
@@ -56,6 +57,11 @@ def test_the_table_is_complete() -> None:
 @pytest.mark.parametrize("event_type", list(EVENT_TYPES))
 def test_an_event_leads_where_the_table_says(event_type: str) -> None:
     assert route(EXAMPLES[event_type, 1]) == ROUTES[event_type]
+
+
+def test_a_document_that_was_changed_while_its_rows_were_written_is_looked_at_again() -> None:
+    event = DocumentIndexed(generation=1, chunks=3, is_stale=True)
+    assert route(event) == (ToInboxWhenTaskEnds(Step.FINISH), ToInbox(Step.REVISE))
 
 
 def test_a_document_without_a_time_is_parsed_at_once() -> None:

@@ -22,6 +22,8 @@ from processors.index import IndexStep
 from processors.knowledge_bases import KnowledgeBases
 from processors.memory_provider import MemoryProviderGate
 from processors.provider import Quota
+from processors.revise import Reviser, ReviseStep
+from processors.rows import RowMaker, embed_through
 from processors.step import Processor
 from tests.unit.processors.mill import Mill
 
@@ -57,7 +59,9 @@ class World:
         self.embed = EmbedStep(
             self.blobs, lambda _: self.embedder, self.gate, self.index, batch_chunks=BATCH, time_limit_s=5
         )
-        self.indexing = IndexStep(self.blobs, self.index, self.knowledge_bases, time_limit_s=5)
+        rows = RowMaker(self.blobs, self.index, embed_through(lambda _: self.embedder, self.gate))
+        self.indexing = IndexStep(self.blobs, self.index, self.knowledge_bases, rows, time_limit_s=5)
+        self.revising = ReviseStep(Reviser(self.mill.log, self.index, rows), time_limit_s=5)
         self.table = IndexTable(self.mill.knowledge_base, 1)
 
     async def chunked(self, chunks: int = CHUNKS) -> DocumentId:

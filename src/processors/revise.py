@@ -1,0 +1,80 @@
+"""ChunkEdited, DocumentChanged -> the rows of the document follow, without parsing or cutting it anew."""
+
+from typing import Any, Final
+
+from domain.decider import Decider, Folded
+from domain.deciders import DOCUMENT
+from domain.document import DocumentState, Erased, Indexed, Open, Removed
+from domain.handle import load
+from events.ids import KnowledgeBaseId
+from events.inbox import Delivery
+from events.log import EventLog
+from events.steps import Step
+from knowledge.errors import Overtaken
+from knowledge.index import Index, IndexTable
+from processors.rows import RowMaker
+from processors.step import Drop, Outcome, Retry
+
+ROUNDS_MAX: Final = 20
+"""How often a document may change while its rows are being written."""
+
+
+class Reviser:
+    """Makes the rows of a document say what its history says; whoever did so before, once more harms nothing."""
+
+    def __init__(self, log: EventLog, index: Index, rows: RowMaker) -> None:
+        self._log = log
+        self._index = index
+        self._rows = rows
+
+    async def revise(self, knowledge_base: KnowledgeBaseId, document: str) -> bool:
+        """False where the document kept changing. Raises BlobCorrupt, EmbeddingError, IndexUnavailable and what blob
+        store and log raise.
+
+        What is being worked on gets its rows from the index step, which looks at the same state; only what was
+        switched off vanishes at once. Rows are looked at again behind each write: a row that is gone fences nobody.
+        """
+        known = await load(self._log, DOCUMENT, document)
+        for _ in range(ROUNDS_MAX):
+            await self._write(knowledge_base, document, known)
+            now = await load(self._log, DOCUMENT, document)
+            if now.version == known.version:
+                return True
+            known = now
+        return False
+
+    async def _write(self, knowledge_base: KnowledgeBaseId, document: str, known: Folded[DocumentState]) -> None:
+        match known.state:
+            case Indexed() as state:
+                table = IndexTable(knowledge_base, state.generation)
+                made = await self._rows.rows(document, state, table)
+                try:
+                    await self._index.upsert(table, document, made.rows, fence=known.version)
+                except Overtaken:
+                    return  # by somebody who saw a later state
+            case state if isinstance(state, Open) and state.record.serving and not state.record.enabled:
+                table = IndexTable(knowledge_base, state.record.serving.generation)
+                await self._index.erase(table, document, fence=known.version)
+            case Removed(before=Indexed() as before) | Erased(before=Indexed() as before):
+                await self._index.erase(IndexTable(knowledge_base, before.generation), document)
+            case _:
+                return
+
+
+class ReviseStep:
+    """The errand around it."""
+
+    step = Step.REVISE
+
+    def __init__(self, reviser: Reviser, *, time_limit_s: float) -> None:
+        self._reviser = reviser
+        self.time_limit_s = time_limit_s
+
+    def subject(self, delivery: Delivery) -> tuple[Decider[Any, Any], str]:
+        return DOCUMENT, delivery.stream_id
+
+    async def run(self, delivery: Delivery) -> Outcome:
+        """As `Reviser.revise`."""
+        if await self._reviser.revise(delivery.knowledge_base_id, delivery.stream_id):
+            return Drop("the rows say what the document says")
+        return Retry("kept_changing", "the document kept changing while its rows were being written")
