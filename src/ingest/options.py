@@ -25,8 +25,8 @@ INT_MAX: Final = 2**63 - 1
 
 EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
-_Key = Annotated[str, Meta(min_length=1, max_length=METADATA_KEY_CHARS_MAX)]
-_Value = (
+MetadataKey = Annotated[str, Meta(min_length=1, max_length=METADATA_KEY_CHARS_MAX)]
+GivenValue = (
     Annotated[str, Meta(max_length=METADATA_VALUE_CHARS_MAX)]
     | Annotated[int, Meta(ge=INT_MIN, le=INT_MAX)]
     | float
@@ -34,7 +34,7 @@ _Value = (
 )
 
 
-GivenMetadata = Annotated[dict[_Key, _Value], Meta(max_length=METADATA_ENTRIES_MAX)]
+GivenMetadata = Annotated[dict[MetadataKey, GivenValue], Meta(max_length=METADATA_ENTRIES_MAX)]
 """What a client says of a document."""
 
 

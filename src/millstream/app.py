@@ -40,12 +40,15 @@ from millstream.reading.changes import changes_over
 from millstream.reading.routes import reading_routes
 from millstream.reading.routes_changes import changing_routes
 from millstream.reading.stored import StoredDocuments
+from millstream.reworking.reprocess import Reprocessing
+from millstream.reworking.routes import reworking_routes
 from millstream.settings import Settings
 from millstream.stores import Stores, clock_us, open_stores
 from millstream.warming import in_background, warm_api
 from projections.changes import ChangeTailer
 from projections.cursors import Cursors
 from projections.dead_letters import every_dead_letter
+from projections.lists import Lists
 from projections.redis_feed import RedisFeed
 from projections.routes import projection_routes
 from projections.routes_events import event_feed_routes
@@ -113,6 +116,9 @@ def api_routes(stores: Stores, tailer: ChangeTailer, can_search: asyncio.Event, 
         ),
         *projection_routes(stores.log, views_of(stores), tailer, Cursors(stores.secret)),
         *reading_routes(stored, Cursors(stores.secret)),
+        *reworking_routes(
+            Reprocessing(ingesting, Lists(stores.log, views_of(stores), queries, Cursors(stores.secret)))
+        ),
         *changing_routes(changes_over(stores, ingesting, stored)),
         *event_feed_routes(stores.log, views_of(stores), Cursors(stores.secret)),
         *system_routes(

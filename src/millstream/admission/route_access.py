@@ -64,6 +64,7 @@ ROUTES: Final[Mapping[str, Access]] = {
     "uploads_options": OWN_UPLOADS,
     "retry_task": WRITE,
     "reprocess_document": WRITE,
+    "reprocess_documents": WRITE,
     "retry_dead_letters": WRITE,
     "delete_dead_letter": WRITE,
     "cancel_task": WRITE,

@@ -8,13 +8,10 @@ import pytest
 from starlette.applications import Starlette
 
 from domain.document import Indexed
-from domain.knowledge_base_status import KnowledgeBaseStatus
 from events.ids import DocumentId, KnowledgeBaseId
 from events.steps import Step
 from ingest.answers import exception_handlers
-from ingest.memory_uploads import MemoryUploads
 from ingest.request_id import RequestIdMiddleware
-from ingest.services import IngestServices
 from knowledge.chunk import Chunk, chunk_ids, indexed_text
 from knowledge.errors import EmbeddingError, IndexUnavailable
 from knowledge.vectors import Vectors
@@ -26,6 +23,7 @@ from millstream.reading.stored import StoredDocuments
 from processors.revise import Reviser
 from processors.rows import RowMaker
 from projections.cursors import Cursors
+from tests.unit.millstream.services_in_memory import services_in_memory
 from tests.unit.processors.chunked_document import CHUNKS, CountingEmbedder, World
 
 
@@ -42,24 +40,12 @@ class Service:
         stored = StoredDocuments(mill.log, self.world.blobs)
         reviser = Reviser(mill.log, self.world.index, RowMaker(self.world.blobs, self.world.index, self.embed))
 
-        async def status_of(_: KnowledgeBaseId) -> KnowledgeBaseStatus:
-            raise NotImplementedError
-
         async def revise(knowledge_base: KnowledgeBaseId, document: str) -> bool:
             if self.index_is_down:
                 raise IndexUnavailable("away")
             return await reviser.revise(knowledge_base, document)
 
-        services = IngestServices(
-            log=mill.log,
-            blobs=self.world.blobs,
-            uploads=MemoryUploads(),
-            ids=mill.ids,
-            clock_us=mill.clock,
-            actor_of=lambda _: "tests",
-            known_embedding=lambda _: None,
-            status_of=status_of,
-        )
+        services = services_in_memory(mill.log, mill.ids, mill.clock, blobs=self.world.blobs)
         app = Starlette(
             routes=[
                 *reading_routes(stored, Cursors(b"s" * 16)),

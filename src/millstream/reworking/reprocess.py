@@ -1,0 +1,197 @@
+"""All documents that a query means, processed again: what that is, is shown by a dry run with the same answer.
+
+A task names at most 1,000 documents, so there may be several. The first of them, whose id follows from the request's
+Idempotency-Key, enters the log last: where it is there the request was carried out, and is answered with its tasks;
+where it is not, a repeated request goes on with what is left.
+"""
+
+from collections import Counter
+from collections.abc import Sequence
+from enum import StrEnum
+from typing import Final
+
+import msgspec
+from msgspec.structs import replace
+
+from domain.document import Cancelled, DocumentState, Failed, Indexed
+from domain.errors import RefusalCode, Refused
+from domain.status import DocumentPhase, DocumentStatus
+from events.ids import DocumentId, KnowledgeBaseId
+from events.steps import Step
+from events.task import DOCUMENTS_NAMED_MAX, TaskSource
+from ingest.accepted import AcceptedTask
+from ingest.retry import Again, begin_again
+from ingest.services import IngestServices
+from ingest.submit import new_task_id
+from millstream.reworking.where import WhereBody, documents_where
+from projections.lists import Lists
+
+DOCUMENTS_MAX: Final = 10_000
+"""Documents of one call; it takes some seconds, and says when more are left."""
+
+ENDED: Final = frozenset({DocumentPhase.COMPLETED, DocumentPhase.FAILED, DocumentPhase.CANCELLED})
+
+
+class FromStep(StrEnum):
+    """Where to begin: bytes that are here are not fetched again."""
+
+    PARSE = "parse"
+    CHUNK = "chunk"
+    EMBED = "embed"
+    INDEX = "index"
+
+
+class ReprocessManyBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Which documents, and from which step on; each begins there or, where it never came so far, where it stopped."""
+
+    where: WhereBody = WhereBody()
+    from_step: FromStep = FromStep.PARSE
+    dry_run: bool = False
+
+
+class Reprocessed(msgspec.Struct, frozen=True, kw_only=True):
+    """How many documents are begun again, or would be, by their status and by the step they begin at.
+
+    `left_out` are meant by the query and are being worked on, or are duplicates. `chunks_embedded_max` and
+    `tokens_embedded_max` bound what is embedded again: text that comes out the same reuses its vectors, those of
+    `chunks_reused` for certain. A request that is repeated tells its tasks, and counts nothing anew. `has_more`: there
+    are more than one call takes.
+    """
+
+    dry_run: bool
+    documents: int
+    by_status: dict[str, int]
+    by_step: dict[str, int]
+    left_out: int
+    chunks_embedded_max: int
+    tokens_embedded_max: int
+    chunks_reused: int
+    has_more: bool
+    tasks: tuple[AcceptedTask, ...] = ()
+
+
+class Reprocessing:
+    """Raises Rejected, Refused, Contention, and what log and views raise."""
+
+    def __init__(self, services: IngestServices, lists: Lists) -> None:
+        self._services = services
+        self._lists = lists
+
+    async def run(
+        self, knowledge_base: KnowledgeBaseId, body: ReprocessManyBody, idempotency_key: str | None, actor: str
+    ) -> Reprocessed:
+        """Saying it again under the same key begins nothing twice."""
+        wanted = body.where.filter()
+        found: list[DocumentStatus] = []
+        left_out, has_more = 0, False
+        async for status in documents_where(self._lists, knowledge_base, wanted):
+            if status.status not in ENDED:
+                left_out += 1
+            elif len(found) == DOCUMENTS_MAX:
+                has_more = True
+                break
+            else:
+                found.append(status)
+        if body.dry_run:
+            return _counted(found, body, left_out, has_more=has_more)
+        tasks = await self._repeated(knowledge_base, body, idempotency_key, actor)
+        if not tasks:
+            tasks = await self._begin(knowledge_base, body, found, idempotency_key, actor)
+        begun = {line.document_id for task in tasks for line in task.documents}
+        counted = [one for one in found if one.document_id in begun]
+        answer = _counted(counted, body, left_out, has_more=has_more)
+        return replace(answer, documents=len(begun), tasks=tuple(tasks))
+
+    async def _repeated(
+        self, knowledge_base: KnowledgeBaseId, body: ReprocessManyBody, key: str | None, actor: str
+    ) -> list[AcceptedTask]:
+        """The tasks of a request that was carried out before, the first first; none for one that was not."""
+        tasks: list[AcceptedTask] = []
+        while key is not None and await self._is_there(knowledge_base, _numbered(key, len(tasks)), actor):
+            again = _again(knowledge_base, (), body)
+            tasks.append(await begin_again(self._services, again, _numbered(key, len(tasks)), actor))
+        return tasks
+
+    async def _begin(
+        self,
+        knowledge_base: KnowledgeBaseId,
+        body: ReprocessManyBody,
+        found: Sequence[DocumentStatus],
+        key: str | None,
+        actor: str,
+    ) -> list[AcceptedTask]:
+        documents = [one.document_id for one in found]
+        starts = range(0, len(documents), DOCUMENTS_NAMED_MAX)
+        parts = [documents[start : start + DOCUMENTS_NAMED_MAX] for start in starts]
+        tasks: list[AcceptedTask] = []
+        number = 1
+        for part in reversed(parts):
+            is_last = part is parts[0]
+            if key is not None and not is_last:
+                while await self._is_there(knowledge_base, _numbered(key, number), actor):
+                    number += 1  # of the part before, or of an earlier try, which ended before its last task
+            named = None if key is None else _numbered(key, 0 if is_last else number)
+            try:
+                tasks.append(await begin_again(self._services, _again(knowledge_base, part, body), named, actor))
+            except Refused as refused:
+                if refused.code is not RefusalCode.NOTHING_TO_RETRY:  # others have begun all of them meanwhile
+                    raise
+        return tasks[::-1]
+
+    async def _is_there(self, knowledge_base: KnowledgeBaseId, key: str, actor: str) -> bool:
+        return bool(await self._services.log.history(new_task_id(self._services, knowledge_base, key, actor)))
+
+
+def _numbered(key: str, number: int) -> str:
+    return key if number == 0 else f"{key}#{number}"
+
+
+def _again(knowledge_base: KnowledgeBaseId, documents: Sequence[DocumentId], body: ReprocessManyBody) -> Again:
+    return Again(
+        knowledge_base_id=knowledge_base,
+        documents=documents,
+        chooses=_has_ended,
+        from_step=Step(body.from_step.value),
+        source=TaskSource.REPROCESS,
+        reason="asked for",
+        request=("reprocess_many", knowledge_base, msgspec.json.encode(body, order="sorted").decode()),
+    )
+
+
+def _has_ended(state: DocumentState) -> bool:
+    return isinstance(state, Indexed | Failed | Cancelled)
+
+
+def _counted(
+    found: Sequence[DocumentStatus],
+    body: ReprocessManyBody,
+    left_out: int,
+    *,
+    has_more: bool,
+) -> Reprocessed:
+    steps = {one.document_id: _first_step(one, body.from_step) for one in found}
+    embeds = [one for one in found if steps[one.document_id] is not Step.INDEX]
+    same = [one for one in found if steps[one.document_id] in {Step.EMBED, Step.INDEX} and one.searchable]
+    reused = sum(one.counts.chunks for one in same)
+    return Reprocessed(
+        dry_run=body.dry_run,
+        documents=len(found),
+        by_status=dict(Counter(one.status.value for one in found)),
+        by_step=dict(Counter(step.value for step in steps.values())),
+        left_out=left_out,
+        chunks_embedded_max=sum(one.counts.chunks for one in embeds if one not in same),
+        tokens_embedded_max=sum(one.counts.tokens for one in embeds if one not in same),
+        chunks_reused=reused,
+        has_more=has_more,
+    )
+
+
+def _first_step(status: DocumentStatus, wanted: FromStep) -> Step:
+    """As `ingest.retry` will choose: what never came so far goes on where it stopped."""
+    order = [Step.FETCH, *(Step(one.value) for one in FromStep)]
+    if status.status is DocumentPhase.COMPLETED:
+        return Step(wanted.value)
+    finished = [stage.step for stage in status.stages if stage.finished_at is not None and stage.step in order]
+    first = Step.PARSE if status.origin is None or status.sha256 else Step.FETCH
+    stopped = order[order.index(finished[-1]) + 1] if finished and finished[-1] is not order[-1] else first
+    return min(stopped, Step(wanted.value), key=order.index)
