@@ -14,7 +14,7 @@ from events import ids
 from events.codec import EVENT_TYPES
 from events.envelope import Envelope, Fact
 from events.ids import DocumentId, EventId, KnowledgeBaseId, TaskId
-from events.knowledge_base import ChunkerKind, KnowledgeBaseSettings
+from events.knowledge_base import ChunkerKind, FusionKind, KnowledgeBaseSettings
 from events.log import Tally
 
 PARTITIONS: Final = 4
@@ -41,6 +41,7 @@ knowledge_base_settings = st.builds(
     chunker=st.sampled_from(ChunkerKind),
     chunk_tokens=st.sampled_from((128, 256)),
     vector_weight=st.none() | st.floats(0, 1),
+    fusion=st.just(msgspec.UNSET) | st.sampled_from(FusionKind),
 )
 
 _BY_TYPE: Final[dict[object, st.SearchStrategy[Any]]] = {

@@ -141,4 +141,4 @@ def _change(command: c.ChangeKnowledgeBase, state: ActiveKnowledgeBase) -> tuple
 
 def _shapes_the_index(settings: KnowledgeBaseSettings) -> KnowledgeBaseSettings:
     """What is left of the settings once those that only searches read are set aside."""
-    return replace(settings, vector_weight=None)
+    return replace(settings, vector_weight=None, fusion=msgspec.UNSET)

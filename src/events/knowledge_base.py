@@ -4,7 +4,7 @@ from enum import StrEnum
 from typing import Annotated
 
 import msgspec
-from msgspec import Meta
+from msgspec import UNSET, Meta, UnsetType
 
 
 class ChunkerKind(StrEnum):
@@ -13,6 +13,13 @@ class ChunkerKind(StrEnum):
     SENTENCE = "sentence"
     MARKDOWN = "markdown"
     TOKENS = "tokens"
+
+
+class FusionKind(StrEnum):
+    """How a search by words and by meaning becomes one ranking: weighted scores, or ranks alone."""
+
+    CONVEX = "convex"
+    RRF = "rrf"
 
 
 class KnowledgeBaseSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=False):
@@ -24,6 +31,8 @@ class KnowledgeBaseSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_un
     embedding_model: Annotated[str, Meta(min_length=1, max_length=200)] = "local"
     embedding_dimensions: Annotated[int, Meta(ge=1, le=16384)] | None = None
     vector_weight: Annotated[float, Meta(ge=0, le=1)] | None = None
+    fusion: FusionKind | UnsetType = UNSET
+    """Came later: not written where it was never set."""
 
 
 class KnowledgeBaseCreated(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):

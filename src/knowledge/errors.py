@@ -64,6 +64,26 @@ class EmbeddingError(KnowledgeError):
         return f"{self.code}: {self.message}"
 
 
+class ProviderError(KnowledgeError):
+    """A model behind an address (a reranker, a language model) that gave no usable answer.
+
+    `retry_after_s` is what it asked for, in seconds; `is_permanent` means that the same call cannot work later: a key,
+    a model's name, a text that it does not take.
+    """
+
+    def __init__(
+        self, code: str, message: str, *, retry_after_s: float | None = None, is_permanent: bool = False
+    ) -> None:
+        super().__init__(code, message)
+        self.code = code
+        self.message = message
+        self.retry_after_s = retry_after_s
+        self.is_permanent = is_permanent
+
+    def __str__(self) -> str:
+        return f"{self.code}: {self.message}"
+
+
 class Overtaken(KnowledgeError):
     """Rows of a newer attempt are in the index: who writes older ones is late, and wrote nothing."""
 

@@ -9,6 +9,7 @@ import msgspec
 from knowledge.chunk import Chunk
 from knowledge.errors import KnowledgeError
 from knowledge.filters import EVERYTHING, Filter, Scalar
+from knowledge.neighbours import Place
 from knowledge.vectors import Vectors
 
 VECTOR_KEY_CHARS: Final = 32
@@ -92,6 +93,9 @@ class Index(Protocol):
 
         With `similar_to` each hit also says how near it is to that vector: fusing needs both scores of a hit.
         """
+
+    async def chunks(self, table: IndexTable, places: Collection[Place]) -> dict[Place, Chunk]:
+        """The chunks that stand at these places; where there is none, nothing."""
 
     async def optimize(self, table: IndexTable) -> None:
         """Compacts and indexes what was written since; needed for speed, never for finding."""

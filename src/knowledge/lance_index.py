@@ -7,12 +7,12 @@ find at once. On object stores commits need conditional puts; without them only 
 
 import asyncio
 import random
-import re
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Sequence
 from contextlib import asynccontextmanager
 from datetime import timedelta
 from typing import Any, NamedTuple
 
+from knowledge.chunk import Chunk
 from knowledge.compaction import WRITES_MIN, Compaction
 from knowledge.errors import IndexUnavailable, KnowledgeError, Overtaken
 from knowledge.filters import EVERYTHING, Filter
@@ -21,7 +21,9 @@ from knowledge.index import Hit, IndexRow, IndexTable, check_rows
 from knowledge.lance_columns import make_complete
 from knowledge.lance_commits import Commits, is_conflict, says
 from knowledge.lance_imports import import_lancedb, import_match_query
+from knowledge.lance_names import name_of, table_of
 from knowledge.lance_writer import LanceWriter, Upsert, fitting, of_document
+from knowledge.neighbours import Place
 from knowledge.terms import query_terms
 from knowledge.vectors import Vectors
 
@@ -30,7 +32,6 @@ VERSIONS_KEPT = timedelta(minutes=15)
 
 TABLES_A_PAGE = 1_000
 
-_KNOWLEDGE_BASE_ID = re.compile(r"[A-Za-z0-9_-]{1,128}")
 _MISSING = ("was not found", "not found", "does not exist")
 
 
@@ -114,7 +115,7 @@ class LanceIndex:
             connection = await self._connect()
             self._handles.pop(table, None)
             self._compactions.pop(table, None)
-            await connection.drop_table(_name(table), ignore_missing=True)
+            await connection.drop_table(name_of(table), ignore_missing=True)
 
     async def search_vector(
         self, table: IndexTable, vector: Vectors, *, limit: int, filters: Filter = EVERYTHING
@@ -153,6 +154,13 @@ class LanceIndex:
             matching = handle.rows.query().nearest_to_text(match_query(" ".join(terms), "terms"))
             return await read_hits(matching, limit, filters, "_score", float, similar_to)
 
+    async def chunks(self, table: IndexTable, places: Collection[Place]) -> dict[Place, Chunk]:
+        from knowledge.lance_rows import read_chunks
+
+        async with self._translated(table):
+            handle = await self._open(table)
+            return await read_chunks(handle.rows, places) if handle is not None and places else {}
+
     async def optimize(self, table: IndexTable) -> None:
         async with self._translated(table):
             handle = await self._open(table)
@@ -172,7 +180,7 @@ class LanceIndex:
             connection, token, is_last = await self._connect(), None, False
             while not is_last:
                 page = await connection.list_tables(page_token=token, limit=TABLES_A_PAGE)
-                found += [table for table in map(_table, page.tables) if table is not None]
+                found += [table for table in map(table_of, page.tables) if table is not None]
                 token = page.page_token
                 is_last = not token
         return found
@@ -213,7 +221,7 @@ class LanceIndex:
             if table in self._handles:  # by another call, meanwhile
                 return self._handles[table]
             try:
-                rows = await connection.open_table(_name(table))
+                rows = await connection.open_table(name_of(table))
             except (ValueError, FileNotFoundError) as error:
                 if not says(error, _MISSING):
                     raise
@@ -246,14 +254,14 @@ class LanceIndex:
 
         connection = await self._connect()
         try:
-            await connection.create_table(_name(table), schema=table_schema(dimensions), mode="create")
+            await connection.create_table(name_of(table), schema=table_schema(dimensions), mode="create")
         except (ValueError, RuntimeError) as error:
             # Another process was first; its table is the one to use.
             if not says(error, ("already exists",)) and not is_conflict(error):
                 raise
         handle = await self._open(table)
         if handle is None:
-            raise IndexUnavailable(f"the table {_name(table)} was dropped while it was created")
+            raise IndexUnavailable(f"the table {name_of(table)} was dropped while it was created")
         return handle
 
     async def _after_write(self, table: IndexTable, handle: _Handle, rows: int) -> None:
@@ -281,16 +289,3 @@ class LanceIndex:
             if table is not None:
                 self._handles.pop(table, None)
             raise IndexUnavailable(f"the index failed: {error}") from error
-
-
-def _table(name: str) -> IndexTable | None:
-    """The table of this name; None for one that this program never made."""
-    knowledge_base, _, generation = name.rpartition(".")
-    is_ours = _KNOWLEDGE_BASE_ID.fullmatch(knowledge_base) is not None and generation.isdecimal()
-    return IndexTable(knowledge_base, int(generation)) if is_ours else None
-
-
-def _name(table: IndexTable) -> str:
-    if not _KNOWLEDGE_BASE_ID.fullmatch(table.knowledge_base_id):
-        raise KnowledgeError(f"{table.knowledge_base_id!r} cannot name a table")
-    return f"{table.knowledge_base_id}.{table.generation}"

@@ -12,7 +12,7 @@ Data dictionary of a table (one row a chunk):
 """
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -22,12 +22,12 @@ from knowledge.chunk import Chunk, indexed_text
 from knowledge.filter_sql import metadata_columns, render_sql, text_literal
 from knowledge.filters import Filter
 from knowledge.index import Hit, IndexRow
+from knowledge.neighbours import Place
 from knowledge.terms import index_terms
 from knowledge.vectors import Vectors
 
-HIT_COLUMNS = [
-    "chunk_id", "document_id", "filename", "ordinal", "text", "start", "end", "page", "headings", "tokens", "metadata",
-]  # fmt: skip
+CHUNK_COLUMNS = ["chunk_id", "document_id", "ordinal", "text", "start", "end", "page", "headings", "tokens"]
+HIT_COLUMNS = [*CHUNK_COLUMNS, "filename", "metadata"]
 
 _ROWS_PER_KEY = 4
 _ROWS_MORE = 64
@@ -93,6 +93,19 @@ async def read_vectors(rows: Any, keys: Sequence[str]) -> dict[str, Vectors]:
     return dict(zip(found["vector_key"].to_pylist(), vectors, strict=True))
 
 
+async def read_chunks(rows: Any, places: Collection[Place]) -> dict[Place, Chunk]:
+    """Chunks by document and ordinal."""
+    ordinals: dict[str, set[int]] = {}
+    for document_id, ordinal in places:
+        ordinals.setdefault(document_id, set()).add(ordinal)
+    parts = [
+        f"(document_id = {text_literal(document_id)} AND ordinal IN ({', '.join(map(str, sorted(wanted)))}))"
+        for document_id, wanted in ordinals.items()
+    ]
+    found = await rows.query().where(" OR ".join(parts)).select(CHUNK_COLUMNS).to_arrow()
+    return {(record["document_id"], record["ordinal"]): _chunk(record) for record in found.to_pylist()}
+
+
 async def read_hits(
     query: Any,
     limit: int,
@@ -130,7 +143,12 @@ def _similarities(found: pa.Table, vector: Vectors) -> list[float]:
 
 def _to_hit(record: Mapping[str, Any], score: float, similarity: float | None) -> Hit:
     """A row that a search answered with `HIT_COLUMNS`."""
-    chunk = Chunk(
+    metadata = json.loads(record["metadata"])
+    return Hit(record["document_id"], record["filename"], _chunk(record), metadata, score, similarity)
+
+
+def _chunk(record: Mapping[str, Any]) -> Chunk:
+    return Chunk(
         chunk_id=record["chunk_id"],
         ordinal=record["ordinal"],
         text=record["text"],
@@ -140,7 +158,6 @@ def _to_hit(record: Mapping[str, Any], score: float, similarity: float | None) -
         headings=tuple(record["headings"]),
         tokens=record["tokens"],
     )
-    return Hit(record["document_id"], record["filename"], chunk, json.loads(record["metadata"]), score, similarity)
 
 
 def _record(row: IndexRow, fence: int) -> dict[str, object]:

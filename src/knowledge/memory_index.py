@@ -7,10 +7,11 @@ from collections.abc import AsyncIterator, Collection, Iterable, Sequence
 import msgspec
 import numpy as np
 
-from knowledge.chunk import indexed_text
+from knowledge.chunk import Chunk, indexed_text
 from knowledge.errors import KnowledgeError, Overtaken
 from knowledge.filters import EVERYTHING, Filter, FilterRow, matches
 from knowledge.index import Hit, IndexRow, IndexTable, check_rows
+from knowledge.neighbours import Place
 from knowledge.terms import index_terms, query_terms
 from knowledge.vectors import Vectors
 
@@ -93,6 +94,14 @@ class MemoryIndex:
         idf = {term: _idf(len(everything), sum(term in stored.terms for stored in everything)) for term in terms}
         scored = [(_bm25(stored, idf, length_mean), stored) for stored in self._passing(table, filters)]
         return _best([(score, stored) for score, stored in scored if score > 0], limit, similar_to)
+
+    async def chunks(self, table: IndexTable, places: Collection[Place]) -> dict[Place, Chunk]:
+        documents, wanted = self._tables.get(table, {}), frozenset(places)
+        rows = [
+            stored.row for document_id in {place[0] for place in wanted} for stored in documents.get(document_id, [])
+        ]
+        found = {(row.document_id, row.chunk.ordinal): row.chunk for row in rows}
+        return {place: chunk for place, chunk in found.items() if place in wanted}
 
     async def tables(self) -> list[IndexTable]:
         return list(self._tables)

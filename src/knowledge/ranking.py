@@ -2,7 +2,9 @@
 
 from collections.abc import Hashable, Mapping, Sequence
 from enum import StrEnum
-from typing import TypeVar
+from typing import TypeVar, assert_never
+
+import msgspec
 
 from knowledge.terms import cut, query_terms
 
@@ -16,6 +18,18 @@ HIGHLIGHTS_MAX = 100
 
 Key = TypeVar("Key", bound=Hashable)
 Span = tuple[int, int]
+
+
+class Sides(msgspec.Struct, frozen=True):
+    """What both sides found for one embedding model: BM25 and cosine by key, and the vector side's share, 0 to 1."""
+
+    keyword: Mapping[str, float]
+    vector: Mapping[str, float]
+    vector_weight: float
+
+    @property
+    def keys(self) -> set[str]:
+        return self.keyword.keys() | self.vector.keys()
 
 
 class Fusion(StrEnum):
@@ -35,45 +49,66 @@ def normalise(scores: Mapping[Key, float]) -> dict[Key, float]:
     return {key: (score - low) / (high - low) for key, score in scores.items()}
 
 
-def fuse_convex(keyword: Mapping[Key, float], vector: Mapping[Key, float], *, vector_weight: float) -> dict[Key, float]:
-    """(1 - w) x normalised keyword score + w x normalised vector score, 0..1, over the union of both.
+def fuse_convex(models: Sequence[Sides]) -> dict[str, float]:
+    """(1 - w) x normalised keyword score + w x normalised vector score, 0..1, over the union of all sides.
 
     A hit that the keyword side lacks scores 0 there before it is normalised (it holds no term, or too few); give the
     vector side the cosines of keyword hits, too, else those count as its last. Measured on cranfield and cmrc2018:
     .377 and .980 so, .364 and .977 with 0 after normalising on both sides. With one side empty the other counts
     alone, so that a query without known words is not scaled down.
+
+    BM25 says the same whatever the model, so the keyword side is one scale for all: a knowledge base that holds none
+    of the words does not push its best hit up beside the one that does. Cosines of two models are never compared.
     """
-    if not keyword or not vector:
-        return normalise(keyword or vector)
-    furthest = min(vector.values())
-    keys = keyword.keys() | vector.keys()
-    left = normalise({key: keyword.get(key, 0.0) for key in keys})
-    right = normalise({key: vector.get(key, furthest) for key in keys})
-    return {key: (1 - vector_weight) * left[key] + vector_weight * right[key] for key in keys}
+    words = normalise({key: sides.keyword.get(key, 0.0) for sides in models for key in sides.keys})
+    has_words = any(sides.keyword for sides in models)
+    fused: dict[str, float] = {}
+    for sides in models:
+        if not sides.vector:
+            fused |= {key: words[key] for key in sides.keyword}
+            continue
+        furthest, weight = min(sides.vector.values()), sides.vector_weight if has_words else 1.0
+        near = normalise({key: sides.vector.get(key, furthest) for key in sides.keys})
+        fused |= {key: (1 - weight) * words[key] + weight * near[key] for key in near}
+    return fused
 
 
-def fuse_rrf(keyword: Mapping[Key, float], vector: Mapping[Key, float]) -> dict[Key, float]:
-    """Sum of 1 / (60 + rank) over both sides, scaled so that first on both is 1."""
-    fused: dict[Key, float] = {}
-    for side in (keyword, vector):
-        for rank, key in enumerate(sorted(side, key=side.__getitem__, reverse=True), start=1):
+def fuse_rrf(models: Sequence[Sides]) -> dict[str, float]:
+    """Sum of 1 / (60 + rank) over both sides, scaled so that first on both is 1; one keyword ranking for all models."""
+    rankings = [{key: score for sides in models for key, score in sides.keyword.items()}]
+    rankings += [dict(sides.vector) for sides in models]
+    fused: dict[str, float] = {}
+    for side in rankings:
+        for rank, key in enumerate(_ranked(side), start=1):
             fused[key] = fused.get(key, 0.0) + (RRF_K + 1) / (2 * (RRF_K + rank))
     return fused
 
 
-def fuse(
-    keyword: Mapping[Key, float], vector: Mapping[Key, float], *, fusion: Fusion, vector_weight: float
-) -> dict[Key, float]:
-    """One score, 0..1, for each hit of either side."""
-    if fusion is Fusion.RRF:
-        return fuse_rrf(keyword, vector)
-    return fuse_convex(keyword, vector, vector_weight=vector_weight)
+def fuse(models: Sequence[Sides], fusion: Fusion) -> dict[str, float]:
+    """One score, 0..1, for each hit of any side; keys of two models differ."""
+    match fusion:
+        case Fusion.RRF:
+            return fuse_rrf(models)
+        case Fusion.CONVEX:
+            return fuse_convex(models)
+        case _:
+            assert_never(fusion)
 
 
-def trim(scores: Mapping[str, float], *, top_k: int, min_score: float | None) -> list[str]:
-    """The best `top_k` keys, best first, ties by key; none below `min_score`."""
-    kept = [key for key, score in scores.items() if min_score is None or score >= min_score]
-    return sorted(kept, key=lambda key: (-scores[key], key))[:top_k]
+def interleave(rankings: Sequence[Mapping[str, float]]) -> list[str]:
+    """The first of each, then the second of each: for scores of different models, which cannot be compared."""
+    placed = [(rank, number, key) for number, side in enumerate(rankings) for rank, key in enumerate(_ranked(side))]
+    return [key for _, _, key in sorted(placed)]
+
+
+def _ranked(side: Mapping[str, float]) -> list[str]:
+    """Best first, ties by key."""
+    return sorted(side, key=lambda key: (-side[key], key))
+
+
+def trim(order: Sequence[str], scores: Mapping[str, float], *, top_k: int, min_score: float | None) -> list[str]:
+    """The first `top_k` of those that do not score below `min_score`."""
+    return [key for key in order if min_score is None or scores[key] >= min_score][:top_k]
 
 
 def highlight(text: str, query: str) -> tuple[Span, ...]:

@@ -1,4 +1,4 @@
-"""A query to passages: embed, search both ways, fuse, highlight."""
+"""A query to passages: embed, search both ways, fuse, rerank, highlight, add neighbours."""
 
 import asyncio
 import time
@@ -7,42 +7,60 @@ from typing import assert_never
 
 import msgspec
 
+from knowledge.chunk import indexed_text
 from knowledge.embedders import Embedder
-from knowledge.errors import InvalidSearch
+from knowledge.errors import InvalidSearch, ProviderError
 from knowledge.filters import Filter
 from knowledge.index import Hit, Index, IndexTable
-from knowledge.ranking import CANDIDATES, fuse, highlight, trim
+from knowledge.neighbours import Context, context_of, places_around, run_around
+from knowledge.ranking import Fusion, Sides, fuse, highlight, interleave, trim
+from knowledge.reranker import Candidate, Reranker
 from knowledge.search import (
     Passage,
     Scores,
     SearchMode,
+    SearchPlan,
     SearchRequest,
     SearchResult,
     SearchScope,
+    SearchWarning,
     checked_filters,
     checked_query,
+    plan_of,
 )
 from knowledge.vectors import Vectors
 
 SCOPES_MAX = 20
 
+NO_RERANKER = SearchWarning("no_reranker", "No reranker is configured; the passages are in the order of the search.")
+
 
 class _Found(msgspec.Struct, frozen=True):
     """A hit with the knowledge base that it comes from."""
 
-    knowledge_base_id: str
+    scope: SearchScope
     hit: Hit
 
     @property
     def key(self) -> str:
-        return f"{self.knowledge_base_id}/{self.hit.document_id}/{self.hit.chunk.chunk_id}"
+        return f"{self.scope.knowledge_base_id}/{self.hit.document_id}/{self.hit.chunk.chunk_id}"
+
+
+class _Ranking(msgspec.Struct, frozen=True, kw_only=True):
+    """Keys, best first, with their scores and where each score comes from."""
+
+    order: Sequence[str]
+    scores: Mapping[str, float]
+    parts: Mapping[str, Scores]
+    found: Mapping[str, _Found]
+    reranker: str | None = None
+    warnings: tuple[SearchWarning, ...] = ()
 
 
 class Retriever:
     """Searches one or several knowledge bases; `embedder_for` gives the embedder of a model's name.
 
-    Knowledge bases of one model and weight are ranked as if they were one; those of different models are fused on
-    their own and then merged by score.
+    Words are ranked over all knowledge bases as if they were one, meanings over those of one model and weight.
     """
 
     def __init__(
@@ -50,48 +68,75 @@ class Retriever:
         index: Index,
         embedder_for: Callable[[str], Embedder],
         *,
+        reranker: Reranker | None = None,
         timer: Callable[[], float] = time.perf_counter,
     ) -> None:
         self._index = index
         self._embedder_for = embedder_for
+        self._reranker = reranker
         self._timer = timer
 
     async def search(self, scopes: Sequence[SearchScope], request: SearchRequest) -> SearchResult:
-        """The passages, best first. Raises InvalidSearch, EmbeddingError, IndexUnavailable."""
+        """The passages, best first. Raises InvalidSearch, EmbeddingError, IndexUnavailable; never for a reranker."""
         started = self._timer()
         query, filters = checked_query(request), checked_filters(request)
         if not 0 < len(scopes) <= SCOPES_MAX:
             raise InvalidSearch(f"1 to {SCOPES_MAX} knowledge bases can be searched at once", "/knowledge_base_ids")
-        groups = _by_model(scopes)
-        ranked = await asyncio.gather(
-            *(self._ranked(group, weight, query, filters, request) for (_, weight), group in groups.items())
+        plan = plan_of(request, reranks_by_default=self._reranker is not None and self._reranker.is_default)
+        ranking = _ranking(await self._sides(scopes, query, filters, request, plan), request, _fusion(scopes, request))
+        if plan.reranked:
+            ranking = await self._reranked(ranking, query, plan)
+        best = trim(ranking.order, ranking.scores, top_k=request.top_k, min_score=request.min_score)
+        contexts = await self._contexts([ranking.found[key] for key in best], plan.neighbours)
+        passages = [
+            _passage(ranking.found[key], ranking.scores[key], ranking.parts[key], query, contexts.get(key))
+            for key in best
+        ]
+        return SearchResult(
+            tuple(passages),
+            round((self._timer() - started) * 1_000, 3),
+            request.mode,
+            request.profile,
+            ranking.reranker,
+            ranking.warnings,
         )
-        passages = [passage for group in ranked for passage in group]
-        passages.sort(key=lambda passage: (-passage.score, passage.knowledge_base_id, passage.chunk_id))
-        took_ms = (self._timer() - started) * 1_000
-        return SearchResult(tuple(passages[: request.top_k]), round(took_ms, 3), request.mode)
 
-    async def _ranked(
-        self, scopes: list[SearchScope], vector_weight: float, query: str, filters: Filter, request: SearchRequest
-    ) -> list[Passage]:
-        """The passages of knowledge bases that share a model."""
-        limit = max(CANDIDATES, request.top_k)
+    async def _sides(
+        self,
+        scopes: Sequence[SearchScope],
+        query: str,
+        filters: Filter,
+        request: SearchRequest,
+        plan: SearchPlan,
+    ) -> list[tuple[Sides, Mapping[str, _Found]]]:
+        """What both sides found, by model and weight."""
+        groups = _by_model(scopes, request.vector_weight)
+        return await asyncio.gather(
+            *(self._side(group, weight, query, filters, request.mode, plan) for (_, weight), group in groups.items())
+        )
+
+    async def _side(
+        self,
+        scopes: list[SearchScope],
+        vector_weight: float,
+        query: str,
+        filters: Filter,
+        mode: SearchMode,
+        plan: SearchPlan,
+    ) -> tuple[Sides, Mapping[str, _Found]]:
         vector: Vectors | None = None
-        if request.mode is not SearchMode.KEYWORD:
+        if mode is not SearchMode.KEYWORD:
             vector = await self._embedder_for(scopes[0].embedding_model).embed_query(query)
         by_word, by_vector = await asyncio.gather(
-            self._by_keyword(scopes, query, filters, limit, vector)
-            if request.mode is not SearchMode.VECTOR
+            self._by_keyword(scopes, query, filters, plan.hits, vector)
+            if mode is not SearchMode.VECTOR
             else _nothing(),
-            self._by_vector(scopes, vector, filters, limit) if vector is not None else _nothing(),
+            self._by_vector(scopes, vector, filters, plan.hits) if vector is not None else _nothing(),
         )
-        keyword = {item.key: item.hit.score for item in by_word}
         near = {item.key: item.hit.similarity for item in by_word if item.hit.similarity is not None}
         near |= {item.key: item.hit.score for item in by_vector}
-        scores = _fused(keyword, near, request, vector_weight)
-        found = {item.key: item for item in (*by_word, *by_vector)}
-        best = trim(scores, top_k=request.top_k, min_score=request.min_score)
-        return [_passage(found[key], scores[key], Scores(keyword.get(key), near.get(key)), query) for key in best]
+        sides = Sides({item.key: item.hit.score for item in by_word}, near, vector_weight)
+        return sides, {item.key: item for item in (*by_word, *by_vector)}
 
     async def _by_keyword(
         self, scopes: list[SearchScope], query: str, filters: Filter, limit: int, similar_to: Vectors | None
@@ -106,29 +151,83 @@ class Retriever:
         searches = (self._index.search_vector(_table(scope), vector, limit=limit, filters=filters) for scope in scopes)
         return _best(scopes, await asyncio.gather(*searches), limit)
 
+    async def _reranked(self, ranking: _Ranking, query: str, plan: SearchPlan) -> _Ranking:
+        """The best ones in the order that the reranker gives them; as they were, with a warning, where it cannot."""
+        if self._reranker is None:
+            return msgspec.structs.replace(ranking, warnings=(NO_RERANKER,))
+        best = ranking.order[: plan.reranked]
+        candidates = [Candidate(indexed_text(ranking.found[key].hit.chunk), ranking.scores[key]) for key in best]
+        try:
+            given = await self._reranker.rerank(query, candidates)
+        except ProviderError as error:
+            message = f"The reranker gave no answer ({error.code}); the passages are in the order of the search."
+            return msgspec.structs.replace(ranking, warnings=(SearchWarning("reranker_unavailable", message),))
+        scores = dict(zip(best, given, strict=True))
+        parts = {key: msgspec.structs.replace(ranking.parts[key], rerank=score) for key, score in scores.items()}
+        order = sorted(best, key=lambda key: -scores[key])
+        return msgspec.structs.replace(ranking, order=order, scores=scores, parts=parts, reranker=self._reranker.model)
 
-def _fused(
-    keyword: Mapping[str, float], near: Mapping[str, float], request: SearchRequest, vector_weight: float
-) -> Mapping[str, float]:
+    async def _contexts(self, found: Sequence[_Found], neighbours: int) -> Mapping[str, Context]:
+        if not neighbours:
+            return {}
+        by_scope: dict[SearchScope, list[_Found]] = {}
+        for item in found:
+            by_scope.setdefault(item.scope, []).append(item)
+        parts = await asyncio.gather(
+            *(self._contexts_in(scope, items, neighbours) for scope, items in by_scope.items())
+        )
+        return {key: context for part in parts for key, context in part.items()}
+
+    async def _contexts_in(self, scope: SearchScope, items: Sequence[_Found], neighbours: int) -> Mapping[str, Context]:
+        around = {item.key: places_around(item.hit.document_id, item.hit.chunk.ordinal, neighbours) for item in items}
+        there = await self._index.chunks(_table(scope), {place for places in around.values() for place in places})
+        return {
+            item.key: context_of(
+                run_around(item.hit.chunk, [there[place] for place in around[item.key] if place in there])
+            )
+            for item in items
+        }
+
+
+def _fusion(scopes: Sequence[SearchScope], request: SearchRequest) -> Fusion:
+    """What was asked for, else what all the knowledge bases have, else the default."""
+    if request.fusion is not None:
+        return request.fusion
+    chosen = {scope.fusion for scope in scopes}
+    return chosen.pop() if len(chosen) == 1 else Fusion.CONVEX
+
+
+def _ranking(models: Sequence[tuple[Sides, Mapping[str, _Found]]], request: SearchRequest, fusion: Fusion) -> _Ranking:
+    sides = [one for one, _ in models]
+    keyword = {key: score for one in sides for key, score in one.keyword.items()}
+    near = {key: score for one in sides for key, score in one.vector.items()}
+    fused: Mapping[str, float] = {}
     match request.mode:
         case SearchMode.KEYWORD:
-            return keyword
+            scores, order = keyword, interleave([keyword])
         case SearchMode.VECTOR:
-            return near
+            scores, order = near, interleave([one.vector for one in sides])
         case SearchMode.HYBRID:
-            return fuse(keyword, near, fusion=request.fusion, vector_weight=vector_weight)
+            fused = fuse(sides, fusion)
+            scores, order = fused, interleave([fused])
         case _:
             assert_never(request.mode)
+    parts = {key: Scores(keyword.get(key), near.get(key), fused.get(key)) for key in scores}
+    found = {key: item for _, items in models for key, item in items.items()}
+    return _Ranking(order=order, scores=scores, parts=parts, found=found)
 
 
 async def _nothing() -> list[_Found]:
     return []
 
 
-def _by_model(scopes: Sequence[SearchScope]) -> Mapping[tuple[str, float], list[SearchScope]]:
+def _by_model(
+    scopes: Sequence[SearchScope], vector_weight: float | None
+) -> Mapping[tuple[str, float], list[SearchScope]]:
     groups: dict[tuple[str, float], list[SearchScope]] = {}
     for scope in dict.fromkeys(scopes):
-        groups.setdefault((scope.embedding_model, scope.vector_weight), []).append(scope)
+        weight = scope.vector_weight if vector_weight is None else vector_weight
+        groups.setdefault((scope.embedding_model, weight), []).append(scope)
     return groups
 
 
@@ -138,7 +237,7 @@ def _table(scope: SearchScope) -> IndexTable:
 
 def _best(scopes: Sequence[SearchScope], hits: Sequence[list[Hit]], limit: int) -> list[_Found]:
     """The best of several tables; a chunk that a racing writer left twice counts once."""
-    found = [_Found(scope.knowledge_base_id, hit) for scope, some in zip(scopes, hits, strict=True) for hit in some]
+    found = [_Found(scope, hit) for scope, some in zip(scopes, hits, strict=True) for hit in some]
     found.sort(key=lambda item: (-item.hit.score, item.key))
     unique: dict[str, _Found] = {}
     for item in found:
@@ -146,12 +245,12 @@ def _best(scopes: Sequence[SearchScope], hits: Sequence[list[Hit]], limit: int) 
     return list(unique.values())[:limit]
 
 
-def _passage(found: _Found, score: float, scores: Scores, query: str) -> Passage:
+def _passage(found: _Found, score: float, scores: Scores, query: str, context: Context | None) -> Passage:
     hit, chunk = found.hit, found.hit.chunk
     return Passage(
         chunk_id=chunk.chunk_id,
         document_id=hit.document_id,
-        knowledge_base_id=found.knowledge_base_id,
+        knowledge_base_id=found.scope.knowledge_base_id,
         filename=hit.filename,
         text=chunk.text,
         score=score,
@@ -161,4 +260,5 @@ def _passage(found: _Found, score: float, scores: Scores, query: str) -> Passage
         headings=chunk.headings,
         highlights=highlight(chunk.text, query),
         metadata=hit.metadata,
+        context=context,
     )

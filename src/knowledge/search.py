@@ -8,12 +8,18 @@ import msgspec
 
 from knowledge.errors import InvalidSearch
 from knowledge.filters import EVERYTHING, Every, Filter, Scalar, of_documents, parse_filters
-from knowledge.ranking import Fusion
+from knowledge.neighbours import Context
+from knowledge.ranking import CANDIDATES, Fusion
 
 QUERY_CHARS_MAX = 2_000
 TOP_K_MAX = 100
 TOP_K_DEFAULT = 10
 DOCUMENT_IDS_MAX = 1_000
+NEIGHBOURS_MAX = 5
+
+# Hits of each side that enter the fusion in the enhanced profile, and how many of the fused a reranker reads.
+CANDIDATES_ENHANCED = 200
+RERANKED = 50
 
 
 class SearchMode(StrEnum):
@@ -24,11 +30,19 @@ class SearchMode(StrEnum):
     KEYWORD = "keyword"
 
 
+class SearchProfile(StrEnum):
+    """`fast`: the index alone. `enhanced`: more candidates, a neighbour on each side, reranked where that is set up."""
+
+    FAST = "fast"
+    ENHANCED = "enhanced"
+
+
 class SearchRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A search as it comes in: the query is stripped and then has 1 to 2,000 characters.
 
     `min_score` is compared with the passage's score: 0 to 1 in hybrid mode, a cosine in vector mode, BM25 in keyword
-    mode. `filters` is described in filters.py.
+    mode; what the reranker said where one was asked. `filters` is described in filters.py. What is null follows the
+    profile (`neighbours`, `rerank`) or the knowledge base (`vector_weight`, `fusion`).
     """
 
     query: str
@@ -37,7 +51,24 @@ class SearchRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     filters: dict[str, Any] | None = None
     min_score: float | None = None
     document_ids: Annotated[list[str], msgspec.Meta(min_length=1, max_length=DOCUMENT_IDS_MAX)] | None = None
-    fusion: Fusion = Fusion.CONVEX
+    profile: SearchProfile = SearchProfile.FAST
+    neighbours: Annotated[int, msgspec.Meta(ge=0, le=NEIGHBOURS_MAX)] | None = None
+    rerank: bool | None = None
+    vector_weight: Annotated[float, msgspec.Meta(ge=0, le=1)] | None = None
+    fusion: Fusion | None = None
+
+
+class SearchPlan(msgspec.Struct, frozen=True):
+    """What a request comes to: hits of each side, neighbours on each side, and how many fused hits are reranked."""
+
+    candidates: int
+    neighbours: int
+    reranked: int
+
+    @property
+    def hits(self) -> int:
+        """How many hits of each side are needed."""
+        return max(self.candidates, self.reranked)
 
 
 class SearchScope(msgspec.Struct, frozen=True):
@@ -47,19 +78,23 @@ class SearchScope(msgspec.Struct, frozen=True):
     generation: int
     embedding_model: str
     vector_weight: float
+    fusion: Fusion = Fusion.CONVEX
 
 
 class Scores(msgspec.Struct, frozen=True):
-    """What each side said: BM25 and cosine; null where that side did not find the passage or was not asked."""
+    """What each part said: BM25, cosine, both fused (0 to 1), reranker; null where it did not find the passage or was
+    not asked."""
 
     keyword: float | None = None
     vector: float | None = None
+    fused: float | None = None
+    rerank: float | None = None
 
 
 class Passage(msgspec.Struct, frozen=True):
     """A chunk that answers the query. `span` is its place in the document's text, `highlights` are places in `text`.
 
-    Places are counted in characters (Unicode code points).
+    Places are counted in characters (Unicode code points). `context` is the text around it, where that was asked for.
     """
 
     chunk_id: str
@@ -74,14 +109,37 @@ class Passage(msgspec.Struct, frozen=True):
     headings: Sequence[str]
     highlights: Sequence[tuple[int, int]]
     metadata: Mapping[str, Scalar]
+    context: Context | None = None
+
+
+class SearchWarning(msgspec.Struct, frozen=True):
+    """Something that the search did without; `code` is for programs."""
+
+    code: str
+    message: str
 
 
 class SearchResult(msgspec.Struct, frozen=True):
-    """Passages, best first."""
+    """Passages, best first. `reranker` is the model that put them in order; null where none did."""
 
     passages: tuple[Passage, ...]
     took_ms: float
     mode: SearchMode
+    profile: SearchProfile = SearchProfile.FAST
+    reranker: str | None = None
+    warnings: tuple[SearchWarning, ...] = ()
+
+
+def plan_of(request: SearchRequest, *, reranks_by_default: bool) -> SearchPlan:
+    """`reranks_by_default`: whether there is a reranker that the enhanced profile uses unasked."""
+    is_enhanced = request.profile is SearchProfile.ENHANCED
+    rerank = is_enhanced and reranks_by_default if request.rerank is None else request.rerank
+    neighbours = int(is_enhanced) if request.neighbours is None else request.neighbours
+    return SearchPlan(
+        candidates=max(CANDIDATES_ENHANCED if is_enhanced else CANDIDATES, request.top_k),
+        neighbours=neighbours,
+        reranked=max(RERANKED, request.top_k) if rerank else 0,
+    )
 
 
 def checked_query(request: SearchRequest) -> str:
@@ -93,6 +151,10 @@ def checked_query(request: SearchRequest) -> str:
         raise InvalidSearch(f"the query has more than {QUERY_CHARS_MAX:,} characters", "/query")
     if not 1 <= request.top_k <= TOP_K_MAX:
         raise InvalidSearch(f"top_k must be 1 to {TOP_K_MAX}", "/top_k")
+    if not 0 <= (request.neighbours or 0) <= NEIGHBOURS_MAX:
+        raise InvalidSearch(f"neighbours must be 0 to {NEIGHBOURS_MAX}", "/neighbours")
+    if not 0 <= (request.vector_weight or 0) <= 1:
+        raise InvalidSearch("vector_weight must be 0 to 1", "/vector_weight")
     return query
 
 

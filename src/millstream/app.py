@@ -133,6 +133,10 @@ def api_routes(stores: Stores, tailer: ChangeTailer, can_search: asyncio.Event, 
         *webhook_reading_routes(
             subscriptions_of(stores), deliveries_of(stores), Cursors(stores.secret), clock_us=clock_us
         ),
-        *search_routes(Retriever(stores.index, stores.embeddings.of), resolve_scope, read_json_bytes),
+        *search_routes(
+            Retriever(stores.index, stores.embeddings.of, reranker=stores.models.reranker),
+            resolve_scope,
+            read_json_bytes,
+        ),
     ]
     return [*routes, *contract_routes(routes, keys_needed=lambda: not entrance.ring.is_open), *page_routes()]

@@ -16,6 +16,7 @@ from events.steps import Step
 from knowledge.chunkers import Chunker, ChunkerKind, make_chunker
 from knowledge.embedders import vector_weight_of
 from knowledge.limits import Ocr, ParseLimits
+from knowledge.ranking import Fusion
 from knowledge.search import SearchScope
 from millstream.archiving import archiving
 from millstream.calling import open_origins
@@ -120,12 +121,13 @@ async def search_scope(queries: Queries, knowledge_base_id: str) -> SearchScope:
     """Where a search in a knowledge base looks. Raises InvalidId and Refused."""
     known, generation = await queries.search_scope(parse_knowledge_base_id(knowledge_base_id))
     model = known.settings.embedding_model
-    weight = known.settings.vector_weight
+    weight, fusion = known.settings.vector_weight, known.settings.fusion
     return SearchScope(
         knowledge_base_id=knowledge_base_id,
         generation=generation,
         embedding_model=model,
         vector_weight=vector_weight_of(model) if weight is None else weight,
+        fusion=Fusion.CONVEX if fusion is msgspec.UNSET else Fusion(fusion.value),
     )
 
 

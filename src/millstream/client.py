@@ -142,8 +142,11 @@ class Client:
         content = msgspec.json.encode(body)
         return self.http.post(path, Accepted, content=content, idempotency_key=key)
 
-    def search(self, knowledge_base_id: str, query: str, *, mode: str = "hybrid", top_k: int = 5) -> Found:
-        body = {"query": query, "mode": mode, "top_k": top_k}
+    def search(
+        self, knowledge_base_id: str, query: str, *, mode: str = "hybrid", top_k: int = 5, **options: Any
+    ) -> Found:
+        """`options` are further members of the request: profile, neighbours, min_score, filters, rerank and so on."""
+        body = {"query": query, "mode": mode, "top_k": top_k, **options}
         return self.http.post(f"/knowledge-bases/{knowledge_base_id}/search", Found, json=body)
 
     def tasks(self, *, limit: int = 50) -> tuple[TaskStatus, ...]:

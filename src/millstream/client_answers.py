@@ -37,6 +37,20 @@ class Retried(msgspec.Struct, frozen=True, kw_only=True):
     tasks: tuple[Accepted, ...] = ()
 
 
+class Context(msgspec.Struct, frozen=True, kw_only=True):
+    """A passage with its neighbours, in reading order."""
+
+    text: str
+    chunk_ids: tuple[str, ...]
+
+
+class Warned(msgspec.Struct, frozen=True, kw_only=True):
+    """Something that a search did without."""
+
+    code: str
+    message: str
+
+
 class Passage(msgspec.Struct, frozen=True, kw_only=True):
     """One thing found. `page` counts from 1, None where the format has no pages; `score` is 0 to 1."""
 
@@ -49,6 +63,7 @@ class Passage(msgspec.Struct, frozen=True, kw_only=True):
     highlights: tuple[tuple[int, int], ...] = ()
     headings: tuple[str, ...] = ()
     metadata: Metadata = {}
+    context: Context | None = None
 
 
 class Found(msgspec.Struct, frozen=True, kw_only=True):
@@ -56,6 +71,7 @@ class Found(msgspec.Struct, frozen=True, kw_only=True):
 
     passages: tuple[Passage, ...]
     took_ms: float
+    warnings: tuple[Warned, ...] = ()
 
 
 class TaskChanged(msgspec.Struct, frozen=True):

@@ -23,6 +23,8 @@ def print_passages(found: Found) -> None:
     console = Console(highlight=False, width=width)
     for rank, passage in enumerate(found.passages, 1):
         _print(console, rank, passage)
+    for warning in found.warnings:
+        console.print(f"! {warning.message}")
     console.print(f"({found.took_ms:.0f} ms)" if found.passages else "nothing found")
 
 
@@ -49,8 +51,15 @@ def _best_start(length: int, highlights: Sequence[tuple[int, int]]) -> int:
 def _print(console: Console, rank: int, passage: Passage) -> None:
     page = f", page {passage.page}" if passage.page is not None else ""
     console.print(Text.assemble((f"{rank}. ", ""), (f"{passage.score:.2f}", "cyan"), f"  {passage.filename}{page}"))
+    console.print(Padding(_shown(passage), (0, 0, 0, 3)))
+
+
+def _shown(passage: Passage) -> Text:
+    """The passage's best part; with its neighbours, where those were asked for, all of it."""
+    if passage.context is not None:
+        return Text(passage.context.text)
     text, marks = snippet(passage.text, passage.highlights)
     shown = Text(text)
     for first, last in marks:
         shown.stylize("bold", first, last)
-    console.print(Padding(shown, (0, 0, 0, 3)))
+    return shown

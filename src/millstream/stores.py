@@ -20,6 +20,7 @@ from knowledge.lance_index import LanceIndex
 from millstream.blob_location import open_blobs
 from millstream.embeddings import Embeddings
 from millstream.installation import connect, open_marked, unreachable
+from millstream.models import Models
 from millstream.settings import Settings
 from projections.archive_reader import Archive
 from projections.history import ArchivedLog
@@ -40,6 +41,7 @@ class Stores(msgspec.Struct, frozen=True, kw_only=True):
     blobs: CollectableBlobs
     index: LanceIndex
     embeddings: Embeddings
+    models: Models
     ids: IdFactory
     secret: bytes
 
@@ -52,10 +54,10 @@ def clock_us() -> int:
 @asynccontextmanager
 async def open_stores(settings: Settings) -> AsyncIterator[Stores]:
     """Connects, checks that nothing would be lost, and closes at the end. Raises Stop that says what to do."""
+    models, embeddings = Models(settings), Embeddings(settings)
     clients = connect(settings)
     blobs = open_blobs(settings)
     index = LanceIndex(index_location(settings))
-    embeddings = Embeddings(settings)
     try:
         keys = await open_marked(settings, clients, blobs)
         archive = Archive(RedisArchive(clients.commands, keys), blobs)
@@ -69,10 +71,12 @@ async def open_stores(settings: Settings) -> AsyncIterator[Stores]:
             blobs=blobs,
             index=index,
             embeddings=embeddings,
+            models=models,
             ids=IdFactory(lambda: time.time_ns() // 1_000_000, token_bytes),
             secret=await _secret(settings, clients, keys),
         )
     finally:
+        await models.close()
         await embeddings.close()
         await index.close()
         await blobs.close()

@@ -213,6 +213,17 @@ class IndexContract:
         assert by_text == pytest.approx({"flour a": np.cos(0.1), "flour b": 1.0, "flour c": np.cos(0.1)}, abs=1e-5)
         assert await index.search_keyword(TABLE, "water", limit=5, similar_to=direction(0.1)) == []
 
+    async def test_chunks_are_read_by_document_and_place(self, index: Index) -> None:
+        await index.upsert(TABLE, "doc_1", rows_of("doc_1", ["a", "b", "c"], page=3))
+        await index.upsert(TABLE, "d'oc", rows_of("d'oc", ["x", "y"]))
+        found = await index.chunks(TABLE, {("doc_1", 0), ("doc_1", 2), ("d'oc", 1), ("doc_1", 7), ("none", 0)})
+        assert {place: chunk.text for place, chunk in found.items()} == {
+            ("doc_1", 0): "a", ("doc_1", 2): "c", ("d'oc", 1): "y",
+        }  # fmt: skip
+        assert found["doc_1", 2] == rows_of("doc_1", ["a", "b", "c"], page=3)[2].chunk
+        assert await index.chunks(TABLE, set()) == {}
+        assert await index.chunks(IndexTable("kb_07none", 1), {("doc_1", 0)}) == {}
+
     async def test_rare_words_weigh_more_than_common_ones(self, index: Index) -> None:
         texts = ["flour sieve bran", "flour stone water", "flour wheel grain", "flour sack rope"]
         await index.upsert(TABLE, "doc_1", rows_of("doc_1", texts))

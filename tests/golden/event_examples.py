@@ -143,6 +143,9 @@ EXAMPLES: Final[dict[tuple[str, int], Fact]] = {
 """What the file of each type and version decodes to today; past versions stay, with today's form of the fact."""
 
 LATER: Final[dict[str, Fact]] = {
+    "KnowledgeBaseCreated.v1.fusion": k.KnowledgeBaseCreated(
+        name="by ranks", settings=k.KnowledgeBaseSettings(fusion=k.FusionKind.RRF)
+    ),
     "DocumentAccepted.v1.replaces": d.DocumentAccepted(
         knowledge_base_id=KB,
         task_id=TASK,

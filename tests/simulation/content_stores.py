@@ -7,10 +7,12 @@ from blobs.errors import BlobExists, BlobStoreFull, BlobStoreUnavailable
 from blobs.memory import MemoryBlobStore
 from blobs.store import BlobInfo, BlobRef, BlobWriter
 from blobs.writer import Batch, BatchingWriter, put_whole
+from knowledge.chunk import Chunk
 from knowledge.errors import IndexUnavailable
 from knowledge.filters import EVERYTHING, Filter
 from knowledge.index import Hit, IndexRow, IndexTable
 from knowledge.memory_index import MemoryIndex
+from knowledge.neighbours import Place
 from knowledge.vectors import Vectors
 from tests.simulation.checks import Checks
 from tests.simulation.wire import Store, Wire
@@ -169,6 +171,9 @@ class SimulatedIndex:
         return await self._call(
             lambda: self._index.search_keyword(table, query, limit=limit, filters=filters, similar_to=similar_to)
         )
+
+    async def chunks(self, table: IndexTable, places: Collection[Place]) -> dict[Place, Chunk]:
+        return await self._call(lambda: self._index.chunks(table, places))
 
     async def optimize(self, table: IndexTable) -> None:
         await self._call(lambda: self._index.optimize(table))

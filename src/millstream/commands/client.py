@@ -1,5 +1,7 @@
 """Commands that ask a running service: search, tasks."""
 
+from typing import Any
+
 import click
 
 from domain.status import TaskStatus
@@ -14,12 +16,16 @@ from millstream.progress import follow_task
 @click.argument("query")
 @click.option("--mode", type=click.Choice(["hybrid", "keyword", "vector"]), default="hybrid", show_default=True)
 @click.option("--top", "top_k", type=click.IntRange(1, 100), default=5, show_default=True, help="Passages to show.")
+@click.option("--profile", type=click.Choice(["fast", "enhanced"]), default="fast", show_default=True)
+@click.option("--neighbours", type=click.IntRange(0, 5), help="Chunks to show on each side of a passage.")
+@click.option("--min-score", type=float, help="Leave out what scores less.")
 @click.option("--json", "json", is_flag=True, help="Print JSON.")
 @server_url
-def search(knowledge_base: str, query: str, mode: str, top_k: int, json: bool, url: str) -> None:
+def search(knowledge_base: str, query: str, url: str, *, json: bool, **options: Any) -> None:
     """Find passages in a knowledge base, given by name or id."""
+    asked = {name: value for name, value in options.items() if value is not None}
     with Client(url) as client:
-        found = client.search(client.knowledge_base(knowledge_base).knowledge_base_id, query, mode=mode, top_k=top_k)
+        found = client.search(client.knowledge_base(knowledge_base).knowledge_base_id, query, **asked)
     if json:
         click.echo(as_json(found))
     else:

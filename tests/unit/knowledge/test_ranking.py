@@ -4,9 +4,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from knowledge.ranking import HIGHLIGHTS_MAX, Fusion, fuse, highlight, normalise, trim
+from knowledge.ranking import HIGHLIGHTS_MAX, Fusion, Sides, highlight, interleave, normalise, trim
+from knowledge.ranking import fuse as fuse_models
 
 SCORES = st.dictionaries(st.sampled_from("abcdefgh"), st.floats(-5, 50, allow_nan=False), max_size=8)
+
+
+def fuse(
+    keyword: dict[str, float], vector: dict[str, float], *, fusion: Fusion, vector_weight: float
+) -> dict[str, float]:
+    return fuse_models([Sides(keyword, vector, vector_weight)], fusion)
 
 
 @given(SCORES)
@@ -47,11 +54,60 @@ def test_the_weight_decides_between_the_sides() -> None:
     assert max(heavy, key=lambda key: heavy[key]) == "meaning"
 
 
-def test_trim_keeps_the_best_with_ties_by_key() -> None:
+def test_trim_keeps_the_order_and_what_scores_enough() -> None:
     scores = {"b": 0.5, "a": 0.5, "c": 0.9, "d": 0.1}
-    assert trim(scores, top_k=3, min_score=None) == ["c", "a", "b"]
-    assert trim(scores, top_k=9, min_score=0.5) == ["c", "a", "b"]
-    assert trim(scores, top_k=9, min_score=1.0) == []
+    order = interleave([scores])
+    assert order == ["c", "a", "b", "d"]
+    assert trim(order, scores, top_k=3, min_score=None) == ["c", "a", "b"]
+    assert trim(order, scores, top_k=9, min_score=0.5) == ["c", "a", "b"]
+    assert trim(order, scores, top_k=9, min_score=1.0) == []
+
+
+def of_another_model(scores: dict[str, float]) -> dict[str, float]:
+    return {key.upper(): score for key, score in scores.items()}
+
+
+@given(SCORES, SCORES, SCORES, SCORES, st.floats(0, 1), st.sampled_from(Fusion))
+def test_a_second_model_leaves_the_order_within_the_first_alone(
+    keyword: dict[str, float],
+    vector: dict[str, float],
+    other_keyword: dict[str, float],
+    other_vector: dict[str, float],
+    weight: float,
+    fusion: Fusion,
+) -> None:
+    cosines = {key: vector.get(key, 0.0) for key in keyword | vector}
+    words = {key: abs(score) for key, score in keyword.items()}
+    others = Sides(
+        of_another_model({key: abs(score) for key, score in other_keyword.items()}),
+        of_another_model({key: other_vector.get(key, 0.0) for key in other_keyword | other_vector}),
+        weight,
+    )
+    both = fuse_models([Sides(words, cosines, 0.0), others], fusion)
+    assert both.keys() == cosines.keys() | others.keys
+    assert all(-1e-9 <= score <= 1 + 1e-9 for score in both.values())
+    if fusion is Fusion.CONVEX and words:
+        assert all(both[one] >= both[two] for one in words for two in words if words[one] >= words[two])
+
+
+def test_a_knowledge_base_without_the_words_does_not_rise_beside_the_one_that_has_them() -> None:
+    has_words = Sides({"right": 9.0, "near": 3.0}, {"right": 0.5, "near": 0.6}, 0.3)
+    has_none = Sides({}, {"STRANGE": 0.2, "STRANGER": 0.1}, 0.3)
+    fused = fuse_models([has_words, has_none], Fusion.CONVEX)
+    assert max(fused, key=lambda key: fused[key]) == "right"
+    assert fused["STRANGE"] == pytest.approx(0.3)
+
+
+@given(st.lists(SCORES, max_size=4))
+def test_interleaving_takes_turns_and_loses_nothing(rankings: list[dict[str, float]]) -> None:
+    named = [{f"{number}{key}": score for key, score in side.items()} for number, side in enumerate(rankings)]
+    order = interleave(named)
+    assert sorted(order) == sorted(key for side in named for key in side)
+    for side in named:
+        scores = [side[key] for key in order if key in side]
+        assert scores == sorted(scores, reverse=True)
+    firsts = [max(side.values()) for side in named if side]
+    assert sorted(named[int(key[0])][key] for key in order[: len(firsts)]) == sorted(firsts)
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from msgspec import structs
 
 from knowledge.embedders import Embedder
 from knowledge.errors import InvalidSearch
@@ -12,7 +13,7 @@ from knowledge.index import IndexRow, IndexTable
 from knowledge.memory_index import MemoryIndex
 from knowledge.ranking import Fusion
 from knowledge.retriever import Retriever
-from knowledge.search import SearchMode, SearchRequest, SearchScope
+from knowledge.search import SearchMode, SearchProfile, SearchRequest, SearchScope
 from tests.contract.index_contract import rows_of
 
 TEXTS = [
@@ -38,7 +39,7 @@ async def filled(texts: Sequence[str] = TEXTS) -> MemoryIndex:
 
 def retriever_over(index: MemoryIndex) -> Retriever:
     ticks = count()
-    return Retriever(index, lambda _: HashEmbedder(), timer=lambda: next(ticks) * 0.002)
+    return Retriever(index, lambda _: HashEmbedder(), timer=lambda: (next(ticks) % 2) * 0.002)
 
 
 @pytest.mark.parametrize("mode", list(SearchMode))
@@ -64,6 +65,7 @@ async def test_a_passage_says_where_it_stands_and_why_it_was_found() -> None:
     assert passage.scores.keyword > 0
     assert passage.scores.vector == pytest.approx(float(passage.scores.vector or 0))
     assert (passage.headings, dict(passage.metadata), passage.score) == (("Handbook",), {"number": 1}, 1.0)
+    assert (passage.scores.fused, passage.scores.rerank, passage.context) == (1.0, None, None)
 
 
 @pytest.mark.parametrize(
@@ -123,6 +125,73 @@ async def test_rank_fusion_can_be_asked_for() -> None:
     assert (await retriever_over(await filled()).search([SCOPE], request)).passages[0].document_id == "doc_1"
 
 
+async def test_knowledge_bases_say_how_their_sides_are_fused_unless_the_request_does() -> None:
+    retriever = retriever_over(await filled())
+    by_rank = SearchScope("kb_one", 1, "hash", 0.3, Fusion.RRF)
+    ranked = await retriever.search([by_rank], SearchRequest("rye flour"))
+    assert ranked == await retriever.search([SCOPE], SearchRequest("rye flour", fusion=Fusion.RRF))
+    scored = await retriever.search([by_rank, OTHER], SearchRequest("rye flour"))
+    assert scored == await retriever.search([SCOPE, OTHER], SearchRequest("rye flour"))
+
+
+async def test_a_request_may_weigh_the_sides_itself() -> None:
+    retriever = retriever_over(await filled())
+    by_words = await retriever.search([SCOPE], SearchRequest("rye flour", vector_weight=0.0))
+    assert [passage.score for passage in by_words.passages[1:]] == [0.0] * 3
+    by_meaning = await retriever.search([SCOPE], SearchRequest("rye flour", vector_weight=1.0))
+    assert by_meaning.passages[0].score == 1.0
+    assert by_meaning.passages[1].score > 0
+
+
+async def test_one_model_without_the_words_does_not_rise_beside_one_that_has_them() -> None:
+    strong = SearchScope("kb_two", 4, "another", 0.3)
+    result = await retriever_over(await filled()).search([SCOPE, strong], SearchRequest("millstone dressed spring"))
+    assert (result.passages[0].knowledge_base_id, result.passages[0].document_id) == ("kb_one", "doc_0")
+    assert all(one.score <= 0.3 for one in result.passages if one.knowledge_base_id == "kb_two")
+
+
+async def test_meanings_of_two_models_take_turns() -> None:
+    strong = SearchScope("kb_two", 4, "another", 0.3)
+    request = SearchRequest("rye flour", mode=SearchMode.VECTOR, top_k=4)
+    result = await retriever_over(await filled()).search([SCOPE, strong], request)
+    assert [one.knowledge_base_id for one in result.passages] == ["kb_one", "kb_two", "kb_one", "kb_two"]
+
+
+PARTS = ["The wheel turns.", "Dress the stone in spring.", "Then grind rye.", "Sell the flour.", "Rest."]
+
+
+async def book() -> MemoryIndex:
+    """One document in five chunks that overlap by nothing, with a blank between them."""
+    index, start = MemoryIndex(), 0
+    rows = []
+    for row, vector in zip(rows_of("book", PARTS, page=1), await HashEmbedder().embed_passages(PARTS), strict=True):
+        chunk = structs.replace(row.chunk, start=start, end=start + len(row.chunk.text))
+        start = chunk.end + 1
+        rows.append(structs.replace(row, chunk=chunk, vector=vector))
+    await index.upsert(IndexTable("kb_one", 1), "book", rows)
+    return index
+
+
+@pytest.mark.parametrize(
+    ("asked", "first", "last"),
+    [({"neighbours": 1}, 0, 3), ({"neighbours": 5}, 0, 5), ({"profile": SearchProfile.ENHANCED}, 0, 3)],
+)
+async def test_neighbours_come_as_one_text_in_reading_order(asked: dict[str, Any], first: int, last: int) -> None:
+    request = SearchRequest("dress the stone in spring", mode=SearchMode.KEYWORD, top_k=1, **asked)
+    (passage,) = (await retriever_over(await book()).search([SCOPE], request)).passages
+    assert passage.text == PARTS[1]
+    assert passage.context is not None
+    assert passage.context.text == "\n".join(PARTS[first:last])
+    assert len(passage.context.chunk_ids) == last - first
+    assert passage.context.span == (0, len(" ".join(PARTS[first:last])))
+
+
+async def test_the_enhanced_profile_may_be_asked_for_without_neighbours() -> None:
+    request = SearchRequest("spring", profile=SearchProfile.ENHANCED, neighbours=0)
+    result = await retriever_over(await book()).search([SCOPE], request)
+    assert (result.profile, result.passages[0].context) == (SearchProfile.ENHANCED, None)
+
+
 async def test_an_empty_knowledge_base_answers_nothing() -> None:
     assert (await retriever_over(MemoryIndex()).search([SCOPE], SearchRequest("mill"))).passages == ()
 
@@ -134,6 +203,8 @@ async def test_an_empty_knowledge_base_answers_nothing() -> None:
         ({"query": "x" * 2_001}, "/query"),
         ({"query": "mill", "top_k": 0}, "/top_k"),
         ({"query": "mill", "top_k": 101}, "/top_k"),
+        ({"query": "mill", "neighbours": 6}, "/neighbours"),
+        ({"query": "mill", "vector_weight": -0.1}, "/vector_weight"),
         ({"query": "mill", "filters": {"colour": 1}}, "/filters/colour"),
     ],
 )

@@ -60,11 +60,12 @@ async def test_one_knowledge_base_is_searched(client: httpx.AsyncClient) -> None
     (passage,) = answer["passages"]
     assert set(passage) == {
         "chunk_id", "document_id", "knowledge_base_id", "filename", "text", "score", "scores", "page", "span",
-        "headings", "highlights", "metadata",
+        "headings", "highlights", "metadata", "context",
     }  # fmt: skip
     assert (passage["document_id"], passage["page"], passage["span"]) == ("doc_1", 2, [0, 16])
     assert passage["highlights"] == [[4, 9]]
-    assert set(passage["scores"]) == {"keyword", "vector"}
+    assert set(passage["scores"]) == {"keyword", "vector", "fused", "rerank"}
+    assert (answer["profile"], answer["reranker"], answer["warnings"]) == ("fast", None, [])
     assert passage["metadata"] == {"lang": "en"}
 
 
@@ -84,6 +85,10 @@ async def test_several_knowledge_bases_are_searched(client: httpx.AsyncClient) -
         (b'{"query": "x", "top_k": 0}', msgspec.ValidationError),
         (b'{"query": "x", "mode": "magic"}', msgspec.ValidationError),
         (b'{"query": 5}', msgspec.ValidationError),
+        (b'{"query": "x", "neighbours": 6}', msgspec.ValidationError),
+        (b'{"query": "x", "vector_weight": 1.1}', msgspec.ValidationError),
+        (b'{"query": "x", "profile": "best"}', msgspec.ValidationError),
+        (b'{"query": "x", "fusion": "sum"}', msgspec.ValidationError),
         (b'{"query": " "}', InvalidSearch),
         (b'{"query": "\xff"}', (UnicodeDecodeError, msgspec.DecodeError)),
         (b'{"query": "x", "filters": ' + b'{"not":' * 30_000, RecursionError),

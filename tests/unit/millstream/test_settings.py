@@ -243,7 +243,7 @@ def test_the_settings_know_no_other_module_of_the_product_than_errors() -> None:
     imported = {node.module for node in ast.walk(tree) if isinstance(node, ast.ImportFrom) and node.module}
     assert {module for module in imported if module.startswith("millstream")} == {
         "millstream.errors",
-        "millstream.settings_parsing",
+        "millstream.settings_models",
     }
 
 
