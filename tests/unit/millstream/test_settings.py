@@ -17,7 +17,7 @@ from millstream.settings import MASK, Settings, description_of, load_settings, s
 from millstream.supervisor import environment_of, worker_count
 
 NAMES = Settings.__struct_fields__
-SECRETS = ("s3_access_key", "s3_secret_key", "openai_api_key")
+SECRETS = ("s3_access_key", "s3_secret_key", "openai_api_key", "rerank_api_key", "llm_api_key")
 RANGES = {
     "port": (0, 65_535),
     "partitions": (0, 256),
@@ -40,6 +40,10 @@ RANGES = {
     "import_items_max": (1, 999),
     "import_text_bytes_max": (1, 67_108_864),
     "embedding_call_s_max": (1, 3_600),
+    "rerank_call_s_max": (1, 600),
+    "llm_call_s_max": (1, 3_600),
+    "llm_context_tokens_max": (256, 1_000_000),
+    "llm_answer_tokens_max": (16, 100_000),
     "embedding_rpm": (0, 10_000_000),
     "embedding_tpm": (0, 10_000_000_000),
     "header_bytes_max": (1_024, 1_048_576),
