@@ -43,6 +43,7 @@ RULES: Final = (
         ("httpx",),
         (
             "knowledge.openai_embedder",
+            "knowledge.provider_http",
             "outbound.client",
             "millstream.client",
             "millstream.client_http",
@@ -57,6 +58,7 @@ CALLING: Final = ("aiohttp", "http.client", "httpx", "requests", "urllib.request
 CALLERS: Final = (
     "blobs.s3_errors",  # the S3 library's own transport, whose errors it names
     "knowledge.openai_embedder",  # an address from the settings
+    "knowledge.provider_http",  # likewise
     "millstream.client*",  # our own API
     "millstream.supervisor",  # our own API, on loopback
     "outbound.client",
