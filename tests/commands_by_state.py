@@ -246,7 +246,7 @@ def task_command(_state: TaskState, tape: Tape) -> c.TaskCommand:
 
 
 def knowledge_base_command(state: KnowledgeBaseState, tape: Tape) -> c.KnowledgeBaseCommand:
-    """Any of the five, with generations near the present one."""
+    """Any of the six, with generations near the present one."""
     if tape.once_in(15):
         return c.DeleteKnowledgeBase(reason="done with it")
     generation = tape.number(3) + (state.generation if isinstance(state, ActiveKnowledgeBase) else 1)
@@ -261,5 +261,6 @@ def knowledge_base_command(state: KnowledgeBaseState, tape: Tape) -> c.Knowledge
         c.ChangeKnowledgeBase(settings=settings),
         c.StartIndexGeneration(generation=generation),
         c.ActivateIndexGeneration(generation=generation),
+        c.AbandonIndexGeneration(),
     )
     return tape.pick(*commands)

@@ -101,6 +101,7 @@ class RecordChunked(msgspec.Struct, frozen=True, kw_only=True):
     chunks: int
     tokens: int
     chunker: str
+    generation: int = 0
 
 
 class RecordBatchEmbedded(msgspec.Struct, frozen=True, kw_only=True):
@@ -261,11 +262,21 @@ class ChangeKnowledgeBase(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class StartIndexGeneration(msgspec.Struct, frozen=True, kw_only=True):
-    generation: int
+    """Build the next index, by `settings` (None: those that hold). Without a number the decision finds it."""
+
+    generation: int | None = None
+    settings: KnowledgeBaseSettings | None = None
+    request_sha256: str | None = None
 
 
 class ActivateIndexGeneration(msgspec.Struct, frozen=True, kw_only=True):
     generation: int
+
+
+class AbandonIndexGeneration(msgspec.Struct, frozen=True, kw_only=True):
+    """Give up the index that is being built, if there is one."""
+
+    reason: str = ""
 
 
 class DeleteKnowledgeBase(msgspec.Struct, frozen=True, kw_only=True):
@@ -273,5 +284,10 @@ class DeleteKnowledgeBase(msgspec.Struct, frozen=True, kw_only=True):
 
 
 KnowledgeBaseCommand = (
-    CreateKnowledgeBase | ChangeKnowledgeBase | StartIndexGeneration | ActivateIndexGeneration | DeleteKnowledgeBase
+    CreateKnowledgeBase
+    | ChangeKnowledgeBase
+    | StartIndexGeneration
+    | ActivateIndexGeneration
+    | AbandonIndexGeneration
+    | DeleteKnowledgeBase
 )

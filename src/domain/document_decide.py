@@ -165,6 +165,7 @@ def _record(
                     chunks=command.chunks,
                     tokens=command.tokens,
                     chunker=command.chunker,
+                    generation=command.generation,
                 ),
             )
         case c.RecordBatchEmbedded(), Chunked() if _is_next_batch(command, state):

@@ -192,7 +192,13 @@ def _parsed(state: Accepted, event: facts.DocumentParsed, at_us: int) -> Parsed:
 
 
 def _chunked(state: Parsed, event: facts.DocumentChunked, at_us: int) -> Chunked:
-    chunks = ChunkFacts(chunks_blob=event.chunks_blob, chunks=event.chunks, tokens=event.tokens, chunker=event.chunker)
+    chunks = ChunkFacts(
+        chunks_blob=event.chunks_blob,
+        chunks=event.chunks,
+        tokens=event.tokens,
+        chunker=event.chunker,
+        generation=event.generation,
+    )
     record = _finished(state.record, Step.CHUNK, at_us)
     return Chunked(record=record, text=state.text, chunks=chunks, activity=Queued(at_us))
 

@@ -88,8 +88,8 @@ class DocumentStatus(msgspec.Struct, frozen=True, kw_only=True):
     """One document. `progress` is 0 to 1; `searchable`: searches find it now, whatever is being done to it.
 
     What is fetched from elsewhere names its `origin`, and has no type, size and digest until it is here.
-    `enabled` False: no search finds it. `chunks_edited` counts the chunks that persons changed; those of them that are
-    no more, since the document was cut anew, are `edits_lost`.
+    `index_generation` is the one that it was made for last; `enabled` False: no search finds it. `chunks_edited` counts
+    the chunks that persons changed; those of them that are no more, since the document was cut anew, are `edits_lost`.
     `duplicate_of` had the same bytes when this one came in; `replaces` too, and is removed once this is searchable.
     """
 
@@ -114,6 +114,7 @@ class DocumentStatus(msgspec.Struct, frozen=True, kw_only=True):
     warnings: tuple[str, ...]
     metadata: Metadata
     enabled: bool = True
+    index_generation: int | None = None
     chunks_edited: int = 0
     edits_lost: tuple[str, ...] = ()
     origin: Origin | None
@@ -177,6 +178,7 @@ def _known(document_id: DocumentId, state: Known, version: int, updated_at_us: i
         warnings=text.warnings if text else (),
         metadata=about.metadata,
         enabled=record.enabled,
+        index_generation=None if record.serving is None else record.serving.generation,
         chunks_edited=len(record.edits),
         edits_lost=record.edits_lost,
         origin=about.origin,

@@ -11,6 +11,7 @@ class RefusalCode(StrEnum):
     UNKNOWN_DOCUMENT = "unknown_document"
     KNOWLEDGE_BASE_DELETED = "knowledge_base_deleted"
     IDEMPOTENCY_KEY_REUSED = "idempotency_key_reused"
+    REINDEX_IN_PROGRESS = "reindex_in_progress"
     REINDEX_REQUIRED = "reindex_required"
     TASK_FINISHED = "task_finished"
     DOCUMENT_ENDED = "document_ended"

@@ -1,6 +1,6 @@
 """A knowledge base's states; decide and evolve."""
 
-from typing import assert_never
+from typing import Final, assert_never
 
 import msgspec
 from msgspec.structs import replace
@@ -11,13 +11,28 @@ from events import knowledge_base as facts
 from events.envelope import Event
 from events.knowledge_base import KnowledgeBaseEvent, KnowledgeBaseSettings
 
+GENERATION_ENDED: Final = "generation_ended"
+"""How a document fails that was cut for an index which was given up meanwhile; it is begun again by itself."""
+
 
 class UnknownKnowledgeBase(msgspec.Struct, frozen=True, tag=True):
     """No such knowledge base."""
 
 
+class Generation(msgspec.Struct, frozen=True):
+    """One index of a knowledge base, and what its rows are made by."""
+
+    number: int
+    settings: KnowledgeBaseSettings
+
+
 class ActiveKnowledgeBase(msgspec.Struct, frozen=True, tag=True, kw_only=True):
-    """Takes documents and answers searches from index `generation`; `building` is one in the making."""
+    """Takes documents and answers searches from index `generation`; `building` is one in the making.
+
+    `started` is the highest generation that was ever begun, by `last_request`. `ended` is the one that was live before
+    the last switch (`switched_at_us`, a giving up counts too), with its settings: documents under way come to their
+    end in it.
+    """
 
     name: str
     description: str
@@ -26,6 +41,32 @@ class ActiveKnowledgeBase(msgspec.Struct, frozen=True, tag=True, kw_only=True):
     changed_at_us: int
     generation: int = 1
     building: int | None = None
+    building_settings: KnowledgeBaseSettings | None = None
+    last_request: str | None = None
+    started: int = 1
+    ended: Generation | None = None
+    switched_at_us: int = 0
+
+    @property
+    def wanted(self) -> int:
+        """The generation that every searchable document shall be in."""
+        return self.generation if self.building is None else self.building
+
+    def generation_for(self, *, is_searchable: bool) -> Generation:
+        """What a document is cut for: one that searches find already goes into the index that is being built, while a
+        new one is to be found at once."""
+        if self.building is not None and is_searchable:
+            return Generation(self.building, self.building_settings or self.settings)
+        return Generation(self.generation, self.settings)
+
+    def generation_of(self, number: int) -> Generation | None:
+        """A generation that a document was cut for (0: the live one), with its settings; None for one that was
+        given up, or ended long ago."""
+        if number in {0, self.generation}:
+            return Generation(self.generation, self.settings)
+        if number == self.building:
+            return Generation(number, self.building_settings or self.settings)
+        return self.ended if self.ended is not None and number == self.ended.number else None
 
 
 class DeletedKnowledgeBase(msgspec.Struct, frozen=True, tag=True, kw_only=True):
@@ -59,14 +100,18 @@ def decide(command: c.KnowledgeBaseCommand, state: KnowledgeBaseState) -> tuple[
         case c.ChangeKnowledgeBase():
             return _change(command, active(state))
         case c.StartIndexGeneration():
-            known = active(state)
-            if known.building is not None or command.generation <= known.generation:
-                return ()
-            return (facts.IndexGenerationStarted(generation=command.generation),)
+            return _start(command, active(state))
         case c.ActivateIndexGeneration():
             if active(state).building != command.generation:
                 return ()
             return (facts.IndexGenerationActivated(generation=command.generation),)
+        case c.AbandonIndexGeneration():
+            building = active(state).building
+            return (
+                ()
+                if building is None
+                else (facts.IndexGenerationAbandoned(generation=building, reason=command.reason),)
+            )
         case c.DeleteKnowledgeBase():
             if isinstance(state, DeletedKnowledgeBase):
                 return ()
@@ -96,9 +141,25 @@ def evolve(state: KnowledgeBaseState, event: Event, at_us: int) -> KnowledgeBase
                 changed_at_us=at_us,
             )
         case ActiveKnowledgeBase(building=None), facts.IndexGenerationStarted():
-            return replace(state, building=event.generation)
+            return replace(
+                state,
+                building=event.generation,
+                building_settings=event.settings,
+                last_request=event.request_sha256,
+                started=max(state.started, event.generation),
+            )
         case ActiveKnowledgeBase(building=int()), facts.IndexGenerationActivated():
-            return replace(state, generation=event.generation, building=None)
+            return replace(
+                state,
+                generation=event.generation,
+                settings=state.building_settings or state.settings,
+                building=None,
+                building_settings=None,
+                ended=Generation(state.generation, state.settings),
+                switched_at_us=at_us,
+            )
+        case ActiveKnowledgeBase(building=int()), facts.IndexGenerationAbandoned():
+            return replace(state, building=None, building_settings=None, switched_at_us=at_us)
         case ActiveKnowledgeBase(), facts.KnowledgeBaseDeleted():
             return DeletedKnowledgeBase(before=state, deleted_at_us=at_us)
         case _:
@@ -124,19 +185,40 @@ def _create(command: c.CreateKnowledgeBase, state: KnowledgeBaseState) -> tuple[
             assert_never(state)
 
 
+def _start(command: c.StartIndexGeneration, state: ActiveKnowledgeBase) -> tuple[facts.IndexGenerationStarted, ...]:
+    """The same request once more begins nothing, whatever became of the first."""
+    is_repeated = command.request_sha256 is not None and command.request_sha256 == state.last_request
+    generation = command.generation or max(state.started, state.generation) + 1
+    settings = command.settings if command.settings != state.settings else None
+    if is_repeated or generation <= state.generation:
+        return ()
+    if state.building is not None:
+        if settings == state.building_settings:
+            return ()
+        raise Refused(RefusalCode.REINDEX_IN_PROGRESS, "another index is being built; wait for it, or give it up first")
+    return (
+        facts.IndexGenerationStarted(generation=generation, settings=settings, request_sha256=command.request_sha256),
+    )
+
+
 def _change(command: c.ChangeKnowledgeBase, state: ActiveKnowledgeBase) -> tuple[KnowledgeBaseEvent, ...]:
     name = command.name if command.name != state.name else None
     description = command.description if command.description != state.description else None
     settings = command.settings if command.settings != state.settings else None
-    if settings is not None and _shapes_the_index(settings) != _shapes_the_index(state.settings):
+    if settings is not None and needs_another_index(state.settings, settings):
         raise Refused(
             RefusalCode.REINDEX_REQUIRED,
             "chunking and embedding cannot change under documents that are indexed already; "
-            "create another knowledge base with these settings and upload the documents to it",
+            "with `reindex` a new index is built beside the old one, which serves until that is complete",
         )
     if name is None and description is None and settings is None:
         return ()
     return (facts.KnowledgeBaseChanged(name=name, description=description, settings=settings),)
+
+
+def needs_another_index(before: KnowledgeBaseSettings, after: KnowledgeBaseSettings) -> bool:
+    """Whether rows that were made by the one are no use under the other."""
+    return _shapes_the_index(before) != _shapes_the_index(after)
 
 
 def _shapes_the_index(settings: KnowledgeBaseSettings) -> KnowledgeBaseSettings:

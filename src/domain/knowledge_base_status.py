@@ -52,7 +52,8 @@ class KnowledgeBaseDocuments(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class KnowledgeBaseStatus(msgspec.Struct, frozen=True, kw_only=True):
-    """One knowledge base. `index_generation` is the one that searches read."""
+    """One knowledge base. `index_generation` is the one that searches read; another may be in the making, by other
+    settings. `index_switched_at`: when that was last done with, or given up."""
 
     knowledge_base_id: KnowledgeBaseId
     name: str
@@ -63,6 +64,8 @@ class KnowledgeBaseStatus(msgspec.Struct, frozen=True, kw_only=True):
     size_bytes: int
     index_generation: int
     index_generation_building: int | None
+    index_settings_building: KnowledgeBaseSettings | None = None
+    index_switched_at: datetime | None = None
     created_at: datetime
     updated_at: datetime
     version: int
@@ -111,6 +114,8 @@ def knowledge_base_status(
         size_bytes=counts.size_bytes,
         index_generation=state.generation,
         index_generation_building=state.building,
+        index_settings_building=None if state.building is None else state.building_settings or state.settings,
+        index_switched_at=utc(state.switched_at_us) if state.switched_at_us else None,
         created_at=utc(state.created_at_us),
         updated_at=utc(updated_at_us),
         version=version,

@@ -18,6 +18,7 @@ class ChunkFacts(msgspec.Struct, frozen=True, kw_only=True):
     chunks: int
     tokens: int
     chunker: str
+    generation: int = 0
 
 
 class Batch(msgspec.Struct, frozen=True):

@@ -114,12 +114,13 @@ class DocumentParsed(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tr
 
 
 class DocumentChunked(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """The text was cut into chunks. Leads to embed."""
+    """The text was cut into chunks for an index generation (0: the one that is live). Leads to embed."""
 
     chunks_blob: str
     chunks: int
     tokens: int
     chunker: str
+    generation: int = 0
 
 
 class ChunksEmbedded(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):

@@ -52,15 +52,27 @@ class KnowledgeBaseChanged(msgspec.Struct, frozen=True, kw_only=True, omit_defau
 
 
 class IndexGenerationStarted(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """A new index is built beside the old one."""
+    """A new index is built beside the old one, by `settings` (None: those that hold).
+
+    `request_sha256` recognises the request when it is repeated.
+    """
 
     generation: int
+    settings: KnowledgeBaseSettings | None = None
+    request_sha256: str | None = None
 
 
 class IndexGenerationActivated(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """Searches read this generation from now on."""
+    """Searches read this generation from now on, and its settings hold."""
 
     generation: int
+
+
+class IndexGenerationAbandoned(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """Nobody wants this generation any more; searches go on reading the old one."""
+
+    generation: int
+    reason: str = ""
 
 
 class KnowledgeBaseDeleted(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -74,5 +86,6 @@ KnowledgeBaseEvent = (
     | KnowledgeBaseChanged
     | IndexGenerationStarted
     | IndexGenerationActivated
+    | IndexGenerationAbandoned
     | KnowledgeBaseDeleted
 )

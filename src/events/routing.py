@@ -78,7 +78,7 @@ def route(event: Event) -> tuple[Route, ...]:  # noqa: C901  one arm an event ty
             return ()
         case k.KnowledgeBaseCreated() | k.KnowledgeBaseChanged():
             return ()
-        case k.IndexGenerationStarted() | k.IndexGenerationActivated():
+        case k.IndexGenerationStarted() | k.IndexGenerationActivated() | k.IndexGenerationAbandoned():
             return ()
         case UnknownEvent():
             return ()

@@ -18,6 +18,7 @@ def unchanged(facts: Facts) -> Facts:
 
 CURRENT_VERSIONS: Final[Mapping[str, int]] = {
     "DocumentFailed": 2,
+    "IndexGenerationStarted": 2,
     "ReprocessingRequested": 2,
     "StepFailed": 2,
     "StepStarted": 2,

@@ -8,6 +8,7 @@ Facts that need no new word stay what they were.
 from typing import Final
 
 from events import document as d
+from events import knowledge_base as k
 from events import task as t
 from events.envelope import Fact
 from events.steps import Step
@@ -25,5 +26,8 @@ def written_version(fact: Fact) -> int:
             return 2 if step in NEW_STEPS else 1
         case t.TaskSubmitted(source=source):
             return 2 if source is t.TaskSource.OBJECT else 1
+        case k.IndexGenerationStarted(settings=settings):
+            # Whoever passed over other settings would embed into the new index with the old model.
+            return 1 if settings is None else 2
         case _:
             return current_version(type(fact).__name__)

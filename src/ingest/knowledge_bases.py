@@ -6,12 +6,18 @@ import msgspec
 from msgspec import UNSET, Meta, UnsetType
 from msgspec.structs import replace
 
-from domain.commands import ChangeKnowledgeBase, CreateKnowledgeBase, DeleteKnowledgeBase
+from domain.commands import (
+    ChangeKnowledgeBase,
+    CreateKnowledgeBase,
+    DeleteKnowledgeBase,
+    KnowledgeBaseCommand,
+    StartIndexGeneration,
+)
 from domain.decider import Folded
 from domain.deciders import knowledge_base_decider
 from domain.errors import RefusalCode, Refused
 from domain.handle import Guard, Handled, handle, load
-from domain.knowledge_base import KnowledgeBaseState, active
+from domain.knowledge_base import KnowledgeBaseState, active, needs_another_index
 from domain.knowledge_base_status import KnowledgeBaseCounts, KnowledgeBaseStatus, knowledge_base_status
 from events.ids import KnowledgeBaseId, derived_knowledge_base_id
 from events.knowledge_base import KnowledgeBaseCreated, KnowledgeBaseSettings
@@ -44,11 +50,13 @@ class CreateBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
 
 
 class ChangeBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Only what is given is changed; within `settings` too."""
+    """Only what is given is changed; within `settings` too. With `reindex` those that need another index may change:
+    it is built beside the one that serves."""
 
     name: Name | UnsetType = UNSET
     description: Description | UnsetType = UNSET
     settings: dict[str, Any] | UnsetType = UNSET
+    reindex: bool = False
 
 
 class RemovedKnowledgeBase(msgspec.Struct, frozen=True, kw_only=True):
@@ -96,17 +104,21 @@ async def change(
     decider = knowledge_base_decider(stream_id)
     known = await load(services.log, decider, stream_id)
     present = active(known.state)
-    command = ChangeKnowledgeBase(
+    settings = None if body.settings is UNSET else merged_settings(services, present.settings, body.settings)
+    in_place = ChangeKnowledgeBase(
         name=None if body.name is UNSET else _checked_name(body.name),
         description=None if body.description is UNSET else _checked_description(body.description),
-        settings=None if body.settings is UNSET else _merged_settings(services, present.settings, body.settings),
+        settings=settings,
     )
+    commands: list[KnowledgeBaseCommand] = [in_place]
+    if body.reindex and settings is not None and needs_another_index(present.settings, settings):
+        commands = [replace(in_place, settings=None), StartIndexGeneration(settings=settings)]
     await _check(services, stream_id, preconditions)
     await handle(
         services.log,
         decider,
         stream_id,
-        [command],
+        commands,
         services.context(stream_id, actor),
         known=known,
         allows=preconditions.of_known(known),
@@ -174,9 +186,13 @@ def _checked_description(description: str) -> str:
     return description
 
 
-def _merged_settings(
+def merged_settings(
     services: IngestServices, present: KnowledgeBaseSettings, given: dict[str, Any]
 ) -> KnowledgeBaseSettings:
+    """The present settings with what is given of others. Another model brings its own length of vectors, where none is
+    asked for. Raises Rejected."""
+    if "embedding_model" in given:
+        given = {"embedding_dimensions": None, **given}
     try:
         merged = msgspec.convert({**msgspec.to_builtins(present), **given}, RequestedSettings)
     except msgspec.ValidationError as error:

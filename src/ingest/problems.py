@@ -61,6 +61,7 @@ class ProblemCode(StrEnum):
     QUOTA_EXCEEDED = "quota_exceeded"
     RANGE_NOT_SATISFIABLE = "range_not_satisfiable"
     RATE_LIMITED = "rate_limited"
+    REINDEX_IN_PROGRESS = "reindex_in_progress"
     REINDEX_REQUIRED = "reindex_required"
     REQUEST_TIMEOUT = "request_timeout"
     STEP_NOT_REACHED = "step_not_reached"
@@ -145,6 +146,7 @@ _ANSWERS: Final[Mapping[ProblemCode, tuple[int, str]]] = {
     ProblemCode.QUOTA_EXCEEDED: (507, "The knowledge base is full"),
     ProblemCode.RANGE_NOT_SATISFIABLE: (416, "There are no such bytes"),
     ProblemCode.RATE_LIMITED: (429, "Too many requests"),
+    ProblemCode.REINDEX_IN_PROGRESS: (409, "Another index is being built"),
     ProblemCode.REINDEX_REQUIRED: (409, "The change needs a new index"),
     ProblemCode.REQUEST_TIMEOUT: (408, "The request came too slowly"),
     ProblemCode.STEP_NOT_REACHED: (409, "The document never came that far"),

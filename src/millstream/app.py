@@ -24,7 +24,7 @@ from millstream.admission.admit import admitted_routes
 from millstream.admission.bounds import own_or_unknown
 from millstream.admission.entrance import Entrance, door_of, open_entrance
 from millstream.admission.key_routes import key_routes
-from millstream.bootstrap import queries_of, search_scope, views_of
+from millstream.bootstrap import lists_of, queries_of, search_scope, views_of
 from millstream.guard import Guard
 from millstream.health import health_routes
 from millstream.ingesting import ingest_services, webhook_services
@@ -40,6 +40,7 @@ from millstream.reading.changes import changes_over
 from millstream.reading.routes import reading_routes
 from millstream.reading.routes_changes import changing_routes
 from millstream.reading.stored import StoredDocuments
+from millstream.reworking.reindex import Reindexing
 from millstream.reworking.reprocess import Reprocessing
 from millstream.reworking.routes import reworking_routes
 from millstream.settings import Settings
@@ -48,7 +49,6 @@ from millstream.warming import in_background, warm_api
 from projections.changes import ChangeTailer
 from projections.cursors import Cursors
 from projections.dead_letters import every_dead_letter
-from projections.lists import Lists
 from projections.redis_feed import RedisFeed
 from projections.routes import projection_routes
 from projections.routes_events import event_feed_routes
@@ -102,6 +102,7 @@ def api_routes(stores: Stores, tailer: ChangeTailer, can_search: asyncio.Event, 
     it asks of a key in `millstream.admission.route_access`."""
     queries = queries_of(stores)
     ingesting = ingest_services(stores, queries, entrance.ring.limits_of)
+    lists = lists_of(stores)
     stored = StoredDocuments(stores.log, stores.blobs)
 
     async def resolve_scope(request: Request, knowledge_base_id: str) -> SearchScope:
@@ -116,9 +117,7 @@ def api_routes(stores: Stores, tailer: ChangeTailer, can_search: asyncio.Event, 
         ),
         *projection_routes(stores.log, views_of(stores), tailer, Cursors(stores.secret)),
         *reading_routes(stored, Cursors(stores.secret)),
-        *reworking_routes(
-            Reprocessing(ingesting, Lists(stores.log, views_of(stores), queries, Cursors(stores.secret)))
-        ),
+        *reworking_routes(Reprocessing(ingesting, lists), Reindexing(ingesting, lists, queries)),
         *changing_routes(changes_over(stores, ingesting, stored)),
         *event_feed_routes(stores.log, views_of(stores), Cursors(stores.secret)),
         *system_routes(

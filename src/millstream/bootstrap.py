@@ -6,6 +6,7 @@ import random
 import secrets
 import socket
 from collections.abc import Collection
+from functools import partial
 from typing import Final
 
 import msgspec
@@ -24,6 +25,8 @@ from millstream.errors import ExitCode, Stop
 from millstream.ingesting import ingest_services
 from millstream.installation import tell_of_risks
 from millstream.notifying import webhooks_beside
+from millstream.reworking.reindex import Reindexing
+from millstream.reworking.unsettled import bring_all_on
 from millstream.settings import Settings
 from millstream.stores import Stores, clock_us, open_stores
 from millstream.upkeep import Upkeep
@@ -34,7 +37,9 @@ from processors.redis_provider import RedisProviderGate
 from processors.sandbox import Sandbox, SandboxSettings, SandboxUnavailable
 from processors.settings import WorkerSettings
 from processors.worker import Worker
+from projections.cursors import Cursors
 from projections.healing import Healer
+from projections.lists import Lists
 from projections.projector import run_projectors
 from projections.queries import Queries
 from projections.redis_views import RedisViews
@@ -62,7 +67,9 @@ async def running_worker(settings: Settings, stop: asyncio.Event, *, name: str, 
                 _warmed(sandbox) if Step.PARSE in served else asyncio.sleep(0), import_for_worker(served)
             )
             holder = process_name(name)
-            upkeep = Upkeep(stores, ingest_services(stores, queries_of(stores)), holder=holder)
+            services, lists = ingest_services(stores, queries_of(stores)), lists_of(stores)
+            bring_on = partial(bring_all_on, lists, Reindexing(services, lists, queries_of(stores)))
+            upkeep = Upkeep(stores, services, bring_on=bring_on, holder=holder)
             async with (
                 in_background(warm_worker(stores, served)),
                 in_background(upkeep.run(stop)),
@@ -115,6 +122,11 @@ def views_of(stores: Stores) -> RedisViews:
 def queries_of(stores: Stores) -> Queries:
     """Questions to the read models, and to the log where they lag behind."""
     return Queries(stores.log, views_of(stores))
+
+
+def lists_of(stores: Stores) -> Lists:
+    """Lists of the read models."""
+    return Lists(stores.log, views_of(stores), queries_of(stores), Cursors(stores.secret))
 
 
 async def search_scope(queries: Queries, knowledge_base_id: str) -> SearchScope:

@@ -5,6 +5,7 @@ In this order: a collector that looked at a log which has lost its end would del
 
 import asyncio
 import time
+from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
@@ -37,6 +38,9 @@ LOOK_S: Final = 3.0
 ENDS_KEPT_MS: Final = 60_000
 """How often its end is noted: what is lost and was younger is noticed by who was running, or by nobody."""
 
+BROUGHT_ON_FOR_MS: Final = 5_000
+"""How often knowledge bases are looked at that get another index."""
+
 TENDED_FOR_MS: Final = 15_000
 """How often resumable uploads are looked at whose clients did not come back."""
 
@@ -63,7 +67,11 @@ class Loss(msgspec.Struct, frozen=True):
 class Upkeep:
     """One process's share. `holder` is unique to it."""
 
-    def __init__(self, stores: Stores, services: IngestServices, *, holder: str) -> None:
+    def __init__(
+        self, stores: Stores, services: IngestServices, *, bring_on: Callable[[], Awaitable[None]], holder: str
+    ) -> None:
+        """`bring_on` looks after indexes that are being built."""
+        self._bring_on = bring_on
         self._stores = stores
         self._services = services
         self._turns = RedisTurns(stores.clients.commands, stores.keys, holder=holder)
@@ -103,6 +111,7 @@ class Upkeep:
                 await self._make_good()
                 await self._note_ends()
                 await self._tend_uploads()
+                await self._bring_indexes_on()
                 if not self._losses:
                     await self._collect(server)
 
@@ -121,7 +130,7 @@ class Upkeep:
     async def _is_due(self) -> bool:
         if self._losses:
             return True
-        return not all([await self._turns.is_done(name) for name in ("noted", "tended", "collected")])
+        return not all([await self._turns.is_done(name) for name in ("noted", "tended", "brought_on", "collected")])
 
     async def _make_good(self) -> None:
         for loss in list(self._losses):
@@ -149,6 +158,12 @@ class Upkeep:
         if tended.finished or tended.expired:
             _log.info("uploads_tended", **{name: getattr(tended, name) for name in tended.__struct_fields__})
         await self._turns.done("tended", for_ms=TENDED_FOR_MS)
+
+    async def _bring_indexes_on(self) -> None:
+        if await self._turns.is_done("brought_on"):
+            return
+        await self._bring_on()
+        await self._turns.done("brought_on", for_ms=BROUGHT_ON_FOR_MS)
 
     async def _collect(self, server: Durability) -> None:
         if await self._turns.is_done("collected"):

@@ -56,6 +56,7 @@ class Attempt:
             failures=before.failures,
             record=self._record,
             knowledge_base=lambda: knowledge_bases.active(delivery.knowledge_base_id),
+            knowledge_base_now=lambda: knowledge_bases.active(delivery.knowledge_base_id, is_fresh=True),
         )
 
     @property

@@ -36,9 +36,12 @@ class ChunkStep:
         """Raises ParseError(too_many_chunks), BlobCorrupt, Refused and what the blob store raises."""
         if not isinstance(work.document, Parsed):
             return Superseded()
-        settings = (await work.knowledge_base()).settings
+        is_searchable = work.document.record.serving is not None
+        # Begun again for an index that was started a moment ago, it must not be cut for the old one.
+        known = await (work.knowledge_base_now() if is_searchable else work.knowledge_base())
+        generation = known.generation_for(is_searchable=is_searchable)
         text = await load(self._blobs, work.document.text.text_blob)
-        name, chunks, encoded = await asyncio.to_thread(self._cut, text, settings, work.document_id)
+        name, chunks, encoded = await asyncio.to_thread(self._cut, text, generation.settings, work.document_id)
         if not chunks:
             return Reject("no_text", "the document holds no text")
         stored = await self._blobs.put(chunks_blob(work.document_id, work.attempt, encoded), encoded)
@@ -51,6 +54,7 @@ class ChunkStep:
                     chunks=len(chunks),
                     tokens=sum(chunk.tokens for chunk in chunks),
                     chunker=name,
+                    generation=generation.number,
                 ),
             )
         )

@@ -18,6 +18,7 @@ from knowledge.index import Index, IndexTable, vector_key_of
 from knowledge.vectors import Vectors, encode_vectors
 from processors.artifacts import vectors_blob
 from processors.embedder_for import EmbedderFor
+from processors.given_up import given_up
 from processors.leftovers import erase_leftovers
 from processors.provider import ProviderGate
 from processors.provider_calls import ProviderCalls
@@ -33,7 +34,7 @@ class _Embedding(msgspec.Struct, frozen=True):
 
     embedder: Embedder
     calls: ProviderCalls
-    table: IndexTable
+    tables: tuple[IndexTable, ...]
 
 
 class EmbedStep:
@@ -66,14 +67,21 @@ class EmbedStep:
         if not isinstance(document, Chunked):
             return Superseded()
         knowledge_base = await work.knowledge_base()
-        embedder = self._embedder_for(knowledge_base.settings)
-        promised = knowledge_base.settings.embedding_dimensions
+        generation = knowledge_base.generation_of(document.chunks.generation)
+        if generation is None:
+            knowledge_base = await work.knowledge_base_now()
+            generation = knowledge_base.generation_of(document.chunks.generation)
+        if generation is None:
+            return given_up()
+        embedder = self._embedder_for(generation.settings)
+        promised = generation.settings.embedding_dimensions
         if promised not in {None, embedder.dimensions}:
             message = f"{embedder.model} makes vectors of {embedder.dimensions} dimensions, the index has {promised}"
             return Reject("dimensions_changed", message)
         calls = ProviderCalls(embedder, self._gate, sleep=self._sleep, texts_max=self._batch_chunks)
-        table = IndexTable(work.delivery.knowledge_base_id, knowledge_base.generation)
-        return await self._embed(work, document, _Embedding(embedder, calls, table))
+        tables = dict.fromkeys((generation.number, knowledge_base.generation))
+        places = tuple(IndexTable(work.delivery.knowledge_base_id, number) for number in tables)
+        return await self._embed(work, document, _Embedding(embedder, calls, places))
 
     async def abandon(self, work: Work, now: DocumentState) -> None:
         """A removed document keeps nothing."""
@@ -120,7 +128,8 @@ class EmbedStep:
         keys = [vector_key_of(embedder.model, embedder.dimensions, indexed_text(chunk)) for chunk in part]
         known: dict[str, Vectors] = {}
         if embedder.remote is not None or len(part) >= LOCAL_REUSE_CHUNKS_MIN:
-            known = await self._index.vectors(using.table, keys)
+            for table in using.tables:
+                known |= await self._index.vectors(table, set(keys) - known.keys())
         new = {key: chunk for key, chunk in zip(keys, part, strict=True) if key not in known}
         if new:
             known |= zip(new, await using.calls.embed(list(new.values())), strict=True)

@@ -9,6 +9,7 @@ from events.steps import Step
 from knowledge.errors import KnowledgeError, Overtaken
 from knowledge.index import Index, IndexTable
 from processors.failures import outcome_of, shortened
+from processors.given_up import given_up
 from processors.knowledge_bases import KnowledgeBases
 from processors.leftovers import erase_leftovers
 from processors.rows import RowMaker
@@ -16,7 +17,7 @@ from processors.step import Done, Outcome, Reject, Superseded, Work
 
 
 class IndexStep:
-    """Makes a document's chunks its only rows in the live generation of its knowledge base."""
+    """Makes a document's chunks its only rows in the index generation that they were made for."""
 
     step = Step.INDEX
 
@@ -33,7 +34,12 @@ class IndexStep:
         """Raises BlobCorrupt, EmbeddingError, IndexUnavailable, Refused and what the blob store raises."""
         if not isinstance(work.document, Embedded):
             return Superseded()
-        generation = (await work.knowledge_base()).generation
+        number = work.document.chunks.generation
+        found = (await work.knowledge_base()).generation_of(number)
+        found = found or (await work.knowledge_base_now()).generation_of(number)
+        if found is None:
+            return given_up()
+        generation = found.number
         table = IndexTable(work.delivery.knowledge_base_id, generation)
         made = await self._rows.rows(work.document_id, work.document, table)
         try:

@@ -44,6 +44,9 @@ class IndexCollector:
         """Raises what index and log raise."""
         for table in await self._index.tables():
             match await self._owner(table):
+                case ActiveKnowledgeBase() as known if table.generation not in {known.generation, known.building}:
+                    if table.generation <= known.started and self._is_old(known.switched_at_us):
+                        await self._drop(table, tallied)
                 case ActiveKnowledgeBase():
                     await self._collect_rows(table, tallied)
                 case DeletedKnowledgeBase(deleted_at_us=at_us):

@@ -33,16 +33,16 @@ class KnowledgeBases:
         self._clock_us = clock_us
         self._kept: OrderedDict[KnowledgeBaseId, tuple[int, Folded[KnowledgeBaseState]]] = OrderedDict()
 
-    async def active(self, knowledge_base: KnowledgeBaseId) -> ActiveKnowledgeBase:
+    async def active(self, knowledge_base: KnowledgeBaseId, *, is_fresh: bool = False) -> ActiveKnowledgeBase:
         """Raises Refused for one that does not exist or was deleted."""
-        return active(await self.state(knowledge_base))
+        return active(await self.state(knowledge_base, is_fresh=is_fresh))
 
-    async def state(self, knowledge_base: KnowledgeBaseId) -> KnowledgeBaseState:
-        """At most a second old."""
+    async def state(self, knowledge_base: KnowledgeBaseId, *, is_fresh: bool = False) -> KnowledgeBaseState:
+        """At most a second old, or as it stands."""
         decider = knowledge_base_decider(knowledge_base)
         read_at_us, folded = self._kept.get(knowledge_base, (0, Folded(decider.initial)))
         now_us = self._clock_us()
-        if folded.version == 0 or not 0 <= now_us - read_at_us < FRESH_US:
+        if is_fresh or folded.version == 0 or not 0 <= now_us - read_at_us < FRESH_US:
             history = await self._log.history(knowledge_base, after_version=folded.version)
             folded = fold_to_decide(decider, history, folded)
             self._keep(knowledge_base, now_us, folded)
@@ -50,13 +50,13 @@ class KnowledgeBases:
 
     async def tables(self, knowledge_base: KnowledgeBaseId) -> tuple[IndexTable, ...]:
         """Every index table that the knowledge base may ever have had."""
-        match await self.state(knowledge_base):
+        match await self.state(knowledge_base, is_fresh=True):
             case UnknownKnowledgeBase():
                 last = 0
             case ActiveKnowledgeBase() as known:
-                last = max(known.generation, known.building or 0)
+                last = max(known.generation, known.started)
             case DeletedKnowledgeBase(before=before):
-                last = max(before.generation, before.building or 0)
+                last = max(before.generation, before.started)
         return tuple(IndexTable(knowledge_base, generation) for generation in range(1, last + 1))
 
     def _keep(self, knowledge_base: KnowledgeBaseId, now_us: int, folded: Folded[KnowledgeBaseState]) -> None:

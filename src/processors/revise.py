@@ -12,6 +12,7 @@ from events.log import EventLog
 from events.steps import Step
 from knowledge.errors import Overtaken
 from knowledge.index import Index, IndexTable
+from processors.knowledge_bases import KnowledgeBases
 from processors.rows import RowMaker
 from processors.step import Drop, Outcome, Retry
 
@@ -22,8 +23,9 @@ ROUNDS_MAX: Final = 20
 class Reviser:
     """Makes the rows of a document say what its history says; whoever did so before, once more harms nothing."""
 
-    def __init__(self, log: EventLog, index: Index, rows: RowMaker) -> None:
+    def __init__(self, log: EventLog, index: Index, known: KnowledgeBases, rows: RowMaker) -> None:
         self._log = log
+        self._known = known
         self._index = index
         self._rows = rows
 
@@ -46,6 +48,8 @@ class Reviser:
     async def _write(self, knowledge_base: KnowledgeBaseId, document: str, known: Folded[DocumentState]) -> None:
         match known.state:
             case Indexed() as state:
+                if not state.record.enabled:
+                    await self._erase_everywhere(knowledge_base, document, known.version)
                 table = IndexTable(knowledge_base, state.generation)
                 made = await self._rows.rows(document, state, table)
                 try:
@@ -53,12 +57,16 @@ class Reviser:
                 except Overtaken:
                     return  # by somebody who saw a later state
             case state if isinstance(state, Open) and state.record.serving and not state.record.enabled:
-                table = IndexTable(knowledge_base, state.record.serving.generation)
-                await self._index.erase(table, document, fence=known.version)
-            case Removed(before=Indexed() as before) | Erased(before=Indexed() as before):
-                await self._index.erase(IndexTable(knowledge_base, before.generation), document)
+                await self._erase_everywhere(knowledge_base, document, known.version)
+            case Removed() | Erased():
+                await self._erase_everywhere(knowledge_base, document, known.version)
             case _:
                 return
+
+    async def _erase_everywhere(self, knowledge_base: KnowledgeBaseId, document: str, fence: int) -> None:
+        """While an index is being built, the old one still has rows."""
+        for table in await self._known.tables(knowledge_base):
+            await self._index.erase(table, document, fence=fence)
 
 
 class ReviseStep:

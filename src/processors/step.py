@@ -61,7 +61,8 @@ class Work(msgspec.Struct, frozen=True, kw_only=True):
     `document` is its state right after StepStarted, and `version` the number of that event in the document's stream: a
     fencing token, since a later attempt has a higher one. `failures` are the codes of earlier attempts since the last
     reprocessing request, oldest first. `record` appends an intermediate fact under the attempt's number and answers
-    whether the attempt still counts; `knowledge_base` loads the settings and raises Refused.
+    whether the attempt still counts; `knowledge_base` loads the settings, at most a second old, and raises Refused;
+    `knowledge_base_now` as they stand.
     """
 
     delivery: Delivery
@@ -72,6 +73,7 @@ class Work(msgspec.Struct, frozen=True, kw_only=True):
     failures: tuple[str, ...]
     record: Callable[[DocumentCommand], Awaitable[bool]]
     knowledge_base: Callable[[], Awaitable[ActiveKnowledgeBase]]
+    knowledge_base_now: Callable[[], Awaitable[ActiveKnowledgeBase]]
 
     @property
     def document_id(self) -> str:

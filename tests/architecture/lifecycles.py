@@ -191,6 +191,7 @@ def knowledge_bases() -> Explored[KnowledgeBaseState]:
         c.ChangeKnowledgeBase(name="b"),
         c.StartIndexGeneration(generation=2),
         c.ActivateIndexGeneration(generation=2),
+        c.AbandonIndexGeneration(),
         c.DeleteKnowledgeBase(),
     ]
     examples: list[Event] = [
@@ -198,6 +199,7 @@ def knowledge_bases() -> Explored[KnowledgeBaseState]:
         k.KnowledgeBaseChanged(name="b"),
         k.IndexGenerationStarted(generation=2),
         k.IndexGenerationActivated(generation=2),
+        k.IndexGenerationAbandoned(generation=2),
         k.KnowledgeBaseDeleted(),
     ]
     decider = knowledge_base_decider(KNOWLEDGE_BASE)

@@ -123,6 +123,10 @@ EXAMPLES: Final[dict[tuple[str, int], Fact]] = {
     ("TaskFinished", 1): t.TaskFinished(succeeded=1, failed=2, cancelled=3, skipped=4),
     ("CallbackDelivered", 1): t.CallbackDelivered(attempt=1, status_code=204),
     ("CallbackFailed", 1): t.CallbackFailed(attempt=1, status_code=500, next_attempt_at_us=TIME_US),
+    ("IndexGenerationStarted", 2): k.IndexGenerationStarted(
+        generation=3, settings=k.KnowledgeBaseSettings(chunk_tokens=128), request_sha256=SHA256
+    ),
+    ("IndexGenerationAbandoned", 1): k.IndexGenerationAbandoned(generation=3, reason="不要了"),
     ("KnowledgeBaseCreated", 1): k.KnowledgeBaseCreated(
         name="手册",
         description="Manuals",
@@ -167,6 +171,9 @@ LATER: Final[dict[str, Fact]] = {
     ),
     "DocumentEmbedded.v1.calls": d.DocumentEmbedded(
         model="local", dimensions=256, tokens=9_000, calls=4, tokens_sent=8_000, chunks_reused=5
+    ),
+    "DocumentChunked.v1.generation": d.DocumentChunked(
+        chunks_blob="documents/x/chunks", chunks=3, tokens=9, chunker="markdown", generation=2
     ),
     "DocumentIndexed.v1.edits_lost": d.DocumentIndexed(generation=2, chunks=7, edits_lost=("c1", "c2"), is_stale=True),
     "TaskSubmitted.v1.document_ids": t.TaskSubmitted(

@@ -42,8 +42,11 @@ class World:
         self.services: IngestServices = ingest_services(stores, queries_of(stores))
         self._directory = directory
 
+    async def bring_on(self) -> None:
+        """No index is being built here."""
+
     def upkeep(self, holder: str = "one") -> Upkeep:
-        return Upkeep(self.stores, self.services, holder=holder)
+        return Upkeep(self.stores, self.services, bring_on=self.bring_on, holder=holder)
 
     async def create(self) -> KnowledgeBaseId:
         kb = self.services.ids.knowledge_base(self.stores.log.partitions)

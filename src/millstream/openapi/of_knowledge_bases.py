@@ -73,7 +73,7 @@ OPERATIONS: Final[Mapping[str, Operation]] = {
         answers=(
             Answer(description="The knowledge base as it is now.", structs=(KnowledgeBaseStatus,), headers=(ETAG,)),
         ),
-        problems=CHANGED | GONE | {ProblemCode.REINDEX_REQUIRED},
+        problems=CHANGED | GONE | {ProblemCode.REINDEX_IN_PROGRESS, ProblemCode.REINDEX_REQUIRED},
     ),
     "delete_knowledge_base": Operation(
         summary="Delete a knowledge base",

@@ -6,7 +6,10 @@ from typing import Final
 from ingest.problems import ProblemCode
 from millstream.openapi.of_knowledge_bases import GONE
 from millstream.openapi.operation import Answer, JsonBody, Operation, Tag
+from millstream.reworking.reindex import ReindexBody, ReindexStatus
 from millstream.reworking.reprocess import Reprocessed, ReprocessManyBody
+
+STATUS: Final = Answer(description="How far it is.", structs=(ReindexStatus,))
 
 OPERATIONS: Final[Mapping[str, Operation]] = {
     "reprocess_documents": Operation(
@@ -30,5 +33,36 @@ OPERATIONS: Final[Mapping[str, Operation]] = {
         ),
         problems=GONE | {ProblemCode.NOTHING_TO_RETRY},
         is_idempotent=True,
+    ),
+    "reindex": Operation(
+        summary="Build a new index",
+        description=(
+            "Beside the one that serves, by other settings for chunking and embedding or by those that hold. Documents "
+            "are cut again from their stored text under tasks; searches read the old index until every document is in "
+            "the new one, and the new one and its settings from one moment to the next."
+        ),
+        tag=Tag.KNOWLEDGE_BASES,
+        body=JsonBody(
+            struct=ReindexBody,
+            required=False,
+            examples={"smaller chunks": {"settings": {"chunk_tokens": 128, "chunk_overlap_tokens": 16}}},
+        ),
+        answers=(Answer(status=202, description="It is being built.", structs=(ReindexStatus,)),),
+        problems=GONE | {ProblemCode.REINDEX_IN_PROGRESS},
+        is_idempotent=True,
+    ),
+    "get_reindex": Operation(
+        summary="See how far a new index is",
+        description="Looks at every document: ask now and then, and follow the tasks for the rest.",
+        tag=Tag.KNOWLEDGE_BASES,
+        answers=(STATUS,),
+        problems=GONE,
+    ),
+    "abandon_reindex": Operation(
+        summary="Give up a new index",
+        description="The old one goes on serving; documents that were in the new one already are brought back to it.",
+        tag=Tag.KNOWLEDGE_BASES,
+        answers=(Answer(status=202, description="It is given up.", structs=(ReindexStatus,)),),
+        problems=GONE,
     ),
 }

@@ -28,8 +28,9 @@ from knowledge.errors import EmbeddingError
 from knowledge.vectors import Vectors
 from millstream.reading.shown import ShownChunk, existing_in, shown_chunk
 from millstream.reading.stored import StoredDocuments
-from millstream.stores import Stores
+from millstream.stores import Stores, clock_us
 from processors.failures import outcome_of
+from processors.knowledge_bases import KnowledgeBases
 from processors.revise import Reviser
 from processors.rows import EmbedChunks, RowMaker, edited_chunk
 
@@ -173,7 +174,8 @@ def changes_over(stores: Stores, services: IngestServices, documents: StoredDocu
         """A person waits for the answer: the gate, at which documents queue, is not asked for one text."""
         return await stores.embeddings.of(model).embed_passages([indexed_text(chunk) for chunk in chunks])
 
-    reviser = Reviser(stores.log, stores.index, RowMaker(stores.blobs, stores.index, embed))
+    known = KnowledgeBases(stores.log, clock_us=clock_us)
+    reviser = Reviser(stores.log, stores.index, known, RowMaker(stores.blobs, stores.index, embed))
     return Changes(services, documents, embed, reviser.revise)
 
 

@@ -5,7 +5,7 @@ import pytest
 from domain import commands as c
 from domain.deciders import knowledge_base_decider
 from domain.errors import ImpossibleEvent, RefusalCode, Refused
-from domain.knowledge_base import ActiveKnowledgeBase, DeletedKnowledgeBase, KnowledgeBaseState, active
+from domain.knowledge_base import ActiveKnowledgeBase, DeletedKnowledgeBase, Generation, KnowledgeBaseState, active
 from events import knowledge_base as k
 from events.envelope import Event
 from events.knowledge_base import ChunkerKind, KnowledgeBaseSettings
@@ -166,3 +166,57 @@ def test_whoever_needs_an_active_knowledge_base_is_told_why_there_is_none(
 def test_a_history_that_cannot_be_is_refused_loudly(past: tuple[Event, ...]) -> None:
     with pytest.raises(ImpossibleEvent, match="cannot follow"):
         given(*past)
+
+
+OTHER = KnowledgeBaseSettings(chunk_tokens=64)
+BUILDING = k.IndexGenerationStarted(generation=2, settings=OTHER)
+ABANDONED = k.IndexGenerationAbandoned(generation=2, reason="no")
+
+
+def test_an_index_by_other_settings_is_begun_under_the_next_number_and_its_settings_hold_with_the_switch() -> None:
+    given(CREATED).when(c.StartIndexGeneration(settings=OTHER)).then(BUILDING)
+    given(CREATED).when(c.StartIndexGeneration(settings=SETTINGS)).then(STARTED)
+    building, switched = active(given(CREATED, BUILDING).state), active(given(CREATED, BUILDING, ACTIVATED).state)
+
+    assert (building.settings, building.building_settings, building.wanted) == (SETTINGS, OTHER, 2)
+    assert (switched.settings, switched.building, switched.generation, switched.wanted) == (OTHER, None, 2, 2)
+
+
+def test_another_index_is_refused_while_one_is_built_and_the_same_is_no_second() -> None:
+    given(CREATED, BUILDING).when(c.StartIndexGeneration(settings=OTHER)).then_nothing()
+    given(CREATED, BUILDING).when(c.StartIndexGeneration()).then_refused(RefusalCode.REINDEX_IN_PROGRESS)
+
+
+def test_a_request_begins_one_index_whatever_became_of_it() -> None:
+    asked = c.StartIndexGeneration(settings=OTHER, request_sha256="a" * 64)
+    begun = k.IndexGenerationStarted(generation=2, settings=OTHER, request_sha256="a" * 64)
+    given(CREATED).when(asked).then(begun)
+    for later in ((), (ACTIVATED,), (ABANDONED,)):
+        given(CREATED, begun, *later).when(asked).then_nothing()
+
+
+def test_what_is_built_may_be_given_up_and_its_number_is_not_given_again() -> None:
+    given(CREATED, BUILDING).when(c.AbandonIndexGeneration(reason="no")).then(ABANDONED)
+    given(CREATED).when(c.AbandonIndexGeneration()).then_nothing()
+    given(CREATED, BUILDING, ABANDONED).when(ACTIVATE).then_nothing()
+    third = k.IndexGenerationStarted(generation=3, settings=OTHER)
+    given(CREATED, BUILDING, ABANDONED).when(c.StartIndexGeneration(settings=OTHER)).then(third)
+    state = active(given(CREATED, BUILDING, ABANDONED).state)
+    assert (state.generation, state.settings, state.building) == (1, SETTINGS, None)
+
+
+def test_a_document_is_cut_for_the_new_index_if_searches_find_it_and_keeps_to_what_it_was_cut_for() -> None:
+    building = active(given(CREATED, BUILDING).state)
+    switched = active(given(CREATED, BUILDING, ACTIVATED).state)
+    given_up = active(given(CREATED, BUILDING, ABANDONED).state)
+
+    assert building.generation_for(is_searchable=True) == Generation(2, OTHER)
+    assert building.generation_for(is_searchable=False) == Generation(1, SETTINGS)
+    assert [building.generation_of(one) for one in (0, 1, 2, 3)] == [
+        Generation(1, SETTINGS),
+        Generation(1, SETTINGS),
+        Generation(2, OTHER),
+        None,
+    ]
+    assert switched.generation_of(1) == Generation(1, SETTINGS), "those under way come to their end"
+    assert given_up.generation_of(2) is None

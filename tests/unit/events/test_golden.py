@@ -8,7 +8,7 @@ from events.codec import EVENT_TYPES, decode, encode
 from events.upcasters import current_version
 from tests.golden.event_examples import ADDITIONS, DIRECTORY, EXAMPLES, LATER, example, path_of
 
-FILES_SHA256 = "952d8bb7bd57e1ae263dca10ef52a56c595e66a1ed777d67c0af864c172d4d2c"
+FILES_SHA256 = "3f5325ce17152d1c3c29a8ebaad36e52d223875a11a1e80a0d8e600ac5319012"
 """Over the golden files of the releases so far, in the order of their names: an edited file fails here."""
 
 RELEASED = sorted(path_of(name, 1) for name in EVENT_TYPES)

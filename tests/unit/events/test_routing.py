@@ -46,6 +46,7 @@ ROUTES: dict[str, tuple[Route, ...]] = {
     "KnowledgeBaseChanged": (),
     "IndexGenerationStarted": (),
     "IndexGenerationActivated": (),
+    "IndexGenerationAbandoned": (),
     "KnowledgeBaseDeleted": (ToInbox(Step.ERASE),),
 }
 

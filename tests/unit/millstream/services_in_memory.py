@@ -11,8 +11,8 @@ from ingest.memory_uploads import MemoryUploads
 from ingest.services import EmbeddingModel, IngestServices, StatusOf
 
 MODELS = {
-    "": EmbeddingModel("local", 512),
-    "local": EmbeddingModel("local", 512),
+    "": EmbeddingModel("local", 8),
+    "local": EmbeddingModel("local", 8),
     "hash": EmbeddingModel("hash", 8),
 }
 

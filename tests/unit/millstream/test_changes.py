@@ -38,7 +38,8 @@ class Service:
         self.index_is_down = False
         mill = self.world.mill
         stored = StoredDocuments(mill.log, self.world.blobs)
-        reviser = Reviser(mill.log, self.world.index, RowMaker(self.world.blobs, self.world.index, self.embed))
+        rows = RowMaker(self.world.blobs, self.world.index, self.embed)
+        reviser = Reviser(mill.log, self.world.index, self.world.knowledge_bases, rows)
 
         async def revise(knowledge_base: KnowledgeBaseId, document: str) -> bool:
             if self.index_is_down:

@@ -61,7 +61,7 @@ class World:
         )
         rows = RowMaker(self.blobs, self.index, embed_through(lambda _: self.embedder, self.gate))
         self.indexing = IndexStep(self.blobs, self.index, self.knowledge_bases, rows, time_limit_s=5)
-        self.revising = ReviseStep(Reviser(self.mill.log, self.index, rows), time_limit_s=5)
+        self.revising = ReviseStep(Reviser(self.mill.log, self.index, self.knowledge_bases, rows), time_limit_s=5)
         self.table = IndexTable(self.mill.knowledge_base, 1)
 
     async def chunked(self, chunks: int = CHUNKS) -> DocumentId:
