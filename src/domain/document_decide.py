@@ -3,6 +3,7 @@
 from typing import Final, assert_never
 
 from domain import commands as c
+from domain.beginning_again import reprocess
 from domain.document import (
     Accepted,
     Cancelled,
@@ -14,8 +15,6 @@ from domain.document import (
     Indexed,
     Open,
     Parsed,
-    Queued,
-    Reached,
     Removed,
     Requested,
     Running,
@@ -23,16 +22,13 @@ from domain.document import (
     Unknown,
     attempts_at,
     awaited_step,
-    record_of,
-    stopped_at,
 )
-from domain.document_evolve import reached_before
 from domain.editing import change_document, edit_chunk
 from domain.errors import RefusalCode, Refused
 from domain.fetching import fetched_by, requested_by
 from events import document as facts
 from events.document import DocumentEvent, OnDuplicate
-from events.ids import DocumentId, TaskId
+from events.ids import DocumentId
 from events.steps import Step
 
 Decided = tuple[DocumentEvent, ...]
@@ -53,7 +49,7 @@ def decide(command: c.DocumentCommand, state: DocumentState) -> Decided:  # noqa
         case c.CancelDocument():
             return _cancel(command, state)
         case c.RequestReprocessing():
-            return _reprocess(command, state)
+            return reprocess(command, state)
         case c.ChangeDocument():
             return change_document(command, state)
         case c.EditChunk():
@@ -259,42 +255,6 @@ def _erased(command: c.RecordErased, state: DocumentState) -> Decided:
     if not isinstance(state, Removed):
         return ()
     return (facts.DocumentErased(rows_left=command.rows_left, blobs_left=command.blobs_left),)
-
-
-def _reprocess(command: c.RequestReprocessing, state: DocumentState) -> Decided:
-    match state:
-        case Unknown():
-            raise _no_such_document()
-        case Removed() | Erased():
-            raise Refused(RefusalCode.DOCUMENT_REMOVED, "the document was deleted; upload it again")
-        case Skipped():
-            raise Refused(RefusalCode.DOCUMENT_ENDED, f"a duplicate; reprocess {state.duplicate_of} instead")
-        case _ if _has_worked_on(command.task_id, state):
-            return ()
-        case Requested() | Accepted() | Parsed() | Chunked() | Embedded():
-            raise Refused(RefusalCode.DOCUMENT_IN_PROGRESS, "the document is being worked on; wait, or cancel it first")
-        case Indexed():
-            return _begun_again(command, state, command.from_step or Step.PARSE)
-        case Failed() | Cancelled():
-            return _begun_again(command, state.reached, command.from_step or stopped_at(state))
-        case _:
-            assert_never(state)
-
-
-def _begun_again(command: c.RequestReprocessing, reached: Reached, from_step: Step) -> Decided:
-    if from_step is Step.FETCH and not isinstance(reached, Requested):
-        raise Refused(RefusalCode.STEP_NOT_REACHED, "the document's bytes are here; begin at parse, or later")
-    if reached_before(reached, from_step, Queued(0)) is None:
-        raise Refused(
-            RefusalCode.STEP_NOT_REACHED, f"the document never came as far as {from_step}; begin at an earlier step"
-        )
-    return (facts.ReprocessingRequested(from_step=from_step, reason=command.reason, task_id=command.task_id),)
-
-
-def _has_worked_on(task: TaskId, state: Reached | Failed | Cancelled) -> bool:
-    """A task works on a document once: its request said again, after the end, must not begin it all over."""
-    record = record_of(state)
-    return task == record.about.task_id or task in record.earlier_tasks
 
 
 def _no_such_document() -> Refused:
