@@ -21,6 +21,7 @@ CODES: Final = {
     "url_address_denied": "nothing inside is called",
     "precondition_failed": "no text is the tag of a version by chance",
     "no_import_bucket": "none is configured",
+    "no_language_model": "none is configured",
     "empty_file": "a file of no bytes fits the schema of bytes",
 }
 POINTERS: Final = {

@@ -18,7 +18,7 @@ from events.seldom import Seldom
 from ingest.problems import CODE_OF_STATUS, Flaw, Problem, ProblemCode, Rejected, problem, problem_response
 from ingest.request_id import request_id_of
 from ingest.validation import flaw_of
-from knowledge.errors import EmbeddingError, IndexUnavailable, InvalidSearch
+from knowledge.errors import EmbeddingError, IndexUnavailable, InvalidSearch, NoLanguageModel, ProviderError
 
 ToProblem = Callable[[Any], Problem]
 """Takes the error of the class that it is registered for."""
@@ -101,6 +101,14 @@ def _of_embedding(error: EmbeddingError) -> Problem:
     return problem(ProblemCode.EMBEDDING_UNAVAILABLE, "Try again in a moment.", retry_after_s=wait_s)
 
 
+def _of_provider(error: ProviderError) -> Problem:
+    """Of a language model alone: a search goes on without its reranker."""
+    if error.is_permanent:
+        return problem(ProblemCode.LANGUAGE_MODEL_REJECTED, "Its settings need a look.")
+    wait_s = None if error.retry_after_s is None else max(1, round(error.retry_after_s))
+    return problem(ProblemCode.LANGUAGE_MODEL_UNAVAILABLE, "Try again in a moment.", retry_after_s=wait_s)
+
+
 def _same(code: ProblemCode, detail: str) -> ToProblem:
     """The same answer for every error of a class: what its text says is for operators."""
     return lambda _error: problem(code, detail)
@@ -136,6 +144,11 @@ _PROBLEMS: Final[Mapping[type[Exception], ToProblem]] = {
     Contention: _same(ProblemCode.CONTENTION, "Others kept changing the same thing; try again."),
     InvalidSearch: _of_invalid_search,
     EmbeddingError: _of_embedding,
+    ProviderError: _of_provider,
+    NoLanguageModel: _same(
+        ProblemCode.NO_LANGUAGE_MODEL,
+        "Searches work without one; an operator sets MILLSTREAM_LLM_MODEL and an endpoint for answers.",
+    ),
     msgspec.ValidationError: _of_validation,
     msgspec.DecodeError: _NO_JSON,
     UnicodeDecodeError: _NO_JSON,

@@ -46,11 +46,14 @@ class ProblemCode(StrEnum):
     INVALID_JSON = "invalid_json"
     KEY_ENDED = "key_ended"
     KNOWLEDGE_BASE_DELETED = "knowledge_base_deleted"
+    LANGUAGE_MODEL_REJECTED = "language_model_rejected"
+    LANGUAGE_MODEL_UNAVAILABLE = "language_model_unavailable"
     METHOD_NOT_ALLOWED = "method_not_allowed"
     MISSING_FILE = "missing_file"
     MULTIPART_MALFORMED = "multipart_malformed"
     MULTIPART_TRUNCATED = "multipart_truncated"
     NO_IMPORT_BUCKET = "no_import_bucket"
+    NO_LANGUAGE_MODEL = "no_language_model"
     NOTHING_TO_RETRY = "nothing_to_retry"
     NOT_A_DEAD_LETTER = "not_a_dead_letter"
     NOT_FOUND = "not_found"
@@ -131,11 +134,14 @@ _ANSWERS: Final[Mapping[ProblemCode, tuple[int, str]]] = {
     ProblemCode.INVALID_JSON: (400, "The body is not valid JSON"),
     ProblemCode.KEY_ENDED: (409, "The key is revoked or has expired"),
     ProblemCode.KNOWLEDGE_BASE_DELETED: (409, "The knowledge base was deleted"),
+    ProblemCode.LANGUAGE_MODEL_REJECTED: (502, "The language model refused the question"),
+    ProblemCode.LANGUAGE_MODEL_UNAVAILABLE: (503, "The language model does not answer"),
     ProblemCode.METHOD_NOT_ALLOWED: (405, "This method is not allowed here"),
     ProblemCode.MISSING_FILE: (400, "The request has no file"),
     ProblemCode.MULTIPART_MALFORMED: (400, "The multipart body is malformed"),
     ProblemCode.MULTIPART_TRUNCATED: (400, "The multipart body ends too early"),
     ProblemCode.NO_IMPORT_BUCKET: (409, "There is no bucket to import from"),
+    ProblemCode.NO_LANGUAGE_MODEL: (409, "No language model is configured"),
     ProblemCode.NOTHING_TO_RETRY: (409, "There is nothing to try again"),
     ProblemCode.NOT_A_DEAD_LETTER: (409, "The document has not failed"),
     ProblemCode.NOT_FOUND: (404, "There is nothing here"),

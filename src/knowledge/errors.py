@@ -84,6 +84,10 @@ class ProviderError(KnowledgeError):
         return f"{self.code}: {self.message}"
 
 
+class NoLanguageModel(KnowledgeError):
+    """A question was asked of an installation that has no language model."""
+
+
 class Overtaken(KnowledgeError):
     """Rows of a newer attempt are in the index: who writes older ones is late, and wrote nothing."""
 

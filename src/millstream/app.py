@@ -19,11 +19,13 @@ from ingest.unread_body import UnreadBodyMiddleware
 from ingest.webhook_routes import webhook_routes
 from knowledge.retriever import Retriever
 from knowledge.routes import search_routes
+from knowledge.routes_answers import answer_routes
 from knowledge.search import SearchScope
 from millstream.admission.admit import admitted_routes
 from millstream.admission.bounds import own_or_unknown
 from millstream.admission.entrance import Entrance, door_of, open_entrance
 from millstream.admission.key_routes import key_routes
+from millstream.answering import AnswerStream, answerer_over
 from millstream.bootstrap import lists_of, queries_of, search_scope, views_of
 from millstream.guard import Guard
 from millstream.health import health_routes
@@ -104,6 +106,7 @@ def api_routes(stores: Stores, tailer: ChangeTailer, can_search: asyncio.Event, 
     ingesting = ingest_services(stores, queries, entrance.ring.limits_of)
     lists = lists_of(stores)
     stored = StoredDocuments(stores.log, stores.blobs)
+    retriever = Retriever(stores.index, stores.embeddings.of, reranker=stores.models.reranker)
 
     async def resolve_scope(request: Request, knowledge_base_id: str) -> SearchScope:
         await can_search.wait()
@@ -132,10 +135,7 @@ def api_routes(stores: Stores, tailer: ChangeTailer, can_search: asyncio.Event, 
         *webhook_reading_routes(
             subscriptions_of(stores), deliveries_of(stores), Cursors(stores.secret), clock_us=clock_us
         ),
-        *search_routes(
-            Retriever(stores.index, stores.embeddings.of, reranker=stores.models.reranker),
-            resolve_scope,
-            read_json_bytes,
-        ),
+        *search_routes(retriever, resolve_scope, read_json_bytes),
+        *answer_routes(answerer_over(retriever, stores), resolve_scope, read_json_bytes, AnswerStream),
     ]
     return [*routes, *contract_routes(routes, keys_needed=lambda: not entrance.ring.is_open), *page_routes()]

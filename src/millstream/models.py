@@ -4,6 +4,8 @@ from collections.abc import Callable
 from typing import TypeVar
 
 from knowledge.http_reranker import HttpReranker
+from knowledge.language_model import LanguageModel
+from knowledge.llama_model import EndpointModel
 from knowledge.local_reranker import LOCAL_MODEL, LocalReranker
 from knowledge.reranker import Reranker
 from millstream.errors import ExitCode, Stop
@@ -17,8 +19,16 @@ class Models:
 
     def __init__(self, settings: Settings) -> None:
         self.reranker: Reranker | None = _made("rerank_base_url", lambda: _reranker(settings))
+        self.language_model: LanguageModel | None = _made("llm_base_url", lambda: _language_model(settings))
+
+    async def warm(self) -> None:
+        """Loads what the first question would wait for; nothing where there is no language model."""
+        if self.language_model is not None:
+            await self.language_model.warm()
 
     async def close(self) -> None:
+        if self.language_model is not None:
+            await self.language_model.close()
         if self.reranker is not None:
             await self.reranker.close()
 
@@ -30,6 +40,20 @@ def _reranker(settings: Settings) -> Reranker | None:
         return LocalReranker()
     url, key = _endpoint(settings, settings.rerank_base_url, settings.rerank_api_key)
     return HttpReranker(base_url=url, api_key=key, model=settings.rerank_model, call_s_max=settings.rerank_call_s_max)
+
+
+def _language_model(settings: Settings) -> LanguageModel | None:
+    if not settings.llm_model:
+        return None
+    url, key = _endpoint(settings, settings.llm_base_url, settings.llm_api_key)
+    return EndpointModel(
+        base_url=url,
+        api_key=key,
+        model=settings.llm_model,
+        call_s_max=settings.llm_call_s_max,
+        context_tokens_max=settings.llm_context_tokens_max,
+        answer_tokens_max=settings.llm_answer_tokens_max,
+    )
 
 
 def _endpoint(settings: Settings, base_url: str, api_key: str) -> tuple[str, str | None]:

@@ -65,12 +65,21 @@ async def warm_api(stores: Stores, can_search: asyncio.Event) -> None:
     finally:
         can_search.set()
     await warm_search(stores)
+    await warm_answers(stores)
 
 
 async def warm_worker(stores: Stores, steps: Collection[Step]) -> None:
     """What its steps will ask for first."""
     if not SEARCHING_STEPS.isdisjoint(steps):
         await warm_search(stores)
+
+
+async def warm_answers(stores: Stores) -> None:
+    """LlamaIndex, where there is a language model to answer with."""
+    try:
+        await stores.models.warm()
+    except Exception as error:
+        _log.warning("warm_up_failed", error=repr(error))
 
 
 async def warm_search(stores: Stores) -> None:

@@ -34,7 +34,11 @@ CANARY: Final = "canary-7f31"
 REFUSED: Final = {401, 403}
 STORED: Final = {"get_document_content", "get_document_text", "list_chunks", "get_chunk"}
 """What these read is stored nowhere in this world: that a key may see it shows in how they say so."""
-BODIES: Final[dict[str, Any]] = {"search": {"query": "stones"}, "retry_dead_letters": {"dry_run": True}}
+BODIES: Final[dict[str, Any]] = {
+    "search": {"query": "stones"},
+    "answer_question": {"question": "stones?"},
+    "retry_dead_letters": {"dry_run": True},
+}
 
 
 class Owned(NamedTuple):

@@ -97,6 +97,7 @@ ROUTES: Final[Mapping[str, Access]] = {
     "stream_everything": READ,
     "search": SEARCH,
     "search_many": SEARCH,
+    "answer_question": SEARCH,
     # who is told elsewhere
     "create_webhook": WRITE,
     "list_webhooks": WRITE_READ,

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Final
 
 from millstream.openapi import (
+    of_answers,
     of_chunks,
     of_documents,
     of_keys,
@@ -23,6 +24,7 @@ OPERATIONS: Final[Mapping[str, Operation]] = {
     **of_tasks.OPERATIONS,
     **of_knowledge_bases.OPERATIONS,
     **of_reworking.OPERATIONS,
+    **of_answers.OPERATIONS,
     **of_webhooks.OPERATIONS,
     **of_keys.OPERATIONS,
     **of_service.OPERATIONS,

@@ -13,6 +13,7 @@ from ingest.knowledge_bases import ChangeBody, CreateBody, RequestedSettings
 from ingest.retry_routes import ReprocessBody
 from ingest.routes import CancelBody
 from ingest.webhooks import ChangeWebhookBody, CreateWebhookBody
+from knowledge.answers import AnswerRequest
 from knowledge.filters import KEY_CHARS_MAX, VALUE_CHARS_MAX, VALUES_MAX, Operator
 from knowledge.routes import SearchManyRequest
 from knowledge.search import QUERY_CHARS_MAX, SearchRequest
@@ -87,6 +88,10 @@ def _given(name: str) -> Schema:
 REFINEMENTS: Final[Mapping[type, Mapping[str, Schema]]] = {
     SearchRequest: {
         "query": {"minLength": 1, "maxLength": QUERY_CHARS_MAX, "pattern": "\\S"},
+        "filters": _FILTER,
+    },
+    AnswerRequest: {
+        "question": {"minLength": 1, "maxLength": QUERY_CHARS_MAX, "pattern": "\\S"},
         "filters": _FILTER,
     },
     SearchManyRequest: {"knowledge_base_ids": {"items": KB_ID}},
