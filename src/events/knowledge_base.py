@@ -13,6 +13,11 @@ class ChunkerKind(StrEnum):
     SENTENCE = "sentence"
     MARKDOWN = "markdown"
     TOKENS = "tokens"
+    WINDOW = "window"
+    PARENTS = "parents"
+    SEMANTIC = "semantic"
+    ROWS = "rows"
+    PAGE = "page"
 
 
 class FusionKind(StrEnum):
@@ -33,6 +38,10 @@ class KnowledgeBaseSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_un
     vector_weight: Annotated[float, Meta(ge=0, le=1)] | None = None
     fusion: FusionKind | UnsetType = UNSET
     """Came later: not written where it was never set."""
+    # Unset, they are not written: facts of those who do not use them stay as every release wrote them.
+    chunk_parent_tokens: Annotated[int, Meta(ge=16, le=8192)] | UnsetType = UNSET
+    chunk_window_sentences: Annotated[int, Meta(ge=1, le=20)] | UnsetType = UNSET
+    chunk_breakpoint_percentile: Annotated[int, Meta(ge=1, le=99)] | UnsetType = UNSET
 
 
 class KnowledgeBaseCreated(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):

@@ -20,7 +20,7 @@ from domain.handle import Guard, Handled, handle, load
 from domain.knowledge_base import KnowledgeBaseState, active, needs_another_index
 from domain.knowledge_base_status import KnowledgeBaseCounts, KnowledgeBaseStatus, knowledge_base_status
 from events.ids import KnowledgeBaseId, derived_knowledge_base_id
-from events.knowledge_base import KnowledgeBaseCreated, KnowledgeBaseSettings
+from events.knowledge_base import ChunkerKind, KnowledgeBaseCreated, KnowledgeBaseSettings
 from events.log import EventLog
 from ingest.body import refuse_controls
 from ingest.preconditions import NO_PRECONDITIONS, Preconditions
@@ -33,6 +33,10 @@ DESCRIPTION_CHARS_MAX: Final = 2_000
 
 Name = Annotated[str, Meta(min_length=1, max_length=NAME_CHARS_MAX)]
 Description = Annotated[str, Meta(max_length=DESCRIPTION_CHARS_MAX)]
+
+
+PARENT_TOKENS = 1_024
+"""Of a knowledge base that names none."""
 
 
 class RequestedSettings(KnowledgeBaseSettings, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -203,6 +207,8 @@ def merged_settings(
 def _checked_settings(services: IngestServices, asked: RequestedSettings) -> KnowledgeBaseSettings:
     if asked.chunk_overlap_tokens > asked.chunk_tokens // 2:
         raise invalid("/settings/chunk_overlap_tokens", "must be at most half of chunk_tokens")
+    if asked.chunker is ChunkerKind.PARENTS and (asked.chunk_parent_tokens or PARENT_TOKENS) < asked.chunk_tokens:
+        raise invalid("/settings/chunk_parent_tokens", "must be at least chunk_tokens")
     model = services.known_embedding(asked.embedding_model)
     if model is None:
         raise invalid("/settings/embedding_model", "this embedding model cannot be used here")

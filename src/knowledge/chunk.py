@@ -16,7 +16,7 @@ _CJK = (
     "\u2e80-\u2fdf\u3005-\u3007\u3021-\u3029\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff"
     "\uac00-\ud7af\uf900-\ufaff\U00020000-\U0003ffff"
 )
-_TOKEN = re.compile(rf"[{_CJK}]|[^\W{_CJK}]{{1,8}}|[^\w\s]")
+TOKEN = re.compile(rf"[{_CJK}]|[^\W{_CJK}]{{1,8}}|[^\w\s]")
 
 CHUNK_ID_CHARS = 32
 
@@ -25,7 +25,9 @@ class Chunk(msgspec.Struct, frozen=True):
     """A passage: `text` is exactly `[start:end]` of the document's text; `page` is the one it starts on.
 
     `headings` is the path of headings above its start, outermost first; `ordinal` counts from 0;
-    `tokens` is `count_tokens(text)`.
+    `tokens` is `count_tokens(text)`. `lead` are words that belong to it and stand elsewhere (the header of the table
+    whose rows it holds); they are indexed with it. `context` is the larger passage that is answered in its place (its
+    parent, the sentences around it, its rows under their header); empty where that is the text itself.
     """
 
     chunk_id: str
@@ -36,14 +38,16 @@ class Chunk(msgspec.Struct, frozen=True):
     page: int | None
     headings: tuple[str, ...]
     tokens: int
+    lead: str = ""
+    context: str = ""
 
 
 _decoder = msgspec.msgpack.Decoder(tuple[Chunk, ...])
 
 
 def count_tokens(text: str) -> int:
-    """An estimate of how many tokens a language model makes of `text`; see `_TOKEN` for the rule."""
-    return len(_TOKEN.findall(text))
+    """An estimate of how many tokens a language model makes of `text`; see `TOKEN` for the rule."""
+    return len(TOKEN.findall(text))
 
 
 def chunk_ids(document_id: str, texts: Iterable[str]) -> list[str]:
@@ -68,7 +72,8 @@ def indexed_text(chunk: Chunk) -> str:
     A passage from the middle of a section is then found by the words of its heading, too.
     """
     above = [heading for heading in chunk.headings if heading not in chunk.text]
-    return "\n".join([*above, chunk.text])
+    lead = [chunk.lead] if chunk.lead else []
+    return "\n".join([*above, *lead, chunk.text])
 
 
 def encode_chunks(chunks: Sequence[Chunk]) -> bytes:

@@ -5,7 +5,7 @@ from typing import Any
 
 from knowledge.lance_commits import Commits
 
-_ADDED_COLUMNS = {"fence": "cast(0 as bigint)", "vector_key": "''"}
+_ADDED_COLUMNS = {"fence": "cast(0 as bigint)", "vector_key": "''", "context": "''"}
 """Columns that tables from before do not have, with what their rows get (SQL)."""
 
 _FULL_TEXT: dict[str, Any] = {

@@ -6,6 +6,7 @@ Data dictionary of a table (one row a chunk):
   ordinal, text, start, end, page, headings, tokens   the chunk; page is null where the format has none
   terms                   index terms with blanks between them (terms.py); full-text index, cut at blanks only
   metadata, metadata_terms, metadata_numbers, metadata_strings   see filter_sql.py; label list on metadata_terms
+  context                 the larger passage that is answered in place of the chunk; empty where there is none
   fence                   number of the attempt that wrote the row: a lower one never replaces it
   vector_key              what the vector was made of (index.py), to be found by those who need the same one
   vector                  float32, unit length; searched exactly, without an index
@@ -26,7 +27,7 @@ from knowledge.neighbours import Place
 from knowledge.terms import index_terms
 from knowledge.vectors import Vectors
 
-CHUNK_COLUMNS = ["chunk_id", "document_id", "ordinal", "text", "start", "end", "page", "headings", "tokens"]
+CHUNK_COLUMNS = ["chunk_id", "document_id", "ordinal", "text", "start", "end", "page", "headings", "tokens", "context"]
 HIT_COLUMNS = [*CHUNK_COLUMNS, "filename", "metadata"]
 
 _ROWS_PER_KEY = 4
@@ -51,6 +52,7 @@ def table_schema(dimensions: int) -> pa.Schema:
         pa.field("metadata_terms", pa.list_(pa.string()), nullable=False),
         pa.field("metadata_numbers", pa.json_()),
         pa.field("metadata_strings", pa.json_()),
+        pa.field("context", pa.string()),
         pa.field("fence", pa.int64(), nullable=False),
         pa.field("vector_key", pa.string(), nullable=False),
         pa.field("vector", pa.list_(pa.float32(), dimensions), nullable=False),
@@ -157,6 +159,7 @@ def _chunk(record: Mapping[str, Any]) -> Chunk:
         page=record["page"],
         headings=tuple(record["headings"]),
         tokens=record["tokens"],
+        context=record["context"] or "",
     )
 
 
@@ -173,6 +176,7 @@ def _record(row: IndexRow, fence: int) -> dict[str, object]:
         "page": chunk.page,
         "headings": list(chunk.headings),
         "tokens": chunk.tokens,
+        "context": chunk.context,
         "terms": index_terms(indexed_text(chunk)),
         **metadata_columns(row.metadata),
         "fence": fence,

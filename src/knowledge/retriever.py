@@ -261,4 +261,5 @@ def _passage(found: _Found, score: float, scores: Scores, query: str, context: C
         highlights=highlight(chunk.text, query),
         metadata=hit.metadata,
         context=context,
+        parent_text=chunk.context,
     )

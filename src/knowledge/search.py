@@ -95,6 +95,8 @@ class Passage(msgspec.Struct, frozen=True):
     """A chunk that answers the query. `span` is its place in the document's text, `highlights` are places in `text`.
 
     Places are counted in characters (Unicode code points). `context` is the text around it, where that was asked for.
+    `parent_text` is the larger passage to read in its place, where the knowledge base cuts so (parents, windows, rows
+    under their header); empty elsewhere.
     """
 
     chunk_id: str
@@ -110,6 +112,7 @@ class Passage(msgspec.Struct, frozen=True):
     highlights: Sequence[tuple[int, int]]
     metadata: Mapping[str, Scalar]
     context: Context | None = None
+    parent_text: str = ""
 
 
 class SearchWarning(msgspec.Struct, frozen=True):

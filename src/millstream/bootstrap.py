@@ -14,7 +14,15 @@ import msgspec
 from events.ids import parse_knowledge_base_id
 from events.knowledge_base import KnowledgeBaseSettings
 from events.steps import Step
-from knowledge.chunkers import Chunker, ChunkerKind, make_chunker
+from knowledge.chunkers import (
+    BREAKPOINT_PERCENTILE_DEFAULT,
+    PARENT_TOKENS_DEFAULT,
+    WINDOW_SENTENCES_DEFAULT,
+    Chunker,
+    ChunkerKind,
+    ChunkerOptions,
+    make_chunker,
+)
 from knowledge.embedders import vector_weight_of
 from knowledge.limits import Ocr, ParseLimits
 from knowledge.ranking import Fusion
@@ -147,8 +155,13 @@ def chunker_for(settings: KnowledgeBaseSettings) -> Chunker:
     """The chunker that a knowledge base asks for."""
     return make_chunker(
         ChunkerKind(settings.chunker.value),
-        size_tokens=settings.chunk_tokens,
-        overlap_tokens=settings.chunk_overlap_tokens,
+        ChunkerOptions(
+            size_tokens=settings.chunk_tokens,
+            overlap_tokens=settings.chunk_overlap_tokens,
+            parent_tokens=settings.chunk_parent_tokens or PARENT_TOKENS_DEFAULT,
+            window_sentences=settings.chunk_window_sentences or WINDOW_SENTENCES_DEFAULT,
+            breakpoint_percentile=settings.chunk_breakpoint_percentile or BREAKPOINT_PERCENTILE_DEFAULT,
+        ),
     )
 
 

@@ -64,6 +64,7 @@ class Passage(msgspec.Struct, frozen=True, kw_only=True):
     headings: tuple[str, ...] = ()
     metadata: Metadata = {}
     context: Context | None = None
+    parent_text: str = ""
 
 
 class Found(msgspec.Struct, frozen=True, kw_only=True):

@@ -1,24 +1,32 @@
 """DocumentParsed -> chunks."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+
+import numpy as np
 
 from blobs.store import BlobStore
 from domain.commands import RecordChunked
 from domain.document import DocumentState, Parsed
 from events.failpoints import Place, failpoint
-from events.knowledge_base import KnowledgeBaseSettings
+from events.knowledge_base import ChunkerKind, KnowledgeBaseSettings
 from events.steps import Step
+from knowledge import semantic
 from knowledge.chunk import Chunk, encode_chunks
-from knowledge.chunkers import Chunker
+from knowledge.chunkers import BREAKPOINT_PERCENTILE_DEFAULT, Chunker
 from knowledge.text import ParsedText
+from knowledge.vectors import Vectors
 from processors.artifacts import chunks_blob
 from processors.leftovers import erase_leftovers
+from processors.provider_calls import ProviderCalls
 from processors.step import Done, Outcome, Reject, Superseded, Work
 from processors.stored import load
 
 ChunkerFor = Callable[[KnowledgeBaseSettings], Chunker]
 """Called in a thread: the first call imports LlamaIndex (2.6 s). May keep what it made."""
+
+CallsFor = Callable[[KnowledgeBaseSettings], ProviderCalls]
+"""The embedder of a knowledge base behind the gate that all workers share."""
 
 
 class ChunkStep:
@@ -26,22 +34,33 @@ class ChunkStep:
 
     step = Step.CHUNK
 
-    def __init__(self, blobs: BlobStore, chunker_for: ChunkerFor, *, chunks_max: int, time_limit_s: float) -> None:
+    def __init__(
+        self,
+        blobs: BlobStore,
+        chunker_for: ChunkerFor,
+        calls_for: CallsFor,
+        *,
+        chunks_max: int,
+        time_limit_s: float,
+    ) -> None:
         self._blobs = blobs
         self._chunker_for = chunker_for
+        self._calls_for = calls_for
         self._chunks_max = chunks_max
         self.time_limit_s = time_limit_s
 
     async def run(self, work: Work) -> Outcome:
-        """Raises ParseError(too_many_chunks), BlobCorrupt, Refused and what the blob store raises."""
+        """Raises ParseError(too_many_chunks), EmbeddingError, BlobCorrupt, Refused and what the blob store raises."""
         if not isinstance(work.document, Parsed):
             return Superseded()
         is_searchable = work.document.record.serving is not None
         # Begun again for an index that was started a moment ago, it must not be cut for the old one.
         known = await (work.knowledge_base_now() if is_searchable else work.knowledge_base())
         generation = known.generation_for(is_searchable=is_searchable)
-        text = await load(self._blobs, work.document.text.text_blob)
-        name, chunks, encoded = await asyncio.to_thread(self._cut, text, generation.settings, work.document_id)
+        settings = generation.settings
+        text = ParsedText.decode(await load(self._blobs, work.document.text.text_blob))
+        turns = await self._turns(text, settings) if settings.chunker is ChunkerKind.SEMANTIC else []
+        name, chunks, encoded = await asyncio.to_thread(self._cut, text, settings, work.document_id, turns)
         if not chunks:
             return Reject("no_text", "the document holds no text")
         stored = await self._blobs.put(chunks_blob(work.document_id, work.attempt, encoded), encoded)
@@ -63,9 +82,24 @@ class ChunkStep:
         """A removed document keeps nothing."""
         await erase_leftovers(self._blobs, work, now)
 
+    async def _turns(self, text: ParsedText, settings: KnowledgeBaseSettings) -> list[int]:
+        """Where the meaning turns, by the knowledge base's own model."""
+        compared = await asyncio.to_thread(semantic.pieces, text)
+        if not compared:
+            return []
+        calls = self._calls_for(settings)
+        vectors: list[Vectors] = []
+        done = 0
+        while done < len(compared):
+            vectors.append(await calls.embed(compared[done : done + calls.texts_max]))
+            done += len(vectors[-1])
+        return semantic.turns(
+            compared, np.concatenate(vectors), settings.chunk_breakpoint_percentile or BREAKPOINT_PERCENTILE_DEFAULT
+        )
+
     def _cut(
-        self, text: bytes, settings: KnowledgeBaseSettings, document_id: str
+        self, text: ParsedText, settings: KnowledgeBaseSettings, document_id: str, turns: Sequence[int]
     ) -> tuple[str, tuple[Chunk, ...], bytes]:
         chunker = self._chunker_for(settings)
-        chunks = chunker.chunk(ParsedText.decode(text), document_id=document_id, chunks_max=self._chunks_max)
+        chunks = chunker.chunk(text, document_id=document_id, chunks_max=self._chunks_max, turns=turns)
         return chunker.name, chunks, encode_chunks(chunks)

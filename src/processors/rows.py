@@ -84,7 +84,7 @@ def edited_chunk(chunk: Chunk, edit: Edit | None) -> Chunk:
     """A chunk as a person has written it anew; its place stays that of what was cut."""
     if edit is None or edit.text is None:
         return chunk
-    return replace(chunk, text=edit.text, tokens=count_tokens(edit.text))
+    return replace(chunk, text=edit.text, tokens=count_tokens(edit.text), context="")
 
 
 def _row(document_id: str, document: Embedded | Indexed, chunk: Chunk, vector: Vectors) -> IndexRow:

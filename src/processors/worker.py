@@ -9,6 +9,7 @@ import structlog
 from blobs.store import BlobStore
 from events.ids import IdFactory
 from events.inbox import Inbox
+from events.knowledge_base import KnowledgeBaseSettings
 from events.log import EventLog
 from events.seldom import Seldom
 from events.steps import Step
@@ -29,6 +30,7 @@ from processors.origins import Origins
 from processors.parse import ParseStep, TextParser
 from processors.patience import PatientLog
 from processors.provider import ProviderGate, Quota
+from processors.provider_calls import ProviderCalls
 from processors.revise import Reviser, ReviseStep
 from processors.rows import RowMaker, embed_through
 from processors.runner import GIVE_BACK_S, CarryOut, Runner
@@ -91,11 +93,15 @@ class Worker:
         embed_s, index_s = settings.embed_time_limit_s, settings.index_time_limit_s
         batch, chunks_max = settings.embed_batch_chunks, settings.chunks_max
         gate = gate or MemoryProviderGate(Quota(), clock_us=clock_us)
+
+        def calls_for(asked: KnowledgeBaseSettings) -> ProviderCalls:
+            return ProviderCalls(embedder_for(asked), gate, sleep=asyncio.sleep, texts_max=batch)
+
         rows = RowMaker(blobs, index, embed_through(embedder_for, gate))
         documents: list[Processor] = [
             *([] if origins is None else [_fetch_step(blobs, origins, settings)]),
             ParseStep(blobs, parser, time_limit_s=parse_s),
-            ChunkStep(blobs, chunker_for, chunks_max=chunks_max, time_limit_s=chunk_s),
+            ChunkStep(blobs, chunker_for, calls_for, chunks_max=chunks_max, time_limit_s=chunk_s),
             EmbedStep(blobs, embedder_for, gate, index, batch_chunks=batch, time_limit_s=embed_s),
             IndexStep(blobs, index, known, rows, time_limit_s=index_s),
         ]

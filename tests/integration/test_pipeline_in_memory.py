@@ -26,7 +26,7 @@ from events.memory import MemoryLog
 from events.memory_inbox import MemoryInbox
 from events.steps import Lane, Step
 from events.task import TaskFinished, TaskSource
-from knowledge.chunkers import Chunker, ChunkerKind, make_chunker
+from knowledge.chunkers import Chunker, ChunkerKind, ChunkerOptions, make_chunker
 from knowledge.filenames import filename_of_url
 from knowledge.hash_embedder import HashEmbedder
 from knowledge.index import IndexTable
@@ -67,8 +67,7 @@ def now_us() -> int:
 def chunker_for(settings: KnowledgeBaseSettings) -> Chunker:
     return make_chunker(
         ChunkerKind(settings.chunker.value),
-        size_tokens=settings.chunk_tokens,
-        overlap_tokens=settings.chunk_overlap_tokens,
+        ChunkerOptions(size_tokens=settings.chunk_tokens, overlap_tokens=settings.chunk_overlap_tokens),
     )
 
 

@@ -51,7 +51,10 @@ class SimulatedChunker:
 
     name = "bars"
 
-    def chunk(self, text: ParsedText, *, document_id: str, chunks_max: int) -> tuple[Chunk, ...]:
+    def chunk(
+        self, text: ParsedText, *, document_id: str, chunks_max: int, turns: Sequence[int] = ()
+    ) -> tuple[Chunk, ...]:
+        assert not turns
         texts = [part.strip() for part in text.text.split("|")]
         assert len(texts) <= chunks_max
         ids = chunk_ids(document_id, texts)

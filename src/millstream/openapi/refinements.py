@@ -106,6 +106,11 @@ REFINEMENTS: Final[Mapping[type, Mapping[str, Schema]]] = {
     },
     RequestedSettings: {
         "chunk_overlap_tokens": {"description": "At most half of `chunk_tokens`."},
+        "chunk_parent_tokens": {"description": "Of the kind `parents`; at least `chunk_tokens`; 1,024 unless given."},
+        "chunk_window_sentences": {"description": "Of the kind `window`: sentences on either side, 3 unless given."},
+        "chunk_breakpoint_percentile": {
+            "description": "Of the kind `semantic`: cut at turns of meaning sharper than so many percent of all; 90."
+        },
         "embedding_model": {"description": "One that this installation has; empty: the configured one."},
         "embedding_dimensions": {"description": "Those of the model, if anything."},
     },

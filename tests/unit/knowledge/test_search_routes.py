@@ -60,7 +60,7 @@ async def test_one_knowledge_base_is_searched(client: httpx.AsyncClient) -> None
     (passage,) = answer["passages"]
     assert set(passage) == {
         "chunk_id", "document_id", "knowledge_base_id", "filename", "text", "score", "scores", "page", "span",
-        "headings", "highlights", "metadata", "context",
+        "headings", "highlights", "metadata", "context", "parent_text",
     }  # fmt: skip
     assert (passage["document_id"], passage["page"], passage["span"]) == ("doc_1", 2, [0, 16])
     assert passage["highlights"] == [[4, 9]]

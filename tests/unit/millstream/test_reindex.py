@@ -1,5 +1,7 @@
 """Another index is built beside the one that serves, and takes its place from one moment to the next."""
 
+import asyncio
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
@@ -30,6 +32,7 @@ from processors.chunk import ChunkStep
 from processors.embed import EmbedStep
 from processors.errands import ErrandDeliveries
 from processors.index import IndexStep
+from processors.provider_calls import ProviderCalls
 from processors.rows import RowMaker, embed_through
 from processors.step import Processor
 from projections.cursors import Cursors
@@ -52,7 +55,9 @@ class WordChunker:
     def __init__(self, settings: KnowledgeBaseSettings) -> None:
         self._mark = None if settings.chunk_tokens < 256 else "\n"
 
-    def chunk(self, text: ParsedText, *, document_id: str, chunks_max: int) -> tuple[Chunk, ...]:
+    def chunk(
+        self, text: ParsedText, *, document_id: str, chunks_max: int, turns: Sequence[int] = ()
+    ) -> tuple[Chunk, ...]:
         parts = text.text.split(self._mark)
         ids = chunk_ids(document_id, parts)
         return tuple(
@@ -73,7 +78,11 @@ class World(chunked_document.World):
 
         log, clock = self.mill.log, self.mill.clock
         rows = RowMaker(self.blobs, self.index, embed_through(embedder_for, self.gate))
-        self.cut = ChunkStep(self.blobs, WordChunker, chunks_max=99, time_limit_s=5)
+
+        def calls_for(settings: KnowledgeBaseSettings) -> ProviderCalls:
+            return ProviderCalls(embedder_for(settings), self.gate, sleep=asyncio.sleep, texts_max=9)
+
+        self.cut = ChunkStep(self.blobs, WordChunker, calls_for, chunks_max=99, time_limit_s=5)
         self.embed = EmbedStep(self.blobs, embedder_for, self.gate, self.index, batch_chunks=9, time_limit_s=5)
         self.indexing = IndexStep(self.blobs, self.index, self.knowledge_bases, rows, time_limit_s=5)
         self.views = MemoryViews(partitions=2, clock_ms=lambda: 1_000)
