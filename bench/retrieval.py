@@ -26,9 +26,10 @@ from knowledge.chunk import Chunk, chunk_ids, count_tokens
 from knowledge.embedders import USE_MODEL, Embedder, make_embedder, vector_weight_of
 from knowledge.index import IndexRow, IndexTable
 from knowledge.lance_index import LanceIndex
+from knowledge.local_reranker import LocalReranker
 from knowledge.ranking import Fusion
 from knowledge.retriever import Retriever
-from knowledge.search import SearchMode, SearchRequest, SearchScope
+from knowledge.search import SearchMode, SearchProfile, SearchRequest, SearchScope
 from knowledge.vectors import Vectors, decode_vectors, encode_vectors
 
 DATA = Path(__file__).resolve().parents[1] / ".." / "shared" / "data" / "retrieval"
@@ -135,29 +136,30 @@ async def judge(name: str, queries_max: int, embedder: CachedEmbedder, folder: s
     print(f"\n{name}: {len(collection.documents):,} documents, {len(collection.queries):,} queries; ", end="")
     print(f"embedded in {embedded_s:.1f} s, indexed in {filled_s:.1f} s (one write a document)")
     print(f"  {'BM25 (bm25s)':22} nDCG@10 {baseline['ndcg@10']:.4f}  recall@100 {baseline['recall@100']:.4f}")
-    retriever = Retriever(index, lambda _: embedder)
+    retriever = Retriever(index, lambda _: embedder, reranker=LocalReranker())
     scope = SearchScope(name, 1, embedder.model, vector_weight_of(embedder.model))
-    for mode, fusion in (
-        (SearchMode.KEYWORD, Fusion.CONVEX),
-        (SearchMode.VECTOR, Fusion.CONVEX),
-        (SearchMode.HYBRID, Fusion.CONVEX),
-        (SearchMode.HYBRID, Fusion.RRF),
+    for label, mode, options in (
+        ("keyword", SearchMode.KEYWORD, {}),
+        ("vector", SearchMode.VECTOR, {}),
+        ("hybrid convex", SearchMode.HYBRID, {"fusion": Fusion.CONVEX}),
+        ("hybrid rrf", SearchMode.HYBRID, {"fusion": Fusion.RRF}),
+        ("hybrid reranked", SearchMode.HYBRID, {"rerank": True}),
+        ("hybrid enhanced", SearchMode.HYBRID, {"profile": SearchProfile.ENHANCED}),
     ):
-        await print_quality(retriever, scope, collection, mode, fusion)
+        await print_quality(retriever, scope, collection, label, SearchRequest("", mode=mode, **options))
     await index.close()
 
 
 async def print_quality(
-    retriever: Retriever, scope: SearchScope, collection: Collection, mode: SearchMode, fusion: Fusion
+    retriever: Retriever, scope: SearchScope, collection: Collection, label: str, asked: SearchRequest
 ) -> None:
     gains, recalls = [], []
     for query_id, query in collection.queries.items():
-        request = SearchRequest(query, mode=mode, fusion=fusion, top_k=RECALL_DEPTH)
+        request = msgspec.structs.replace(asked, query=query, top_k=RECALL_DEPTH)
         result = await retriever.search([scope], request)
         ranking = [passage.document_id for passage in result.passages]
         gains.append(ndcg(ranking, collection.judgements[query_id]))
         recalls.append(recall(ranking, collection.judgements[query_id]))
-    label = f"{mode} {fusion}" if mode is SearchMode.HYBRID else mode.value
     print(f"  {label:22} nDCG@10 {mean(gains):.4f}  recall@100 {mean(recalls):.4f}", flush=True)
 
 

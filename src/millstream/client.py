@@ -19,6 +19,7 @@ from domain.status import DocumentStatus, TaskStatus
 from millstream.client_answers import Accepted, DocumentChanged, Found, Retried, TaskChanged, TaskEnded, TaskNews
 from millstream.client_forms import send_form
 from millstream.client_http import Http, Page
+from millstream.client_questions import Answered, AnswerNews, streamed_answer, whole_answer
 from millstream.client_uploads import OnProgress, ResumableUpload, Uploaded
 from millstream.errors import ExitCode, Stop
 
@@ -148,6 +149,14 @@ class Client:
         """`options` are further members of the request: profile, neighbours, min_score, filters, rerank and so on."""
         body = {"query": query, "mode": mode, "top_k": top_k, **options}
         return self.http.post(f"/knowledge-bases/{knowledge_base_id}/search", Found, json=body)
+
+    def ask(self, knowledge_base_id: str, question: str, **options: Any) -> Answered:
+        """The whole answer; `options` are further members of the request: top_k, profile, filters, language."""
+        return whole_answer(self.http, knowledge_base_id, question, options)
+
+    def ask_streamed(self, knowledge_base_id: str, question: str, **options: Any) -> Iterator[AnswerNews]:
+        """The same as it is written: words, then what they cite, then how it ended."""
+        return streamed_answer(self.http, knowledge_base_id, question, options)
 
     def tasks(self, *, limit: int = 50) -> tuple[TaskStatus, ...]:
         page = self.http.get("/tasks", Page, params={"limit": limit})

@@ -17,6 +17,9 @@ TIMEOUT_S = httpx.Timeout(60.0, connect=5.0)
 STREAM_SILENCE_S_MAX = 45.0
 """The server sends a comment every 15 s; three missed ones mean that the connection is dead."""
 
+BROKEN = (httpx.TransportError, httpx_sse.SSEError)
+"""What reading a stream raises where it breaks off."""
+
 BUSY = frozenset({429, 502, 503, 504})
 """Statuses after which the same request may be taken later."""
 
@@ -115,10 +118,12 @@ class Http:
                 return tuple(rows)
 
     @contextmanager
-    def stream(self, path: str, headers: dict[str, str]) -> Iterator[httpx_sse.EventSource]:
+    def stream(
+        self, path: str, headers: dict[str, str], *, method: str = "GET", **options: Any
+    ) -> Iterator[httpx_sse.EventSource]:
         """An event stream; raises httpx.TransportError where it breaks off."""
         timeout = httpx.Timeout(STREAM_SILENCE_S_MAX, connect=5.0)
-        with httpx_sse.connect_sse(self._http, "GET", path, headers=headers, timeout=timeout) as source:
+        with httpx_sse.connect_sse(self._http, method, path, headers=headers, timeout=timeout, **options) as source:
             self.raise_for_problem(source.response)
             yield source
 

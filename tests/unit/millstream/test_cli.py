@@ -12,10 +12,22 @@ import pytest
 from millstream.cli import main, root
 
 COMMANDS = (
-    *("up", "api", "worker", "projector", "ingest", "search", "tasks", "events", "cancel", "retry", "dead"),
+    *("up", "api", "worker", "projector", "ingest", "search", "ask", "tasks", "events", "cancel", "retry", "dead"),
     *("webhooks", "replay", "restore", "archive", "keys", "collect", "reconcile", "doctor", "settings", "demo"),
 )
-PRINTING = ("ingest", "search", "tasks", "cancel", "retry", "replay", "collect", "reconcile", "doctor", "settings")
+PRINTING = (
+    "ingest",
+    "search",
+    "ask",
+    "tasks",
+    "cancel",
+    "retry",
+    "replay",
+    "collect",
+    "reconcile",
+    "doctor",
+    "settings",
+)
 HEAVY = ("starlette", "uvicorn", "llama_index", "lancedb", "redis", "pyarrow", "numpy", "aioboto3", "xberg", "fast_use")
 CLOSED_PORT_URL = "http://127.0.0.1:1"
 
@@ -129,7 +141,9 @@ def test_an_empty_folder_is_wrong_usage(run: Run) -> None:
         assert_it_ends_in_a_line(run(*arguments), 2)
 
 
-@pytest.mark.parametrize("arguments", [["search", "mill", "query"], ["tasks"], ["tasks", "task_1", "--watch"]])
+@pytest.mark.parametrize(
+    "arguments", [["search", "mill", "query"], ["ask", "mill", "why?"], ["tasks"], ["tasks", "task_1", "--watch"]]
+)
 def test_a_server_that_does_not_answer_ends_in_a_line_and_a_hint(arguments: list[str], run: Run) -> None:
     ended = run(*arguments, "--url", CLOSED_PORT_URL)
     assert_it_ends_in_a_line(ended, 3)
