@@ -26,7 +26,7 @@ from millstream.admission.bounds import own_or_unknown
 from millstream.admission.entrance import Entrance, door_of, open_entrance
 from millstream.admission.key_routes import key_routes
 from millstream.answering import AnswerStream, answerer_over
-from millstream.bootstrap import lists_of, queries_of, search_scope, views_of
+from millstream.bootstrap import chunker_for, lists_of, queries_of, search_scope, views_of
 from millstream.guard import Guard
 from millstream.health import health_routes
 from millstream.ingesting import ingest_services, webhook_services
@@ -39,8 +39,10 @@ from millstream.openapi.routes import contract_routes
 from millstream.openapi.strictness import strict
 from millstream.problems import PROJECTION_PROBLEMS
 from millstream.reading.changes import changes_over
+from millstream.reading.preview import Previews
 from millstream.reading.routes import reading_routes
 from millstream.reading.routes_changes import changing_routes
+from millstream.reading.routes_preview import preview_routes
 from millstream.reading.stored import StoredDocuments
 from millstream.reworking.reindex import Reindexing
 from millstream.reworking.reprocess import Reprocessing
@@ -121,6 +123,7 @@ def api_routes(stores: Stores, tailer: ChangeTailer, can_search: asyncio.Event, 
         *projection_routes(stores.log, views_of(stores), tailer, Cursors(stores.secret)),
         *reading_routes(stored, Cursors(stores.secret)),
         *reworking_routes(Reprocessing(ingesting, lists), Reindexing(ingesting, lists, queries)),
+        *preview_routes(Previews(ingesting, stored, chunker_for, stores.embeddings.of)),
         *changing_routes(changes_over(stores, ingesting, stored)),
         *event_feed_routes(stores.log, views_of(stores), Cursors(stores.secret)),
         *system_routes(

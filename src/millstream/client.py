@@ -16,7 +16,16 @@ import msgspec
 from domain.dead_letters import DeadLetter
 from domain.knowledge_base_status import KnowledgeBaseStatus
 from domain.status import DocumentStatus, TaskStatus
-from millstream.client_answers import Accepted, DocumentChanged, Found, Retried, TaskChanged, TaskEnded, TaskNews
+from millstream.client_answers import (
+    Accepted,
+    ChunkPreview,
+    DocumentChanged,
+    Found,
+    Retried,
+    TaskChanged,
+    TaskEnded,
+    TaskNews,
+)
 from millstream.client_forms import send_form
 from millstream.client_http import Http, Page
 from millstream.client_questions import Answered, AnswerNews, streamed_answer, whole_answer
@@ -157,6 +166,10 @@ class Client:
     def ask_streamed(self, knowledge_base_id: str, question: str, **options: Any) -> Iterator[AnswerNews]:
         """The same as it is written: words, then what they cite, then how it ended."""
         return streamed_answer(self.http, knowledge_base_id, question, options)
+
+    def preview_chunks(self, knowledge_base_id: str, **asked: Any) -> ChunkPreview:
+        """How a `text` or the document of a `document_id` would be cut with `settings`; nothing is stored."""
+        return self.http.post(f"/knowledge-bases/{knowledge_base_id}/chunk-preview", ChunkPreview, json=asked)
 
     def tasks(self, *, limit: int = 50) -> tuple[TaskStatus, ...]:
         page = self.http.get("/tasks", Page, params={"limit": limit})

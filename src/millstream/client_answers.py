@@ -92,3 +92,29 @@ class TaskEnded(msgspec.Struct, frozen=True):
 
 
 TaskNews = TaskChanged | DocumentChanged | TaskEnded
+
+
+class PreviewedChunk(msgspec.Struct, frozen=True, kw_only=True):
+    """One chunk of a text that was cut to see how."""
+
+    ordinal: int
+    text: str
+    span: tuple[int, int]
+    tokens: int
+    page: int | None
+    headings: tuple[str, ...]
+    indexed_text: str
+    parent_text: str
+
+
+class ChunkPreview(msgspec.Struct, frozen=True, kw_only=True):
+    """The first chunks, and figures about all."""
+
+    chunker: str
+    counted_by: str
+    characters: int
+    total: int
+    tokens: int
+    tokens_min: int
+    tokens_max: int
+    chunks: tuple[PreviewedChunk, ...]

@@ -85,6 +85,7 @@ ROUTES: Final[Mapping[str, Access]] = {
     "list_knowledge_bases": READ,
     "get_knowledge_base": READ,
     "get_reindex": READ,
+    "preview_chunks": SEARCH,
     "list_documents": READ,
     "get_document": READ,
     "get_document_content": READ,

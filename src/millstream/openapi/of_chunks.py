@@ -6,11 +6,13 @@ from typing import Final
 from domain.status import DocumentStatus
 from ingest.problems import ProblemCode
 from millstream.openapi.of_documents import UNKNOWN
+from millstream.openapi.of_knowledge_bases import GONE
 from millstream.openapi.of_tasks import NOT_MODIFIED
 from millstream.openapi.operation import Answer, Header, In, JsonBody, Operation, Parameter, Tag
 from millstream.openapi.parameters import CONDITIONAL, ETAG, IF_NONE_MATCH, PAGED, TEXT, whole
 from millstream.openapi.problems import CHANGED
 from millstream.reading.changes import ChangeChunkBody, ChangeDocumentBody
+from millstream.reading.preview import ChunkPreview, PreviewBody
 from millstream.reading.routes import OCTETS, PAGE_NUMBER_MAX, PLAIN, DocumentText
 from millstream.reading.shown import ShownChunk
 from projections.lists import Listing
@@ -69,6 +71,22 @@ OPERATIONS: Final[Mapping[str, Operation]] = {
         parameters=(Parameter(name="page", schema=whole(1, PAGE_NUMBER_MAX), description="Only this page (from 1)."),),
         answers=(Answer(description="The text.", structs=(DocumentText,), others={PLAIN: TEXT}),),
         problems=UNREAD,
+    ),
+    "preview_chunks": Operation(
+        summary="Try how a text would be cut",
+        description=(
+            "A text or a document of the knowledge base (exactly one of `text` and `document_id`), by its settings and "
+            "those given; nothing is stored."
+        ),
+        tag=Tag.KNOWLEDGE_BASES,
+        body=JsonBody(
+            struct=PreviewBody,
+            examples={
+                "a text": {"text": "# Safety\n\nStop the stones first.", "settings": {"chunk_tokens": 64}},
+            },
+        ),
+        answers=(Answer(description="The first chunks, and figures about all.", structs=(ChunkPreview,)),),
+        problems=UNREAD | GONE | {ProblemCode.EMBEDDING_REJECTED, ProblemCode.EMBEDDING_UNAVAILABLE},
     ),
     "list_chunks": Operation(
         summary="List the chunks of a document",

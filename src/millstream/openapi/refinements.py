@@ -20,6 +20,7 @@ from knowledge.search import QUERY_CHARS_MAX, SearchRequest
 from millstream.admission.key_status import CreateKeyBody
 from millstream.openapi.operation import Schema
 from millstream.openapi.parameters import KB_ID
+from millstream.reading.preview import PreviewBody
 
 NO_NUL: Final = "^[^\\u0000]*$"
 _PRINTED: Final = "[^\\u0000-\\u001f\\u007f]"
@@ -97,6 +98,10 @@ REFINEMENTS: Final[Mapping[type, Mapping[str, Schema]]] = {
     SearchManyRequest: {"knowledge_base_ids": {"items": KB_ID}},
     ReprocessBody: {"from_step": STEP},
     RetryBody: {"from_step": STEP, "knowledge_base": KB_ID},
+    PreviewBody: {
+        WHOLE: {"oneOf": [_given(name) for name in ("text", "document_id")]},
+        "settings": {"$ref": "#/components/schemas/RequestedSettings"},
+    },
     ImportBody: {WHOLE: {"oneOf": [_given(name) for name in ("urls", "text", "objects")]}},
     CreateBody: {"name": NAME, "description": TEXT},
     ChangeBody: {
