@@ -12,8 +12,10 @@ from starlette.routing import Route
 
 from ingest.answers import exception_handlers
 from ingest.body import read_json_bytes
+from ingest.redis_replies import RedisReplies
 from ingest.request_id import RequestIdMiddleware
 from ingest.routes import ingest_routes
+from ingest.settings import IngestSettings
 from ingest.tus_version import TusVersionMiddleware
 from ingest.unread_body import UnreadBodyMiddleware
 from ingest.webhook_routes import webhook_routes
@@ -36,6 +38,7 @@ from millstream.openapi.page import page_routes
 from millstream.openapi.routes import contract_routes
 from millstream.openapi.strictness import strict
 from millstream.problems import PROJECTION_PROBLEMS
+from millstream.repeats import repeatable
 from millstream.settings import Settings
 from millstream.stores import Stores, clock_us, open_stores
 from millstream.warming import in_background, warm_api
@@ -121,4 +124,10 @@ def api_routes(stores: Stores, tailer: ChangeTailer, can_search: asyncio.Event, 
         ),
         *search_routes(Retriever(stores.index, stores.embeddings.of), resolve_scope, read_json_bytes),
     ]
+    routes = repeatable(
+        routes,
+        RedisReplies(stores.clients.commands, stores.keys),
+        new_token=stores.ids.unique,
+        settings=IngestSettings(),
+    )
     return [*routes, *contract_routes(routes, keys_needed=lambda: not entrance.ring.is_open), *page_routes()]
