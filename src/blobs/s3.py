@@ -9,6 +9,7 @@ import hashlib
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from contextlib import AsyncExitStack, aclosing
 from datetime import UTC, datetime, timedelta
+from functools import cache
 from typing import Any, Final, TypeVar
 
 import aioboto3
@@ -282,7 +283,7 @@ def _client(settings: S3Settings) -> Any:
         response_checksum_validation="when_required",
         s3={"addressing_style": "path" if settings.endpoint_url else "auto"},
     )
-    return aioboto3.Session().client(
+    return _session().client(
         "s3",
         endpoint_url=settings.endpoint_url,
         region_name=settings.region,
@@ -290,6 +291,12 @@ def _client(settings: S3Settings) -> Any:
         aws_secret_access_key=settings.secret_key,
         config=config,
     )
+
+
+@cache
+def _session() -> Any:
+    """One for the process: it keeps what it has read of the protocol's description, 60 ms for each further client."""
+    return aioboto3.Session()
 
 
 def _batches(page: Sequence[BlobInfo]) -> Iterator[Sequence[BlobInfo]]:
