@@ -73,7 +73,7 @@ class Wanted(msgspec.Struct, frozen=True, kw_only=True):
     object_key: str | None = None
 
 
-class _Import(msgspec.Struct, frozen=True, kw_only=True):
+class Importing(msgspec.Struct, frozen=True, kw_only=True):
     """What every kind of import knows."""
 
     knowledge_base_id: KnowledgeBaseId
@@ -101,7 +101,7 @@ async def import_documents(
     await refuse_callback(services.callbacks, options)
     documents = len(body.urls or body.objects or [body.text])
     room.check(documents=documents, size_bytes=len(body.text or "") or documents)
-    about = _Import(
+    about = Importing(
         knowledge_base_id=knowledge_base_id,
         task_id=new_task_id(services, knowledge_base_id, key, actor),
         options=options,
@@ -113,8 +113,10 @@ async def import_documents(
         return await _take_text(services, about, body.text, body.filename)
     if body.urls is not None:
         await _check_urls(services, about, body.urls)
-        return await _request(services, about, [Wanted(filename=filename_of_url(url), url=url) for url in body.urls])
-    return await _request(services, about, _objects(services, body.objects or []))
+        return await request_documents(
+            services, about, [Wanted(filename=filename_of_url(url), url=url) for url in body.urls]
+        )
+    return await request_documents(services, about, _objects(services, body.objects or []))
 
 
 def _refuse_unclear(body: ImportBody, services: IngestServices) -> None:
@@ -130,7 +132,7 @@ def _refuse_unclear(body: ImportBody, services: IngestServices) -> None:
     refuse_controls(body.filename or "", "/filename")
 
 
-async def _check_urls(services: IngestServices, about: _Import, urls: Sequence[str]) -> None:
+async def _check_urls(services: IngestServices, about: Importing, urls: Sequence[str]) -> None:
     """Raises Rejected, with a flaw for each URL that would not be called. A repeated request is not asked again."""
     if about.key is not None and (await services.log.versions([about.task_id]))[0] > 0:
         return
@@ -171,7 +173,8 @@ def _objects(services: IngestServices, keys: Sequence[str]) -> list[Wanted]:
     return [Wanted(filename=clean_filename(key), object_key=key) for key in keys]
 
 
-async def _request(services: IngestServices, about: _Import, wanted: Sequence[Wanted]) -> AcceptedTask:
+async def request_documents(services: IngestServices, about: Importing, wanted: Sequence[Wanted]) -> AcceptedTask:
+    """The task, and a request for each document, enter the log together. Raises Refused and what the log raises."""
     options = about.options
     task = SubmitTask(
         knowledge_base_id=about.knowledge_base_id,
@@ -193,7 +196,7 @@ async def _request(services: IngestServices, about: _Import, wanted: Sequence[Wa
     return _answer(about.task_id, await handle_together(services.log, requests, context, guard=about.guard))
 
 
-def _command(about: _Import, wanted: Wanted) -> RequestDocument:
+def _command(about: Importing, wanted: Wanted) -> RequestDocument:
     return RequestDocument(
         knowledge_base_id=about.knowledge_base_id,
         task_id=about.task_id,
@@ -219,7 +222,7 @@ def _answer(task_id: TaskId, handled: Sequence[Handled[Any]]) -> AcceptedTask:
     return accepted_task(task_id, task, named, accepted_message(len(named)) if is_new else REPEATED)
 
 
-async def _take_text(services: IngestServices, about: _Import, text: str, filename: str | None) -> AcceptedTask:
+async def _take_text(services: IngestServices, about: Importing, text: str, filename: str | None) -> AcceptedTask:
     name = clean_filename(filename) if filename else TEXT_NAME
     content = _encoded(text, services.settings.import_text_bytes_max)
     media_type = await asyncio.to_thread(sniff, content[:SNIFF_BYTES], None, name)
