@@ -15,10 +15,12 @@ from starlette.requests import Request as HttpRequest
 from blobs.errors import InvalidBlobKey
 from blobs.objects import OBJECT_KEY_BYTES_MAX, check_object_key
 from domain.commands import RequestDocument, SubmitTask
-from domain.deciders import DOCUMENT, TASK
-from domain.handle import Guard, Handled, Request, handle_together
+from domain.errors import Contention, Refused
+from domain.handle import Guard, Handled, handle_together
 from domain.knowledge_base import KnowledgeBaseState
+from domain.request_sidecar import FORMAT, RequestSidecar, encode_request_sidecar, request_sidecar_key
 from domain.sidecar import source_key
+from events.errors import InvalidAppend, LogFull
 from events.ids import KnowledgeBaseId, TaskId, document_id
 from events.task import TaskSource
 from ingest.accepted import REPEATED, AcceptedTask, accepted_message, accepted_task
@@ -32,7 +34,7 @@ from ingest.multipart import StoredFile
 from ingest.options import OptionsBody, UploadOptions, used_options
 from ingest.problems import Flaw, ProblemCode, Rejected, invalid
 from ingest.services import IngestServices
-from ingest.submit import Submission, new_task_id, submit
+from ingest.submit import Submission, new_task_id, requests_of, submit
 from ingest.unclaimed import UnclaimedBlobs
 from knowledge.filenames import clean_filename, filename_of_url
 from knowledge.media_type import SNIFF_BYTES, MediaType, sniff
@@ -186,23 +188,33 @@ async def request_documents(services: IngestServices, about: Importing, wanted: 
         idempotency_key_sha256=None if about.key is None else key_sha256(about.key),
         request_sha256=None if about.key is None else _fingerprint(wanted, options),
     )
-    documents = [
-        Request(DOCUMENT, document_id(about.task_id, ordinal), (_command(about, one),))
-        for ordinal, one in enumerate(wanted)
-    ]
-    requests: list[Request[Any, Any]] = [Request(TASK, about.task_id, (task,)), *documents]
-    await expect_callback(services.callbacks, task.callback_url)
-    context = services.context(about.task_id, about.actor)
-    return _answer(about.task_id, await handle_together(services.log, requests, context, guard=about.guard))
+    key = request_sidecar_key(about.task_id, services.ids.unique())
+    commands = tuple(_command(about, one, key) for one in wanted)
+    sidecar = RequestSidecar(format=FORMAT, task_id=about.task_id, actor=about.actor, submit=task, requests=commands)
+    async with UnclaimedBlobs(services.blobs) as unclaimed:
+        await unclaimed.put(key, encode_request_sidecar(sidecar))
+        await expect_callback(services.callbacks, task.callback_url)
+        requests = requests_of(about.task_id, task, commands)
+        context = services.context(about.task_id, about.actor)
+        unclaimed.claim()
+        try:
+            handled = await handle_together(services.log, requests, context, guard=about.guard)
+        except (Refused, Contention, LogFull, InvalidAppend):
+            unclaimed.disclaim()
+            raise
+        if not any(one.envelopes for one in handled):
+            unclaimed.disclaim()
+    return _answer(about.task_id, handled)
 
 
-def _command(about: Importing, wanted: Wanted) -> RequestDocument:
+def _command(about: Importing, wanted: Wanted, sidecar: str) -> RequestDocument:
     return RequestDocument(
         knowledge_base_id=about.knowledge_base_id,
         task_id=about.task_id,
         filename=wanted.filename,
         url=wanted.url,
         object_key=wanted.object_key,
+        sidecar_blob=sidecar,
         metadata=about.options.metadata,
         lane=about.options.lane,
         not_before_us=about.options.not_before_us,
