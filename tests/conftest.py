@@ -29,9 +29,9 @@ def pytest_collection_finish() -> None:
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
     """For `--dist loadfile`; None leaves any other to pytest-xdist."""
-    from tests.scheduling import ByFileAndService
+    from tests.scheduling import ByFileAndServers
 
-    return ByFileAndService(config, log) if config.getoption("dist") == "loadfile" else None
+    return ByFileAndServers(config, log) if config.getoption("dist") == "loadfile" else None
 
 
 @pytest.fixture
