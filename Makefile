@@ -12,6 +12,8 @@ PYTEST := $(BIN)/python -m pytest -q
 WORKERS ?= 2
 # Twice the cores of CI: half of the time tests wait for something.
 TEST_WORKERS ?= 4
+# Of targets that run side by side, the output of one after that of the other, where make can do that.
+WHOLE := $(if $(filter output-sync,$(.FEATURES)),--output-sync=target)
 SEEDS ?= 1000
 FIRST ?= 0
 CASES ?= 50
@@ -61,7 +63,9 @@ schemathesis: $(DEV_STAMP) ## requests made of /openapi.json, right and wrong, C
 seeded-bugs: $(DEV_STAMP) ## bugs put into copies of the tree, one after the other: each must turn the tests red (2 to 6 minutes)
 	@$(BIN)/python -m tests.seeded_bugs --workers $(WORKERS)
 
-check: lint types contracts test demo ## the one truth: format, lint, types, contracts, all tests, the demo
+check: $(DEV_STAMP) ## the one truth: format, lint, types, contracts, the demo, all tests
+	@$(MAKE) --no-print-directory -j $(WORKERS) $(WHOLE) lint types contracts demo
+	@$(MAKE) --no-print-directory test
 
 lint: $(DEV_STAMP) ## form and rules of the code
 	@$(BIN)/ruff format --check -q .

@@ -1,9 +1,9 @@
-"""What every test run shares: how hard Hypothesis looks, and what a test reads of the log lines."""
+"""What every test run shares: how hard Hypothesis looks, who runs what, and what a test reads of the log lines."""
 
 import io
 import sys
 from collections.abc import Iterator
-from typing import Final
+from typing import Any, Final
 
 import pytest
 from hypothesis import settings
@@ -24,6 +24,14 @@ def pytest_collection_finish() -> None:
     loaded = sorted(IMPORTED_WHEN_NEEDED & set(sys.modules))
     if loaded:
         raise pytest.UsageError(f"a test module imports {', '.join(loaded)} while it is collected, not in a test")
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """For `--dist loadfile`; None leaves any other to pytest-xdist."""
+    from tests.scheduling import ByFileAndServers
+
+    return ByFileAndServers(config, log) if config.getoption("dist") == "loadfile" else None
 
 
 @pytest.fixture

@@ -35,6 +35,7 @@ POINTERS: Final = {
 }
 DETAILS: Final = {
     "printable characters": "the name of a key shows at a terminal",
+    "would have expired already": "whatever ends has to end later",
     "cannot be bound to knowledge bases": "who has the scope admin sees everything",
 }
 FLOAT: Final = re.compile(r"Expected `int( \| null)?`, got `float`")
@@ -43,7 +44,7 @@ FLOAT: Final = re.compile(r"Expected `int( \| null)?`, got `float`")
 RESUMABLE: Final = "/api/v1/uploads"
 """Headers of tus speak with one another: a length and its deferral, bytes and their checksum, parts and their whole."""
 
-REFUSALS: Final = {400, 413, 422, 460}
+REFUSALS: Final = {400, 413, 415, 422, 460}
 
 UNTYPED: Final = "file: Incorrect type"
 """A part of a form has bytes and no type: what was meant to be an object is a document."""

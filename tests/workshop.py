@@ -72,6 +72,20 @@ class Workshop:
         await handle_together(self.log, requests, self.context(task))
         return task, names
 
+    async def request(self, knowledge_base: KnowledgeBaseId) -> tuple[TaskId, DocumentId]:
+        """A document that lies elsewhere."""
+        task = self.ids.task(knowledge_base)
+        submit = c.SubmitTask(knowledge_base_id=knowledge_base, documents=1)
+        wanted = c.RequestDocument(
+            knowledge_base_id=knowledge_base, task_id=task, filename="a.txt", url="https://example.com/a.txt"
+        )
+        requests: list[Request[Any, Any]] = [
+            Request(TASK, task, (submit,)),
+            Request(DOCUMENT, document_id(task, 0), (wanted,)),
+        ]
+        await handle_together(self.log, requests, self.context(task))
+        return task, document_id(task, 0)
+
     async def work(self, document: DocumentId, *commands: c.DocumentCommand) -> int:
         """How many events followed."""
         handled = await handle(self.log, DOCUMENT, document, commands, self.context(document))

@@ -11,14 +11,13 @@ from contextlib import AsyncExitStack, aclosing
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final, TypeVar
 
-import aioboto3
-from aiobotocore.config import AioConfig
 from botocore.exceptions import ClientError
 
 from blobs.composition import plan_parts
 from blobs.errors import BlobMissing, BlobStoreUnavailable, InvalidBlobKey
 from blobs.keys import check_key, check_prefix, check_range
 from blobs.probe import check_by_probe
+from blobs.s3_client import make_client
 from blobs.s3_conditions import Conditions
 from blobs.s3_errors import FOREIGN_ERRORS, code_of, translated
 from blobs.s3_settings import PART_BYTES_MIN, S3Settings
@@ -60,7 +59,7 @@ class S3BlobStore:
             if self._is_closed:
                 raise BlobStoreUnavailable("The blob store is closed.")
             if self._client is None:
-                self._client = await self._resources.enter_async_context(_client(self._settings))
+                self._client = await self._resources.enter_async_context(make_client(self._settings))
 
     def writer(self, key: str) -> BatchingWriter:
         """Begin a blob; one of up to `part_bytes` goes up in a single call at commit, a longer one in parts."""
@@ -265,31 +264,6 @@ class S3BlobStore:
 
     def _name(self, key: str) -> str:
         return f"{self._settings.prefix}/{key}" if self._settings.prefix else key
-
-
-def _client(settings: S3Settings) -> Any:
-    """Build the context manager of a client.
-
-    Checksums only where S3 requires them: since botocore 1.36 the SDK adds trailers that servers other than AWS
-    refuse. Path-style addresses for an endpoint of one's own, where no DNS name exists for each bucket.
-    """
-    config = AioConfig(
-        connect_timeout=settings.connect_timeout_s,
-        read_timeout=settings.read_timeout_s,
-        max_pool_connections=settings.concurrency_max,
-        retries={"total_max_attempts": settings.attempts_max, "mode": "standard"},
-        request_checksum_calculation="when_required",
-        response_checksum_validation="when_required",
-        s3={"addressing_style": "path" if settings.endpoint_url else "auto"},
-    )
-    return aioboto3.Session().client(
-        "s3",
-        endpoint_url=settings.endpoint_url,
-        region_name=settings.region,
-        aws_access_key_id=settings.access_key,
-        aws_secret_access_key=settings.secret_key,
-        config=config,
-    )
 
 
 def _batches(page: Sequence[BlobInfo]) -> Iterator[Sequence[BlobInfo]]:

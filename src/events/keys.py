@@ -151,6 +151,11 @@ class Keys:
         """Zset of one channel's deliveries in one state, all scores 0: members sort by time. Goes with them."""
         return f"{self._prefixes[partition]}webhooks:log:{channel}:{state}"
 
+    def reply(self, name: str) -> str:
+        """Hash of a request under an Idempotency-Key, by digest of who asks what: f fingerprint, t token of who is at
+        it, r its answer. Written by API processes, expires."""
+        return f"{self._namespace}:reply:{name}"
+
     def log(self, partition: int) -> str:
         """Stream of all events, written by append, trimmed by the archiver alone. Fields: `e` envelope, `n` number."""
         return self._prefixes[partition] + "log"

@@ -45,7 +45,7 @@ async def read_json_bytes(request: Request, bytes_max: int) -> bytes:
     """The body as it came, of a request that says it is JSON. Raises Rejected."""
     _check_json_type(request.headers)
     refuse_encoded(request.headers)
-    return await _read(request, bytes_max)
+    return await read_body(request, bytes_max=bytes_max)
 
 
 def refuse_controls(text: str, pointer: str, *, allowed: str = "") -> None:
@@ -67,7 +67,8 @@ def _check_json_type(headers: Headers) -> None:
         raise Rejected(ProblemCode.UNSUPPORTED_MEDIA_TYPE, "Send JSON as application/json, in UTF-8.")
 
 
-async def _read(request: Request, bytes_max: int) -> bytes:
+async def read_body(request: Request, *, bytes_max: int) -> bytes:
+    """The body as it is. Raises Rejected."""
     announced = content_length(request.headers)
     if announced is not None and announced > bytes_max:
         raise _too_large(bytes_max)

@@ -15,10 +15,12 @@ from starlette.requests import Request as HttpRequest
 from blobs.errors import InvalidBlobKey
 from blobs.objects import OBJECT_KEY_BYTES_MAX, check_object_key
 from domain.commands import RequestDocument, SubmitTask
-from domain.deciders import DOCUMENT, TASK
-from domain.handle import Guard, Handled, Request, handle_together
+from domain.errors import Contention, Refused
+from domain.handle import Guard, Handled, handle_together
 from domain.knowledge_base import KnowledgeBaseState
+from domain.request_sidecar import FORMAT, RequestSidecar, encode_request_sidecar, request_sidecar_key
 from domain.sidecar import source_key
+from events.errors import InvalidAppend, LogFull
 from events.ids import KnowledgeBaseId, TaskId, document_id
 from events.task import TaskSource
 from ingest.accepted import REPEATED, AcceptedTask, accepted_message, accepted_task
@@ -32,7 +34,7 @@ from ingest.multipart import StoredFile
 from ingest.options import OptionsBody, UploadOptions, used_options
 from ingest.problems import Flaw, ProblemCode, Rejected, invalid
 from ingest.services import IngestServices
-from ingest.submit import Submission, new_task_id, submit
+from ingest.submit import Submission, new_task_id, requests_of, submit
 from ingest.unclaimed import UnclaimedBlobs
 from knowledge.filenames import clean_filename, filename_of_url
 from knowledge.media_type import SNIFF_BYTES, MediaType, sniff
@@ -73,7 +75,7 @@ class Wanted(msgspec.Struct, frozen=True, kw_only=True):
     object_key: str | None = None
 
 
-class _Import(msgspec.Struct, frozen=True, kw_only=True):
+class Importing(msgspec.Struct, frozen=True, kw_only=True):
     """What every kind of import knows."""
 
     knowledge_base_id: KnowledgeBaseId
@@ -101,7 +103,7 @@ async def import_documents(
     await refuse_callback(services.callbacks, options)
     documents = len(body.urls or body.objects or [body.text])
     room.check(documents=documents, size_bytes=len(body.text or "") or documents)
-    about = _Import(
+    about = Importing(
         knowledge_base_id=knowledge_base_id,
         task_id=new_task_id(services, knowledge_base_id, key, actor),
         options=options,
@@ -113,8 +115,10 @@ async def import_documents(
         return await _take_text(services, about, body.text, body.filename)
     if body.urls is not None:
         await _check_urls(services, about, body.urls)
-        return await _request(services, about, [Wanted(filename=filename_of_url(url), url=url) for url in body.urls])
-    return await _request(services, about, _objects(services, body.objects or []))
+        return await request_documents(
+            services, about, [Wanted(filename=filename_of_url(url), url=url) for url in body.urls]
+        )
+    return await request_documents(services, about, _objects(services, body.objects or []))
 
 
 def _refuse_unclear(body: ImportBody, services: IngestServices) -> None:
@@ -130,7 +134,7 @@ def _refuse_unclear(body: ImportBody, services: IngestServices) -> None:
     refuse_controls(body.filename or "", "/filename")
 
 
-async def _check_urls(services: IngestServices, about: _Import, urls: Sequence[str]) -> None:
+async def _check_urls(services: IngestServices, about: Importing, urls: Sequence[str]) -> None:
     """Raises Rejected, with a flaw for each URL that would not be called. A repeated request is not asked again."""
     if about.key is not None and (await services.log.versions([about.task_id]))[0] > 0:
         return
@@ -171,7 +175,8 @@ def _objects(services: IngestServices, keys: Sequence[str]) -> list[Wanted]:
     return [Wanted(filename=clean_filename(key), object_key=key) for key in keys]
 
 
-async def _request(services: IngestServices, about: _Import, wanted: Sequence[Wanted]) -> AcceptedTask:
+async def request_documents(services: IngestServices, about: Importing, wanted: Sequence[Wanted]) -> AcceptedTask:
+    """The task, and a request for each document, enter the log together. Raises Refused and what the log raises."""
     options = about.options
     task = SubmitTask(
         knowledge_base_id=about.knowledge_base_id,
@@ -183,23 +188,33 @@ async def _request(services: IngestServices, about: _Import, wanted: Sequence[Wa
         idempotency_key_sha256=None if about.key is None else key_sha256(about.key),
         request_sha256=None if about.key is None else _fingerprint(wanted, options),
     )
-    documents = [
-        Request(DOCUMENT, document_id(about.task_id, ordinal), (_command(about, one),))
-        for ordinal, one in enumerate(wanted)
-    ]
-    requests: list[Request[Any, Any]] = [Request(TASK, about.task_id, (task,)), *documents]
-    await expect_callback(services.callbacks, task.callback_url)
-    context = services.context(about.task_id, about.actor)
-    return _answer(about.task_id, await handle_together(services.log, requests, context, guard=about.guard))
+    key = request_sidecar_key(about.task_id, services.ids.unique())
+    commands = tuple(_command(about, one, key) for one in wanted)
+    sidecar = RequestSidecar(format=FORMAT, task_id=about.task_id, actor=about.actor, submit=task, requests=commands)
+    async with UnclaimedBlobs(services.blobs) as unclaimed:
+        await unclaimed.put(key, encode_request_sidecar(sidecar))
+        await expect_callback(services.callbacks, task.callback_url)
+        requests = requests_of(about.task_id, task, commands)
+        context = services.context(about.task_id, about.actor)
+        unclaimed.claim()
+        try:
+            handled = await handle_together(services.log, requests, context, guard=about.guard)
+        except (Refused, Contention, LogFull, InvalidAppend):
+            unclaimed.disclaim()
+            raise
+        if not any(one.envelopes for one in handled):
+            unclaimed.disclaim()
+    return _answer(about.task_id, handled)
 
 
-def _command(about: _Import, wanted: Wanted) -> RequestDocument:
+def _command(about: Importing, wanted: Wanted, sidecar: str) -> RequestDocument:
     return RequestDocument(
         knowledge_base_id=about.knowledge_base_id,
         task_id=about.task_id,
         filename=wanted.filename,
         url=wanted.url,
         object_key=wanted.object_key,
+        sidecar_blob=sidecar,
         metadata=about.options.metadata,
         lane=about.options.lane,
         not_before_us=about.options.not_before_us,
@@ -219,7 +234,7 @@ def _answer(task_id: TaskId, handled: Sequence[Handled[Any]]) -> AcceptedTask:
     return accepted_task(task_id, task, named, accepted_message(len(named)) if is_new else REPEATED)
 
 
-async def _take_text(services: IngestServices, about: _Import, text: str, filename: str | None) -> AcceptedTask:
+async def _take_text(services: IngestServices, about: Importing, text: str, filename: str | None) -> AcceptedTask:
     name = clean_filename(filename) if filename else TEXT_NAME
     content = _encoded(text, services.settings.import_text_bytes_max)
     media_type = await asyncio.to_thread(sniff, content[:SNIFF_BYTES], None, name)

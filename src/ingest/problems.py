@@ -40,6 +40,7 @@ class ProblemCode(StrEnum):
     FORBIDDEN = "forbidden"
     HEADERS_TOO_LARGE = "headers_too_large"
     HTTP_VERSION_NOT_SUPPORTED = "http_version_not_supported"
+    IDEMPOTENCY_IN_PROGRESS = "idempotency_in_progress"
     IDEMPOTENCY_KEY_REUSED = "idempotency_key_reused"
     INSUFFICIENT_SCOPE = "insufficient_scope"
     INTERNAL_ERROR = "internal_error"
@@ -128,6 +129,7 @@ _ANSWERS: Final[Mapping[ProblemCode, tuple[int, str]]] = {
     ProblemCode.FORBIDDEN: (403, "Not allowed"),
     ProblemCode.HEADERS_TOO_LARGE: (431, "The head of the request is too large"),
     ProblemCode.HTTP_VERSION_NOT_SUPPORTED: (505, "This version of HTTP is not supported"),
+    ProblemCode.IDEMPOTENCY_IN_PROGRESS: (409, "The same request is being answered"),
     ProblemCode.IDEMPOTENCY_KEY_REUSED: (422, "The Idempotency-Key belongs to another request"),
     ProblemCode.INSUFFICIENT_SCOPE: (403, "The key may not do this"),
     ProblemCode.INTERNAL_ERROR: (500, "Something went wrong here"),

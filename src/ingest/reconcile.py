@@ -7,7 +7,7 @@ is left alone, and an upload that never came to its append is one whose client n
 
 import asyncio
 import time
-from collections import OrderedDict, defaultdict
+from collections import Counter, OrderedDict, defaultdict
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Sequence
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -30,6 +30,7 @@ from events.ids import DocumentId, KnowledgeBaseId, TaskId, document_id, partiti
 from ingest.callbacks import expect_callback
 from ingest.concurrency import all_of
 from ingest.knowledge_bases import while_active
+from ingest.requested_again import RequestedAgain
 from ingest.services import IngestServices
 from ingest.submit import requests_of
 
@@ -106,13 +107,13 @@ class _Sweep:
                 requests[one.sidecar.accept.task_id].append(one)
         await self._each(requests.values(), self._task)
 
-    def figures(self, seconds: float) -> Reconciled:
+    def figures(self, imports: RequestedAgain, seconds: float) -> Reconciled:
         return Reconciled(
             dry_run=self._dry_run,
-            sidecars=self.sidecars,
-            unreadable=self.unreadable,
-            tasks=self._tasks,
-            documents_accepted=self.documents_accepted,
+            sidecars=self.sidecars + imports.sidecars,
+            unreadable=self.unreadable + imports.unreadable,
+            tasks=dict(Counter(self._tasks) + Counter(imports.found)),
+            documents_accepted=self.documents_accepted + imports.documents,
             seconds=round(seconds, 3),
         )
 
@@ -199,7 +200,9 @@ async def reconcile(services: IngestServices, *, youngest: timedelta = YOUNGEST,
             page = []
     if page:
         await sweep.page(page)
-    figures = sweep.figures(time.monotonic() - began_s)
+    imports = RequestedAgain(services, dry_run=dry_run)
+    await imports.run(before)
+    figures = sweep.figures(imports, time.monotonic() - began_s)
     level = _log.warning if Found.KNOWLEDGE_BASE_UNKNOWN.value in figures.tasks else _log.info
     level("reconciled", **{name: getattr(figures, name) for name in figures.__struct_fields__})
     return figures

@@ -14,7 +14,7 @@ import msgspec
 from domain.commands import RequestReprocessing, SubmitTask
 from domain.decider import Folded, fold_to_decide
 from domain.deciders import DOCUMENT, TASK
-from domain.document import STEPS_IN_ORDER, Cancelled, DocumentState, Failed, Unknown, stopped_at
+from domain.document import STEPS_IN_ORDER, Cancelled, DocumentState, Failed, Requested, Unknown, stopped_at
 from domain.errors import Contention, RefusalCode, Refused
 from domain.handle import CONFLICTS_MAX, Guard, Prepared, load, prepare
 from domain.knowledge_base import KnowledgeBaseState
@@ -160,10 +160,13 @@ def _submission(
 
 
 def _from(again: Again, state: DocumentState) -> Step | None:
-    """Of several documents each begins where it can: one that never came to the wanted step where it stopped."""
+    """Of several documents each begins where it can: one that never came to the wanted step where it stopped, and one
+    whose bytes are here at the parsing of them."""
     if again.chooses is None or again.from_step is None or not isinstance(state, Failed | Cancelled):
         return again.from_step
-    return min(stopped_at(state), again.from_step, key=STEPS_IN_ORDER.index)
+    first = Step.FETCH if isinstance(state.reached, Requested) else Step.PARSE
+    wanted = max(first, again.from_step, key=STEPS_IN_ORDER.index)
+    return min(stopped_at(state), wanted, key=STEPS_IN_ORDER.index)
 
 
 def _ended_early(state: DocumentState, *, with_cancelled: bool) -> bool:

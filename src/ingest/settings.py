@@ -29,6 +29,9 @@ _RANGES: Final[dict[str, tuple[int, int]]] = {
     "pieces_max": (1, 1_000_000),
     "resumable_expiry_s": (1, 31_536_000),
     "resumable_open_max": (1, 1_000_000),
+    "idempotency_lease_s": (1, 3_600),
+    "idempotency_kept_s": (1, 31_536_000),
+    "idempotency_reply_bytes_max": (KIB, 16 * MIB),
 }
 
 
@@ -94,6 +97,15 @@ class IngestSettings(msgspec.Struct, frozen=True, kw_only=True):
     def import_bytes_max(self) -> int:
         """The JSON body of an import: escaped, a text takes up to four times its bytes."""
         return 4 * self.import_text_bytes_max + MIB
+
+    idempotency_lease_s: int = 60
+    """How long a request under an Idempotency-Key is taken to be under way, if its process has died at it."""
+
+    idempotency_kept_s: int = 86_400
+    """How long the answer to such a request is given again, where nothing that it made is named after its key."""
+
+    idempotency_reply_bytes_max: int = MIB
+    """A larger answer is not kept: its request takes effect anew when it is repeated."""
 
     def __post_init__(self) -> None:
         for name, (least, most) in _RANGES.items():

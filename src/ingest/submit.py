@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 from msgspec import UNSET
 
-from domain.commands import AcceptDocument, SkipDocument, SubmitTask
+from domain.commands import AcceptDocument, RequestDocument, SkipDocument, SubmitTask
 from domain.deciders import DOCUMENT, TASK
 from domain.document import DocumentState, Skipped
 from domain.errors import Contention, Refused
@@ -151,9 +151,9 @@ def _submit_command(submission: Submission) -> SubmitTask:
 
 
 def requests_of(
-    task_id: TaskId, task: SubmitTask, documents: Sequence[AcceptDocument | SkipDocument]
+    task_id: TaskId, task: SubmitTask, documents: Sequence[AcceptDocument | SkipDocument | RequestDocument]
 ) -> list[Request[Any, Any]]:
-    """What enters the log together for an upload: its task, then its documents in order."""
+    """What enters the log together for an upload or an import: its task, then its documents in order."""
     named = (Request(DOCUMENT, document_id(task_id, ordinal), (one,)) for ordinal, one in enumerate(documents))
     return [Request(TASK, task_id, (task,)), *named]
 

@@ -12,8 +12,10 @@ from starlette.routing import Route
 
 from ingest.answers import exception_handlers
 from ingest.body import read_json_bytes
+from ingest.redis_replies import RedisReplies
 from ingest.request_id import RequestIdMiddleware
 from ingest.routes import ingest_routes
+from ingest.settings import IngestSettings
 from ingest.tus_version import TusVersionMiddleware
 from ingest.unread_body import UnreadBodyMiddleware
 from ingest.webhook_routes import webhook_routes
@@ -44,6 +46,7 @@ from millstream.reading.routes import reading_routes
 from millstream.reading.routes_changes import changing_routes
 from millstream.reading.routes_preview import preview_routes
 from millstream.reading.stored import StoredDocuments
+from millstream.repeats import repeatable
 from millstream.reworking.reindex import Reindexing
 from millstream.reworking.reprocess import Reprocessing
 from millstream.reworking.routes import reworking_routes
@@ -141,4 +144,10 @@ def api_routes(stores: Stores, tailer: ChangeTailer, can_search: asyncio.Event, 
         *search_routes(retriever, resolve_scope, read_json_bytes),
         *answer_routes(answerer_over(retriever, stores), resolve_scope, read_json_bytes, AnswerStream),
     ]
+    routes = repeatable(
+        routes,
+        RedisReplies(stores.clients.commands, stores.keys),
+        new_token=stores.ids.unique,
+        settings=IngestSettings(),
+    )
     return [*routes, *contract_routes(routes, keys_needed=lambda: not entrance.ring.is_open), *page_routes()]

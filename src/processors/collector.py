@@ -28,6 +28,7 @@ from processors.collected import Collected, Tallied
 from processors.index_collector import IndexCollector
 from processors.knowledge_bases import KnowledgeBases
 from processors.orphans import Claim, Orphan, Reason, document_of, is_old, orphans_of_known, orphans_of_unknown
+from processors.request_collector import RequestCollector
 
 PAGE_DOCUMENTS: Final = 500
 """Documents that are looked up together: two round trips, and at most some MB of listing held in memory."""
@@ -69,6 +70,7 @@ class Collector:
         self._page_documents = page_documents
         self._known = KnowledgeBases(log, clock_us=lambda: time.time_ns() // 1_000)
         self._index = IndexCollector(log, index, self._known, as_of=as_of, grace=grace, dry_run=dry_run)
+        self._requests = RequestCollector(log, blobs, self._known, as_of=as_of, grace=grace, dry_run=dry_run)
         self._tallied = Tallied(dry_run=dry_run)
 
     async def run(self) -> Collected:
@@ -79,6 +81,7 @@ class Collector:
         if not self._dry_run:
             aborted = await self._blobs.abort_abandoned_uploads(older_than=self._grace, now=self._as_of)
             self._tallied.add(uploads_aborted=aborted)
+        await self._requests.run(self._tallied)
         await self._index.run(self._tallied)
         collected = self._tallied.done(time.monotonic() - began_s)
         _log.info("collected", **{name: getattr(collected, name) for name in collected.__struct_fields__})

@@ -33,6 +33,7 @@ class Reason(StrEnum):
     NEVER_ACCEPTED = "never_accepted"
     ERASED = "erased"
     UNRECORDED = "unrecorded"
+    RECORDED = "recorded"
 
 
 class Claim(StrEnum):

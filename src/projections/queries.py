@@ -10,7 +10,7 @@ from domain.knowledge_base import ActiveKnowledgeBase, UnknownKnowledgeBase, act
 from domain.knowledge_base_status import KnowledgeBaseCounts, KnowledgeBaseStatus
 from domain.status import DocumentStatus, TaskStatus
 from domain.task import documents_of
-from events.document import DocumentAccepted, DocumentSkipped
+from events.document import DocumentAccepted, DocumentRequested, DocumentSkipped
 from events.errors import InvalidId
 from events.ids import DocumentId, KnowledgeBaseId, TaskId, document_id, partition_of
 from events.log import EventLog
@@ -147,8 +147,8 @@ class Queries:
         newest: dict[DocumentId, None] = {}
         async for envelope in behind_the_views(self._log, self._views, partition):
             match envelope.event:
-                case DocumentAccepted(knowledge_base_id=owner) | DocumentSkipped(knowledge_base_id=owner):
-                    if owner == knowledge_base:
+                case DocumentAccepted() | DocumentRequested() | DocumentSkipped():
+                    if envelope.event.knowledge_base_id == knowledge_base:
                         newest[DocumentId(envelope.stream_id)] = None
                 case _:
                     continue

@@ -4,10 +4,10 @@ import secrets
 from collections.abc import AsyncIterator
 from typing import Any
 
-import aioboto3
 import pytest
 
 from blobs.s3 import S3BlobStore
+from blobs.s3_client import make_client
 from blobs.s3_settings import PART_BYTES_MIN, S3Settings
 from tests.contract.blob_store_contract import BlobStoreContract, Leftovers
 from tests.servers.s3_gateway import S3Server
@@ -37,8 +37,7 @@ class TestS3BlobStore(BlobStoreContract):
     @pytest.fixture
     def leftovers(self, settings: S3Settings) -> Leftovers:
         async def count() -> int:
-            session = aioboto3.Session(settings.access_key, settings.secret_key, region_name=settings.region)
-            async with session.client("s3", endpoint_url=settings.endpoint_url) as client:
+            async with make_client(settings) as client:
                 page: dict[str, Any] = await client.list_multipart_uploads(
                     Bucket=settings.bucket, Prefix=settings.prefix
                 )

@@ -3,9 +3,9 @@
 import secrets
 from collections.abc import AsyncIterator
 
-import aioboto3
 import pytest
 
+from blobs.s3_client import make_client
 from blobs.s3_objects import S3Objects
 from blobs.s3_settings import S3Settings
 from tests.contract.object_reader_contract import OBJECTS, ObjectReaderContract
@@ -17,20 +17,17 @@ pytest_plugins = ("tests.servers.s3",)
 class TestS3Objects(ObjectReaderContract):
     @pytest.fixture
     async def reader(self, s3_server: S3Server) -> AsyncIterator[S3Objects]:
-        prefix = f"import/{secrets.token_hex(8)}"
-        session = aioboto3.Session(s3_server.access_key, s3_server.secret_key, region_name="us-east-1")
-        async with session.client("s3", endpoint_url=s3_server.endpoint_url) as client:
-            for key, content in OBJECTS.items():
-                await client.put_object(Bucket=s3_server.bucket, Key=f"{prefix}/{key}", Body=content)
-        reader = S3Objects(
-            S3Settings(
-                bucket=s3_server.bucket,
-                endpoint_url=s3_server.endpoint_url,
-                access_key=s3_server.access_key,
-                secret_key=s3_server.secret_key,
-                prefix=prefix,
-                attempts_max=2,
-            )
+        settings = S3Settings(
+            bucket=s3_server.bucket,
+            endpoint_url=s3_server.endpoint_url,
+            access_key=s3_server.access_key,
+            secret_key=s3_server.secret_key,
+            prefix=f"import/{secrets.token_hex(8)}",
+            attempts_max=2,
         )
+        async with make_client(settings) as client:
+            for key, content in OBJECTS.items():
+                await client.put_object(Bucket=settings.bucket, Key=f"{settings.prefix}/{key}", Body=content)
+        reader = S3Objects(settings)
         yield reader
         await reader.close()

@@ -50,6 +50,7 @@ class Roles:
                 "MILLSTREAM_LEASE_S": "2",
                 "MILLSTREAM_RETRY_BASE_MS": "50",
                 "MILLSTREAM_LOG_FORMAT": "json",
+                "MILLSTREAM_EMBEDDING": "hash",
             }
         )
         self._running: dict[str, subprocess.Popen[bytes]] = {}

@@ -1,4 +1,4 @@
-"""What the tests of faults share: a mill for each module, and the table at the end.
+"""What the tests of faults share: a mill, and the table at the end.
 
 A test that kills revives; one that leaves the mill unlike it found it makes a Mill of its own.
 """
@@ -12,16 +12,19 @@ from tests.faults.mill import Mill
 from tests.faults.results import write_table
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def mill() -> Iterator[Mill]:
-    """Redis, API, projector and two workers that are up; each test makes a knowledge base of its own."""
+    """Redis, API, projector and two workers that are up; each test makes a knowledge base of its own.
+
+    A module that asks for it is named in `tests.scheduling`, so that a parallel run starts it once.
+    """
     with Mill() as started:
         yield started.start_all()
 
 
 @pytest.fixture
 def history(mill: Mill) -> Iterator[History]:
-    """A client of the module's mill."""
+    """A client of the mill."""
     with History(mill.url) as client:
         yield client
 

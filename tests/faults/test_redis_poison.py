@@ -41,6 +41,13 @@ LAST_ID: Final = f"{EXHAUSTED_AT}-{EXHAUSTED_AT}"
 KEYS: Final = Keys(PARTITIONS)
 
 
+@pytest.fixture(scope="module")
+def mill() -> Iterator[Mill]:
+    """Of its own: what nobody can read stays in the log, and every judge would tell of it."""
+    with Mill() as started:
+        yield started.start_all()
+
+
 @pytest.fixture
 def server(mill: Mill) -> Iterator[Redis]:
     with server_of(mill) as client:

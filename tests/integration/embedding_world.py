@@ -1,6 +1,7 @@
 """Chunked documents of a knowledge base, and workers that embed them with a provider over HTTP."""
 
 import asyncio
+import hashlib
 import random
 import secrets
 from collections.abc import AsyncIterator, Sequence
@@ -121,7 +122,7 @@ class World:
                 filename="a.txt",
                 media_type="text/plain",
                 size_bytes=1,
-                sha256=name,
+                sha256=hashlib.sha256(name.encode()).hexdigest(),
                 source_blob="s",
             )
             chunked = RecordChunked(attempt=1, chunks_blob=blob, chunks=len(texts), tokens=2 * len(texts), chunker="k")

@@ -14,11 +14,15 @@ from blobs.local import LocalBlobStore
 from domain.commands import CreateKnowledgeBase, DeleteKnowledgeBase, RecordErased, RemoveDocument
 from domain.deciders import DOCUMENT, knowledge_base_decider
 from domain.handle import handle
+from domain.request_sidecar import request_sidecar_key
 from domain.sidecar import sidecar_key
 from events.document import DocumentAccepted
 from events.failpoints import Action, FailpointReached, Failpoints, Place, Rule, arm
 from events.ids import DocumentId, KnowledgeBaseId, document_id
 from events.memory import MemoryLog
+from ingest.imports import Importing, Wanted, request_documents
+from ingest.knowledge_bases import while_active
+from ingest.options import UploadOptions
 from knowledge.index import CollectableIndex, IndexTable
 from knowledge.lance_index import LanceIndex
 from knowledge.memory_index import MemoryIndex
@@ -205,3 +209,30 @@ async def test_a_collection_that_breaks_off_anywhere_is_completed_by_the_next(wo
         arm(Failpoints())
     await world.collect()
     assert await world.keys() == {fact.source_blob, sidecar_key(fact.source_blob)}
+
+
+async def test_sidecars_of_imports_go_once_the_archive_says_the_same(world: World) -> None:
+    kb = await world.mill.knowledge_base()
+    services = world.mill.services
+    task, lost = services.ids.task(kb), services.ids.task(kb)
+    about = Importing(
+        knowledge_base_id=kb,
+        task_id=task,
+        options=UploadOptions(),
+        key=None,
+        actor="somebody",
+        guard=await while_active(services.log, kb),
+    )
+    await request_documents(services, about, [Wanted(filename="a.txt", object_key="a.txt")])
+    (sidecar,) = await world.mill.blobs()
+    await world.blobs.put(request_sidecar_key(lost, "1"), b"{")
+    await world.blobs.put("requests/odd", b"{")
+
+    assert (await world.collect()).by_reason == {}, "a day is not enough"
+    week = timedelta(days=8)
+    planned, done = await world.collect(dry_run=True, passed=week), await world.collect(passed=week)
+
+    for figures in (planned, done):
+        assert (figures.by_reason, figures.foreign) == ({"recorded": 1, "never_accepted": 1}, 1)
+    assert sidecar not in await world.mill.blobs()
+    assert list(await world.mill.blobs()) == ["requests/odd"]

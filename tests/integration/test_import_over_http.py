@@ -11,6 +11,7 @@ import pytest
 
 from domain.deciders import TASK
 from domain.handle import load
+from domain.request_sidecar import decode_request_sidecar
 from domain.task import OpenTask
 from events.document import DocumentAccepted, DocumentRequested
 from events.ids import parse_task_id
@@ -66,7 +67,11 @@ async def test_urls_become_one_task_whose_documents_are_to_be_fetched(mill: Mill
     task = (await load(mill.services.log, TASK, parse_task_id(body["task_id"]))).state
     assert isinstance(task, OpenTask)
     assert (task.submitted.source, task.submitted.documents) == (TaskSource.URL, 2)
-    assert await mill.blobs() == {}
+    stored = await mill.blobs()
+    assert list(stored) == [first.sidecar_blob] == [second.sidecar_blob], "what was asked for outlives the log's end"
+    sidecar = decode_request_sidecar(first.sidecar_blob, stored[first.sidecar_blob])
+    assert sidecar is not None
+    assert [one.url for one in sidecar.requests] == [URL, "http://good.example/"]
 
 
 async def test_objects_of_the_import_bucket_become_a_task_too(mill: Mill) -> None:

@@ -12,7 +12,7 @@ from domain.commands import DeleteKnowledgeBase
 from domain.deciders import knowledge_base_decider
 from domain.handle import handle
 from domain.sidecar import Sidecar
-from events.document import DocumentAccepted
+from events.document import DocumentAccepted, DocumentRequested
 from events.envelope import Envelope
 from events.ids import KnowledgeBaseId, kind_of
 from events.log import Write
@@ -26,7 +26,8 @@ NOW = timedelta(0)
 
 @pytest.fixture
 async def mill(tmp_path: Path) -> AsyncIterator[Mill]:
-    async with running_mill(make_services(tmp_path)) as mill:
+    services = msgspec.structs.replace(make_services(tmp_path), has_import_bucket=True)
+    async with running_mill(services) as mill:
         yield mill
 
 
@@ -62,7 +63,53 @@ async def sweep(mill: Mill, *, dry_run: bool = False, youngest: timedelta = NOW)
 
 
 def told(facts: Iterable[Envelope]) -> dict[str, object]:
-    return {one.stream_id: one.event for one in facts if isinstance(one.event, TaskSubmitted | DocumentAccepted)}
+    kinds = TaskSubmitted | DocumentAccepted | DocumentRequested
+    return {one.stream_id: one.event for one in facts if isinstance(one.event, kinds)}
+
+
+async def import_objects(mill: Mill, kb: KnowledgeBaseId, keys: Iterable[str], key: str | None = None) -> None:
+    headers = {} if key is None else {"Idempotency-Key": key}
+    body = {"objects": list(keys), "options": {"lane": "bulk"}}
+    answer = await mill.client.post(f"/api/v1/knowledge-bases/{kb}/documents/import", json=body, headers=headers)
+    assert answer.status_code == 202, answer.text
+
+
+async def test_lost_imports_are_asked_for_again_as_they_were(mill: Mill, tmp_path: Path) -> None:
+    kb, gone = await mill.knowledge_base(), await mill.knowledge_base("Gone")
+    await import_objects(mill, kb, ["a.txt"])
+    for _ in range(2):
+        await import_objects(mill, kb, ["b.txt", "c.txt"], key="k")
+    before = told(await mill.facts())
+    await import_objects(mill, gone, ["d.txt"])
+    lost = await after_the_loss(mill, tmp_path)
+    await handle(
+        lost.services.log, knowledge_base_decider(gone), gone, [DeleteKnowledgeBase()], lost.services.context(gone, "x")
+    )
+    planned = await sweep(lost, dry_run=True)
+    assert told(await lost.facts()) == {}
+    done = await sweep(lost)
+    assert told(await lost.facts()) == before
+    for figures in (planned, done):
+        assert (figures.sidecars, figures.documents_accepted) == (3, 3)
+        assert figures.tasks == {Found.ACCEPTED: 2, Found.KNOWLEDGE_BASE_DELETED: 1}
+    again = await sweep(lost)
+    assert (again.documents_accepted, again.tasks) == (0, {Found.KNOWLEDGE_BASE_DELETED: 1})
+    nothing_lost = await sweep(mill)
+    assert (nothing_lost.sidecars, nothing_lost.tasks) == (3, {})
+
+
+async def test_lost_imports_wait_for_their_knowledge_base_and_damaged_sidecars_are_counted(
+    mill: Mill, tmp_path: Path
+) -> None:
+    kb = await mill.knowledge_base()
+    await import_objects(mill, kb, ["a.txt"])
+    await import_objects(mill, kb, ["b.txt"])
+    _, last = sorted(await mill.blobs())
+    await mill.services.blobs.put(last, b"{")
+    figures = await sweep(await after_the_loss(mill, tmp_path, keeps=()))
+    assert (figures.unreadable, figures.tasks) == (1, {Found.KNOWLEDGE_BASE_UNKNOWN: 1})
+    young = await sweep(await after_the_loss(mill, tmp_path), youngest=timedelta(hours=1))
+    assert (young.sidecars, young.tasks) == (0, {})
 
 
 async def test_lost_uploads_are_accepted_again_as_they_were(mill: Mill, tmp_path: Path) -> None:

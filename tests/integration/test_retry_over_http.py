@@ -7,6 +7,7 @@ from typing import Any
 
 import httpx
 import pytest
+from msgspec.structs import replace
 
 from domain import commands as c
 from domain.deciders import DOCUMENT, TASK
@@ -19,6 +20,7 @@ from events.inbox import Delivery
 from events.log import Appended, Conflict, Taken, Tally, Write
 from events.memory import MemoryLog
 from events.steps import Step
+from tests.facts import result_of
 from tests.integration.ingest_app import PARTITIONS, Mill, make_services, now_us, running_mill
 
 KBS = "/api/v1/knowledge-bases"
@@ -125,6 +127,25 @@ async def test_the_failed_documents_of_a_task_are_begun_again_under_a_new_task(m
     assert [await task_of(mill, one) for one in (first, second, third)] == [again["task_id"], again["task_id"], task]
     assert await mill.services.log.tally(task) == Tally(open_documents=1, failed=2)  # type: ignore[arg-type]
     assert await mill.services.log.tally(again["task_id"]) == Tally(open_documents=2)
+
+
+@pytest.mark.parametrize("query", ["", "?from=fetch", "?from=parse"])
+async def test_what_could_not_be_fetched_is_fetched_again_and_what_is_here_is_not(
+    tmp_path: Path, log: InterruptedLog, query: str
+) -> None:
+    services = replace(make_services(tmp_path, log=log), has_import_bucket=True)
+    async with running_mill(services) as mill:
+        kb = await mill.knowledge_base()
+        answer = await post(mill, f"{KBS}/{kb}/documents/import", {"objects": ["a.txt", "b.txt"]})
+        missing, broken = [line["document_id"] for line in answer.json()["documents"]]
+        await fail(mill, missing, "object_missing", Step.FETCH)
+        await say(mill, broken, c.StartStep(step=Step.FETCH, attempt=1, worker="w"), result_of(Step.FETCH))
+        await fail(mill, broken)
+
+        again = await retry(mill, answer.json()["task_id"], query)
+
+        assert again.status_code == 202, again.text
+        assert [awaited_step(await state_of(mill, one)) for one in (missing, broken)] == [Step.FETCH, Step.PARSE]
 
 
 async def test_each_of_the_two_tasks_ends_once_and_by_itself(mill: Mill) -> None:

@@ -8,13 +8,13 @@ from collections.abc import AsyncIterator, Callable
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
-import aioboto3
 import msgspec
 import pytest
 from aiohttp import web
 
 from blobs.errors import BlobStoreFull, BlobStoreUnavailable
 from blobs.s3 import S3BlobStore
+from blobs.s3_client import make_client
 from blobs.s3_settings import PART_BYTES_MIN, S3Settings
 from tests.servers.s3_gateway import S3Server
 from tests.servers.s3_proxy import Fault, FaultyProxy, Plan
@@ -264,7 +264,6 @@ async def test_wrong_keys_are_named_without_the_secret(settings: S3Settings, ope
 async def test_the_hash_of_a_short_blob_is_kept_as_metadata(settings: S3Settings, open_store: OpenStore) -> None:
     store = open_store(settings)
     ref = await store.put("hashed", b"x")
-    session = aioboto3.Session(settings.access_key, settings.secret_key, region_name=settings.region)
-    async with session.client("s3", endpoint_url=settings.endpoint_url) as client:
+    async with make_client(settings) as client:
         found = await client.head_object(Bucket=settings.bucket, Key=f"{settings.prefix}/hashed")
     assert found["Metadata"] == {"sha256": ref.sha256}

@@ -29,7 +29,8 @@ from millstream.settings import Settings
 from millstream.supervisor import Supervisor
 
 async def main():
-    async with Supervisor(Settings(data_dir=sys.argv[1], port=0, workers=1), lambda line: None) as supervisor:
+    settings = Settings(data_dir=sys.argv[1], port=0, workers=1, embedding="hash")
+    async with Supervisor(settings, lambda line: None) as supervisor:
         await supervisor.wait_until_ready()
         print(supervisor.pids, flush=True)
         await asyncio.Event().wait()
@@ -46,7 +47,7 @@ def data_dir() -> Iterator[Path]:
 
 @pytest.fixture
 def settings(data_dir: Path) -> Settings:
-    return Settings(data_dir=str(data_dir), port=0, workers=1, log_level="error")
+    return Settings(data_dir=str(data_dir), port=0, workers=1, log_level="error", embedding="hash")
 
 
 async def health(url: str) -> int:

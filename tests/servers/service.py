@@ -18,9 +18,12 @@ LOG_CHARS_SHOWN = 20_000
 
 @pytest.fixture(scope="session")
 def service() -> Iterator[ServiceProcess]:
-    """One service for the session; no test kills or stops any of it. At the end it has to stop well."""
+    """One service for the session, with one worker; no test kills or stops any of it. At the end it has to stop well.
+
+    A module that asks for it is named in `tests.scheduling`, so that a parallel run starts it once.
+    """
     with tempfile.TemporaryDirectory(prefix="ms-service-") as directory:
-        started = ServiceProcess(Path(directory) / "data")
+        started = ServiceProcess(Path(directory) / "data", {"MILLSTREAM_WORKERS": "1"})
         started.start()
         try:
             yield started

@@ -35,7 +35,9 @@ from tests.simulation.loop import Process, SimulatedLoop
 from tests.simulation.pointers import has_finish, has_pointer
 from tests.simulation.rows import RowChecks
 
-RESULTS: Final = (d.DocumentParsed, d.DocumentChunked, d.ChunksEmbedded, d.DocumentEmbedded, d.DocumentIndexed)
+RESULTS: Final = (
+    *(d.DocumentFetched, d.DocumentParsed, d.DocumentChunked, d.ChunksEmbedded, d.DocumentEmbedded, d.DocumentIndexed),
+)
 ENDS: Final = (d.DocumentIndexed, d.DocumentFailed, d.DocumentCancelled, d.DocumentSkipped)
 AFTER_AN_END: Final = (d.ReprocessingRequested, d.DocumentRemoved, d.DocumentErased, d.ChunkEdited)
 OPEN, GOOD, FAILED, CANCELLED, SKIPPED = range(5)
@@ -143,8 +145,8 @@ class Checks:
     def _count(self, stream: str, event: object) -> None:
         state = self.documents.get(stream, Unknown())
         match event:
-            case d.DocumentAccepted() | d.DocumentSkipped():
-                where = OPEN if isinstance(event, d.DocumentAccepted) else SKIPPED
+            case d.DocumentAccepted() | d.DocumentRequested() | d.DocumentSkipped():
+                where = SKIPPED if isinstance(event, d.DocumentSkipped) else OPEN
                 self.members.setdefault(event.task_id, {})[stream] = where
                 return
             case d.ReprocessingRequested():
@@ -184,6 +186,8 @@ class Checks:
             if isinstance(state, Unknown | Skipped):
                 continue
             about = record_of(state).about
+            if not about.sha256:
+                continue  # nobody has fetched it yet
             self._same_bytes.setdefault((about.knowledge_base_id, about.sha256), set()).add(stream)
             digests.add((about.knowledge_base_id, about.sha256))
         for knowledge_base, sha256 in digests:

@@ -24,6 +24,7 @@ from events.steps import Lane, Step
 from events.task import TaskSource
 from ingest.accepted import AcceptedTask
 from ingest.cancellation import cancel_task, remove_document
+from ingest.imports import Importing, Wanted, request_documents
 from ingest.knowledge_bases import while_active
 from ingest.multipart import StoredFile
 from ingest.options import UploadOptions
@@ -50,6 +51,8 @@ class Upload(msgspec.Struct, frozen=True, kw_only=True):
     key: str | None
     files: tuple[bytes, ...]
     options: UploadOptions
+    is_import: bool = False
+    """The files lie elsewhere, and are named instead of sent."""
 
 
 class Clients:
@@ -106,6 +109,7 @@ class Clients:
                 on_duplicate=self._rng.choice((OnDuplicate.SKIP, OnDuplicate.SKIP, *OnDuplicate)),
             ),
         )
+        upload = msgspec.structs.replace(upload, is_import=self._rng.random() < 0.25)
         knowledge_base = self._rng.choice(self.knowledge_bases)
 
         async def request(services: IngestServices) -> AcceptedTask:
@@ -132,6 +136,8 @@ class Clients:
 
     async def _send(self, services: IngestServices, knowledge_base: KnowledgeBaseId, upload: Upload) -> AcceptedTask:
         task = new_task_id(services, knowledge_base, upload.key, ACTOR)
+        if upload.is_import:
+            return await self._name(services, knowledge_base, task, upload)
         async with UnclaimedBlobs(services.blobs) as unclaimed:
             files = []
             for ordinal, data in enumerate(upload.files):
@@ -153,6 +159,20 @@ class Clients:
             )
             return await submit(services, submission, unclaimed)
 
+    async def _name(
+        self, services: IngestServices, knowledge_base: KnowledgeBaseId, task: TaskId, upload: Upload
+    ) -> AcceptedTask:
+        about = Importing(
+            knowledge_base_id=knowledge_base,
+            task_id=task,
+            options=upload.options,
+            key=upload.key,
+            actor=ACTOR,
+            guard=await while_active(services.log, knowledge_base),
+        )
+        wanted = [Wanted(filename=f"{ordinal}.txt", object_key=data.hex()) for ordinal, data in enumerate(upload.files)]
+        return await request_documents(services, about, wanted)
+
     async def _cancel(self) -> None:
         task = self._rng.choice(list(self.uploads))
         await self._until_answered(lambda services: cancel_task(services, task, "changed my mind", ACTOR))
@@ -165,7 +185,7 @@ class Clients:
 
     async def _reprocess(self, salt: str) -> None:
         _, document = self._some_document()
-        step = self._rng.choice((Step.PARSE, Step.PARSE, Step.CHUNK, Step.EMBED, Step.INDEX))
+        step = self._rng.choice((Step.FETCH, Step.PARSE, Step.PARSE, Step.CHUNK, Step.EMBED, Step.INDEX))
 
         async def request(services: IngestServices) -> None:
             known = await services.log.history(document)

@@ -35,6 +35,9 @@ class Climate(msgspec.Struct, frozen=True, kw_only=True):
     rebuild_every_s: float = 0.0
     skew_s: float = 0.0
     """The clocks of processes differ by up to this."""
+    origin_fails: float = 0.0
+    origin_refuses: float = 0.0
+    origin_hangs: float = 0.0
 
 
 CALM = Climate()
@@ -67,4 +70,7 @@ def draw(rng: Random) -> Climate:
         meddle_every_s=every(0.2, 2.0, 0.5),
         rebuild_every_s=every(3.0, 8.0, 0.3),
         skew_s=rate(1.5, 0.5),
+        origin_fails=rate(0.3),
+        origin_refuses=rate(0.1, 0.3),
+        origin_hangs=rate(0.05, 0.3),
     )

@@ -36,6 +36,7 @@ class Process:
 
     def __init__(self, name: str) -> None:
         self.name = name
+        self.mark = name.encode()
         self.ready: deque[asyncio.Handle] = deque()
         self.is_frozen = False
         self.is_dead = False
@@ -171,6 +172,11 @@ class SimulatedLoop(asyncio.SelectorEventLoop):
     ) -> asyncio.Handle:
         return self.call_soon(callback, *args, context=context)
 
+    def call_later(
+        self, delay: float, callback: Callable[[Unpack[Ts]], object], *args: *Ts, context: Context | None = None
+    ) -> asyncio.TimerHandle:
+        return self.call_at(self._now_s + delay, callback, *args, context=context)
+
     def call_at(
         self, when: float, callback: Callable[[Unpack[Ts]], object], *args: *Ts, context: Context | None = None
     ) -> asyncio.TimerHandle:
@@ -219,7 +225,7 @@ class SimulatedLoop(asyncio.SelectorEventLoop):
         if handle.cancelled():
             return
         self.steps += 1
-        self.trace = zlib.crc32(process.name.encode(), self.trace)
+        self.trace = zlib.crc32(process.mark, self.trace)
         handle._run()
         if self.steps > STEPS_MAX:
             self.fail(AssertionError(f"{STEPS_MAX} steps and no end: a livelock"))

@@ -5,13 +5,16 @@ Each parse gives another text, so that what one attempt made is never mistaken f
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 
+from domain.origin import Origin
 from knowledge.chunk import Chunk, chunk_ids, count_tokens
 from knowledge.errors import EmbeddingError, ParseError, ParseErrorCode
 from knowledge.hash_embedder import HashEmbedder
 from knowledge.media_type import MediaType
 from knowledge.text import ParsedText
 from knowledge.vectors import Vectors
+from processors.origins import Incoming, OriginFails, OriginRefuses
 from processors.sandbox import ParserCrashed
 from tests.simulation.rows import DIMENSIONS
 from tests.simulation.wire import Weather
@@ -44,6 +47,34 @@ class SimulatedParser:
             raise ParserCrashed("the child died")
         salt = self._weather.rng.randrange(1_000_000)
         return ParsedText(text=f"{data.decode()} | parse {salt}", parser="simulated")
+
+
+class SimulatedOrigins:
+    """Origins whose keys are the bytes that lie there, in hex."""
+
+    def __init__(self, weather: Weather) -> None:
+        self._weather = weather
+
+    @asynccontextmanager
+    async def open(self, origin: Origin) -> AsyncIterator[Incoming]:
+        assert origin.object_key is not None
+        weather, climate = self._weather, self._weather.climate
+        await asyncio.sleep(weather.work_s())
+        if weather.happens(climate.origin_fails):
+            raise OriginFails("fetch_failed", "try later", weather.rng.choice((None, 0.5)))
+        if weather.happens(climate.origin_refuses):
+            raise OriginRefuses("fetch_failed", "never")
+        yield Incoming(pieces=self._pieces(bytes.fromhex(origin.object_key)))
+
+    async def close(self) -> None:
+        """Nothing is held."""
+
+    async def _pieces(self, data: bytes) -> AsyncIterator[bytes]:
+        for start in range(0, len(data), 16):
+            if self._weather.happens(self._weather.climate.origin_hangs):
+                await asyncio.sleep(HANG_S)
+            await asyncio.sleep(self._weather.latency_s())
+            yield data[start : start + 16]
 
 
 class SimulatedChunker:

@@ -16,6 +16,7 @@ from domain.document import (
     Parsed,
     Reached,
     Removed,
+    Requested,
     Skipped,
     Unknown,
     record_of,
@@ -43,7 +44,7 @@ def references(state: DocumentState) -> list[str]:
 
 
 def _made_of(state: Reached) -> list[str]:
-    found = [record_of(state).about.source_blob]
+    found = [] if isinstance(state, Requested) else [record_of(state).about.source_blob]
     if isinstance(state, Parsed | Chunked | Embedded | Indexed):
         found.append(state.text.text_blob)
     if isinstance(state, Chunked | Embedded | Indexed):

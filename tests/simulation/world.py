@@ -27,7 +27,7 @@ from tests.simulation.climate import Climate
 from tests.simulation.content_stores import SimulatedBlobs, SimulatedIndex
 from tests.simulation.event_stores import SimulatedInbox, SimulatedLog
 from tests.simulation.loop import Process, SimulatedLoop, seeded
-from tests.simulation.mill import SimulatedChunker, SimulatedEmbedder, SimulatedParser
+from tests.simulation.mill import SimulatedChunker, SimulatedEmbedder, SimulatedOrigins, SimulatedParser
 from tests.simulation.rows import RowChecks
 from tests.simulation.view_checks import ViewChecks
 from tests.simulation.views import SimulatedViews
@@ -40,12 +40,15 @@ WORKERS: Final = 3
 LEASE_MS: Final = 2_000
 
 SETTINGS: Final = WorkerSettings(
+    fetch_slots=2,
     parse_slots=2,
     chunk_slots=1,
     embed_slots=2,
     index_slots=2,
     finish_slots=1,
     erase_slots=1,
+    fetch_retry_s=0.1,
+    fetch_time_limit_s=6.0,
     parse_time_limit_s=6.0,
     chunk_time_limit_s=8.0,
     embed_time_limit_s=12.0,
@@ -111,6 +114,7 @@ class World:
             ids=ids,
             rng=rng,
             settings=SETTINGS,
+            origins=SimulatedOrigins(self.weather),
         )
         self.spawn(process, worker.run(stop))
 

@@ -203,6 +203,7 @@ OPERATIONS: Final[Mapping[str, Operation]] = {
             struct=RetryBody,
             examples={"what would be": {"code": "embedding_unavailable", "dry_run": True}, "everything": {}},
         ),
+        is_idempotent=True,
         answers=(
             Answer(status=200, description="What would be begun again (a dry run).", structs=(Retried,)),
             Answer(status=202, description="What was begun again.", structs=(Retried,)),

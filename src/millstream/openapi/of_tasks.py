@@ -114,6 +114,7 @@ OPERATIONS: Final[Mapping[str, Operation]] = {
         description="What has ended stays; nothing further of the task is begun.",
         tag=Tag.TASKS,
         body=JsonBody(struct=CancelBody, required=False, examples={"reason": {"reason": "uploaded by mistake"}}),
+        is_idempotent=True,
         answers=(Answer(status=202, description="The task as it is now.", structs=(AcceptedTask,)),),
         problems=UNKNOWN | {ProblemCode.TASK_FINISHED},
     ),

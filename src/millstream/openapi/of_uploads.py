@@ -185,6 +185,7 @@ OPERATIONS: Final[Mapping[str, Operation]] = {
             CHECKSUM,
         ),
         body=RawBody(media_type=BODY_TYPE, schema=BYTES, description="The bytes from there on.", required=False),
+        is_idempotent=True,
         answers=(
             Answer(status=204, description="It is done.", headers=STATE),
             Answer(status=200, description="How far it has come (HEAD).", headers=STATE),

@@ -64,7 +64,9 @@ JSON_SENT: Final = frozenset(
         ProblemCode.CONTENT_ENCODING_NOT_SUPPORTED,
     }
 )
-IDEMPOTENT: Final = frozenset({ProblemCode.BAD_IDEMPOTENCY_KEY, ProblemCode.IDEMPOTENCY_KEY_REUSED})
+IDEMPOTENT: Final = frozenset(
+    {ProblemCode.BAD_IDEMPOTENCY_KEY, ProblemCode.IDEMPOTENCY_IN_PROGRESS, ProblemCode.IDEMPOTENCY_KEY_REUSED}
+)
 
 CURSORS: Final = frozenset({"cursor", "after"})
 """Parameters that take a cursor."""

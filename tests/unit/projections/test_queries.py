@@ -225,9 +225,10 @@ async def test_every_document_of_a_knowledge_base_is_told_once_projected_or_not(
     _, early = await world.workshop.submit(knowledge_base, 3)
     await world.project()
     _, late = await world.workshop.submit(knowledge_base, 2)
+    _, requested = await world.workshop.request(knowledge_base)
     await world.workshop.submit(other, 2)
     found = [one async for one in world.queries.documents_of(knowledge_base)]
-    assert sorted(found) == sorted([*early, *late])
+    assert sorted(found) == sorted([*early, *late, requested])
     await world.project()
     again = [one async for one in world.queries.documents_of(knowledge_base)]
     assert sorted(again) == sorted(found)

@@ -1,0 +1,29 @@
+"""Which tests of a parallel run go to one process: those of a file, and those of files that share servers.
+
+A service takes seven seconds of processor time before it has done anything; each process would start one of its own.
+"""
+
+from typing import Final
+
+from xdist.scheduler import LoadFileScheduling
+
+SHARE_A_SERVICE: Final = frozenset(
+    f"tests/e2e/test_{name}.py"
+    for name in ("bad_input", "command_line", "control", "knowledge_bases", "real_documents", "samples", "streams")
+)
+"""Those that ask for the session's `service`."""
+
+SHARE_A_MILL: Final = frozenset(
+    f"tests/faults/test_{name}.py" for name in ("clients_hang_up", "random_kills", "redis_restarts")
+)
+"""Those that ask for the session's `mill`."""
+
+
+class ByFileAndServers(LoadFileScheduling):  # type: ignore[misc]  # pytest-xdist publishes no types
+    """Takes the place of `--dist loadfile`."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        file: str = super()._split_scope(nodeid)
+        if file in SHARE_A_SERVICE:
+            return "the service"
+        return "the mill" if file in SHARE_A_MILL else file
