@@ -24,6 +24,7 @@ class Workshop:
 
     def __init__(self, log: EventLog, *, salt: int = 0) -> None:
         self.log = log
+        self.sha256 = "ab" * 32
         self._ticks = count(1)
         self._numbers = count(salt * 1_000_000 + 1)
         self.ids = IdFactory(lambda: FIRST_US // 1_000 + next(self._numbers), self._bytes)
@@ -63,7 +64,7 @@ class Workshop:
             filename=filename,
             media_type="text/plain",
             size_bytes=100,
-            sha256="ab" * 32,
+            sha256=self.sha256,
             source_blob="source",
             metadata=metadata or {},
         )

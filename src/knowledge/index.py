@@ -72,6 +72,9 @@ class Index(Protocol):
     async def count(self, table: IndexTable, document_id: str | None = None) -> int:
         """How many rows the table, or one document in it, has."""
 
+    async def fence(self, table: IndexTable, document_id: str) -> int | None:
+        """The highest fence among the rows of the document; None where it has none."""
+
     async def drop(self, table: IndexTable) -> None:
         """Removes the table, if it exists."""
 

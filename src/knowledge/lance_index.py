@@ -110,6 +110,14 @@ class LanceIndex:
             predicate = None if document_id is None else of_document(document_id)
             return 0 if handle is None else int(await handle.rows.count_rows(predicate))
 
+    async def fence(self, table: IndexTable, document_id: str) -> int | None:
+        from knowledge.lance_rows import read_fences
+
+        async with self._translated(table):
+            handle = await self._open(table)
+            found = {} if handle is None else await read_fences(handle.rows, of_document(document_id))
+            return max(found.get(document_id, []), default=None)
+
     async def drop(self, table: IndexTable) -> None:
         async with self._translated(table):
             connection = await self._connect()

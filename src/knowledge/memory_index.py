@@ -66,6 +66,9 @@ class MemoryIndex:
             return len(documents.get(document_id, []))
         return sum(len(rows) for rows in documents.values())
 
+    async def fence(self, table: IndexTable, document_id: str) -> int | None:
+        return max((stored.fence for stored in self._tables.get(table, {}).get(document_id, [])), default=None)
+
     async def drop(self, table: IndexTable) -> None:
         self._tables.pop(table, None)
 

@@ -117,6 +117,15 @@ class Http:
             if cursor is None:
                 return tuple(rows)
 
+    def pieces(self, path: str) -> Iterator[bytes]:
+        """The bytes of an answer as they come; raises Unreachable where they end too early."""
+        try:
+            with self._http.stream("GET", path) as response:
+                self.raise_for_problem(response)
+                yield from response.iter_raw()
+        except httpx.TransportError as error:
+            raise self.unreachable(error) from None
+
     @contextmanager
     def stream(
         self, path: str, headers: dict[str, str], *, method: str = "GET", **options: Any

@@ -1,5 +1,6 @@
 """ChunkEdited, DocumentChanged -> the rows of the document follow, without parsing or cutting it anew."""
 
+import asyncio
 from typing import Any, Final
 
 from domain.decider import Decider, Folded
@@ -28,6 +29,16 @@ class Reviser:
         self._known = known
         self._index = index
         self._rows = rows
+
+    async def is_done(self, knowledge_base: KnowledgeBaseId, document: str) -> bool:
+        """Whether somebody has written the rows of the document as it is: to write them once more would be idle, and
+        beside the next change a moment in which searches find what has just been switched off. Raises IndexUnavailable
+        and what the log raises."""
+        known = await load(self._log, DOCUMENT, document)
+        if not isinstance(known.state, Indexed):
+            return False
+        table = IndexTable(knowledge_base, known.state.generation)
+        return await self._index.fence(table, document) == known.version
 
     async def revise(self, knowledge_base: KnowledgeBaseId, document: str) -> bool:
         """False where the document kept changing. Raises BlobCorrupt, EmbeddingError, IndexUnavailable and what blob
@@ -74,7 +85,9 @@ class ReviseStep:
 
     step = Step.REVISE
 
-    def __init__(self, reviser: Reviser, *, time_limit_s: float) -> None:
+    def __init__(self, reviser: Reviser, *, time_limit_s: float, grace_s: float = 0.0) -> None:
+        """`grace_s` is left to the API, which writes the rows of what it was told by itself."""
+        self._grace_s = grace_s
         self._reviser = reviser
         self.time_limit_s = time_limit_s
 
@@ -83,6 +96,9 @@ class ReviseStep:
 
     async def run(self, delivery: Delivery) -> Outcome:
         """As `Reviser.revise`."""
+        await asyncio.sleep(self._grace_s)
+        if await self._reviser.is_done(delivery.knowledge_base_id, delivery.stream_id):
+            return Drop("somebody has written the rows already")
         if await self._reviser.revise(delivery.knowledge_base_id, delivery.stream_id):
             return Drop("the rows say what the document says")
         return Retry("kept_changing", "the document kept changing while its rows were being written")

@@ -31,7 +31,8 @@ class WorkerSettings(msgspec.Struct, frozen=True, kw_only=True):
     """Documents that are indexed at the same time are committed together: 2.6 ms each with four slots, 13 with one."""
     finish_slots: Slots = 4
     erase_slots: Slots = 2
-    revise_slots: Slots = 2
+    revise_slots: Slots = 8
+    """Most of the time they wait for the API to have done it."""
 
     fetch_bytes_max: Annotated[int, Meta(ge=1)] = 1024 * 1024 * 1024
     """Size of one document, as sent and as decompressed."""
@@ -48,6 +49,8 @@ class WorkerSettings(msgspec.Struct, frozen=True, kw_only=True):
     finish_time_limit_s: Annotated[float, Meta(gt=0, le=86_400)] = 30.0
     erase_time_limit_s: Annotated[float, Meta(gt=0, le=86_400)] = 600.0
     revise_time_limit_s: Annotated[float, Meta(gt=0, le=86_400)] = 600.0
+    revise_grace_s: Annotated[float, Meta(ge=0, le=60)] = 1.0
+    """How long the rows of a change are left to the API that took it."""
 
     chunks_max: Annotated[int, Meta(ge=1, le=1_000_000)] = 100_000
     """Chunks of one document."""

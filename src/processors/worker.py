@@ -107,7 +107,11 @@ class Worker:
         ]
         errands: list[Errand] = [
             FinishStep(patient, time_limit_s=settings.finish_time_limit_s),
-            ReviseStep(Reviser(patient, index, known, rows), time_limit_s=settings.revise_time_limit_s),
+            ReviseStep(
+                Reviser(patient, index, known, rows),
+                time_limit_s=settings.revise_time_limit_s,
+                grace_s=settings.revise_grace_s,
+            ),
             EraseStep(blobs, index, known, documents_of, bench, time_limit_s=settings.erase_time_limit_s),
         ]
         served: dict[Step, CarryOut] = {one.step: DocumentDeliveries(one, bench, known) for one in documents}

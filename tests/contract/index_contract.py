@@ -129,6 +129,16 @@ class IndexContract:
         assert all(isinstance(outcome, int | Overtaken) for outcome in outcomes)
         assert sorted(texts_of(await index.search_vector(TABLE, direction(0), limit=9))) == texts[7]
 
+    async def test_the_fence_of_a_document_is_that_of_its_newest_rows(self, index: Index) -> None:
+        assert await index.fence(TABLE, "doc_1") is None
+        for fence in (3, 14):
+            await index.upsert(TABLE, "doc_1", rows_of("doc_1", ["one", "two"]), fence=fence)
+            assert await index.fence(TABLE, "doc_1") == fence
+        await index.upsert(TABLE, "doc_2", rows_of("doc_2", ["other"]), fence=99)
+        assert await index.fence(TABLE, "doc_1") == 14
+        await index.erase(TABLE, "doc_1")
+        assert await index.fence(TABLE, "doc_1") is None
+
     async def test_a_late_writer_erases_its_own_rows_only(self, index: Index) -> None:
         await index.upsert(TABLE, "doc_1", rows_of("doc_1", ["one", "two"]), fence=14)
         assert await index.erase(TABLE, "doc_1", fence=13) == 0

@@ -41,6 +41,7 @@ class Caller:
             "task_id": api.world.done,
             "document_id": api.world.document,
             "key_id": "0" * 16,
+            "chunk_id": "0" * 32,
             "upload_id": "0" * 32,
             "webhook_id": f"hook_{'0' * 32}",
             "delivery_id": f"msg_{'0' * 34}",

@@ -5,6 +5,7 @@ test finds is the same from run to run, whatever it sends. Event streams end beh
 """
 
 import asyncio
+import hashlib
 import socket
 import threading
 from collections.abc import Iterator, Sequence
@@ -17,10 +18,14 @@ import msgspec
 import uvicorn
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from blobs.local import LocalBlobStore
+from blobs.store import BlobStore
 from events.ids import DocumentId, KnowledgeBaseId, TaskId
 from events.keys import Keys
 from events.redis_log import RedisLog
 from events.redis_setup import make_clients
+from knowledge.chunk import Chunk, chunk_ids, encode_chunks
+from knowledge.text import ParsedText
 from millstream.api_server import ANSWER_HEADERS
 from millstream.app import running_app
 from millstream.connection.limits import connection_limits
@@ -34,6 +39,7 @@ from tests.workshop import Workshop
 
 PARTITIONS = 2
 WARM_S_MAX = 90.0
+SOURCE = b"x" * 100
 
 
 class World(msgspec.Struct, frozen=True):
@@ -92,7 +98,7 @@ def whole_api(redis_url: str, data_dir: Path, settings: Settings | None = None) 
         named.start()
         server.start()
         try:
-            world = asyncio.run(_made(redis_url))
+            world = asyncio.run(_made(redis_url, LocalBlobStore(data_dir / "blobs")))
             api = WholeApi(f"http://127.0.0.1:{listening.getsockname()[1]}", redis_url, world)
             _search_once(api)
             yield api
@@ -189,13 +195,27 @@ async def _emptied(redis_url: str) -> None:
         await clients.commands.flushall()
 
 
-async def _made(redis_url: str) -> World:
+async def _stored(blobs: BlobStore, document: DocumentId) -> None:
+    """What the workshop says of its documents: a source, a text, three chunks."""
+    texts = ["Rye", "Oat", "Bran"]
+    chunks = [
+        Chunk(one, place, text, 4 * place, 4 * place + len(text), None, (), 1)
+        for place, (one, text) in enumerate(zip(chunk_ids(document, texts), texts, strict=True))
+    ]
+    await blobs.put("source", SOURCE)
+    await blobs.put("t", ParsedText(text=" ".join(texts)).encode())
+    await blobs.put("c", encode_chunks(chunks))
+
+
+async def _made(redis_url: str, blobs: BlobStore) -> World:
     async with make_clients(redis_url) as clients:
         keys = Keys(PARTITIONS)
         log = RedisLog(clients.commands, clients.blocking, keys)
         workshop = Workshop(log)
+        workshop.sha256 = hashlib.sha256(SOURCE).hexdigest()
         knowledge_base = await workshop.create()
         done, (document,) = await workshop.through(knowledge_base)
+        await _stored(blobs, document)
         opened, (waiting,) = await workshop.submit(knowledge_base)
         failed, (dead_letter,) = await workshop.submit(knowledge_base)
         await workshop.fail(dead_letter)

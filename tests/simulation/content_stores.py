@@ -151,6 +151,9 @@ class SimulatedIndex:
     async def count(self, table: IndexTable, document_id: str | None = None) -> int:
         return await self._call(lambda: self._index.count(table, document_id))
 
+    async def fence(self, table: IndexTable, document_id: str) -> int | None:
+        return await self._call(lambda: self._index.fence(table, document_id))
+
     async def drop(self, table: IndexTable) -> None:
         await self._call(lambda: self._index.drop(table))
 

@@ -45,13 +45,18 @@ def _name_in(reference: dict[str, Any]) -> str:
 def _complete(schema: dict[str, Any], struct: types.StructType, *, is_answered: bool) -> None:
     plain = get_origin(struct.cls) or struct.cls
     if is_answered and not plain.__struct_config__.omit_defaults:
-        schema["required"] = list(schema["properties"])
+        schema["required"] = [field.encode_name for field in struct.fields if not _may_be_unset(field)]
     for field in struct.fields:
         if any(isinstance(one, types.DateTimeType) for one in (field.type, *_parts(field.type))):
             _mark_instant(schema["properties"][field.encode_name])
     for base in plain.__mro__:
         for name, keywords in REFINEMENTS.get(base, {}).items():
             _refine(schema if name == WHOLE else schema["properties"][name], keywords)
+
+
+def _may_be_unset(field: types.Field) -> bool:
+    """Optional without a default that msgspec could name: UNSET, which is left out."""
+    return not field.required and field.default is msgspec.NODEFAULT and field.default_factory is msgspec.NODEFAULT
 
 
 def _refine(schema: dict[str, Any], keywords: Schema) -> None:

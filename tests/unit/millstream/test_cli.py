@@ -12,7 +12,8 @@ import pytest
 from millstream.cli import main, root
 
 COMMANDS = (
-    *("up", "api", "worker", "projector", "ingest", "search", "ask", "tasks", "events", "cancel", "retry", "dead"),
+    *("up", "api", "worker", "projector", "ingest", "search", "ask", "kb", "documents", "tasks", "events"),
+    *("cancel", "retry", "dead"),
     *("webhooks", "replay", "restore", "archive", "keys", "collect", "reconcile", "doctor", "settings", "demo"),
 )
 PRINTING = (
