@@ -40,21 +40,24 @@ class Source(msgspec.Struct, frozen=True):
 
 
 def sources_of(passages: Sequence[Passage], *, tokens_max: int) -> tuple[Source, ...]:
-    """Passages, best first, until the tokens (estimated) are used up; the last may be cut. What another already shows
-    as its neighbour does not come twice."""
+    """Passages, best first, until the tokens (estimated) are used up; the last may be cut. What another already shows,
+    as its neighbour or as a part of the same larger passage, does not come twice."""
     sources: list[Source] = []
-    shown: set[str] = set()
+    chunks: set[str] = set()
+    texts: set[str] = set()
     left = tokens_max
     for passage in passages:
-        if passage.chunk_id in shown:
+        text = _text_of(passage)
+        if not text.strip() or passage.chunk_id in chunks or text in texts:
             continue
-        text = _within(visible(passage.text if passage.context is None else passage.context.text), left)
-        if not text:
-            # Without its neighbours it may fit; a cut in front of the passage itself would show them alone.
+        taken = _taken(passage, text, left)
+        if not taken:
             break
-        sources.append(Source(len(sources) + 1, passage, text))
-        shown |= {passage.chunk_id, *(passage.context.chunk_ids if passage.context else ())}
-        left -= count_tokens(text)
+        sources.append(Source(len(sources) + 1, passage, taken))
+        texts.add(text)
+        if taken == text and not passage.parent_text and passage.context is not None:
+            chunks |= set(passage.context.chunk_ids)
+        left -= count_tokens(taken)
     return tuple(sources)
 
 
@@ -80,6 +83,17 @@ def _excerpt(source: Source, boundary: str) -> str:
     name = " ".join(visible(passage.filename).split())[:_NAME_CHARS_MAX]
     page = "" if passage.page is None else f", page {passage.page}"
     return f"[begin {boundary} {source.number}]\n(from {name}{page})\n{source.text}\n[end {boundary} {source.number}]"
+
+
+def _text_of(passage: Passage) -> str:
+    """The larger passage that it is a part of, else the passage with its neighbours, else itself."""
+    around = passage.text if passage.context is None else passage.context.text
+    return visible(passage.parent_text or around)
+
+
+def _taken(passage: Passage, text: str, tokens: int) -> str:
+    """What fits. Where not all does it is the passage alone: cut, the text around it might be all that is left."""
+    return text if count_tokens(text) <= tokens else _within(visible(passage.text), tokens)
 
 
 def _within(text: str, tokens: int) -> str:

@@ -38,14 +38,14 @@ def _reranker(settings: Settings) -> Reranker | None:
         return None
     if settings.rerank_model == LOCAL_MODEL:
         return LocalReranker()
-    url, key = _endpoint(settings, settings.rerank_base_url, settings.rerank_api_key)
+    url, key = endpoint_of(settings, settings.rerank_base_url, settings.rerank_api_key)
     return HttpReranker(base_url=url, api_key=key, model=settings.rerank_model, call_s_max=settings.rerank_call_s_max)
 
 
 def _language_model(settings: Settings) -> LanguageModel | None:
     if not settings.llm_model:
         return None
-    url, key = _endpoint(settings, settings.llm_base_url, settings.llm_api_key)
+    url, key = endpoint_of(settings, settings.llm_base_url, settings.llm_api_key)
     return EndpointModel(
         base_url=url,
         api_key=key,
@@ -56,7 +56,7 @@ def _language_model(settings: Settings) -> LanguageModel | None:
     )
 
 
-def _endpoint(settings: Settings, base_url: str, api_key: str) -> tuple[str, str | None]:
+def endpoint_of(settings: Settings, base_url: str, api_key: str) -> tuple[str, str | None]:
     """An address without a key of its own is asked without one: a key is never shown to another provider."""
     if base_url:
         return base_url, api_key or None

@@ -1,5 +1,6 @@
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec import structs
 
 from knowledge.chunk import count_tokens
 from knowledge.neighbours import Context
@@ -25,6 +26,17 @@ def test_what_another_shows_as_its_neighbour_does_not_come_twice() -> None:
         [passage("a", "one", context=around), passage("b", "after"), passage("c", "new")], tokens_max=99
     )
     assert [source.text for source in sources] == ["before one after", "new"]
+
+
+def test_parts_of_one_larger_passage_show_it_once() -> None:
+    parts = [structs.replace(passage(name, name), parent_text="The whole section.") for name in "ab"]
+    assert [source.text for source in sources_of(parts, tokens_max=99)] == ["The whole section."]
+
+
+def test_where_the_neighbours_do_not_fit_the_passage_comes_alone() -> None:
+    around = Context("before " * 80 + "one", (0, 16), 2, ("z", "a"))
+    (source, other) = sources_of([passage("a", "one", context=around), passage("z", "before")], tokens_max=60)
+    assert (source.text, other.text) == ("one", "before")
 
 
 @given(st.lists(st.text(max_size=200), max_size=6), st.integers(0, 60))
