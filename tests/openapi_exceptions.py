@@ -26,6 +26,7 @@ CODES: Final = {
 }
 POINTERS: Final = {
     "/settings/chunk_overlap_tokens": "at most half of another member",
+    "/settings/chunk_parent_tokens": "at least another member",
     "/settings/embedding_model": "one that the installation has",
     "/settings/embedding_dimensions": "those of the model",
     "/options/not_before": "within a year from now",

@@ -7,7 +7,6 @@ from domain.status import DocumentStatus
 from ingest.problems import ProblemCode
 from millstream.openapi.of_documents import UNKNOWN
 from millstream.openapi.of_knowledge_bases import GONE
-from millstream.openapi.of_tasks import NOT_MODIFIED
 from millstream.openapi.operation import Answer, Header, In, JsonBody, Operation, Parameter, Tag
 from millstream.openapi.parameters import CONDITIONAL, ETAG, IF_NONE_MATCH, PAGED, TEXT, whole
 from millstream.openapi.problems import CHANGED
@@ -60,7 +59,7 @@ OPERATIONS: Final[Mapping[str, Operation]] = {
         answers=(
             Answer(description="The whole.", media_type=OCTETS, schema={}, headers=SENT),
             Answer(status=206, description="A part.", media_type=OCTETS, schema={}, headers=(*SENT, CONTENT_RANGE)),
-            NOT_MODIFIED,
+            Answer(status=304, description="It is what you have.", media_type="", headers=(ETAG,)),
         ),
         problems=UNREAD | {ProblemCode.RANGE_NOT_SATISFIABLE},
     ),

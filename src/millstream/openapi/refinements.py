@@ -21,6 +21,7 @@ from millstream.admission.key_status import CreateKeyBody
 from millstream.openapi.operation import Schema
 from millstream.openapi.parameters import KB_ID
 from millstream.reading.preview import PreviewBody
+from millstream.reworking.reindex import ReindexBody
 
 NO_NUL: Final = "^[^\\u0000]*$"
 _PRINTED: Final = "[^\\u0000-\\u001f\\u007f]"
@@ -119,6 +120,7 @@ REFINEMENTS: Final[Mapping[type, Mapping[str, Schema]]] = {
         "embedding_model": {"description": "One that this installation has; empty: the configured one."},
         "embedding_dimensions": {"description": "Those of the model, if anything."},
     },
+    ReindexBody: {"settings": {"$ref": "#/components/schemas/RequestedSettings"}},
     CreateKeyBody: {"knowledge_bases": {"items": KB_ID}},
     CreateWebhookBody: {"knowledge_bases": {"items": KB_ID}},
     ChangeWebhookBody: {"knowledge_bases": {"items": KB_ID}},

@@ -237,6 +237,15 @@ async def test_what_fails_holds_the_switch_and_is_named(world: World) -> None:
     assert (await world.advance()).generation == 2
 
 
+async def test_as_long_as_the_views_may_not_know_of_a_document_there_is_no_switch(world: World) -> None:
+    await world.start(**SMALLER)
+    await world.work()
+    await world.upload("barley flour")
+    behind = await world.reindexing.advance(world.mill.knowledge_base, "tests")
+    assert (behind.building, behind.done) == (2, 2)
+    assert (await world.advance()).generation == 2
+
+
 async def test_given_up_it_leaves_the_old_index_and_brings_back_what_had_left_it(world: World) -> None:
     before = await world.found("flour")
     await world.start(**SMALLER)
