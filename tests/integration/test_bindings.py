@@ -36,6 +36,7 @@ STORED: Final = {"get_document_content", "get_document_text", "list_chunks", "ge
 """What these read is stored nowhere in this world: that a key may see it shows in how they say so."""
 BODIES: Final[dict[str, Any]] = {
     "search": {"query": "stones"},
+    "preview_chunks": {"text": "The stones."},
     "answer_question": {"question": "stones?"},
     "retry_dead_letters": {"dry_run": True},
 }

@@ -9,6 +9,7 @@ from typing import Any
 
 from click.testing import CliRunner, Result
 
+from events.redis_setup import make_clients
 from millstream.bootstrap import running_projector, running_worker
 from millstream.cli import root
 from millstream.client import Client
@@ -66,6 +67,8 @@ async def completed(app: KeyedApp, path: str) -> dict[str, Any]:
 
 
 async def test_a_document_is_read_changed_reprocessed_and_reindexed(redis_server: RedisProcess, tmp_path: Path) -> None:
+    async with make_clients(redis_server.url) as clients:
+        await clients.commands.flushall()
     async with running(redis_server.url, tmp_path) as app:
         client = Client(f"http://127.0.0.1:{app.port}")
         bases = KnowledgeBases(client.http)

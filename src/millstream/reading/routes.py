@@ -15,6 +15,7 @@ from events.ids import DocumentId, KnowledgeBaseId, parse_document_id, parse_kno
 from ingest.problems import ProblemCode, Rejected
 from knowledge.text import Heading, Page, ParsedText, Table, TextFormat
 from millstream.reading.ranges import Part, Unsatisfiable, part_of
+from millstream.reading.shown import Span
 from millstream.reading.stored import StoredDocuments
 from projections.cursors import Cursors
 from projections.errors import InvalidCursor
@@ -42,7 +43,7 @@ class DocumentText(msgspec.Struct, frozen=True, kw_only=True):
 
     document_id: DocumentId
     text: str
-    span: tuple[int, int]
+    span: Span
     characters: int
     format: TextFormat
     title: str | None

@@ -1,9 +1,10 @@
 """Pure: which artifacts of a document are shown, by its history."""
 
 from collections.abc import Iterable
-from typing import NoReturn
+from typing import Annotated, NoReturn
 
 import msgspec
+from msgspec import Meta
 
 from domain.document import (
     About,
@@ -27,6 +28,9 @@ from events.ids import KnowledgeBaseId
 from knowledge.chunk import Chunk
 from processors.rows import edited_chunk
 
+Span = Annotated[tuple[int, ...], Meta(min_length=2, max_length=2)]
+"""First character, and the first behind the last."""
+
 
 class Artifacts(msgspec.Struct, frozen=True):
     """What a document was made into; None as long as it never came so far."""
@@ -44,7 +48,7 @@ class ShownChunk(msgspec.Struct, frozen=True, kw_only=True):
     ordinal: int
     text: str
     page: int | None
-    span: tuple[int, int]
+    span: Span
     headings: tuple[str, ...]
     tokens: int
     enabled: bool
