@@ -16,6 +16,7 @@ import structlog
 from knowledge.errors import ParseError, ParseErrorCode
 from knowledge.limits import ParseLimits
 from knowledge.media_type import MAY_BE_SCANS, MediaType
+from knowledge.pdf_pages import BEGUN
 from knowledge.text import ParsedText
 from processors.parse_frames import Answer, Broken, ParseRequest, Ready, Refusal, Text
 from processors.parse_process import PARSE_CHILD, BrokenWord, ChildDied, ParseProcess
@@ -136,7 +137,10 @@ class Sandbox:
 
 
 def _speaks_of_memory(last_words: str) -> bool:
-    return any(words in last_words.lower() for words in _MEMORY_WORDS)
+    # PDFium's line is about documents before this one unless it is the last.
+    return last_words.endswith(BEGUN.decode().strip()) or any(
+        words in last_words.lower().replace(BEGUN.decode().strip().lower(), "") for words in _MEMORY_WORDS
+    )
 
 
 def _text_of(answer: Answer) -> ParsedText:
