@@ -169,7 +169,7 @@ FLAWS: Final[tuple[Patch, ...]] = (
 )
 
 
-SEEDS_OF_RARE: Final[dict[Patch, range]] = {late_rows_stay: range(120, 180)}
+SEEDS_OF_RARE: Final[dict[Patch, range]] = {late_rows_stay: range(1_080, 1_140)}
 """One world in thirty shows it: a removal has to come while a worker stands still behind its rows."""
 
 

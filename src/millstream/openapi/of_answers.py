@@ -33,6 +33,7 @@ OPERATIONS: Final[Mapping[str, Operation]] = {
                 "streamed": {"question": "石磨多久检修一次？", "stream": True, "top_k": 5},
             },
         ),
+        is_idempotent=True,
         answers=(Answer(description="The answer.", structs=(AnswerBody,), others={EVENT_STREAM: _EVENTS}),),
         problems=SEARCHED
         | GONE

@@ -84,6 +84,7 @@ OPERATIONS: Final[Mapping[str, Operation]] = {
                 "a text": {"text": "# Safety\n\nStop the stones first.", "settings": {"chunk_tokens": 64}},
             },
         ),
+        is_idempotent=True,
         answers=(Answer(description="The first chunks, and figures about all.", structs=(ChunkPreview,)),),
         problems=UNREAD | GONE | {ProblemCode.EMBEDDING_REJECTED, ProblemCode.EMBEDDING_UNAVAILABLE},
     ),
