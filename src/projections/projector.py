@@ -55,6 +55,7 @@ class Projector:
         partition: int,
         holder: str,
         lease_ms: int = LEASE_MS,
+        lease_poll_ms: int = LEASE_POLL_MS,
         page_events: int = PAGE_EVENTS,
         cached_rows_max: int = CACHED_ROWS_MAX,
         retention: Retention | None = None,
@@ -66,6 +67,7 @@ class Projector:
         self._partition = partition
         self._holder = holder
         self._lease_ms = lease_ms
+        self._lease_poll_s = lease_poll_ms / 1_000
         self._page_events = page_events
         self._cached_rows_max = cached_rows_max
         self._retention = retention
@@ -80,7 +82,7 @@ class Projector:
         while not stop.is_set():
             try:
                 if await self.advance(wait_ms=IDLE_WAIT_MS) is None:
-                    await _pause(stop, LEASE_POLL_MS / 1_000)
+                    await _pause(stop, self._lease_poll_s)
             except (LogUnavailable, LogFull) as error:
                 self._writer = None
                 if (kept_back := self._told.due()) is not None:
@@ -197,6 +199,7 @@ async def run_projectors(
     *,
     holder: str,
     stop: asyncio.Event,
+    lease_poll_ms: int = LEASE_POLL_MS,
     retention: Retention | None = None,
     rebuild: Rebuild | None = None,
 ) -> None:
@@ -209,6 +212,7 @@ async def run_projectors(
                 views,
                 partition=partition,
                 holder=holder,
+                lease_poll_ms=lease_poll_ms,
                 retention=retention,
                 rebuild=rebuild,
                 told=told,

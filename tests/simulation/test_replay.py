@@ -30,7 +30,7 @@ def test_the_story_does_not_depend_on_the_process_that_tells_it() -> None:
 
 
 def test_without_faults_no_answer_is_missing_and_nothing_is_left() -> None:
-    report = run(2, climate=CALM)  # no client goes away in the very moment in which its upload is skipped
+    report = run(4, climate=CALM)  # no client goes away in the very moment in which its upload is skipped
     assert (report.orphan_blobs, report.orphan_rows, report.converged_s < 15) == (0, 0, True)
     assert report.events > 100
 
