@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from functools import partial
 
 from starlette.applications import Starlette
@@ -10,6 +10,7 @@ from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.routing import Route
 
+from events.errors import LogUnavailable
 from ingest.answers import exception_handlers
 from ingest.body import read_json_bytes
 from ingest.redis_replies import RedisReplies
@@ -72,6 +73,9 @@ async def running_app(settings: Settings, stop: asyncio.Event) -> AsyncIterator[
         tailer = ChangeTailer(
             RedisFeed(stores.clients.commands, stores.clients.blocking, stores.keys), views_of(stores)
         )
+        with suppress(LogUnavailable):
+            # Before anybody watches. Where Redis fails just now, `run` waits for it.
+            await tailer.begin()
         tailing = asyncio.create_task(tailer.run(stop))
         try:
             can_search = asyncio.Event()

@@ -106,6 +106,7 @@ class ChangeTailer:
         self._bound_topics: dict[str, frozenset[str]] = {}
         self._count = 0
         self._positions: dict[int, FeedPosition] = {}
+        self._has_begun = False
         self._is_over = False
 
     @property
@@ -143,6 +144,14 @@ class ChangeTailer:
                 del self._topics[topic]
                 self._bound_topics.pop(topic, None)
 
+    async def begin(self) -> None:
+        """Finds the present ends of the feeds: who watches from then on misses nothing, and is told each state once.
+
+        Without this `run` finds them, and whoever watches by then begins anew. Raises LogUnavailable.
+        """
+        self._positions.update({one: await self.feed.feed_end(one) for one in range(self.feed.partitions)})
+        self._has_begun = True
+
     async def run(self, stop: asyncio.Event) -> None:
         """Follows until told to stop, then closes every subscription. What an outage hid is told as a fresh start."""
         told = Seldom()
@@ -159,7 +168,7 @@ class ChangeTailer:
             for subscription in self._all():
                 subscription.close()
 
-    async def _follow(self, stop: asyncio.Event) -> None:
+    async def _begin_anew(self) -> None:
         ends = {partition: await self.feed.feed_end(partition) for partition in range(self.feed.partitions)}
         # In one turn: a place behind changes that nobody was offered must not be told.
         self._positions.update(ends)
@@ -167,6 +176,11 @@ class ChangeTailer:
             topic.ahead.clear()
         for subscription in self._all():
             subscription.start_afresh()
+
+    async def _follow(self, stop: asyncio.Event) -> None:
+        if not self._has_begun:
+            await self._begin_anew()
+        self._has_begun = False
         while not stop.is_set():
             entries = await self.feed.feed_read(self._positions, limit=FEED_ENTRIES_MAX, wait_ms=WAIT_MS)
             by_partition: dict[int, list[FeedEntry]] = defaultdict(list)

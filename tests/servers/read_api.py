@@ -3,7 +3,7 @@
 import asyncio
 import socket
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 
 import uvicorn
 from starlette.applications import Starlette
@@ -12,7 +12,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from domain.errors import Refused
-from events.errors import InvalidId
+from events.errors import InvalidId, LogUnavailable
 from events.log import EventLog
 from millstream.connection.limits import ConnectionLimits
 from millstream.connection.protocol import connections
@@ -70,6 +70,8 @@ async def serving(
         server = uvicorn.Server(
             uvicorn.Config(app, http=connections(ConnectionLimits()), log_level="warning", lifespan="off")
         )
+        with suppress(LogUnavailable):
+            await tailer.begin()
         tailing = asyncio.create_task(tailer.run(stop))
         running = asyncio.create_task(server.serve(sockets=[listening]))
         await wait_until(lambda: server.started, "the server listens")

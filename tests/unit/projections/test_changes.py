@@ -120,6 +120,22 @@ async def test_each_change_reaches_those_who_watch_its_task_or_knowledge_base_an
         assert too_late.is_closed
 
 
+async def test_who_watches_a_tailer_that_has_begun_is_not_sent_back_to_the_beginning() -> None:
+    world, stop = World(), asyncio.Event()
+    tailer = ChangeTailer(world.views, world.views)
+    await tailer.begin()
+    task, _ = await world.workshop.submit(await world.workshop.create())
+    with tailer.watching(task) as subscription:
+        running = asyncio.create_task(tailer.run(stop))
+        await project(world.log, world.views)
+        assert await subscription.wait(10)
+        taken = subscription.take()
+        assert not taken.is_fresh_start
+        assert taken.frames, "what changed since is told, also before `run` came to it"
+    stop.set()
+    await running
+
+
 async def test_more_streams_than_allowed_are_refused() -> None:
     world = World()
     tailer = ChangeTailer(world.views, world.views, subscriptions_max=1)
