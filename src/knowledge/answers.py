@@ -76,6 +76,7 @@ class Citation(msgspec.Struct, frozen=True):
     number: int
     chunk_id: str
     document_id: str
+    knowledge_base_id: str
     filename: str
     page: int | None
     span: tuple[int, int]
@@ -198,5 +199,6 @@ def citations_of(sources: Sequence[Source], numbers: Sequence[int]) -> tuple[Cit
     by_number = {source.number: source.passage for source in sources}
     cited = [(number, by_number[number]) for number in numbers]
     return tuple(
-        Citation(number, one.chunk_id, one.document_id, one.filename, one.page, one.span) for number, one in cited
+        Citation(number, one.chunk_id, one.document_id, one.knowledge_base_id, one.filename, one.page, one.span)
+        for number, one in cited
     )

@@ -9,7 +9,7 @@ import msgspec
 
 from knowledge.chunk import indexed_text
 from knowledge.embedders import Embedder
-from knowledge.errors import InvalidSearch, ProviderError
+from knowledge.errors import EmbeddingError, InvalidSearch, ProviderError
 from knowledge.filters import Filter
 from knowledge.index import Hit, Index, IndexTable
 from knowledge.neighbours import Context, context_of, places_around, run_around
@@ -58,7 +58,8 @@ class _Ranking(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Retriever:
-    """Searches one or several knowledge bases; `embedder_for` gives the embedder of a model's name.
+    """Searches one or several knowledge bases; `embedder_for` gives the embedder of a model's name, which may take
+    `embed_s_max` for a query: a model that is still being loaded takes as long as that.
 
     Words are ranked over all knowledge bases as if they were one, meanings over those of one model and weight.
     """
@@ -69,11 +70,13 @@ class Retriever:
         embedder_for: Callable[[str], Embedder],
         *,
         reranker: Reranker | None = None,
+        embed_s_max: float | None = None,
         timer: Callable[[], float] = time.perf_counter,
     ) -> None:
         self._index = index
         self._embedder_for = embedder_for
         self._reranker = reranker
+        self._embed_s_max = embed_s_max
         self._timer = timer
 
     async def search(self, scopes: Sequence[SearchScope], request: SearchRequest) -> SearchResult:
@@ -126,7 +129,7 @@ class Retriever:
     ) -> tuple[Sides, Mapping[str, _Found]]:
         vector: Vectors | None = None
         if mode is not SearchMode.KEYWORD:
-            vector = await self._embedder_for(scopes[0].embedding_model).embed_query(query)
+            vector = await self._embedded(scopes[0].embedding_model, query)
         by_word, by_vector = await asyncio.gather(
             self._by_keyword(scopes, query, filters, plan.hits, vector)
             if mode is not SearchMode.VECTOR
@@ -137,6 +140,13 @@ class Retriever:
         near |= {item.key: item.hit.score for item in by_vector}
         sides = Sides({item.key: item.hit.score for item in by_word}, near, vector_weight)
         return sides, {item.key: item for item in (*by_word, *by_vector)}
+
+    async def _embedded(self, model: str, query: str) -> Vectors:
+        try:
+            async with asyncio.timeout(self._embed_s_max):
+                return await self._embedder_for(model).embed_query(query)
+        except TimeoutError:
+            raise EmbeddingError("embedding_timeout", f"{model} gave no vector in {self._embed_s_max:g} s") from None
 
     async def _by_keyword(
         self, scopes: list[SearchScope], query: str, filters: Filter, limit: int, similar_to: Vectors | None

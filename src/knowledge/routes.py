@@ -1,6 +1,6 @@
 """HTTP of the knowledge side: search in one knowledge base or in several."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Annotated
 
 import msgspec
@@ -45,14 +45,20 @@ def search_routes(retriever: Retriever, resolve_scope: ResolveScope, read_body: 
 
     async def search_many(request: Request) -> Response:
         search = _search_many_decoder.decode(await read_body(request, BODY_BYTES_MAX))
-        # One after the other: the first that may not be searched ends it, with its own error.
-        scopes = [await resolve_scope(request, kb_id) for kb_id in dict.fromkeys(search.knowledge_base_ids)]
+        scopes = await resolved(request, search.knowledge_base_ids, resolve_scope)
         return _answer(await retriever.search(scopes, search))
 
     return [
         Route("/api/v1/knowledge-bases/{kb_id}/search", search_one, methods=["POST"], name="search"),
         Route("/api/v1/search", search_many, methods=["POST"], name="search_many"),
     ]
+
+
+async def resolved(
+    request: Request, knowledge_base_ids: Sequence[str], resolve_scope: ResolveScope
+) -> list[SearchScope]:
+    """Each of them once, one after the other: the first that may not be searched ends it, with its own error."""
+    return [await resolve_scope(request, kb_id) for kb_id in dict.fromkeys(knowledge_base_ids)]
 
 
 def _answer(result: msgspec.Struct) -> Response:

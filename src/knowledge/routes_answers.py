@@ -1,9 +1,9 @@
 """HTTP of answers: as one JSON document, or as server-sent events (WHATWG HTML, section 9.2) while they are written."""
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
 from contextlib import aclosing
-from typing import Final, assert_never
+from typing import Annotated, Final, assert_never
 
 import msgspec
 from starlette.requests import Request
@@ -23,7 +23,9 @@ from knowledge.answers import (
     Waiting,
 )
 from knowledge.errors import ProviderError
-from knowledge.routes import BODY_BYTES_MAX, ReadBody, ResolveScope
+from knowledge.retriever import SCOPES_MAX
+from knowledge.routes import BODY_BYTES_MAX, ReadBody, ResolveScope, resolved
+from knowledge.search import SearchScope
 
 StreamOf = Callable[[AsyncGenerator[bytes, None]], Response]
 """The response that sends events as they come, and closes them when the client has gone."""
@@ -39,20 +41,33 @@ class AnswerError(msgspec.Struct, frozen=True):
     detail: str
 
 
+class AnswerManyRequest(AnswerRequest, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A question to several knowledge bases."""
+
+    knowledge_base_ids: Annotated[list[str], msgspec.Meta(min_length=1, max_length=SCOPES_MAX)]
+
+
 _decoder = msgspec.json.Decoder(AnswerRequest)
+_many_decoder = msgspec.json.Decoder(AnswerManyRequest)
 _encoder = msgspec.json.Encoder()
 
 
 def answer_routes(
     answerer: Answerer, resolve_scope: ResolveScope, read_body: ReadBody, stream_of: StreamOf
 ) -> list[Route]:
-    """One call. `resolve_scope` and `read_body` are those of searches, as are the errors; NoLanguageModel and
+    """Two calls. `resolve_scope` and `read_body` are those of searches, as are the errors; NoLanguageModel and
     ProviderError come to them. In a stream that has begun a failure is its last event."""
 
     async def answer_question(request: Request) -> Response:
         asked = _decoder.decode(await read_body(request, BODY_BYTES_MAX))
-        scope = await resolve_scope(request, request.path_params["kb_id"])
-        prepared = await answerer.prepare([scope], asked)
+        return await answered(request, [await resolve_scope(request, request.path_params["kb_id"])], asked)
+
+    async def answer_many(request: Request) -> Response:
+        asked = _many_decoder.decode(await read_body(request, BODY_BYTES_MAX))
+        return await answered(request, await resolved(request, asked.knowledge_base_ids, resolve_scope), asked)
+
+    async def answered(request: Request, scopes: Sequence[SearchScope], asked: AnswerRequest) -> Response:
+        prepared = await answerer.prepare(scopes, asked)
         if asked.stream:
             return stream_of(_events(answerer, prepared))
         answer = await _unless_gone(request, answerer, prepared)
@@ -60,8 +75,10 @@ def answer_routes(
             return Response(status_code=GONE_STATUS)
         return Response(_encoder.encode(answer), media_type="application/json", headers={"Cache-Control": "no-store"})
 
-    path = "/api/v1/knowledge-bases/{kb_id}/answers"
-    return [Route(path, answer_question, methods=["POST"], name="answer_question")]
+    return [
+        Route("/api/v1/knowledge-bases/{kb_id}/answers", answer_question, methods=["POST"], name="answer_question"),
+        Route("/api/v1/answers", answer_many, methods=["POST"], name="answer_many"),
+    ]
 
 
 async def _unless_gone(request: Request, answerer: Answerer, prepared: Prepared) -> Answer | None:

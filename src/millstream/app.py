@@ -53,7 +53,7 @@ from millstream.reworking.reprocess import Reprocessing
 from millstream.reworking.routes import reworking_routes
 from millstream.settings import Settings
 from millstream.stores import Stores, clock_us, open_stores
-from millstream.warming import in_background, warm_api
+from millstream.warming import in_background, until_searchable, warm_api
 from projections.changes import ChangeTailer
 from projections.cursors import Cursors
 from projections.dead_letters import every_dead_letter
@@ -90,7 +90,8 @@ async def running_app(settings: Settings, stop: asyncio.Event) -> AsyncIterator[
 
 
 def build_app(stores: Stores, tailer: ChangeTailer, can_search: asyncio.Event, entrance: Entrance) -> Starlette:
-    """Routes and middleware over open stores; searches wait for `can_search`. No route is reached past `entrance`."""
+    """Routes and middleware over open stores; searches wait a while for `can_search`. No route is reached past
+    `entrance`."""
     settings = stores.settings
     routes = strict(api_routes(stores, tailer, can_search, entrance), OPERATIONS)
     app = Starlette(
@@ -115,10 +116,11 @@ def api_routes(stores: Stores, tailer: ChangeTailer, can_search: asyncio.Event, 
     ingesting = ingest_services(stores, queries, entrance.ring.limits_of)
     lists = lists_of(stores)
     stored = StoredDocuments(stores.log, stores.blobs)
-    retriever = Retriever(stores.index, stores.embeddings.of, reranker=stores.models.reranker)
+    wait_s = stores.settings.search_wait_s_max
+    retriever = Retriever(stores.index, stores.embeddings.of, reranker=stores.models.reranker, embed_s_max=wait_s)
 
     async def resolve_scope(request: Request, knowledge_base_id: str) -> SearchScope:
-        await can_search.wait()
+        await until_searchable(can_search, wait_s)
         return await search_scope(queries, own_or_unknown(request.scope, knowledge_base_id))
 
     routes = [

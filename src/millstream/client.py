@@ -28,7 +28,7 @@ from millstream.client_answers import (
 )
 from millstream.client_forms import send_form
 from millstream.client_http import Http, Page
-from millstream.client_questions import Answered, AnswerNews, streamed_answer, whole_answer
+from millstream.client_questions import Answered, AnswerNews, asked_at, streamed_answer, whole_answer
 from millstream.client_uploads import OnProgress, ResumableUpload, Uploaded
 from millstream.errors import ExitCode, Stop
 
@@ -153,19 +153,29 @@ class Client:
         return self.http.post(path, Accepted, content=content, idempotency_key=key)
 
     def search(
-        self, knowledge_base_id: str, query: str, *, mode: str = "hybrid", top_k: int = 5, **options: Any
+        self,
+        knowledge_base_ids: str | Sequence[str],
+        query: str,
+        *,
+        mode: str = "hybrid",
+        top_k: int = 5,
+        **options: Any,
     ) -> Found:
-        """`options` are further members of the request: profile, neighbours, min_score, filters, rerank and so on."""
-        body = {"query": query, "mode": mode, "top_k": top_k, **options}
-        return self.http.post(f"/knowledge-bases/{knowledge_base_id}/search", Found, json=body)
+        """In one knowledge base, or in several. `options` are further members of the request: profile, neighbours,
+        min_score, filters, rerank and so on."""
+        path, named = asked_at(knowledge_base_ids, "search")
+        return self.http.post(path, Found, json={**named, "query": query, "mode": mode, "top_k": top_k, **options})
 
-    def ask(self, knowledge_base_id: str, question: str, **options: Any) -> Answered:
-        """The whole answer; `options` are further members of the request: top_k, profile, filters, language."""
-        return whole_answer(self.http, knowledge_base_id, question, options)
+    def ask(self, knowledge_base_ids: str | Sequence[str], question: str, **options: Any) -> Answered:
+        """The whole answer out of one knowledge base, or several; `options` are further members of the request: top_k,
+        profile, filters, language."""
+        return whole_answer(self.http, knowledge_base_ids, question, options)
 
-    def ask_streamed(self, knowledge_base_id: str, question: str, **options: Any) -> Iterator[AnswerNews]:
+    def ask_streamed(
+        self, knowledge_base_ids: str | Sequence[str], question: str, **options: Any
+    ) -> Iterator[AnswerNews]:
         """The same as it is written: words, then what they cite, then how it ended."""
-        return streamed_answer(self.http, knowledge_base_id, question, options)
+        return streamed_answer(self.http, knowledge_base_ids, question, options)
 
     def preview_chunks(self, knowledge_base_id: str, **asked: Any) -> ChunkPreview:
         """How a `text` or the document of a `document_id` would be cut with `settings`; nothing is stored."""

@@ -56,6 +56,7 @@ class Passage(msgspec.Struct, frozen=True, kw_only=True):
 
     chunk_id: str
     document_id: str
+    knowledge_base_id: str
     filename: str
     text: str
     score: float

@@ -1,6 +1,6 @@
-"""Questions to a knowledge base: the answer as a whole, or as it is written."""
+"""Questions to knowledge bases: the answer as a whole, or as it is written."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
 import httpx_sse
@@ -20,6 +20,7 @@ class Cited(msgspec.Struct, frozen=True, kw_only=True):
     number: int
     chunk_id: str
     document_id: str
+    knowledge_base_id: str
     filename: str
     page: int | None = None
 
@@ -74,19 +75,23 @@ class _Failure(msgspec.Struct, frozen=True):
 AnswerNews = Words | Citations | AnswerDone
 
 
-def whole_answer(http: Http, knowledge_base_id: str, question: str, options: Mapping[str, Any]) -> Answered:
+def whole_answer(
+    http: Http, knowledge_base_ids: str | Sequence[str], question: str, options: Mapping[str, Any]
+) -> Answered:
     """Raises Stop."""
-    body = {"question": question, **options}
-    return http.post(_path(knowledge_base_id), Answered, json=body, timeout=ANSWER_SILENCE_S_MAX)
+    path, named = asked_at(knowledge_base_ids, "answers")
+    body = {**named, "question": question, **options}
+    return http.post(path, Answered, json=body, timeout=ANSWER_SILENCE_S_MAX)
 
 
 def streamed_answer(
-    http: Http, knowledge_base_id: str, question: str, options: Mapping[str, Any]
+    http: Http, knowledge_base_ids: str | Sequence[str], question: str, options: Mapping[str, Any]
 ) -> Iterator[AnswerNews]:
     """The answer as it is written. Raises Stop: also where it breaks off in the middle."""
-    body = {"question": question, "stream": True, **options}
+    path, named = asked_at(knowledge_base_ids, "answers")
+    body = {**named, "question": question, "stream": True, **options}
     try:
-        with http.stream(_path(knowledge_base_id), {}, method="POST", json=body) as source:
+        with http.stream(path, {}, method="POST", json=body) as source:
             for event in source.iter_sse():
                 news = _news(event)
                 if news is not None:
@@ -113,5 +118,9 @@ def _news(event: httpx_sse.ServerSentEvent) -> AnswerNews | None:
             return None
 
 
-def _path(knowledge_base_id: str) -> str:
-    return f"/knowledge-bases/{knowledge_base_id}/answers"
+def asked_at(knowledge_base_ids: str | Sequence[str], call: str) -> tuple[str, Mapping[str, Any]]:
+    """The path of a call that asks one knowledge base or several, and what names those in its body."""
+    named = [knowledge_base_ids] if isinstance(knowledge_base_ids, str) else list(knowledge_base_ids)
+    if len(named) == 1:
+        return f"/knowledge-bases/{named[0]}/{call}", {}
+    return f"/{call}", {"knowledge_base_ids": named}

@@ -1,4 +1,4 @@
-"""Settings of the models that a search or an answer asks: reranker and language model."""
+"""Settings of a search's patience, and of the models that it or an answer asks: reranker and language model."""
 
 from typing import Annotated, Final
 
@@ -12,6 +12,15 @@ _SECRET: Final = {"secret": True}
 class ModelFields(ParsingFields, frozen=True, kw_only=True):
     """A key of the OpenAI-compatible endpoint goes to no other: an address of its own needs a key of its own."""
 
+    search_wait_s_max: Annotated[
+        int,
+        Meta(
+            ge=1,
+            le=600,
+            description="time that a search waits for the index to be loaded after a start, and for the vector of its "
+            "query, seconds; then it answers 503",
+        ),
+    ] = 30
     rerank_model: Annotated[
         str,
         Meta(

@@ -13,6 +13,7 @@ from typing import Final
 import structlog
 
 from events.steps import Step
+from ingest.problems import RETRY_AFTER_S, ProblemCode, Rejected
 from millstream.stores import Stores
 
 _log = structlog.get_logger()
@@ -66,6 +67,16 @@ async def warm_api(stores: Stores, can_search: asyncio.Event) -> None:
         can_search.set()
     await warm_search(stores)
     await warm_answers(stores)
+
+
+async def until_searchable(can_search: asyncio.Event, s_max: float) -> None:
+    """Raises Rejected (dependency_unavailable) where the index is not loaded in time."""
+    try:
+        async with asyncio.timeout(s_max):
+            await can_search.wait()
+    except TimeoutError:
+        detail = "The search index is still being loaded; try again in a moment."
+        raise Rejected(ProblemCode.DEPENDENCY_UNAVAILABLE, detail, retry_after_s=RETRY_AFTER_S) from None
 
 
 async def warm_worker(stores: Stores, steps: Collection[Step]) -> None:

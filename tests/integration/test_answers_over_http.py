@@ -50,7 +50,12 @@ async def provider() -> AsyncIterator[ScriptedServer]:
 
 
 async def resolve_scope(_request: Request, kb_id: str, /) -> SearchScope:
-    return SearchScope(kb_id, 1, "hash", 0.3)
+    """The second knowledge base has another model, with vectors of another length."""
+    return SearchScope(kb_id, 1, "hash" if kb_id == "kb_one" else "hash-32", 0.3)
+
+
+def embedder_for(model: str) -> HashEmbedder:
+    return HashEmbedder(dimensions=32) if model == "hash-32" else HashEmbedder()
 
 
 @pytest.fixture
@@ -59,13 +64,18 @@ async def app(provider: ScriptedServer) -> AsyncIterator[Starlette]:
     for document, text in (("manual", "The millstone is dressed in spring."), ("other", "Millstone trade is old.")):
         row = structs.replace(rows_of(document, [text], page=3)[0], vector=await embedder.embed_query(text))
         await index.upsert(IndexTable("kb_one", 1), document, [row])
+    winter = "石磨在冬天检修。"
+    row = structs.replace(
+        rows_of("winter", [winter], page=1)[0], vector=await embedder_for("hash-32").embed_query(winter)
+    )
+    await index.upsert(IndexTable("kb_two", 1), "winter", [row])
     reranker = HttpReranker(base_url=provider.url("/v1"), api_key=None, model="bge")
     model = EndpointModel(
         base_url=provider.url("/v1"), api_key=KEY, model="chat", call_s_max=5, context_tokens_max=500,
         answer_tokens_max=50,
     )  # fmt: skip
     answerer = Answerer(
-        Retriever(index, lambda _: HashEmbedder(), reranker=reranker),
+        Retriever(index, embedder_for, reranker=reranker),
         model,
         context_tokens_max=500,
         new_boundary=lambda: "b0undary",
@@ -105,6 +115,26 @@ async def test_the_reranker_decides_which_passage_is_the_first(app: Starlette, p
     answer = (await ask(app)).json()
     assert [one["document_id"] for one in answer["passages"]] == ["other", "manual"]
     assert (answer["warnings"], answer["citations"][0]["document_id"]) == ([], "other")
+
+
+async def test_several_knowledge_bases_of_different_models_are_asked_at_once(
+    app: Starlette, provider: ScriptedServer
+) -> None:
+    provider.answers[CHAT] = answer_of(200, said("In spring [1]，冬天 [2]. And [3] [4]."))
+    body = {
+        "question": "When is the millstone dressed, 石磨检修?",
+        "knowledge_base_ids": ["kb_one", "kb_two", "kb_one"],
+    }
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app=app), base_url="http://test") as client:
+        whole = (await client.post("/api/v1/answers", json=body)).json()
+        streamed = events_of((await client.post("/api/v1/answers", json={**body, "stream": True})).text)
+        refused = await client.post("/api/v1/answers", json={**body, "knowledge_base_ids": []})
+    places = {(one["knowledge_base_id"], one["document_id"]) for one in whole["passages"]}
+    assert places == {("kb_one", "manual"), ("kb_one", "other"), ("kb_two", "winter")}
+    cited = {(one["number"], one["knowledge_base_id"], one["document_id"]) for one in whole["citations"]}
+    assert cited == {(one["number"], one["knowledge_base_id"], one["document_id"]) for one in whole["passages"]}
+    assert [one["knowledge_base_id"] for one in dict(streamed)["citations"]["citations"]].count("kb_two") == 1
+    assert (refused.status_code, refused.json()["errors"][0]["pointer"]) == (422, "/knowledge_base_ids")
 
 
 def events_of(text: str) -> list[tuple[str, Any]]:

@@ -84,6 +84,7 @@ def whole_api(redis_url: str, data_dir: Path, settings: Settings | None = None) 
         data_dir=str(data_dir),
         partitions=PARTITIONS,
         embedding="hash",
+        search_wait_s_max=int(WARM_S_MAX),
         reads_per_minute_max=0,
         searches_per_minute_max=0,
         writes_per_minute_max=0,

@@ -99,6 +99,7 @@ ROUTES: Final[Mapping[str, Access]] = {
     "search": SEARCH,
     "search_many": SEARCH,
     "answer_question": SEARCH,
+    "answer_many": SEARCH,
     # who is told elsewhere
     "create_webhook": WRITE,
     "list_webhooks": WRITE_READ,

@@ -14,18 +14,18 @@ _CONTROLS: Final = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 
 
 @click.command()
-@click.argument("knowledge_base")
+@click.argument("knowledge_bases", metavar="KNOWLEDGE_BASE...", nargs=-1, required=True)
 @click.argument("question")
 @click.option("--profile", type=click.Choice(["fast", "enhanced"]), default="enhanced", show_default=True)
 @click.option("--top", "top_k", type=click.IntRange(1, 20), default=8, show_default=True, help="Passages to read.")
 @click.option("--language", type=click.Choice(["en", "zh"]), help="Language of the answer; else of the question.")
 @click.option("--json", "json", is_flag=True, help="Print JSON, once it is complete.")
 @server_url
-def ask(knowledge_base: str, question: str, url: str, *, json: bool, **options: Any) -> None:
-    """Answer a question from a knowledge base, given by name or id."""
+def ask(knowledge_bases: tuple[str, ...], question: str, url: str, *, json: bool, **options: Any) -> None:
+    """Answer a question from knowledge bases, given by name or id."""
     asked = {name: value for name, value in options.items() if value is not None}
     with Client(url) as client:
-        found = client.knowledge_base(knowledge_base).knowledge_base_id
+        found = [client.knowledge_base(one).knowledge_base_id for one in knowledge_bases]
         if json:
             click.echo(as_json(client.ask(found, question, **asked)))
             return

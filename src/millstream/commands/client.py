@@ -12,7 +12,7 @@ from millstream.progress import follow_task
 
 
 @click.command()
-@click.argument("knowledge_base")
+@click.argument("knowledge_bases", metavar="KNOWLEDGE_BASE...", nargs=-1, required=True)
 @click.argument("query")
 @click.option("--mode", type=click.Choice(["hybrid", "keyword", "vector"]), default="hybrid", show_default=True)
 @click.option("--top", "top_k", type=click.IntRange(1, 100), default=5, show_default=True, help="Passages to show.")
@@ -21,11 +21,12 @@ from millstream.progress import follow_task
 @click.option("--min-score", type=float, help="Leave out what scores less.")
 @click.option("--json", "json", is_flag=True, help="Print JSON.")
 @server_url
-def search(knowledge_base: str, query: str, url: str, *, json: bool, **options: Any) -> None:
-    """Find passages in a knowledge base, given by name or id."""
+def search(knowledge_bases: tuple[str, ...], query: str, url: str, *, json: bool, **options: Any) -> None:
+    """Find passages in knowledge bases, given by name or id."""
     asked = {name: value for name, value in options.items() if value is not None}
     with Client(url) as client:
-        found = client.search(client.knowledge_base(knowledge_base).knowledge_base_id, query, **asked)
+        named = [client.knowledge_base(one).knowledge_base_id for one in knowledge_bases]
+        found = client.search(named, query, **asked)
     if json:
         click.echo(as_json(found))
     else:

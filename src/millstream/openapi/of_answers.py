@@ -1,4 +1,4 @@
-"""Operations: questions to a knowledge base."""
+"""Operations: questions to knowledge bases."""
 
 from collections.abc import Mapping
 from typing import Final
@@ -6,6 +6,7 @@ from typing import Final
 from ingest.problems import ProblemCode
 from knowledge.answers import Answer as AnswerBody
 from knowledge.answers import AnswerRequest
+from knowledge.routes_answers import AnswerManyRequest
 from millstream.openapi.of_knowledge_bases import GONE, SEARCHED
 from millstream.openapi.operation import EVENT_STREAM, Answer, JsonBody, Operation, Schema, Tag
 
@@ -17,6 +18,18 @@ _EVENTS: Final[Schema] = {
         "detail}) as the last one. A comment every 15 s of silence."
     ),
 }
+
+_ANSWERS: Final = (Answer(description="The answer.", structs=(AnswerBody,), others={EVENT_STREAM: _EVENTS}),)
+
+_PROBLEMS: Final = (
+    SEARCHED
+    | GONE
+    | {
+        ProblemCode.NO_LANGUAGE_MODEL,
+        ProblemCode.LANGUAGE_MODEL_REJECTED,
+        ProblemCode.LANGUAGE_MODEL_UNAVAILABLE,
+    }
+)
 
 OPERATIONS: Final[Mapping[str, Operation]] = {
     "answer_question": Operation(
@@ -34,13 +47,19 @@ OPERATIONS: Final[Mapping[str, Operation]] = {
             },
         ),
         is_idempotent=True,
-        answers=(Answer(description="The answer.", structs=(AnswerBody,), others={EVENT_STREAM: _EVENTS}),),
-        problems=SEARCHED
-        | GONE
-        | {
-            ProblemCode.NO_LANGUAGE_MODEL,
-            ProblemCode.LANGUAGE_MODEL_REJECTED,
-            ProblemCode.LANGUAGE_MODEL_UNAVAILABLE,
-        },
+        answers=_ANSWERS,
+        problems=_PROBLEMS,
+    ),
+    "answer_many": Operation(
+        summary="Ask several knowledge bases",
+        description=(
+            "One answer out of the documents of all of them, searched as by `POST /search`: each citation and passage "
+            "names the knowledge base that it is of."
+        ),
+        tag=Tag.SEARCH,
+        body=JsonBody(struct=AnswerManyRequest),
+        is_idempotent=True,
+        answers=_ANSWERS,
+        problems=_PROBLEMS | {ProblemCode.NOT_FOUND},
     ),
 }

@@ -1,3 +1,4 @@
+import asyncio
 from collections.abc import Sequence
 from itertools import count
 from typing import Any
@@ -7,13 +8,14 @@ import pytest
 from msgspec import structs
 
 from knowledge.embedders import Embedder
-from knowledge.errors import InvalidSearch
+from knowledge.errors import EmbeddingError, InvalidSearch
 from knowledge.hash_embedder import HashEmbedder
 from knowledge.index import IndexRow, IndexTable
 from knowledge.memory_index import MemoryIndex
 from knowledge.ranking import Fusion
 from knowledge.retriever import Retriever
 from knowledge.search import SearchMode, SearchProfile, SearchRequest, SearchScope
+from knowledge.vectors import Vectors
 from tests.contract.index_contract import rows_of
 
 TEXTS = [
@@ -83,6 +85,24 @@ async def test_a_mode_asks_only_its_sides(mode: SearchMode, sides: tuple[bool, b
     best = result.passages[0].scores
     assert (best.keyword is not None, best.vector is not None) == sides
     assert asked == (["hash"] if sides[1] else [])
+
+
+class Loading(HashEmbedder):
+    """A model that never comes."""
+
+    async def embed_query(self, text: str) -> Vectors:
+        await asyncio.Event().wait()
+        return await super().embed_query(text)
+
+
+async def test_while_a_model_is_being_loaded_words_are_found_and_meanings_are_not_waited_for_without_end() -> None:
+    retriever = Retriever(await filled(), lambda _: Loading(), embed_s_max=0.01)
+    found = await retriever.search([SCOPE], SearchRequest("rye flour", mode=SearchMode.KEYWORD))
+    assert found.passages[0].document_id == "doc_1"
+    for mode in (SearchMode.HYBRID, SearchMode.VECTOR):
+        with pytest.raises(EmbeddingError) as raised:
+            await retriever.search([SCOPE], SearchRequest("rye flour", mode=mode))
+        assert (raised.value.code, raised.value.is_permanent) == ("embedding_timeout", False)
 
 
 async def test_hits_by_word_alone_get_their_cosine_too() -> None:

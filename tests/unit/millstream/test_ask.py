@@ -20,6 +20,7 @@ CITED: Final = {
     "number": 1,
     "chunk_id": "c1",
     "document_id": "d1",
+    "knowledge_base_id": KB,
     "filename": "manual\x1b[2J.pdf",
     "page": 3,
     "span": [0, 9],
@@ -32,8 +33,8 @@ WHOLE: Final = {
 END: Final = {"found": True, "usage": USAGE, "model": "m", "is_cut": True, "took_ms": 12.0,
               "warnings": [{"code": "no_reranker", "message": "No reranker."}]}  # fmt: skip
 PASSAGE: Final = {
-    "chunk_id": "c1", "document_id": "d1", "filename": "manual.pdf", "text": "two", "score": 0.5, "page": 1,
-    "highlights": [], "headings": [], "metadata": {}, "context": {"text": "one\ntwo\nthree", "chunk_ids": ["c0", "c1"]},
+    "chunk_id": "c1", "document_id": "d1", "knowledge_base_id": KB, "filename": "manual.pdf", "text": "two", "score": 0.5,
+    "page": 1, "highlights": [], "headings": [], "metadata": {}, "context": {"text": "one\ntwo\nthree", "chunk_ids": ["c0", "c1"]},
 }  # fmt: skip
 
 
@@ -41,6 +42,7 @@ class Server(ThreadingHTTPServer):
     daemon_threads = True
     events: list[tuple[str, Any]]
     bodies: list[dict[str, Any]]
+    paths: list[str]
 
 
 class Handler(BaseHTTPRequestHandler):
@@ -49,6 +51,7 @@ class Handler(BaseHTTPRequestHandler):
     def do_POST(self) -> None:
         body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
         self.server.bodies.append(body)
+        self.server.paths.append(self.path)
         if self.path.endswith("/search"):
             self.reply(200, "application/json", json.dumps({"passages": [PASSAGE], "took_ms": 1.0}).encode())
         elif body.get("stream"):
@@ -71,7 +74,7 @@ class Handler(BaseHTTPRequestHandler):
 @pytest.fixture
 def server() -> Iterator[Server]:
     server = Server(("127.0.0.1", 0), Handler)
-    server.bodies = []
+    server.bodies, server.paths = [], []
     server.events = [
         ("passages", {"passages": []}), ("text", {"text": "In "}), ("text", {"text": "\x1b[31mspring [1]."}),
         ("citations", {"citations": [CITED]}), ("end", END),
@@ -98,6 +101,22 @@ def test_the_client_hands_on_an_answer_whole_or_as_it_is_written(url: str, serve
     assert (whole.answer, whole.citations[0].page, whole.usage.prompt_tokens) == ("In spring [1].", 3, 9)
     assert server.bodies == [{"question": "When?", "top_k": 3}, {"question": "When?", "stream": True}]
     assert [type(one) for one in news] == [Words, Words, Citations, AnswerDone]
+
+
+def test_several_knowledge_bases_are_asked_in_one_call(url: str, server: Server) -> None:
+    for command, members in ((ask, {"question": "When?"}), (search, {"query": "When?"})):
+        ended = CliRunner().invoke(command, ["mill", "trade", "When?", "--json", "--url", url])
+        assert ended.exit_code == 0, ended.output
+        assert server.bodies[-1].items() >= {"knowledge_base_ids": [KB, KB], **members}.items()
+    with Client(url) as client:
+        list(client.ask_streamed([KB, KB], "When?"))
+        client.ask([KB], "When?")
+    assert server.paths == [
+        "/api/v1/answers",
+        "/api/v1/search",
+        "/api/v1/answers",
+        f"/api/v1/knowledge-bases/{KB}/answers",
+    ]
 
 
 def test_a_stream_that_fails_or_ends_early_is_no_answer(url: str, server: Server) -> None:

@@ -40,6 +40,7 @@ RANGES = {
     "import_items_max": (1, 999),
     "import_text_bytes_max": (1, 67_108_864),
     "embedding_call_s_max": (1, 3_600),
+    "search_wait_s_max": (1, 600),
     "rerank_call_s_max": (1, 600),
     "llm_call_s_max": (1, 3_600),
     "llm_context_tokens_max": (256, 1_000_000),

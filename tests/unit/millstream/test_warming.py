@@ -1,12 +1,14 @@
 """What is loaded ahead: which steps need what, and that the garbage collector does not look at it for ever."""
 
+import asyncio
 import gc
 from collections.abc import Iterator
 
 import pytest
 
 from events.steps import Step
-from millstream.warming import CHUNKING_STEPS, SEARCHING_STEPS, import_for_good
+from ingest.problems import ProblemCode, Rejected
+from millstream.warming import CHUNKING_STEPS, SEARCHING_STEPS, import_for_good, until_searchable
 
 
 @pytest.fixture(autouse=True)
@@ -30,3 +32,14 @@ def test_garbage_is_collected_again_after_an_import_that_failed() -> None:
 
 def test_a_worker_that_only_fetches_and_parses_loads_neither_splitters_nor_the_index() -> None:
     assert {Step.FETCH, Step.PARSE, Step.FINISH}.isdisjoint(CHUNKING_STEPS | SEARCHING_STEPS)
+
+
+async def test_a_search_waits_for_the_index_to_be_loaded_but_not_for_ever() -> None:
+    can_search = asyncio.Event()
+    with pytest.raises(Rejected) as raised:
+        await until_searchable(can_search, 0.01)
+    assert raised.value.code is ProblemCode.DEPENDENCY_UNAVAILABLE
+    assert raised.value.retry_after_s
+    asyncio.get_running_loop().call_soon(can_search.set)
+    await until_searchable(can_search, 60)
+    assert can_search.is_set()
