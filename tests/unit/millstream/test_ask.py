@@ -33,8 +33,9 @@ WHOLE: Final = {
 END: Final = {"found": True, "usage": USAGE, "model": "m", "is_cut": True, "took_ms": 12.0,
               "warnings": [{"code": "no_reranker", "message": "No reranker."}]}  # fmt: skip
 PASSAGE: Final = {
-    "chunk_id": "c1", "document_id": "d1", "knowledge_base_id": KB, "filename": "manual.pdf", "text": "two", "score": 0.5,
-    "page": 1, "highlights": [], "headings": [], "metadata": {}, "context": {"text": "one\ntwo\nthree", "chunk_ids": ["c0", "c1"]},
+    "chunk_id": "c1", "document_id": "d1", "knowledge_base_id": KB, "filename": "manual.pdf", "text": "two",
+    "score": 0.5, "page": 1, "highlights": [], "headings": [], "metadata": {},
+    "context": {"text": "one\ntwo\nthree", "chunk_ids": ["c0", "c1"]},
 }  # fmt: skip
 
 
