@@ -1,13 +1,14 @@
 """Accepting uploads: the API alone at 100 clients, 64 KiB and 1 MiB, on a directory and on S3, beside the bare ways.
 
-    PYTHONPATH=src:. python bench/accept.py [rounds] [seconds a measurement, about]
+    PYTHONPATH=src:. python bench/accept.py [--rounds 5] [--seconds 4] [--only "directory, 64 KiB"]
 
 Every way is loaded once a round, in turn, so that a drifting machine drifts for all; figures are medians over the
 rounds. Then the API is loaded at half of its own rate, by the clock: p50 and p99. Goals: 0.6 of the bare server on a
 directory; on S3 0.75 (64 KiB) and 0.65 (1 MiB) of raw PUTs at the same concurrency, and 1.3 times the usual way
-(`form()`, then aioboto3); at half load p50 40 ms, p99 100 ms.
+(`form()`, then aioboto3); at half load p50 40 ms, p99 100 ms. CPU is that of the server's process alone, an upload.
 """
 
+import argparse
 import os
 import platform
 import socket
@@ -34,70 +35,102 @@ CLIENTS: Final = 100
 SIZES: Final = {"64 KiB": 64 * 1024, "1 MiB": 1024 * 1024}
 BENCH: Final = Path(__file__).parent
 
-Way = Callable[[int, str], Load]
-"""The load of so many requests with a seed."""
+CLOCK_TICKS_HZ: Final = os.sysconf("SC_CLK_TCK")
+
+
+class Way(msgspec.Struct, frozen=True):
+    """`load` is that of so many requests with a seed; `pid` the process that answers, 0 where it is no matter."""
+
+    load: Callable[[int, str], Load]
+    pid: int = 0
+
+
+class Round(msgspec.Struct, frozen=True):
+    """What one way did in one round."""
+
+    times: Times
+    cpu_s: float
+
+    @property
+    def rate_hz(self) -> float:
+        return len(self.times.seconds) / self.times.took_s
+
+    @property
+    def cpu_ms(self) -> float:
+        """An upload."""
+        return 1_000 * self.cpu_s / len(self.times.seconds)
 
 
 class Effort(msgspec.Struct, frozen=True):
-    """How often each way is loaded, and for how long about."""
+    """How often each way is loaded, for how long about, and of which cases (all whose title begins so)."""
 
     rounds: int = 5
     seconds: float = 4.0
+    only: str = ""
+
+    def wants(self, store: str) -> bool:
+        return self.only.startswith(store) or store.startswith(self.only)
 
 
 def main(effort: Effort) -> None:
     print(f"{platform.machine()}, {os.cpu_count()} cores, Python {sys.version.split()[0]}, {CLIENTS} clients")
-    with ExitStack() as stack:
-        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="ms-bench-", dir=os.environ.get("DIR"))))
-        local = local_ways(stack, folder)
-        for name, size_bytes in SIZES.items():
-            compare(effort, f"directory, {name}", {way: make(size_bytes) for way, make in local.items()})
-    with ExitStack() as stack:
-        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="ms-bench-", dir=os.environ.get("DIR"))))
-        s3 = s3_ways(stack, folder)
-        for name, size_bytes in SIZES.items():
-            compare(effort, f"S3, {name}", {way: make(size_bytes) for way, make in s3.items()})
+    for store, ways_of in (("directory", local_ways), ("S3", s3_ways)):
+        if effort.wants(store):
+            with ExitStack() as stack:
+                folder = tempfile.TemporaryDirectory(prefix="ms-bench-", dir=os.environ.get("DIR"))
+                ways = ways_of(stack, Path(stack.enter_context(folder)))
+                for name, size_bytes in SIZES.items():
+                    if f"{store}, {name}".startswith(effort.only):
+                        compare(effort, f"{store}, {name}", {way: make(size_bytes) for way, make in ways.items()})
 
 
 def compare(effort: Effort, title: str, ways: Mapping[str, Way]) -> None:
-    """`ways` by name, ours first."""
+    """`ways` by name, ours among them."""
     counts = {name: fitting(way, effort) for name, way in ways.items()}
-    rates: dict[str, list[float]] = {name: [] for name in ways}
-    times: list[Times] = []
-    for round_number in range(effort.rounds):
+    rounds: dict[str, list[Round]] = {name: [] for name in ways}
+    for number in range(effort.rounds):
         for name, way in ways.items():
-            measured = run(way(counts[name], f"r{round_number}{time.time_ns()}"))
-            rates[name].append(len(measured.seconds) / measured.took_s)
-            if name == "millstream":
-                times.append(measured)
-    ours = statistics.median(rates["millstream"])
+            rounds[name].append(measured(way, way.load(counts[name], f"r{number}{time.time_ns()}")))
+    ours = rounds["millstream"]
+    rate_hz = statistics.median(one.rate_hz for one in ours)
     print(f"\n{title}")
-    print(f"  {'millstream':<22} {ours:8.0f}/s   {percentiles(times)}")
-    for name in ways:
-        if name != "millstream":
-            ratios = [a / b for a, b in zip(rates["millstream"], rates[name], strict=True)]
-            print(
-                f"  {name:<22} {statistics.median(rates[name]):8.0f}/s   ours is {statistics.median(ratios):.2f} of it"
-            )
-    way, half = ways["millstream"], ours / 2
+    for name, done in rounds.items():
+        ratio = statistics.median(a.rate_hz / b.rate_hz for a, b in zip(ours, done, strict=True))
+        cpu = f"{statistics.median(one.cpu_ms for one in done):5.2f} ms CPU" if ways[name].pid else ""
+        told = percentiles(done) if name == "millstream" else f"ours is {ratio:.2f} of it"
+        print(f"  {name:<22} {statistics.median(one.rate_hz for one in done):8.0f}/s   {cpu:<13} {told}", flush=True)
+    way, half = ways["millstream"], rate_hz / 2
     calm = [
-        run(msgspec.structs.replace(way(max(200, int(half * effort.seconds)), f"half{time.time_ns()}"), rate_hz=half))
-        for _ in range(effort.rounds)
+        measured(way, msgspec.structs.replace(way.load(asked, f"half{time.time_ns()}"), rate_hz=half))
+        for asked in [max(200, int(half * effort.seconds))] * effort.rounds
     ]
-    print(f"  {'at half that load':<22} {half:8.0f}/s   {percentiles(calm)}")
+    cpu = f"{statistics.median(one.cpu_ms for one in calm):5.2f} ms CPU"
+    print(f"  {'at half that load':<22} {half:8.0f}/s   {cpu:<13} {percentiles(calm)}", flush=True)
 
 
 def fitting(way: Way, effort: Effort) -> int:
     """How many requests take about as long as a measurement shall; warms up on the way."""
-    probe = run(way(300, f"warm{time.time_ns()}"))
-    return max(300, int(len(probe.seconds) / probe.took_s * effort.seconds))
+    return max(300, int(measured(way, way.load(300, f"warm{time.time_ns()}")).rate_hz * effort.seconds))
 
 
-def percentiles(times: list[Times]) -> str:
+def percentiles(rounds: list[Round]) -> str:
     """Medians over the rounds."""
-    p50 = statistics.median(statistics.median(one.seconds) for one in times)
-    p99 = statistics.median(one.seconds[int(len(one.seconds) * 0.99)] for one in times)
+    p50 = statistics.median(statistics.median(one.times.seconds) for one in rounds)
+    p99 = statistics.median(one.times.seconds[int(len(one.times.seconds) * 0.99)] for one in rounds)
     return f"p50 {p50 * 1000:6.1f} ms, p99 {p99 * 1000:6.1f} ms"
+
+
+def measured(way: Way, load: Load) -> Round:
+    before_s = cpu_of(way.pid)
+    return Round(run(load), cpu_of(way.pid) - before_s)
+
+
+def cpu_of(pid: int) -> float:
+    """Seconds of CPU that a process has used, 0 of none."""
+    if not pid:
+        return 0.0
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / CLOCK_TICKS_HZ
 
 
 def run(load: Load) -> Times:
@@ -113,7 +146,7 @@ def local_ways(stack: ExitStack, folder: Path) -> dict[str, Callable[[int], Way]
     (bare := folder / "bare").mkdir()
     return {
         "millstream": ours(stack, folder, {}),
-        "bare disk + fsync": posting(stack.enter_context(peer("disk", str(bare), {})), PATH),
+        "bare disk + fsync": peer(stack, "disk", str(bare), {}),
     }
 
 
@@ -134,7 +167,7 @@ def s3_ways(stack: ExitStack, folder: Path) -> dict[str, Callable[[int], Way]]:
     return {
         "millstream": ours(stack, folder, ours_on_s3),
         "raw PUT": putting(server),
-        "form() + aioboto3": posting(stack.enter_context(peer("form", server.bucket, usual)), PATH),
+        "form() + aioboto3": peer(stack, "form", server.bucket, usual),
     }
 
 
@@ -144,9 +177,9 @@ def ours(stack: ExitStack, folder: Path, variables: Mapping[str, str]) -> Callab
     redis = RedisProcess(redis_binary(), redis_folder)
     redis.start()
     stack.callback(redis.stop)
-    url, _ = stack.enter_context(api(folder / "data", {"MILLSTREAM_REDIS_URL": redis.url, **variables}))
+    url, process = stack.enter_context(api(folder / "data", {"MILLSTREAM_REDIS_URL": redis.url, **variables}))
     created = httpx.post(f"{url}/api/v1/knowledge-bases", json={"name": "bench"}, trust_env=False)
-    return posting(url, f"/api/v1/knowledge-bases/{created.json()['knowledge_base_id']}/documents")
+    return posting(url, f"/api/v1/knowledge-bases/{created.json()['knowledge_base_id']}/documents", process.pid)
 
 
 @contextmanager
@@ -161,18 +194,17 @@ def api(data_dir: Path, variables: Mapping[str, str]) -> Iterator[tuple[str, sub
         "MILLSTREAM_EMBEDDING": "hash",
         "MILLSTREAM_UPLOAD_BYTES_MAX": str(16 * 1024**3),
         "MILLSTREAM_REQUEST_BYTES_MAX": str(16 * 1024**3),
+        "MILLSTREAM_WRITES_PER_MINUTE_MAX": "0",
         **variables,
     }
     with child([sys.executable, "-m", "millstream", "api"], environment, f"http://127.0.0.1:{port}/healthz") as process:
         yield f"http://127.0.0.1:{port}", process
 
 
-@contextmanager
-def peer(kind: str, where: str, variables: Mapping[str, str]) -> Iterator[str]:
-    port = free_port()
+def peer(stack: ExitStack, kind: str, where: str, variables: Mapping[str, str]) -> Callable[[int], Way]:
+    url = f"http://127.0.0.1:{(port := free_port())}"
     command = [sys.executable, str(BENCH / "upload_peers.py"), kind, where, str(port)]
-    with child(command, {**os.environ, **variables}, f"http://127.0.0.1:{port}/"):
-        yield f"http://127.0.0.1:{port}"
+    return posting(url, PATH, stack.enter_context(child(command, {**os.environ, **variables}, url)).pid)
 
 
 @contextmanager
@@ -199,11 +231,12 @@ def until_answers(process: subprocess.Popen[bytes], url: str) -> None:
     raise AssertionError("the server does not answer")
 
 
-def posting(url: str, path: str) -> Callable[[int], Way]:
+def posting(url: str, path: str, pid: int) -> Callable[[int], Way]:
     def of_size(size_bytes: int) -> Way:
-        return lambda requests, seed: Load(
-            url=url, requests=requests, clients=CLIENTS, body_bytes=size_bytes, seed=seed, targets=(path,)
-        )
+        def load(requests: int, seed: str) -> Load:
+            return Load(url=url, requests=requests, clients=CLIENTS, body_bytes=size_bytes, seed=seed, targets=(path,))
+
+        return Way(load, pid)
 
     return of_size
 
@@ -223,15 +256,18 @@ def putting(server: S3Server) -> Callable[[int], Way]:
         return signed.removeprefix(server.endpoint_url)
 
     def of_size(size_bytes: int) -> Way:
-        return lambda requests, seed: Load(
-            url=server.endpoint_url,
-            requests=requests,
-            clients=CLIENTS,
-            body_bytes=size_bytes,
-            seed=seed,
-            targets=tuple(target(f"raw/{seed}/{number}") for number in range(requests)),
-            expect=200,
-        )
+        def load(requests: int, seed: str) -> Load:
+            return Load(
+                url=server.endpoint_url,
+                requests=requests,
+                clients=CLIENTS,
+                body_bytes=size_bytes,
+                seed=seed,
+                targets=tuple(target(f"raw/{seed}/{number}") for number in range(requests)),
+                expect=200,
+            )
+
+        return Way(load)
 
     return of_size
 
@@ -243,5 +279,14 @@ def free_port() -> int:
         return port
 
 
+def effort_asked() -> Effort:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--seconds", type=float, default=4.0, help="a measurement takes about so long")
+    parser.add_argument("--only", default="", help="cases whose title begins so, as in: directory, 64 KiB")
+    chosen = parser.parse_args()
+    return Effort(chosen.rounds, chosen.seconds, chosen.only)
+
+
 if __name__ == "__main__":
-    main(Effort(*(convert(given) for convert, given in zip((int, float), sys.argv[1:], strict=False))))
+    main(effort_asked())
