@@ -9,7 +9,16 @@ from xdist.scheduler import LoadFileScheduling
 
 SHARE_A_SERVICE: Final = frozenset(
     f"tests/e2e/test_{name}.py"
-    for name in ("bad_input", "command_line", "control", "knowledge_bases", "real_documents", "samples", "streams")
+    for name in (
+        "adapters",
+        "bad_input",
+        "command_line",
+        "control",
+        "knowledge_bases",
+        "real_documents",
+        "samples",
+        "streams",
+    )
 )
 """Those that ask for the session's `service`."""
 

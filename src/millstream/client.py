@@ -61,15 +61,9 @@ class Client:
 
     def knowledge_base(self, id_or_name: str) -> KnowledgeBaseStatus:
         """By id, or by name; raises Stop where there is none or more than one."""
-        if id_or_name.startswith("kb_") and len(id_or_name) == len("kb_") + 34:
+        if is_knowledge_base_id(id_or_name):
             return self.http.get(f"/knowledge-bases/{id_or_name}", KnowledgeBaseStatus)
-        found = self.knowledge_bases(name=id_or_name)
-        if len(found) == 1:
-            return found[0]
-        if not found:
-            raise Stop(f"there is no knowledge base named {id_or_name!r}", hint="`millstream ingest` makes one")
-        ids = ", ".join(one.knowledge_base_id for one in found)
-        raise Stop(f"several knowledge bases are named {id_or_name!r}", hint=f"name one by its id: {ids}")
+        return the_one_named(id_or_name, self.knowledge_bases(name=id_or_name))
 
     def upload(
         self,
@@ -252,6 +246,21 @@ class Client:
                 if attempt == RECONNECTS_MAX:
                     raise self.http.unreachable(error) from None
         raise Stop(f"the stream of {task_id} kept ending early", exit_code=ExitCode.UNREACHABLE)
+
+
+def is_knowledge_base_id(id_or_name: str) -> bool:
+    """Whether it has the form of an id."""
+    return id_or_name.startswith("kb_") and len(id_or_name) == len("kb_") + 34
+
+
+def the_one_named(name: str, found: Sequence[KnowledgeBaseStatus]) -> KnowledgeBaseStatus:
+    """Of those of a name. Raises Stop where there is none or more than one."""
+    if len(found) == 1:
+        return found[0]
+    if not found:
+        raise Stop(f"there is no knowledge base named {name!r}", hint="`millstream ingest` makes one")
+    ids = ", ".join(one.knowledge_base_id for one in found)
+    raise Stop(f"several knowledge bases are named {name!r}", hint=f"name one by its id: {ids}")
 
 
 def _news(event: httpx_sse.ServerSentEvent) -> TaskNews | None:

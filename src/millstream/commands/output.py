@@ -8,7 +8,8 @@ from typing import Any, TypeVar
 import click
 import msgspec
 
-from millstream.settings import ENVIRONMENT_PREFIX, load_settings
+from millstream.client_url import default_url
+from millstream.settings import ENVIRONMENT_PREFIX
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -36,13 +37,3 @@ def _show_key(_context: click.Context, _parameter: click.Parameter, path: Path |
     """The key of a file becomes that of this process: every client in it shows the same."""
     if path is not None:
         os.environ[f"{ENVIRONMENT_PREFIX}API_KEY"] = path.read_text(encoding="utf-8", errors="replace").strip()
-
-
-def default_url() -> str:
-    """Where a service started with the same settings listens."""
-    named = os.environ.get(f"{ENVIRONMENT_PREFIX}URL")
-    if named:
-        return named
-    settings = load_settings().settings
-    host = "127.0.0.1" if settings.host in {"0.0.0.0", "::"} else settings.host  # noqa: S104  compared, not bound
-    return f"http://{f'[{host}]' if ':' in host else host}:{settings.port}"

@@ -1,0 +1,32 @@
+"""Millstream for programs built on LlamaIndex: `from millstream.llama_index import MillstreamRetriever`.
+
+engine = RetrieverQueryEngine.from_args(MillstreamRetriever("papers", top_k=5), llm=llm)
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+from knowledge.asked_passages import request_of
+from knowledge.llama_retriever import PassageRetriever
+from millstream.client_passages import HttpPassages
+
+
+class MillstreamRetriever(PassageRetriever):
+    """A LlamaIndex retriever over one or several knowledge bases (ids or names) of a running service.
+
+    `options` are those of a search: mode, profile, top_k, filters, document_ids, min_score, rerank, neighbours,
+    vector_weight, fusion. Raises ValueError for others; a search raises `millstream.errors.Stop`.
+    """
+
+    def __init__(
+        self,
+        knowledge_bases: str | Sequence[str],
+        *,
+        url: str | None = None,
+        api_key: str | None = None,
+        callback_manager: Any = None,
+        **options: Any,
+    ) -> None:
+        """Without `url` and `api_key` those of MILLSTREAM_URL and MILLSTREAM_API_KEY, then of the settings, hold."""
+        passages = HttpPassages(knowledge_bases, url=url, api_key=api_key)
+        super().__init__(passages.search, passages.search_async, request_of(options), callback_manager=callback_manager)
