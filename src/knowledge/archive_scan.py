@@ -9,22 +9,27 @@ from typing import Final
 
 from knowledge.errors import ParseError, ParseErrorCode
 from knowledge.limits import MEBIBYTE, ParseLimits
+from knowledge.xml_entities import check_entities
 
 _DIRECTORY_HEADER: Final = b"PK\x01\x02"
+_DIRECTORY_END: Final = b"PK\x05\x06"
+_DIRECTORY_END_BYTES: Final = 22
 _LOCAL_HEADER_BYTES: Final = 30
 _INFLATE_STEP_BYTES: Final = MEBIBYTE
 _ENCRYPTED_FLAG: Final = 0x1
 _ODF_MANIFEST: Final = "META-INF/manifest.xml"
 _ODF_ENCRYPTION: Final = b":encryption-data"
-_MANIFEST_BYTES_MAX: Final = MEBIBYTE
+_XML_SUFFIXES: Final = (".xml", ".rels", ".opf", ".ncx", ".xhtml", ".html", ".htm", ".svg")
+_DECLARATIONS_BYTES_MAX: Final = 64 * 1024
+"""Entities are declared in front of the first element."""
 
 
 def scan_archive(data: bytes, limits: ParseLimits) -> None:
     """Refuses a container that is a bomb, lies about itself or reaches outside.
 
-    Raises ParseError: archive_limit (entries), resource_limit (unpacked bytes, ratio; declared and counted),
-    archive_unsafe (paths, links, duplicate or overlapping entries, sizes that lie), encrypted_document, and
-    parse_failed where it is no readable ZIP.
+    Raises ParseError: archive_limit (entries), resource_limit (unpacked bytes, ratio, entities; declared and counted),
+    archive_unsafe (paths, links, duplicate or overlapping entries, sizes that lie, data in front), encrypted_document,
+    and parse_failed where it is no readable ZIP.
     """
     entries = _entries(data, limits)
     _check_names(entries)
@@ -34,11 +39,12 @@ def scan_archive(data: bytes, limits: ParseLimits) -> None:
     for entry in entries:
         unpacked += _count(data, entry, limits.archive_bytes_max - unpacked)
     _check_odf_encryption(data, entries)
+    _check_entities(data, entries, limits)
 
 
 def _entries(data: bytes, limits: ParseLimits) -> list[zipfile.ZipInfo]:
     # Counted before the directory is read: a million entries cost seconds and hundreds of MB as objects.
-    if data.count(_DIRECTORY_HEADER) > limits.archive_entries_max:
+    if data.count(_DIRECTORY_HEADER, _directory_start(data)) > limits.archive_entries_max:
         raise ParseError(
             ParseErrorCode.ARCHIVE_LIMIT,
             f"the container holds more than {limits.archive_entries_max:,} files",
@@ -50,6 +56,14 @@ def _entries(data: bytes, limits: ParseLimits) -> list[zipfile.ZipInfo]:
         raise ParseError(
             ParseErrorCode.PARSE_FAILED, f"the file is damaged or cut off: its container cannot be read ({error})"
         ) from error
+
+
+def _directory_start(data: bytes) -> int:
+    """Where the list of files begins: files before it may be containers with lists of their own."""
+    end = data.rfind(_DIRECTORY_END)
+    if end == -1 or end + _DIRECTORY_END_BYTES > len(data):
+        return 0
+    return max(end - int.from_bytes(data[end + 12 : end + 16], "little"), 0)
 
 
 def _check_names(entries: list[zipfile.ZipInfo]) -> None:
@@ -82,6 +96,8 @@ def _check_declared(entries: list[zipfile.ZipInfo], limits: ParseLimits) -> None
 
 def _check_overlap(entries: list[zipfile.ZipInfo]) -> None:
     end = 0
+    if entries and min(entry.header_offset for entry in entries) > 0:  # readers disagree about where such a one begins
+        raise ParseError(ParseErrorCode.ARCHIVE_UNSAFE, "something lies in front of the first file of the container")
     for entry in sorted(entries, key=lambda entry: entry.header_offset):
         if entry.header_offset < end:
             raise ParseError(ParseErrorCode.ARCHIVE_UNSAFE, "files in the container overlap")
@@ -130,15 +146,25 @@ def _inflated_bytes(packed: memoryview, bytes_max: int) -> int:
 
 
 def _check_odf_encryption(data: bytes, entries: list[zipfile.ZipInfo]) -> None:
+    manifests = (entry for entry in entries if entry.filename == _ODF_MANIFEST and entry.file_size <= MEBIBYTE)
+    if any(_ODF_ENCRYPTION in _unpacked(data, entry, MEBIBYTE) for entry in manifests):
+        raise ParseError(ParseErrorCode.ENCRYPTED_DOCUMENT, "the document is encrypted")
+
+
+def _check_entities(data: bytes, entries: list[zipfile.ZipInfo], limits: ParseLimits) -> None:
     for entry in entries:
-        if entry.filename == _ODF_MANIFEST and entry.file_size <= _MANIFEST_BYTES_MAX:
-            packed = _packed(data, entry)
-            # Not zlib.decompress, which raises for a stream that ends early; counting has read this one already.
-            inflater = zlib.decompressobj(-zlib.MAX_WBITS)
-            is_packed = entry.compress_type == zipfile.ZIP_DEFLATED
-            manifest = inflater.decompress(packed, _MANIFEST_BYTES_MAX) if is_packed else bytes(packed)
-            if _ODF_ENCRYPTION in manifest:
-                raise ParseError(ParseErrorCode.ENCRYPTED_DOCUMENT, "the document is encrypted")
+        is_xml = entry.filename.lower().endswith(_XML_SUFFIXES)
+        if is_xml and b"<!ENTITY" in _unpacked(data, entry, _DECLARATIONS_BYTES_MAX):
+            check_entities(_unpacked(data, entry, entry.file_size), limits)
+
+
+def _unpacked(data: bytes, entry: zipfile.ZipInfo, bytes_max: int) -> bytes:
+    """The beginning of a file that was counted before."""
+    packed = _packed(data, entry)
+    if entry.compress_type != zipfile.ZIP_DEFLATED:
+        return bytes(packed[:bytes_max])
+    # Not zlib.decompress, which raises for a stream that ends early.
+    return zlib.decompressobj(-zlib.MAX_WBITS).decompress(packed, bytes_max)
 
 
 def _too_large(bytes_max: int) -> ParseError:

@@ -20,7 +20,16 @@ COMMON_SHARE_MIN: Final = 0.7
 HANGUL_SHARE_MIN: Final = 0.97
 HANGUL_COUNT_MIN: Final = 12
 WIDE_PRINTABLE_MIN: Final = 0.9
+# UTF-16 of nothing but readable ASCII is Latin text, every second byte of it NUL; fewer are strays in an ASCII text.
+WIDE_NUL_SHARE_MIN: Final = 0.25
+# EBCDIC, of mainframes: its blank is `@`, its letters are no ASCII.
+EBCDIC: Final = "cp037"
+EBCDIC_BLANK: Final = b"\x40"
+EBCDIC_BLANK_SHARE_MIN: Final = 0.05
+EBCDIC_EVERYDAY_MIN: Final = 0.95
 _ANCHORS: Final = frozenset(" \n\r\t,.:;-0123456789abcdefghijklmnopqrstuvwxyz，。、")
+_READABLE_ASCII: Final = bytes([0, 9, 10, 13, *range(32, 127)])
+_EBCDIC_LINE_ENDS: Final = "\x85\x8d"
 
 _BOMS: Final = (  # UTF-32 first: its little-endian mark starts with that of UTF-16.
     (codecs.BOM_UTF32_LE, "utf-32-le"),
@@ -88,13 +97,15 @@ def _candidates(data: bytes) -> Iterator[str]:
         if data.startswith(mark):
             yield encoding
     sample = data[:SAMPLE_BYTES_MAX]
-    if b"\0" in sample and (wide := _wide_encoding(sample)):
+    if b"\0" in sample and not _has_stray_nuls(sample) and (wide := _wide_encoding(sample)):
         yield wide
     if b"\x1b$" in sample or b"\x1b(J" in sample:
         yield "iso2022_jp"  # all its bytes are ASCII: it must come before UTF-8
     yield "utf-8"
     if declared := declared_encoding(data):
         yield declared
+    if _is_ebcdic(sample):
+        yield EBCDIC
     yield from _multi_byte_guesses(sample)
     if guessed := _single_byte_guess(sample):
         yield guessed
@@ -114,6 +125,18 @@ def declared_encoding(data: bytes) -> str | None:
     except (LookupError, ValueError):
         return None
     return name
+
+
+def _has_stray_nuls(sample: bytes) -> bool:
+    is_readable = not sample.translate(None, _READABLE_ASCII)
+    return is_readable and sample.count(0) < WIDE_NUL_SHARE_MIN * len(sample)
+
+
+def _is_ebcdic(sample: bytes) -> bool:
+    if b" " in sample or sample.count(EBCDIC_BLANK) < EBCDIC_BLANK_SHARE_MIN * len(sample):
+        return False
+    text = sample.decode(EBCDIC).lower()
+    return sum(char in _ANCHORS or char in _EBCDIC_LINE_ENDS for char in text) >= EBCDIC_EVERYDAY_MIN * len(text)
 
 
 def _wide_encoding(sample: bytes) -> str | None:

@@ -36,6 +36,8 @@ class ParseLimits(msgspec.Struct, frozen=True):
     """Unpacked bytes of such a container, declared and counted."""
     archive_ratio_max: int = 200
     """Unpacked bytes for each packed byte, for the whole container and each file of 1 MiB and more."""
+    pdf_stream_bytes_max: int = 256 * MEBIBYTE
+    """Unpacked bytes of one stream of a PDF; the largest picture that is read has 240 million."""
     table_cells_max: int = 1_000_000
     """Cells of all tables of one document."""
     table_field_chars_max: int = 1_000_000

@@ -17,18 +17,20 @@ from knowledge.containers import is_ole2, is_zip, ole2_kind
 from knowledge.decode import decode
 from knowledge.delimited import write_delimited
 from knowledge.errors import ParseError, ParseErrorCode
-from knowledge.html import as_utf8
+from knowledge.html import as_utf8, shows_text
 from knowledge.json_text import json_lines
 from knowledge.language import detect_language
 from knowledge.limits import ParseLimits
 from knowledge.markdown import outline, shorten_data_uris
 from knowledge.media_type import IMAGES, MediaType, is_supported
 from knowledge.pdf import second_look
+from knowledge.pdf_scan import is_cut_off, scan_pdf
 from knowledge.pictures import parse_picture
 from knowledge.speaker_notes import notes_by_slide
 from knowledge.structure import Node, with_slide_pages, write_nodes
 from knowledge.text import ParsedText, TextFormat
 from knowledge.writer import TextWriter
+from knowledge.xml_entities import check_entities
 
 __all__ = ["ParseLimits", "parse"]
 
@@ -59,10 +61,15 @@ def parse(data: bytes, media_type: MediaType, filename: str, limits: ParseLimits
         raise ParseError(ParseErrorCode.UNSUPPORTED_TYPE, f"files of type {media_type} hold no text to read")
     if media_type in IMAGES:
         return parse_picture(data, limits)
-    _check_container(data, media_type, limits)
-    parsed = _parse_by_type(data, media_type, filename, limits)
-    if not parsed.text.strip():
-        raise _no_text()
+    _look_over(data, media_type, limits)
+    try:
+        parsed = _parse_by_type(data, media_type, filename, limits)
+        if not parsed.text.strip():
+            raise _no_text()
+    except ParseError as error:
+        if error.code is ParseErrorCode.NO_TEXT:
+            _say_why_there_is_none(data, media_type)
+        raise
     return parsed
 
 
@@ -80,13 +87,27 @@ def _parse_by_type(data: bytes, media_type: MediaType, filename: str, limits: Pa
             return _parse_document(data, media_type, filename, limits)
 
 
-def _check_container(data: bytes, media_type: MediaType, limits: ParseLimits) -> None:
+def _look_over(data: bytes, media_type: MediaType, limits: ParseLimits) -> None:
     if is_ole2(data) and ole2_kind(data, None) == "encrypted":
         raise ParseError(ParseErrorCode.ENCRYPTED_DOCUMENT, "the document is encrypted; a password is needed")
     if media_type in _ZIPPED:
         if not is_zip(data):
             raise ParseError(ParseErrorCode.PARSE_FAILED, "the file is not what its type says: no container found")
         scan_archive(data, limits)
+    if media_type is MediaType.PDF:
+        scan_pdf(data, limits)
+    if media_type is MediaType.XML:
+        check_entities(data, limits)
+
+
+def _say_why_there_is_none(data: bytes, media_type: MediaType) -> None:
+    """Raises ParseError where a document that came out empty is not: cut off, or deeper than anybody reads."""
+    if media_type is MediaType.PDF and is_cut_off(data):
+        raise ParseError(ParseErrorCode.PARSE_FAILED, "the PDF is damaged or cut off: its end is missing")
+    if media_type is MediaType.HTML and shows_text(data):
+        raise ParseError(
+            ParseErrorCode.RESOURCE_LIMIT, "the elements of the page lie deeper in one another than is read"
+        )
 
 
 def _parse_text(data: bytes, media_type: MediaType, limits: ParseLimits) -> ParsedText:

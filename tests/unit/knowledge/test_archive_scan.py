@@ -55,7 +55,15 @@ def encrypted() -> bytes:
     return bytes(data)
 
 
+LAUGHS = b"<!DOCTYPE x [<!ENTITY a '%b'><!ENTITY b '%b'>]><x>&b;</x>" % (b"ha" * 50_000, b"&a;" * 1_000)
 MANIFEST = b"<manifest:file-entry><manifest:encryption-data/></manifest:file-entry>"
+
+
+def test_files_of_containers_within_are_not_counted() -> None:
+    within = container(*((f"{n}", b"") for n in range(15)))
+    scan_archive(container(("a.docx", within), ("b.docx", within), method=zipfile.ZIP_STORED), LIMITS)
+    with pytest.raises(ParseError):
+        scan_archive(container(*((f"{n}", b"") for n in range(30))), LIMITS)
 
 
 def test_an_ordinary_container_passes() -> None:
@@ -80,6 +88,8 @@ def test_an_ordinary_container_passes() -> None:
         (lambda: container(("META-INF/manifest.xml", MANIFEST)), ParseErrorCode.ENCRYPTED_DOCUMENT),
         (lambda: container(("a", b"x" * 99), method=zipfile.ZIP_LZMA), ParseErrorCode.PARSE_FAILED),
         (lambda: container(("a", b"x" * 999))[:-30], ParseErrorCode.PARSE_FAILED),
+        (lambda: container(("a", b"x")).replace(b"PK", b"xxPK", 1), ParseErrorCode.ARCHIVE_UNSAFE),
+        (lambda: container(("word/a.xml", LAUGHS)), ParseErrorCode.RESOURCE_LIMIT),
         (lambda: b"", ParseErrorCode.PARSE_FAILED),
     ],
 )

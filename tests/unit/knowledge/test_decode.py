@@ -106,3 +106,18 @@ def test_a_page_is_handed_on_in_utf_8_and_says_so() -> None:
     data, warnings = as_utf8(page.encode("gb18030"), ParseLimits())
     assert data.decode() == page.replace("gb2312", "utf-8")
     assert warnings == ()
+
+
+@pytest.mark.parametrize("line_end", ["\n", "\x85", "\r\n"])
+def test_text_of_a_mainframe_is_told_by_its_blanks(line_end: str) -> None:
+    text = f"The mill grinds 38 tonnes of wheat a day.{line_end}The stones were dressed in May.{line_end}"
+    assert decode(text.encode("cp037")).text == text
+
+
+@pytest.mark.parametrize("encoding", ["utf-32", "utf-32-le", "utf-32-be"])
+def test_four_bytes_a_character_are_told_with_and_without_a_mark(encoding: str) -> None:
+    assert decode(f"{ENGLISH}{CHINESE}".encode(encoding)).text == f"{ENGLISH}{CHINESE}"
+
+
+def test_a_stray_nul_makes_no_wide_text() -> None:
+    assert decode(b"a,b\n1,\0mill\n").text == "a,b\n1,\0mill\n"

@@ -1,0 +1,157 @@
+"""Small documents of every kind, made by hand so that any part of them can be wrong."""
+
+import io
+import zipfile
+import zlib
+
+DOCX_TYPES = (
+    '<?xml version="1.0"?><Types xmlns="http://schemas.openxmlformats.org/package/2006/content-types">'
+    '<Default Extension="rels" ContentType="application/vnd.openxmlformats-package.relationships+xml"/>'
+    '<Override PartName="/word/document.xml" ContentType='
+    '"application/vnd.openxmlformats-officedocument.wordprocessingml.document.main+xml"/></Types>'
+)
+DOCX_RELATIONS = (
+    '<?xml version="1.0"?><Relationships xmlns="http://schemas.openxmlformats.org/package/2006/relationships">'
+    '<Relationship Id="r1" Type="http://schemas.openxmlformats.org/officeDocument/2006/relationships/officeDocument" '
+    'Target="word/document.xml"/></Relationships>'
+)
+WORD = 'xmlns:w="http://schemas.openxmlformats.org/wordprocessingml/2006/main"'
+SHEET = 'xmlns="http://schemas.openxmlformats.org/spreadsheetml/2006/main"'
+XLSX_TYPES = (
+    '<?xml version="1.0"?><Types xmlns="http://schemas.openxmlformats.org/package/2006/content-types">'
+    '<Default Extension="rels" ContentType="application/vnd.openxmlformats-package.relationships+xml"/>'
+    '<Override PartName="/xl/workbook.xml" ContentType='
+    '"application/vnd.openxmlformats-officedocument.spreadsheetml.sheet.main+xml"/>'
+    '<Override PartName="/xl/worksheets/sheet1.xml" ContentType='
+    '"application/vnd.openxmlformats-officedocument.spreadsheetml.worksheet+xml"/></Types>'
+)
+
+
+def pdf(*objects: bytes) -> bytes:
+    body, places = b"%PDF-1.5\n", []
+    for number, content in enumerate(objects, 1):
+        places.append(len(body))
+        body += b"%d 0 obj\n%b\nendobj\n" % (number, content)
+    table = b"".join(b"%010d 00000 n \n" % place for place in places)
+    end = b"trailer\n<< /Size %d /Root 1 0 R >>\nstartxref\n%d\n%%%%EOF\n" % (len(places) + 1, len(body))
+    return body + b"xref\n0 %d\n0000000000 65535 f \n%b" % (len(places) + 1, table) + end
+
+
+def page(content: bytes, *, more: tuple[bytes, ...] = (), root: bytes = b"", font: bytes = b"") -> bytes:
+    """One page; `content` is its stream object, `more` are objects from number 6 on."""
+    return pdf(
+        b"<< /Type /Catalog /Pages 2 0 R %b >>" % root,
+        b"<< /Type /Pages /Kids [3 0 R] /Count 1 >>",
+        b"<< /Type /Page /Parent 2 0 R /MediaBox [0 0 300 300] /Contents 4 0 R "
+        b"/Resources << /Font << /F 5 0 R >> /XObject << /X 6 0 R >> >> >>",
+        content,
+        font or b"<< /Type /Font /Subtype /Type1 /BaseFont /Helvetica >>",
+        *more,
+    )
+
+
+def stream(data: bytes, *, flates: int = 1) -> bytes:
+    for _ in range(flates):
+        data = zlib.compress(data, 9)
+    filters = b" ".join([b"/FlateDecode"] * flates)
+    return b"<< /Length %d /Filter [%b] >>\nstream\n%b\nendstream" % (len(data), filters, data)
+
+
+def form(data: bytes) -> bytes:
+    own = b"/Resources << /XObject << /X 6 0 R >> >>"
+    return b"<< /Type /XObject /Subtype /Form /BBox [0 0 9 9] %b /Length %d >>\nstream\n%b\nendstream" % (
+        own,
+        len(data),
+        data,
+    )
+
+
+def packed_as(parts: dict[str, str | bytes]) -> bytes:
+    written = io.BytesIO()
+    with zipfile.ZipFile(written, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, content in parts.items():
+            archive.writestr(name, content)
+    return written.getvalue()
+
+
+def docx(document: str, **more: str | bytes) -> bytes:
+    parts = {"[Content_Types].xml": DOCX_TYPES, "_rels/.rels": DOCX_RELATIONS, "word/document.xml": document}
+    return packed_as({**parts, **more})
+
+
+def word(paragraphs: str, *, doctype: str = "") -> str:
+    return f'<?xml version="1.0"?>{doctype}<w:document {WORD}><w:body>{paragraphs}</w:body></w:document>'
+
+
+def said(text: str) -> str:
+    return f"<w:p><w:r><w:t>{text}</w:t></w:r></w:p>"
+
+
+def xlsx(sheet: str, shared: str = "") -> bytes:
+    relations = DOCX_RELATIONS.replace("word/document.xml", "xl/workbook.xml")
+    kind = "http://schemas.openxmlformats.org/officeDocument/2006/relationships"
+    workbook = (
+        f'<?xml version="1.0"?><workbook {SHEET} xmlns:r="{kind}"><sheets><sheet name="a" sheetId="1" r:id="r1"/>'
+        "</sheets></workbook>"
+    )
+    links = (
+        '<?xml version="1.0"?><Relationships xmlns="http://schemas.openxmlformats.org/package/2006/relationships">'
+        f'<Relationship Id="r1" Type="{kind}/worksheet" Target="worksheets/sheet1.xml"/>'
+        f'<Relationship Id="r2" Type="{kind}/sharedStrings" Target="sharedStrings.xml"/></Relationships>'
+    )
+    return packed_as(
+        {
+            "[Content_Types].xml": XLSX_TYPES,
+            "_rels/.rels": relations,
+            "xl/workbook.xml": workbook,
+            "xl/_rels/workbook.xml.rels": links,
+            "xl/worksheets/sheet1.xml": f'<?xml version="1.0"?><worksheet {SHEET}>{sheet}</worksheet>',
+            "xl/sharedStrings.xml": shared or f'<?xml version="1.0"?><sst {SHEET}/>',
+        }
+    )
+
+
+def laughs() -> str:
+    entities = '<!ENTITY a0 "ha">' + "".join(f'<!ENTITY a{n} "{f"&a{n - 1};" * 10}">' for n in range(1, 10))
+    return f"<!DOCTYPE x [{entities}]>"
+
+
+def outside(target: str) -> str:
+    return f'<!DOCTYPE x [<!ENTITY e SYSTEM "{target}">]>'
+
+
+def epub(chapter: str, *, name: str = "a.xhtml") -> bytes:
+    written = io.BytesIO()
+    with zipfile.ZipFile(written, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("mimetype", "application/epub+zip", zipfile.ZIP_STORED)
+        archive.writestr(
+            "META-INF/container.xml",
+            '<?xml version="1.0"?><container xmlns="urn:oasis:names:tc:opendocument:xmlns:container" version="1.0">'
+            '<rootfiles><rootfile full-path="a.opf" media-type="application/oebps-package+xml"/></rootfiles>'
+            "</container>",
+        )
+        archive.writestr(
+            "a.opf",
+            '<?xml version="1.0"?><package xmlns="http://www.idpf.org/2007/opf" version="3.0"><manifest>'
+            f'<item id="a" href="{name}" media-type="application/xhtml+xml"/></manifest>'
+            '<spine><itemref idref="a"/></spine></package>',
+        )
+        archive.writestr("a.xhtml", chapter)
+    return written.getvalue()
+
+
+def nested_mail(depth: int) -> bytes:
+    mail = b"From: a@b.c\r\nTo: d@e.f\r\nSubject: innermost\r\n\r\nThe mill.\r\n"
+    for number in range(depth):
+        mark = b"m%d" % number
+        head = b"From: a@b.c\r\nTo: d@e.f\r\nSubject: s\r\nMIME-Version: 1.0\r\n"
+        head += b"Content-Type: multipart/mixed; boundary=" + mark + b"\r\n\r\n--" + mark
+        mail = head + b"\r\nContent-Type: message/rfc822\r\n\r\n" + mail + b"\r\n--" + mark + b"--\r\n"
+    return mail
+
+
+def many_parts(count: int) -> bytes:
+    part = b"--m\r\nContent-Type: text/plain\r\nContent-Disposition: attachment; filename=../../x\r\n\r\nx\r\n"
+    head = b"From: a@b.c\r\nTo: d@e.f\r\nSubject: s\r\nMIME-Version: 1.0\r\n"
+    head += b"Content-Type: multipart/mixed; boundary=m\r\n\r\n"
+    return head + part * count + b"--m--\r\n"
