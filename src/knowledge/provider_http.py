@@ -4,31 +4,42 @@ The key is sent in one header and appears nowhere else: not in `repr`, not in an
 """
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from datetime import UTC, datetime
 from typing import Any, Final
 
 import httpx
 import msgspec
 
 from knowledge.errors import ProviderError
+from knowledge.provider_faults import is_retryable, retry_after_s
 
-RETRY_AFTER_S_MAX: Final = 3_600.0
 _DETAIL_CHARS_MAX: Final = 200
 _REFUSAL_BYTES_MAX: Final = 64 * 1024
 _PORT_MAX: Final = 65_535
-# Statuses that say "later", besides all 5xx: request timeout, conflict, too early, too many requests.
-_RETRYABLE_STATUSES: Final = frozenset({408, 409, 425, 429})
+
+
+def _utc_now() -> datetime:
+    return datetime.now(UTC)
 
 
 class ProviderHttp:
     """`POST url`. Raises ValueError where it is no http or https address."""
 
-    def __init__(self, url: str, *, api_key: str | None, call_s_max: float) -> None:
+    def __init__(
+        self,
+        url: str,
+        *,
+        api_key: str | None,
+        call_s_max: float,
+        clock: Callable[[], datetime] = _utc_now,
+    ) -> None:
         _check_address(url)
         self._url = url
         self._api_key = api_key
         self._call_s_max = call_s_max
+        self._clock = clock
         headers = {"Authorization": f"Bearer {api_key}"} if api_key else {}
         self._client = httpx.AsyncClient(headers=headers, timeout=call_s_max, follow_redirects=False)
 
@@ -74,13 +85,14 @@ class ProviderHttp:
             if len(content) > _REFUSAL_BYTES_MAX:
                 break  # the status says it all
         status = response.status_code
-        is_retryable = status in _RETRYABLE_STATUSES or status >= httpx.codes.INTERNAL_SERVER_ERROR
         detail = self._masked(content.decode("utf-8", "replace"))[:_DETAIL_CHARS_MAX]
         return ProviderError(
             f"provider_{status}",
             f"the provider answered {status}: {detail}",
-            retry_after_s=_retry_after_s(response.headers.get("Retry-After")) if is_retryable else None,
-            is_permanent=not is_retryable,
+            retry_after_s=retry_after_s(response.headers.get("Retry-After"), self._clock())
+            if is_retryable(status)
+            else None,
+            is_permanent=not is_retryable(status),
         )
 
     def _masked(self, text: str) -> str:
@@ -102,13 +114,6 @@ def _clean(value: Any) -> Any:
             return {key: _clean(one) for key, one in value.items()}
         case _:
             return value
-
-
-def _retry_after_s(header: str | None) -> float | None:
-    """Seconds as RFC 9110, 10.2.3, has them; nobody waits here, so a date says no more than nothing."""
-    if header is None or not (header.strip().isascii() and header.strip().isdigit()):
-        return None
-    return min(float(header), RETRY_AFTER_S_MAX)
 
 
 def _check_address(url: str) -> None:

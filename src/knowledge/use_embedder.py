@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 from importlib import import_module
 from typing import Protocol
 
-from knowledge.embedders import USE_MODEL, Remote
+from knowledge.embedders import NO_PREFIXES, USE_MODEL, Metered, Remote
 from knowledge.errors import EmbeddingError
 from knowledge.vectors import Vectors, unit_vectors
 
@@ -38,6 +38,7 @@ class UseEmbedder:
         self.model = USE_MODEL
         self.dimensions = DIMENSIONS
         self.remote: Remote | None = None
+        self.prefixes = NO_PREFIXES
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="embed")
         self._encoder: _Encoder | None = None
 
@@ -48,6 +49,9 @@ class UseEmbedder:
             batch = [_encodable(text) for text in texts[first : first + _SLICE_TEXTS]]
             values.extend(await loop.run_in_executor(self._thread, self._encode, batch))
         return unit_vectors(values, rows=len(texts), dimensions=DIMENSIONS)
+
+    async def embed_metered(self, texts: Sequence[str]) -> Metered:
+        return Metered(await self.embed_passages(texts))
 
     async def embed_query(self, text: str) -> Vectors:
         vector: Vectors = (await self.embed_passages([text.rstrip(_QUERY_END)]))[0]

@@ -70,6 +70,7 @@ async def running_app(settings: Settings, stop: asyncio.Event) -> AsyncIterator[
     """The application with everything behind it connected; streams end when `stop` is set. Raises Stop."""
     async with open_stores(settings) as stores:
         await tell_of_risks(stores.clients)
+        await stores.embeddings.check()
         tailer = ChangeTailer(
             RedisFeed(stores.clients.commands, stores.clients.blocking, stores.keys), views_of(stores)
         )

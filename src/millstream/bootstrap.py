@@ -38,7 +38,7 @@ from millstream.reworking.unsettled import bring_all_on
 from millstream.settings import Settings
 from millstream.stores import Stores, clock_us, open_stores
 from millstream.upkeep import Upkeep
-from millstream.warming import import_for_worker, in_background, warm_worker
+from millstream.warming import EMBEDDING_STEPS, import_for_worker, in_background, warm_worker
 from processors.origins import Origins
 from processors.provider import Quota
 from processors.redis_provider import RedisProviderGate
@@ -74,6 +74,8 @@ async def running_worker(settings: Settings, stop: asyncio.Event, *, name: str, 
             await asyncio.gather(
                 _warmed(sandbox) if Step.PARSE in served else asyncio.sleep(0), import_for_worker(served)
             )
+            if not EMBEDDING_STEPS.isdisjoint(served):
+                await stores.embeddings.check()
             holder = process_name(name)
             services, lists = ingest_services(stores, queries_of(stores)), lists_of(stores)
             bring_on = partial(bring_all_on, lists, Reindexing(services, lists, queries_of(stores)))

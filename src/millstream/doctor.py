@@ -30,7 +30,9 @@ class Finding(msgspec.Struct, frozen=True):
 
 async def examine(settings: Settings, *, create_bucket: bool = False) -> list[Finding]:
     """Every check, each within 15 s. Empty folders of the data directory are made, and the bucket where asked."""
-    findings = [_python(), _open_files(), _binding(settings), _embedding(settings)]
+    findings = [_python(), _open_files(), _binding(settings)]
+    # Ahead of the others: LlamaIndex and LanceDB must not be imported by two threads at the same time.
+    findings.append(await _within_limit("embedding", lambda: _embedding(settings)))
     findings += [_disk(settings), *([] if settings.redis_url else [_embedded(settings)])]
     if not settings.redis_url:
         findings.append(_port(settings))
@@ -77,19 +79,6 @@ def _binding(settings: Settings) -> Finding:
     return Finding("binding", True, f"{settings.host}:{settings.port}")
 
 
-def _embedding(settings: Settings) -> Finding:
-    from millstream.embeddings import Embeddings
-
-    try:
-        embeddings = Embeddings(settings)
-        dimensions = embeddings.of(embeddings.default).dimensions
-    except Stop as stop:
-        return Finding("embedding", False, stop.what, stop.hint)
-    except Exception as error:
-        return Finding("embedding", False, str(error), "set MILLSTREAM_OPENAI_BASE_URL and _OPENAI_API_KEY")
-    return Finding("embedding", True, f"{embeddings.default}, {dimensions} dimensions")
-
-
 def _disk(settings: Settings) -> Finding:
     path = settings.data_path
     while not path.exists():
@@ -122,6 +111,12 @@ def _port(settings: Settings) -> Finding:
             return Finding("port", True, f"{settings.port} answers: a service is running there")
     except OSError:
         return Finding("port", True, f"{settings.port} is free")
+
+
+async def _embedding(settings: Settings) -> str:
+    from millstream.embedding_check import check_embedding
+
+    return await check_embedding(settings)
 
 
 async def _redis(settings: Settings) -> str:

@@ -88,33 +88,6 @@ class Settings(ModelFields, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     drain_s_max: Annotated[
         int, Meta(ge=1, le=60, description="how long a stopping process may finish what it has begun, seconds")
     ] = 8
-    embedding: Annotated[
-        str,
-        Meta(min_length=1, description="model of new knowledge bases: local, hash, or openai for the endpoint below"),
-    ] = "local"
-    openai_base_url: Annotated[
-        str, Meta(description="OpenAI-compatible endpoint, e.g. https://api.siliconflow.cn/v1")
-    ] = ""
-    openai_api_key: Annotated[str, Meta(description="key of that endpoint", extra=_SECRET)] = ""
-    openai_embedding_model: Annotated[str, Meta(description="embedding model there, e.g. BAAI/bge-m3")] = "BAAI/bge-m3"
-    openai_embedding_dimensions: Annotated[int, Meta(ge=1, le=16_384, description="length of that model's vectors")] = (
-        1_024
-    )
-    embedding_call_s_max: Annotated[
-        int, Meta(ge=1, le=3_600, description="time for one call of that endpoint, to the last byte, seconds")
-    ] = 60
-    embedding_rpm: Annotated[
-        int,
-        Meta(ge=0, le=10_000_000, description="calls a minute of that endpoint, all workers together; 0 is no limit"),
-    ] = 0
-    embedding_tpm: Annotated[
-        int,
-        Meta(
-            ge=0,
-            le=10_000_000_000,
-            description="tokens (estimated) a minute of that endpoint, all workers together; 0 is no limit",
-        ),
-    ] = 0
     upload_bytes_max: Annotated[int, Meta(ge=1, description="size of one file, bytes")] = 1_073_741_824
     request_bytes_max: Annotated[int, Meta(ge=1, description="size of one upload request, bytes")] = 10_737_418_240
     files_max: Annotated[int, Meta(ge=1, le=1_000, description="files in one upload request")] = 1_000
@@ -223,6 +196,8 @@ def load_settings(environment: Mapping[str, str] | None = None, *, config_file: 
 def shown_value(settings: Settings, name: str) -> object:
     """A value as it may be printed: secrets masked, also the password within a URL."""
     value = getattr(settings, name)
+    if value and _meta(name).get("json"):
+        return _with_masked_values(value)
     if value and _meta(name).get("secret"):
         return MASK
     return _without_password(value) if name.endswith("_url") else value
@@ -260,12 +235,48 @@ def _overlay_environment(
 
 
 def _convert(name: str, value: Any, origin: str, problems: list[str]) -> Any:
+    if _meta(name).get("json") and value:
+        return _json_object(name, value, origin, problems)
     try:
         return msgspec.convert(value, _HINTS[name], strict=False)
     except msgspec.ValidationError as error:
         shown = MASK if _meta(name).get("secret") else repr(value)
         problems.append(f"{origin}: {name}={shown}: {error}")
         return None
+
+
+def _json_object(name: str, value: Any, origin: str, problems: list[str]) -> str | None:
+    """The text of a JSON object, of which a table is another form. What is wrong with it is told without any of it."""
+    try:
+        found = msgspec.json.decode(value) if isinstance(value, str) else value
+        text = msgspec.json.encode(found).decode()
+    except (msgspec.MsgspecError, TypeError, ValueError, RecursionError):
+        found, text = None, ""
+    if not isinstance(found, dict):
+        problems.append(f'{origin}: {name}={MASK}: must be a JSON object, like {{"model_name": "…"}}')
+        return None
+    return text
+
+
+def _with_masked_values(text: str) -> str:
+    """A JSON object with its names, numbers and switches; any text in it may be a secret."""
+    try:
+        found = msgspec.json.decode(text)
+    except (msgspec.MsgspecError, RecursionError):
+        return MASK
+    return msgspec.json.encode(_masked(found)).decode()
+
+
+def _masked(value: Any) -> Any:
+    match value:
+        case dict():
+            return {name: _masked(one) for name, one in value.items()}
+        case list():
+            return [_masked(one) for one in value]
+        case str():
+            return MASK
+        case _:
+            return value
 
 
 def _without_password(url: str) -> str:

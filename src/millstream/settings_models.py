@@ -4,12 +4,12 @@ from typing import Annotated, Final
 
 from msgspec import Meta
 
-from millstream.settings_parsing import ParsingFields
+from millstream.settings_embedding import EmbeddingFields
 
 _SECRET: Final = {"secret": True}
 
 
-class ModelFields(ParsingFields, frozen=True, kw_only=True):
+class ModelFields(EmbeddingFields, frozen=True, kw_only=True):
     """A key of the OpenAI-compatible endpoint goes to no other: an address of its own needs a key of its own."""
 
     search_wait_s_max: Annotated[

@@ -22,6 +22,8 @@ CHUNKING_MODULE: Final = "llama_index.core.node_parser"
 QUERY_MODULE: Final = "lancedb.query"
 
 CHUNKING_STEPS: Final = frozenset({Step.CHUNK})
+EMBEDDING_STEPS: Final = frozenset({Step.CHUNK, Step.EMBED, Step.INDEX, Step.REVISE})
+"""Those that may need a vector: of a sentence, a chunk, or one that a person wrote anew."""
 SEARCHING_STEPS: Final = frozenset({Step.EMBED, Step.INDEX, Step.REVISE, Step.ERASE})
 """Those that need the index; a worker that serves none of them may still open it later, for upkeep."""
 

