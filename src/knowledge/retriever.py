@@ -8,7 +8,7 @@ from typing import assert_never
 import msgspec
 
 from knowledge.chunk import indexed_text
-from knowledge.embedders import Embedder
+from knowledge.embedders import QueryEmbedder
 from knowledge.errors import EmbeddingError, InvalidSearch, ProviderError
 from knowledge.filters import Filter
 from knowledge.index import Hit, Index, IndexTable
@@ -67,7 +67,7 @@ class Retriever:
     def __init__(
         self,
         index: Index,
-        embedder_for: Callable[[str], Embedder],
+        embedder_for: Callable[[str], QueryEmbedder],
         *,
         reranker: Reranker | None = None,
         embed_s_max: float | None = None,
