@@ -46,8 +46,8 @@ BUGS_OF_BORDERS: Final = (
     ),
     SeededBug(
         name="redirects-followed",
-        flaw="The embedding client follows redirects: texts of documents go wherever the provider points.",
-        edits=(Edit("src/knowledge/openai_embedder.py", "follow_redirects=False", "follow_redirects=True"),),
+        flaw="The client of providers follows redirects: texts of documents go wherever the provider points.",
+        edits=(Edit("src/knowledge/provider_http.py", "follow_redirects=False", "follow_redirects=True"),),
         caught_by=(
             Catch(
                 "tests/integration/test_openai_embedder.py::test_a_redirect_is_a_refusal_and_nothing_goes_where_it_points",
