@@ -8,6 +8,7 @@ every choice, and shrinks towards the first option of each.
 from typing import Final, TypeVar, get_args
 
 from hypothesis import strategies as st
+from msgspec import UNSET
 
 from domain import commands as c
 from domain.document import (
@@ -32,6 +33,7 @@ from domain.document import (
 from domain.knowledge_base import ActiveKnowledgeBase, KnowledgeBaseState
 from domain.task import TaskState
 from events import ids
+from events.chunking import ChunkingSettings
 from events.document import Metadata, OnDuplicate
 from events.knowledge_base import ChunkerKind, KnowledgeBaseSettings
 from events.log import Tally
@@ -43,6 +45,7 @@ T = TypeVar("T")
 LATER_US: Final = 3_000_000_000_000_000
 STEPS: Final = (Step.FETCH, Step.PARSE, Step.CHUNK, Step.EMBED, Step.INDEX)
 COMMAND_BYTES: Final = 8
+OWN_CHUNKING: Final = ChunkingSettings(chunker=ChunkerKind.ROWS, chunk_tokens=64, chunk_overlap_tokens=8)
 METADATA: Final[tuple[Metadata | None, ...]] = (None, {}, {"year": 2027})
 """No command takes more choices."""
 
@@ -166,7 +169,12 @@ def _wish(tape: Tape) -> c.DocumentCommand:
 
 
 def _reprocess(tape: Tape) -> c.RequestReprocessing:
-    return c.RequestReprocessing(from_step=tape.pick(None, *STEPS), reason="again", task_id=tape.pick(*TASKS))
+    return c.RequestReprocessing(
+        from_step=tape.pick(None, *STEPS),
+        reason="again",
+        task_id=tape.pick(*TASKS),
+        chunking=tape.pick(UNSET, None, OWN_CHUNKING),
+    )
 
 
 def _accept(tape: Tape) -> c.AcceptDocument:

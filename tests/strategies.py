@@ -11,6 +11,7 @@ import msgspec
 from hypothesis import strategies as st
 
 from events import ids
+from events.chunking import ChunkingSettings
 from events.codec import EVENT_TYPES
 from events.envelope import Envelope, Fact
 from events.ids import DocumentId, EventId, KnowledgeBaseId, TaskId
@@ -55,6 +56,7 @@ _BY_TYPE: Final[dict[object, st.SearchStrategy[Any]]] = {
     TaskId: task_ids,
     DocumentId: document_ids,
     KnowledgeBaseSettings: knowledge_base_settings,
+    ChunkingSettings: knowledge_base_settings.map(ChunkingSettings.of),
     Tally: tallies,
 }
 

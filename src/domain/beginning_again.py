@@ -2,8 +2,11 @@
 
 from typing import assert_never
 
+from msgspec import UNSET
+
 from domain import commands as c
 from domain.document import (
+    STEPS_IN_ORDER,
     Accepted,
     Cancelled,
     Chunked,
@@ -53,13 +56,19 @@ def reprocess(command: c.RequestReprocessing, state: DocumentState) -> tuple[fac
 def _begun_again(
     command: c.RequestReprocessing, reached: Reached, from_step: Step
 ) -> tuple[facts.ReprocessingRequested, ...]:
+    if command.chunking is not UNSET:
+        from_step = min(from_step, Step.CHUNK, key=STEPS_IN_ORDER.index)
     if from_step is Step.FETCH and not isinstance(reached, Requested):
         raise Refused(RefusalCode.STEP_NOT_REACHED, "the document's bytes are here; begin at parse, or later")
     if reached_before(reached, from_step, Queued(0)) is None:
         raise Refused(
             RefusalCode.STEP_NOT_REACHED, f"the document never came as far as {from_step}; begin at an earlier step"
         )
-    return (facts.ReprocessingRequested(from_step=from_step, reason=command.reason, task_id=command.task_id),)
+    return (
+        facts.ReprocessingRequested(
+            from_step=from_step, reason=command.reason, task_id=command.task_id, chunking=command.chunking
+        ),
+    )
 
 
 def _has_worked_on(task: TaskId, state: Reached | Failed | Cancelled) -> bool:

@@ -3,6 +3,7 @@
 import msgspec
 from msgspec import UNSET, UnsetType
 
+from events.chunking import ChunkingSettings
 from events.document import Metadata, OnDuplicate
 from events.ids import DocumentId, KnowledgeBaseId, TaskId
 from events.knowledge_base import KnowledgeBaseSettings
@@ -145,11 +146,15 @@ class FailStep(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class RequestReprocessing(msgspec.Struct, frozen=True, kw_only=True):
-    """Begin again under another task; without `from_step` where it stopped, an indexed document from its source."""
+    """Begin again under another task; without `from_step` where it stopped, an indexed document from its source.
+
+    With `chunking` at the latest where it is cut: by that from now on, None is as its knowledge base says.
+    """
 
     reason: str
     task_id: TaskId
     from_step: Step | None = None
+    chunking: ChunkingSettings | UnsetType | None = UNSET
 
 
 class ChangeDocument(msgspec.Struct, frozen=True, kw_only=True):

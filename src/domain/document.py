@@ -12,6 +12,7 @@ import msgspec
 
 from domain.origin import Origin
 from domain.results import Batch, ChunkFacts, TextFacts, VectorFacts
+from events.chunking import ChunkingSettings
 from events.document import Metadata, OnDuplicate
 from events.ids import DocumentId, KnowledgeBaseId, TaskId
 from events.steps import Lane, Step
@@ -94,7 +95,7 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
     """What every known state carries. `earlier_tasks` worked on it before the present one, oldest first.
 
     `edits_lost` are edited chunks that are no more; their edits wait for them to come back. `changes` counts the
-    changes that persons made.
+    changes that persons made. `chunking` is how the document is cut, None: as its knowledge base says.
     """
 
     about: About
@@ -105,6 +106,7 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
     edits_lost: tuple[str, ...] = ()
     enabled: bool = True
     changes: int = 0
+    chunking: ChunkingSettings | None = None
 
 
 class Unknown(msgspec.Struct, frozen=True, tag=True):

@@ -2,6 +2,7 @@
 
 from typing import assert_never
 
+from msgspec import UNSET
 from msgspec.structs import replace
 
 from domain.document import (
@@ -239,6 +240,7 @@ def _reprocessed(state: Indexed | Failed | Cancelled, event: facts.ReprocessingR
         about=about,
         earlier_tasks=(*record.earlier_tasks, record.about.task_id),
         stages=_forgiven(record.stages, event.from_step),
+        chunking=record.chunking if event.chunking is UNSET else event.chunking,
     )
     return replace(rewound, record=record)
 

@@ -31,6 +31,7 @@ from domain.document import (
 from domain.document_phase import DocumentPhase, document_phase
 from domain.instant import utc
 from domain.origin import Origin
+from events.chunking import ChunkingSettings
 from events.document import Metadata
 from events.ids import DocumentId, KnowledgeBaseId, TaskId
 from events.steps import Step
@@ -90,6 +91,7 @@ class DocumentStatus(msgspec.Struct, frozen=True, kw_only=True):
     What is fetched from elsewhere names its `origin`, and has no type, size and digest until it is here.
     `index_generation` is the one that it was made for last; `enabled` False: no search finds it. `chunks_edited` counts
     the chunks that persons changed; those of them that are no more, since the document was cut anew, are `edits_lost`.
+    `chunking` is how it is cut, null where that is as its knowledge base says.
     `duplicate_of` had the same bytes when this one came in; `replaces` too, and is removed once this is searchable.
     """
 
@@ -117,6 +119,7 @@ class DocumentStatus(msgspec.Struct, frozen=True, kw_only=True):
     index_generation: int | None = None
     chunks_edited: int = 0
     edits_lost: tuple[str, ...] = ()
+    chunking: ChunkingSettings | None = None
     origin: Origin | None
     accepted_at: datetime
     updated_at: datetime
@@ -181,6 +184,7 @@ def _known(document_id: DocumentId, state: Known, version: int, updated_at_us: i
         index_generation=None if record.serving is None else record.serving.generation,
         chunks_edited=len(record.edits),
         edits_lost=record.edits_lost,
+        chunking=record.chunking,
         origin=about.origin,
         accepted_at=utc(about.accepted_at_us),
         updated_at=utc(updated_at_us),

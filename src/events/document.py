@@ -3,7 +3,9 @@
 from enum import StrEnum
 
 import msgspec
+from msgspec import UNSET, UnsetType
 
+from events.chunking import ChunkingSettings
 from events.ids import DocumentId, KnowledgeBaseId, TaskId
 from events.steps import Lane, Step
 
@@ -181,11 +183,15 @@ class DocumentFailed(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tr
 
 
 class ReprocessingRequested(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """Work begins again at a step, under the task named here. Leads to that step."""
+    """Work begins again at a step, under the task named here. Leads to that step.
+
+    `chunking` is what the document is cut by from now on, None: as its knowledge base says; unset it stays as it was.
+    """
 
     from_step: Step
     reason: str
     task_id: TaskId
+    chunking: ChunkingSettings | UnsetType | None = UNSET
 
 
 class ChunkEdited(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):

@@ -19,14 +19,16 @@ def unchanged(facts: Facts) -> Facts:
 CURRENT_VERSIONS: Final[Mapping[str, int]] = {
     "DocumentFailed": 2,
     "IndexGenerationStarted": 2,
-    "ReprocessingRequested": 2,
+    "ReprocessingRequested": 3,
     "StepFailed": 2,
     "StepStarted": 2,
     "TaskSubmitted": 2,
 }
 """Schema version that this program writes, for types past their first; every other type stands at 1."""
 
-UPCASTERS: Final[Mapping[tuple[str, int], Upcaster]] = {(name, 1): unchanged for name in CURRENT_VERSIONS}
+UPCASTERS: Final[Mapping[tuple[str, int], Upcaster]] = {
+    (name, version): unchanged for name, current in CURRENT_VERSIONS.items() for version in range(1, current)
+}
 
 
 def current_version(event_type: str, versions: Mapping[str, int] = CURRENT_VERSIONS) -> int:

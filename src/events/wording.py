@@ -7,6 +7,8 @@ Facts that need no new word stay what they were.
 
 from typing import Final
 
+from msgspec import UNSET
+
 from events import document as d
 from events import knowledge_base as k
 from events import task as t
@@ -22,8 +24,9 @@ def written_version(fact: Fact) -> int:
     match fact:
         case d.StepStarted(step=step) | d.StepFailed(step=step) | d.DocumentFailed(step=step):
             return 2 if step in NEW_STEPS else 1
-        case d.ReprocessingRequested(from_step=step):
-            return 2 if step in NEW_STEPS else 1
+        case d.ReprocessingRequested(from_step=step, chunking=chunking):
+            # Whoever passed over the chunking would cut the document as its knowledge base says.
+            return 3 if chunking is not UNSET else 2 if step in NEW_STEPS else 1
         case t.TaskSubmitted(source=source):
             return 2 if source is t.TaskSource.OBJECT else 1
         case k.IndexGenerationStarted(settings=settings):

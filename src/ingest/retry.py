@@ -10,6 +10,7 @@ from functools import partial
 from typing import Any, Final
 
 import msgspec
+from msgspec import UNSET, UnsetType
 
 from domain.commands import RequestReprocessing, SubmitTask
 from domain.decider import Folded, fold_to_decide
@@ -28,6 +29,7 @@ from ingest.accepted import AcceptedTask, accepted_task
 from ingest.concurrency import all_of
 from ingest.idempotency import key_sha256, parts_sha256
 from ingest.knowledge_bases import while_active
+from ingest.own_chunking import OwnChunking, own_chunking, settings_said
 from ingest.services import IngestServices
 from ingest.submit import new_task_id
 
@@ -40,7 +42,8 @@ REPEATED: Final = "This request was accepted before; here is its task."
 class Again(msgspec.Struct, frozen=True, kw_only=True):
     """What shall be tried again. `chooses` picks among `documents` by their state, None takes all of them.
 
-    `request` is what the client asked for in words: the same Idempotency-Key with another one is refused.
+    `request` is what the client asked for in words: the same Idempotency-Key with another one is refused. `chunking` is
+    what they are cut by from now on.
     """
 
     knowledge_base_id: KnowledgeBaseId
@@ -50,6 +53,7 @@ class Again(msgspec.Struct, frozen=True, kw_only=True):
     source: TaskSource
     reason: str
     request: tuple[str, ...] = ()
+    chunking: OwnChunking = UNSET
 
 
 async def retry_task(
@@ -88,8 +92,10 @@ async def reprocess_document(
     from_step: Step | None,
     idempotency_key: str | None,
     actor: str,
+    settings: dict[str, Any] | UnsetType = UNSET,
 ) -> AcceptedTask:
-    """One document again, whatever its end was. Raises Refused (document_in_progress, step_not_reached too)."""
+    """One document again, whatever its end was, by settings of its own where they are given (none: by those of the
+    knowledge base again). Raises Refused (document_in_progress, step_not_reached, reindex_required too)."""
     known = await load(services.log, DOCUMENT, document)
     if known.version == 0 or DOCUMENT.placement(known.state).knowledge_base_id != knowledge_base_id:
         raise Refused(RefusalCode.UNKNOWN_DOCUMENT, "there is no document with this id in the knowledge base")
@@ -100,7 +106,8 @@ async def reprocess_document(
         from_step=from_step,
         source=TaskSource.REPROCESS,
         reason="asked for",
-        request=("reprocess", document, from_step or ""),
+        request=("reprocess", document, from_step or "", *settings_said(settings)),
+        chunking=await own_chunking(services, knowledge_base_id, settings, from_step),
     )
     return await begin_again(services, again, idempotency_key, actor)
 
@@ -138,7 +145,9 @@ async def _begin(
     submit = _submission(again, known, idempotency_key)
     prepared: list[Prepared[Any]] = [prepare(TASK, task_id, Folded(TASK.initial), [submit], context)]
     for document, before in known.items():
-        command = RequestReprocessing(from_step=_from(again, before.state), reason=again.reason, task_id=task_id)
+        command = RequestReprocessing(
+            from_step=_from(again, before.state), reason=again.reason, task_id=task_id, chunking=again.chunking
+        )
         prepared.append(prepare(DOCUMENT, document, before, [command], context))
     writes = [one.write for one in prepared if one.write is not None]
     return prepared if isinstance(await services.log.append([*writes, guard.write]), Appended) else None

@@ -3,7 +3,7 @@
 from typing import Annotated, Any, Final
 
 import msgspec
-from msgspec import Meta
+from msgspec import UNSET, Meta, UnsetType
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
@@ -25,9 +25,13 @@ PREFIX: Final = "/api/v1"
 
 
 class ReprocessBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """May be left out: a document that failed goes on where it stopped, an indexed one begins from its source."""
+    """May be left out: a document that failed goes on where it stopped, an indexed one begins from its source.
+
+    `settings` are its own for chunking, in place of those that it had; empty: the knowledge base's again.
+    """
 
     from_step: Annotated[str, Meta(max_length=20)] | None = None
+    settings: dict[str, Any] | UnsetType = UNSET
 
 
 _reprocess_decoder = msgspec.json.Decoder(ReprocessBody)
@@ -63,6 +67,7 @@ def retry_routes(services: IngestServices, dead_letters: DeadLettersOf) -> list[
             from_step=_step(body.from_step, "/from_step"),
             idempotency_key=idempotency_key(request.headers),
             actor=services.actor_of(request),
+            settings=body.settings,
         )
         return _accepted(accepted)
 

@@ -48,6 +48,7 @@ from millstream.reading.routes_changes import changing_routes
 from millstream.reading.routes_preview import preview_routes
 from millstream.reading.stored import StoredDocuments
 from millstream.repeats import repeatable
+from millstream.reworking.comparison import Comparison
 from millstream.reworking.reindex import Reindexing
 from millstream.reworking.reprocess import Reprocessing
 from millstream.reworking.routes import reworking_routes
@@ -120,8 +121,11 @@ def api_routes(stores: Stores, tailer: ChangeTailer, can_search: asyncio.Event, 
     wait_s = stores.settings.search_wait_s_max
     retriever = Retriever(stores.index, stores.embeddings.of, reranker=stores.models.reranker, embed_s_max=wait_s)
 
+    until_ready = partial(until_searchable, can_search, wait_s)
+    comparison = Comparison(stores.log, stored, stores.index, chunker_for, stores.embeddings.of, until_ready)
+
     async def resolve_scope(request: Request, knowledge_base_id: str) -> SearchScope:
-        await until_searchable(can_search, wait_s)
+        await until_ready()
         return await search_scope(queries, own_or_unknown(request.scope, knowledge_base_id))
 
     routes = [
@@ -132,7 +136,7 @@ def api_routes(stores: Stores, tailer: ChangeTailer, can_search: asyncio.Event, 
         ),
         *projection_routes(stores.log, views_of(stores), tailer, Cursors(stores.secret)),
         *reading_routes(stored, Cursors(stores.secret)),
-        *reworking_routes(Reprocessing(ingesting, lists), Reindexing(ingesting, lists, queries)),
+        *reworking_routes(Reprocessing(ingesting, lists, comparison.of), Reindexing(ingesting, lists, queries)),
         *preview_routes(Previews(ingesting, stored, chunker_for, stores.embeddings.of)),
         *changing_routes(changes_over(stores, ingesting, stored)),
         *event_feed_routes(stores.log, views_of(stores), Cursors(stores.secret)),

@@ -7,6 +7,7 @@ import msgspec
 
 from domain.knowledge_base_status import KnowledgeBaseStatus
 from domain.status import DocumentStatus
+from events.chunking import ChunkingSettings
 from events.document import Metadata, MetadataValue
 from millstream.client_answers import Accepted
 from millstream.client_http import Http
@@ -26,6 +27,22 @@ class Chunk(msgspec.Struct, frozen=True, kw_only=True):
     edited: bool
 
 
+class Compared(msgspec.Struct, frozen=True, kw_only=True):
+    """What would change of the chunks of the documents that were compared; `is_complete`: of all of them."""
+
+    documents: int
+    is_complete: bool
+    chunks_before: int
+    chunks_after: int
+    chunks_kept: int
+    chunks_added: int
+    chunks_removed: int
+    vectors_reused: int
+    chunks_embedded: int
+    tokens_embedded: int
+    edits_lost: int
+
+
 class Reprocessed(msgspec.Struct, frozen=True, kw_only=True):
     """What is begun again, or with `dry_run` would be."""
 
@@ -34,10 +51,12 @@ class Reprocessed(msgspec.Struct, frozen=True, kw_only=True):
     by_status: dict[str, int]
     by_step: dict[str, int]
     left_out: int
-    chunks_embedded_max: int
-    tokens_embedded_max: int
+    chunks_embedded_max: int | None
+    tokens_embedded_max: int | None
     chunks_reused: int
     has_more: bool
+    chunking: ChunkingSettings | None = None
+    compared: Compared | None = None
     tasks: tuple[Accepted, ...] = ()
 
 
@@ -88,10 +107,13 @@ class KnowledgeBases:
         *,
         where: Mapping[str, Any] | None = None,
         from_step: str = "parse",
+        settings: Mapping[str, Any] | None = None,
         dry_run: bool = False,
         idempotency_key: str | None = None,
     ) -> Reprocessed:
+        """`settings` are the documents' own from now on; empty: those of the knowledge base; None: as before."""
         body = {"where": dict(where or {}), "from_step": from_step, "dry_run": dry_run}
+        body |= {} if settings is None else {"settings": dict(settings)}
         path = f"/knowledge-bases/{knowledge_base_id}/reprocess"
         return self._http.post(path, Reprocessed, json=body, idempotency_key=idempotency_key)
 

@@ -30,7 +30,7 @@ CallsFor = Callable[[KnowledgeBaseSettings], ProviderCalls]
 
 
 class ChunkStep:
-    """Cuts the text as the knowledge base says. `chunks_max` is for one document."""
+    """Cuts the text as the knowledge base says, or as was asked for this document. `chunks_max` is for one document."""
 
     step = Step.CHUNK
 
@@ -57,7 +57,8 @@ class ChunkStep:
         # Begun again for an index that was started a moment ago, it must not be cut for the old one.
         known = await (work.knowledge_base_now() if is_searchable else work.knowledge_base())
         generation = known.generation_for(is_searchable=is_searchable)
-        settings = generation.settings
+        own = work.document.record.chunking
+        settings = generation.settings if own is None else own.within(generation.settings)
         text = ParsedText.decode(await load(self._blobs, work.document.text.text_blob))
         turns = await self._turns(text, settings) if settings.chunker is ChunkerKind.SEMANTIC else []
         name, chunks, encoded = await asyncio.to_thread(self._cut, text, settings, work.document_id, turns)

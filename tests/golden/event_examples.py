@@ -11,6 +11,7 @@ from typing import Final
 from events import document as d
 from events import knowledge_base as k
 from events import task as t
+from events.chunking import ChunkingSettings
 from events.codec import encode
 from events.envelope import Envelope, Fact
 from events.ids import DocumentId, EventId, KnowledgeBaseId, TaskId
@@ -103,6 +104,14 @@ EXAMPLES: Final[dict[tuple[str, int], Fact]] = {
     ),
     ("DocumentFailed", 1): d.DocumentFailed(step=Step.PARSE, code="no_text", message="没有文字"),
     ("ReprocessingRequested", 1): d.ReprocessingRequested(from_step=Step.CHUNK, reason="settings", task_id=TASK),
+    ("ReprocessingRequested", 3): d.ReprocessingRequested(
+        from_step=Step.CHUNK,
+        reason="按行切分",
+        task_id=TASK,
+        chunking=ChunkingSettings(
+            chunker=k.ChunkerKind.ROWS, chunk_tokens=128, chunk_overlap_tokens=16, chunk_window_sentences=2
+        ),
+    ),
     ("DocumentChanged", 1): d.DocumentChanged(metadata={"部门": "法务", "year": 2026}, enabled=False),
     ("ChunkEdited", 1): d.ChunkEdited(chunk_id="c1", text="新的文字", enabled=False),
     ("DocumentCancelled", 1): d.DocumentCancelled(reason="asked"),

@@ -66,6 +66,11 @@ async def completed(app: KeyedApp, path: str) -> dict[str, Any]:
                 return found
 
 
+async def is_cut_into(app: KeyedApp, path: str, chunks: int) -> bool:
+    status = (await app.call("GET", path)).json()
+    return (status["status"], status["counts"]["chunks"], status["chunking"]) == ("completed", chunks, None)
+
+
 async def test_a_document_is_read_changed_reprocessed_and_reindexed(redis_server: RedisProcess, tmp_path: Path) -> None:
     async with make_clients(redis_server.url) as clients:
         await clients.commands.flushall()
@@ -114,13 +119,31 @@ async def test_a_document_is_read_changed_reprocessed_and_reindexed(redis_server
         await app.call("PATCH", chunk, json={"enabled": True})
         assert [one["text"] for one in await found(app, kb, "zymurgy")] == ["zymurgy of barley"]
 
+        # settings of its own
+        own: dict[str, Any] = {"settings": {"chunker": "window"}, "from_step": "chunk"}
+        many = f"/knowledge-bases/{kb}/reprocess"
+        told = (await app.call("POST", many, json={**own, "dry_run": True})).json()
+        assert (told["compared"]["chunks_before"], told["compared"]["edits_lost"]) == (len(chunks), 1)
+        line = (await command(app, "documents", "reprocess", kb, "--set", "chunker=window", "--dry-run")).stdout
+        assert f"chunks {len(chunks)} -> {told['compared']['chunks_after']}" in line
+        refused = await app.call("POST", many, json={**own, "settings": {"embedding_model": "local"}})
+        assert (refused.status_code, refused.json()["code"]) == (409, "reindex_required")
+        one = (await app.call("POST", f"{path}/reprocess", json=own)).json()
+        await completed(app, f"/tasks/{one['task_id']}")
+        status = (await app.call("GET", path)).json()
+        assert (status["chunking"]["chunker"], status["chunking"]["chunk_tokens"]) == ("window", 64)
+        assert status["counts"]["chunks"] == told["compared"]["chunks_after"]
+        await command(app, "documents", "reprocess", kb, "--from", "chunk", "--unset")
+        await wait_for(partial(is_cut_into, app, path, len(chunks)), "it is cut as the knowledge base says", 60)
+        assert [one["text"] for one in await found(app, kb, "zymurgy")] == ["zymurgy of barley"]
+
         # another index
         smaller: dict[str, Any] = {"settings": {"chunk_tokens": 32, "chunk_overlap_tokens": 0}}
         refused = await app.call("PATCH", f"/knowledge-bases/{kb}", json=smaller)
         assert (refused.status_code, refused.json()["code"]) == (409, "reindex_required")
         smaller["reindex"] = True
         assert (await app.call("PATCH", f"/knowledge-bases/{kb}", json=smaller)).status_code == 200
-        told: dict[str, Any] = {}
+        told = {}
 
         async def is_complete() -> bool:
             assert await found(app, kb, "miller")

@@ -6,7 +6,7 @@ import click
 
 from domain.status import DocumentPhase, DocumentStatus
 from millstream.client import Client
-from millstream.client_documents import Chunk, Documents, KnowledgeBases
+from millstream.client_documents import Chunk, Compared, Documents, KnowledgeBases
 from millstream.commands.knowledge_bases import settings_of
 from millstream.commands.output import as_json, server_url
 from millstream.errors import Stop
@@ -117,7 +117,9 @@ def delete(knowledge_base: str, document_id: str, url: str) -> None:
     show_default=True,
     help="Where to begin.",
 )
-@click.option("--dry-run", is_flag=True, help="Only count.")
+@click.option("--set", "own", multiple=True, metavar="NAME=VALUE", help="How they are cut from now on.")
+@click.option("--unset", is_flag=True, help="Cut them as the knowledge base says again.")
+@click.option("--dry-run", is_flag=True, help="Only tell what would be done, and what would change.")
 @_json
 @server_url
 def reprocess(
@@ -126,21 +128,31 @@ def reprocess(
     q: str | None,
     given: tuple[str, ...],
     from_step: str,
+    own: tuple[str, ...],
+    unset: bool,
     dry_run: bool,
     json: bool,
     url: str,
 ) -> None:
     """Process again all that is meant; old passages serve until the new ones are complete."""
+    if own and unset:
+        raise click.UsageError("--set and --unset exclude each other")
+    settings = settings_of(own) if own or unset else None
     where = {name: value for name, value in {"status": status, "q": q, "metadata": settings_of(given)}.items() if value}
     with Client(url) as client:
         found = client.knowledge_base(knowledge_base).knowledge_base_id
-        told = KnowledgeBases(client.http).reprocess(found, where=where, from_step=from_step, dry_run=dry_run)
+        told = KnowledgeBases(client.http).reprocess(
+            found, where=where, from_step=from_step, settings=settings, dry_run=dry_run
+        )
     if json:
         click.echo(as_json(told))
         return
     verb = "would be begun again" if dry_run else "begun again"
     more = "; there are more" if told.has_more else ""
-    click.echo(f"{told.documents} documents {verb}, at most {told.chunks_embedded_max:,} chunks embedded{more}")
+    most = "" if told.chunks_embedded_max is None else f", at most {told.chunks_embedded_max:,} chunks embedded"
+    click.echo(f"{told.documents} documents {verb}{most}{more}")
+    if told.compared is not None:
+        click.echo(_compared_line(told.compared))
     for task in told.tasks:
         click.echo(f"{task.task_id}  {task.status}  {len(task.documents)} documents")
 
@@ -153,6 +165,16 @@ def _line(document: DocumentStatus) -> str:
     off = "" if document.enabled else "  (switched off)"
     reason = f"  {document.error.code}: {document.error.message}" if document.error else ""
     return f"{document.document_id}  {document.status.value:<10} {document.filename}{off}{reason}"
+
+
+def _compared_line(compared: Compared) -> str:
+    of = "" if compared.is_complete else f" (of {compared.documents} documents that were compared)"
+    lost = f", {compared.edits_lost:,} edits lost" if compared.edits_lost else ""
+    return (
+        f"chunks {compared.chunks_before:,} -> {compared.chunks_after:,}: {compared.chunks_kept:,} kept, "
+        f"{compared.chunks_added:,} new, {compared.chunks_removed:,} gone{lost}; {compared.vectors_reused:,} vectors "
+        f"reused, {compared.chunks_embedded:,} chunks ({compared.tokens_embedded:,} tokens) embedded{of}"
+    )
 
 
 def _chunk_line(chunk: Chunk) -> str:

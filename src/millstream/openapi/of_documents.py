@@ -163,10 +163,18 @@ OPERATIONS: Final[Mapping[str, Operation]] = {
         summary="Process a document again",
         description=(
             "Under a new task. A document that failed goes on where it stopped, an indexed one begins from its source; "
-            "its old passages serve until the new ones are complete."
+            "its old passages serve until the new ones are complete. `settings` (those of chunking) are its own from "
+            "then on."
         ),
         tag=Tag.DOCUMENTS,
-        body=JsonBody(struct=ReprocessBody, required=False, examples={"chunk again": {"from_step": "chunk"}}),
+        body=JsonBody(
+            struct=ReprocessBody,
+            required=False,
+            examples={
+                "chunk again": {"from_step": "chunk"},
+                "its own way": {"from_step": "chunk", "settings": {"chunker": "rows"}},
+            },
+        ),
         answers=(ACCEPTED,),
         problems=UNKNOWN
         | GONE
@@ -174,6 +182,7 @@ OPERATIONS: Final[Mapping[str, Operation]] = {
             ProblemCode.DOCUMENT_IN_PROGRESS,
             ProblemCode.DOCUMENT_ENDED,
             ProblemCode.DOCUMENT_REMOVED,
+            ProblemCode.REINDEX_REQUIRED,
             ProblemCode.STEP_NOT_REACHED,
             ProblemCode.NOTHING_TO_RETRY,
         },

@@ -17,7 +17,9 @@ OPERATIONS: Final[Mapping[str, Operation]] = {
         description=(
             "All that the query means and that have ended, under new tasks of at most 1,000 documents each. Old "
             "passages serve until the new ones are complete, document by document; vectors of text that comes out the "
-            "same are reused. With `dry_run` it only counts, and takes no Idempotency-Key into account."
+            "same are reused. `settings` (those of chunking) are the documents' own from then on; another embedding "
+            "model needs another index. With `dry_run` it tells what would be done and what would change of the "
+            "chunks, does nothing, and takes no Idempotency-Key into account."
         ),
         tag=Tag.KNOWLEDGE_BASES,
         body=JsonBody(
@@ -25,13 +27,19 @@ OPERATIONS: Final[Mapping[str, Operation]] = {
             examples={
                 "what would be": {"where": {"status": "completed", "q": ".pdf"}, "dry_run": True},
                 "cut again": {"where": {"metadata": {"year": 2026}}, "from_step": "chunk"},
+                "by settings of their own": {
+                    "where": {"q": ".md"},
+                    "from_step": "chunk",
+                    "settings": {"chunker": "sentence", "chunk_tokens": 128, "chunk_overlap_tokens": 16},
+                },
+                "as the knowledge base says": {"from_step": "chunk", "settings": {}},
             },
         ),
         answers=(
             Answer(status=200, description="What would be begun again (a dry run).", structs=(Reprocessed,)),
             Answer(status=202, description="What was begun again.", structs=(Reprocessed,)),
         ),
-        problems=GONE | {ProblemCode.NOTHING_TO_RETRY},
+        problems=GONE | {ProblemCode.NOTHING_TO_RETRY, ProblemCode.REINDEX_REQUIRED},
         is_idempotent=True,
     ),
     "reindex": Operation(

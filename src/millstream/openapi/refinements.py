@@ -16,12 +16,14 @@ from ingest.webhooks import ChangeWebhookBody, CreateWebhookBody
 from knowledge.answers import AnswerRequest
 from knowledge.filters import KEY_CHARS_MAX, VALUE_CHARS_MAX, VALUES_MAX, Operator
 from knowledge.routes import SearchManyRequest
+from knowledge.routes_answers import AnswerManyRequest
 from knowledge.search import QUERY_CHARS_MAX, SearchRequest
 from millstream.admission.key_status import CreateKeyBody
 from millstream.openapi.operation import Schema
 from millstream.openapi.parameters import KB_ID
 from millstream.reading.preview import PreviewBody
 from millstream.reworking.reindex import ReindexBody
+from millstream.reworking.reprocess import ReprocessManyBody
 
 NO_NUL: Final = "^[^\\u0000]*$"
 _PRINTED: Final = "[^\\u0000-\\u001f\\u007f]"
@@ -97,7 +99,9 @@ REFINEMENTS: Final[Mapping[type, Mapping[str, Schema]]] = {
         "filters": _FILTER,
     },
     SearchManyRequest: {"knowledge_base_ids": {"items": KB_ID}},
-    ReprocessBody: {"from_step": STEP},
+    AnswerManyRequest: {"knowledge_base_ids": {"items": KB_ID}},
+    ReprocessBody: {"from_step": STEP, "settings": {"$ref": "#/components/schemas/RequestedSettings"}},
+    ReprocessManyBody: {"settings": {"$ref": "#/components/schemas/RequestedSettings"}},
     RetryBody: {"from_step": STEP, "knowledge_base": KB_ID},
     PreviewBody: {
         WHOLE: {"oneOf": [_given(name) for name in ("text", "document_id")]},

@@ -35,7 +35,8 @@ COUNTED_BY: Final = "estimate"
 
 
 class PreviewBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A text (Markdown, if anything) or a document of the knowledge base, and the settings to try."""
+    """A text (Markdown, if anything) or a document of the knowledge base, and the settings to try: what is not given of
+    them is as the document, or its knowledge base, is cut now."""
 
     text: Annotated[str, Meta(min_length=1, max_length=TEXT_CHARS_MAX)] | UnsetType = UNSET
     document_id: str | UnsetType = UNSET
@@ -87,7 +88,13 @@ class Previews:
     async def preview(self, knowledge_base: KnowledgeBaseId, body: PreviewBody) -> ChunkPreview:
         """Raises Rejected, Refused, EmbeddingError and what reading a document raises."""
         known = await load(self._services.log, knowledge_base_decider(knowledge_base), knowledge_base)
-        settings = merged_settings(self._services, active(known.state).settings, body.settings)
+        present = active(known.state).settings
+        if isinstance(body.text, str) == isinstance(body.document_id, str):
+            raise invalid("", "must have either text or document_id")
+        if isinstance(body.document_id, str):
+            own = await self._documents.chunking(knowledge_base, parse_document_id(body.document_id))
+            present = present if own is None else own.within(present)
+        settings = merged_settings(self._services, present, body.settings)
         text = await self._text(knowledge_base, body)
         turns = await self._turns(text, settings) if settings.chunker is ChunkerKind.SEMANTIC else []
         try:
@@ -97,8 +104,6 @@ class Previews:
         return _shown(name, text, chunks, body.limit)
 
     async def _text(self, knowledge_base: KnowledgeBaseId, body: PreviewBody) -> ParsedText:
-        if isinstance(body.text, str) == isinstance(body.document_id, str):
-            raise invalid("", "must have either text or document_id")
         if isinstance(body.document_id, str):
             return await self._documents.text(knowledge_base, parse_document_id(body.document_id))
         text = clean(str(body.text))

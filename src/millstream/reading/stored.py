@@ -7,6 +7,7 @@ from blobs.store import BlobStore
 from domain.decider import fold_to_decide
 from domain.deciders import DOCUMENT
 from domain.document import About, DocumentState, Edit, record_of
+from events.chunking import ChunkingSettings
 from events.ids import DocumentId, KnowledgeBaseId
 from events.log import EventLog
 from ingest.problems import ProblemCode, Rejected
@@ -64,6 +65,12 @@ class StoredDocuments:
             return ParsedText.decode(await load(self._blobs, artifacts.text.text_blob))
         except (BlobMissing, BlobCorrupt, KnowledgeError) as error:
             raise _damaged() from error
+
+    async def chunking(self, knowledge_base: KnowledgeBaseId, document: DocumentId) -> ChunkingSettings | None:
+        """How it is cut; None: as its knowledge base says."""
+        state, _ = await self._read(document)
+        existing_in(knowledge_base, state)
+        return record_of(state).chunking  # type: ignore[arg-type]  # of what `existing_in` let through
 
     async def chunks(self, knowledge_base: KnowledgeBaseId, document: DocumentId) -> list[ShownChunk]:
         """All of them, in their order."""

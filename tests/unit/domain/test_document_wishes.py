@@ -4,12 +4,13 @@ import pytest
 
 from domain import commands as c
 from domain.deciders import DOCUMENT
-from domain.document import DocumentState, attempts_at, counted_attempts_at
+from domain.document import DocumentState, Open, attempts_at, counted_attempts_at, record_of
 from domain.errors import RefusalCode
 from events import document as d
 from events.envelope import Event
 from events.ids import TaskId
 from events.steps import Step
+from tests.commands_by_state import OWN_CHUNKING
 from tests.facts import (
     ACCEPTED,
     CANCELLED,
@@ -166,6 +167,23 @@ def test_without_a_step_a_document_goes_on_where_it_stopped(reached: Step, end: 
 def test_without_a_step_an_indexed_document_begins_from_its_source() -> None:
     from_anew = c.RequestReprocessing(reason="again", task_id=OTHER_TASK_ID)
     given(*UNTIL_INDEXED).when(from_anew).then(reprocessing(Step.PARSE))
+
+
+@pytest.mark.parametrize(("step", "begins"), [(None, Step.CHUNK), (Step.PARSE, Step.PARSE), (Step.INDEX, Step.CHUNK)])
+def test_whoever_says_how_it_is_cut_has_it_cut(step: Step | None, begins: Step) -> None:
+    past = (*UNTIL_OPEN[Step.INDEX], started(Step.INDEX), failed(Step.INDEX))
+    for chunking in (OWN_CHUNKING, None):
+        asked = c.RequestReprocessing(from_step=step, reason="again", task_id=OTHER_TASK_ID, chunking=chunking)
+        expected = d.ReprocessingRequested(from_step=begins, reason="again", task_id=OTHER_TASK_ID, chunking=chunking)
+        given(*past).when(asked).then(expected)
+
+
+def test_how_a_document_is_cut_stays_until_somebody_says_otherwise() -> None:
+    own = d.ReprocessingRequested(from_step=Step.CHUNK, reason="", task_id=OTHER_TASK_ID, chunking=OWN_CHUNKING)
+    again = d.ReprocessingRequested(from_step=Step.PARSE, reason="", task_id=TASKS[2])
+    back = d.ReprocessingRequested(from_step=Step.CHUNK, reason="", task_id=TASKS[2], chunking=None)
+    known = [given(*UNTIL_INDEXED, own, *later).state for later in ((), (CANCELLED, again), (CANCELLED, back))]
+    assert [record_of(state).chunking for state in known if isinstance(state, Open)] == [OWN_CHUNKING] * 2 + [None]
 
 
 @pytest.mark.parametrize("ended", ["indexed", "failed", "cancelled"])

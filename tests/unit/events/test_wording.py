@@ -5,13 +5,16 @@ import pytest
 
 from events import document as d
 from events import task as t
+from events.chunking import ChunkingSettings
 from events.codec import decode, encode
 from events.envelope import Fact
+from events.knowledge_base import ChunkerKind
 from events.steps import Step
 from events.upcasters import CURRENT_VERSIONS
 from events.wording import written_version
 from tests.golden.event_examples import EXAMPLES, KB, TASK, example
 
+CHUNKING = ChunkingSettings(chunker=ChunkerKind.PAGE, chunk_tokens=64, chunk_overlap_tokens=0)
 WORDS_OF_THE_FIRST_RELEASE = {"parse", "chunk", "embed", "index", "finish", "callback", "erase"}
 
 
@@ -34,6 +37,16 @@ def test_a_step_that_the_first_release_did_not_have_is_told_in_a_later_version(s
 def test_so_is_a_source_that_it_did_not_have(source: t.TaskSource) -> None:
     submitted = t.TaskSubmitted(knowledge_base_id=KB, documents=1, source=source)
     assert written_version(submitted) == (2 if source is t.TaskSource.OBJECT else 1)
+
+
+@pytest.mark.parametrize("chunking", [None, CHUNKING])
+@pytest.mark.parametrize("step", [Step.CHUNK, Step.FETCH])
+def test_so_is_how_a_document_is_cut_or_that_it_is_cut_as_others_again(
+    step: Step, chunking: ChunkingSettings | None
+) -> None:
+    fact = d.ReprocessingRequested(from_step=step, reason="", task_id=TASK, chunking=chunking)
+    assert written_version(fact) == 3
+    assert decode(encode(example(fact))).event == fact
 
 
 @pytest.mark.parametrize("name", CURRENT_VERSIONS)

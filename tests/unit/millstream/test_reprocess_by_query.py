@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import msgspec
 import pytest
 
 from domain import commands as c
@@ -14,6 +15,7 @@ from events.ids import DocumentId
 from events.memory import MemoryLog
 from ingest.problems import Rejected
 from millstream.reworking import reprocess
+from millstream.reworking.comparison import Compared
 from millstream.reworking.reprocess import FromStep, Reprocessing, ReprocessManyBody
 from millstream.reworking.where import WhereBody
 from projections.cursors import Cursors
@@ -25,13 +27,18 @@ from tests.unit.millstream.services_in_memory import services_in_memory
 from tests.workshop import Workshop
 
 
+async def compare(*_asked: object) -> Compared:
+    """Nothing of these documents is stored; tests of settings compare."""
+    return msgspec.convert(dict.fromkeys(Compared.__struct_fields__, 0) | {"is_complete": False}, Compared)
+
+
 class World:
     def __init__(self) -> None:
         self.log = MemoryLog(partitions=2, clock_us=lambda: 1)
         self.views = MemoryViews(partitions=2, clock_ms=lambda: 1_000)
         self.shop = Workshop(self.log)
         lists = Lists(self.log, self.views, Queries(self.log, self.views), Cursors(b"s" * 16))
-        self.reprocessing = Reprocessing(services_in_memory(self.log, self.shop.ids, self.shop.now_us), lists)
+        self.reprocessing = Reprocessing(services_in_memory(self.log, self.shop.ids, self.shop.now_us), lists, compare)
 
     async def prepare(self) -> None:
         """Three that are searchable, one that failed, one that waits, and one of another knowledge base."""
