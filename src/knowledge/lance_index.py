@@ -20,6 +20,7 @@ from knowledge.gathering import Gathering
 from knowledge.index import Hit, IndexRow, IndexTable, check_rows
 from knowledge.lance_columns import make_complete
 from knowledge.lance_commits import Commits, is_conflict, says
+from knowledge.lance_creation import create_table
 from knowledge.lance_imports import import_lancedb, import_match_query
 from knowledge.lance_names import name_of, table_of
 from knowledge.lance_writer import LanceWriter, Upsert, fitting, of_document
@@ -258,15 +259,7 @@ class LanceIndex:
         return 0
 
     async def _create(self, table: IndexTable, dimensions: int) -> _Handle:
-        from knowledge.lance_rows import table_schema
-
-        connection = await self._connect()
-        try:
-            await connection.create_table(name_of(table), schema=table_schema(dimensions), mode="create")
-        except (ValueError, RuntimeError) as error:
-            # Another process was first; its table is the one to use.
-            if not says(error, ("already exists",)) and not is_conflict(error):
-                raise
+        await create_table(await self._connect(), name_of(table), dimensions)
         handle = await self._open(table)
         if handle is None:
             raise IndexUnavailable(f"the table {name_of(table)} was dropped while it was created")

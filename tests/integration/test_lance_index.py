@@ -3,6 +3,7 @@
 import asyncio
 import multiprocessing
 from collections.abc import AsyncIterator
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -11,10 +12,15 @@ import pytest
 from knowledge.errors import IndexUnavailable, Overtaken
 from knowledge.filters import of_documents
 from knowledge.index import Index
+from knowledge.lance_creation import create_table
+from knowledge.lance_imports import import_lancedb
 from knowledge.lance_index import LanceIndex
+from knowledge.lance_names import name_of
 from knowledge.lance_rows import to_table
 from tests.contract.index_contract import DIMENSIONS, TABLE, IndexContract, direction, rows_of
 from tests.integration.index_writer import DOCUMENTS, write_documents
+
+CREATORS = 8
 
 
 class TestLanceIndex(IndexContract):
@@ -44,6 +50,29 @@ async def test_processes_that_start_at_once_write_one_table_and_lose_nothing(tmp
     assert len(await reader.search_keyword(TABLE, "grain", limit=100)) == 3 * DOCUMENTS
     assert len(await reader.search_vector(TABLE, direction(0), limit=100)) == 3 * DOCUMENTS * 2 + 1
     await reader.close()
+
+
+async def test_a_table_that_many_create_at_once_is_created_once(tmp_path: Path) -> None:
+    """LanceDB's own creation overwrote the table of somebody else in every second round, with whatever was in it."""
+    connections = [await connect(tmp_path) for _ in range(CREATORS)]
+    for number in range(20):
+        await asyncio.gather(*(create_table(one, f"kb.{number}", DIMENSIONS) for one in connections))
+        table = await connections[0].open_table(f"kb.{number}")
+        assert await table.version() == 1
+
+
+async def test_a_creator_that_slept_until_the_table_was_written_overwrites_nothing(tmp_path: Path) -> None:
+    """It had looked, found no table, and goes on when another has created and filled it."""
+    index, sleeper = LanceIndex(str(tmp_path)), await connect(tmp_path)
+    await index.upsert(TABLE, "doc_1", rows_of("doc_1", ["one"]))
+    await create_table(sleeper, name_of(TABLE), DIMENSIONS)
+    assert await index.count(TABLE, "doc_1") == 1
+    assert await index.tables() == [TABLE]
+    await index.close()
+
+
+async def connect(folder: Path) -> Any:
+    return await import_lancedb().connect_async(str(folder), read_consistency_interval=timedelta(0))
 
 
 async def test_a_reader_meets_what_another_handle_wrote_and_dropped(tmp_path: Path) -> None:
