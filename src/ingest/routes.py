@@ -16,6 +16,7 @@ from ingest.body import has_body, read_json, refuse_encoded, refuse_nul
 from ingest.cancellation import cancel_task, remove_document
 from ingest.idempotency import idempotency_key
 from ingest.imports import import_documents
+from ingest.known_bases import KnownBases
 from ingest.preconditions import preconditions_of
 from ingest.resumable_routes import resumable_routes
 from ingest.retry_routes import retry_routes
@@ -50,9 +51,11 @@ def ingest_routes(services: IngestServices, dead_letters: DeadLettersOf) -> list
 
 
 def _upload_routes(services: IngestServices) -> list[Route]:
+    known_bases = KnownBases(services.log, services.clock_us)
+
     async def post_documents(request: Request) -> Response:
         knowledge_base_id = parse_knowledge_base_id(request.path_params["kb_id"])
-        accepted = await upload(services, knowledge_base_id, request)
+        accepted = await upload(services, known_bases, knowledge_base_id, request)
         failpoint(Place.API_BEFORE_RESPONSE)
         return _json(accepted, 202, {"Location": task_path(accepted.task_id)})
 

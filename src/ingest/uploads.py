@@ -11,7 +11,7 @@ from ingest.body import content_length
 from ingest.callbacks import refuse_callback
 from ingest.form_headers import boundary_of
 from ingest.idempotency import idempotency_key
-from ingest.knowledge_bases import while_active
+from ingest.known_bases import KnownBases
 from ingest.multipart import read_form
 from ingest.options import UploadOptions, parse_options
 from ingest.problems import ProblemCode, Rejected
@@ -21,7 +21,9 @@ from ingest.submit import Submission, new_task_id, submit
 from ingest.unclaimed import UnclaimedBlobs
 
 
-async def upload(services: IngestServices, knowledge_base_id: KnowledgeBaseId, request: Request) -> AcceptedTask:
+async def upload(
+    services: IngestServices, known_bases: KnownBases, knowledge_base_id: KnowledgeBaseId, request: Request
+) -> AcceptedTask:
     """Streams the files into the blob store and appends their task; whatever fails before the append leaves nothing.
 
     What can be refused by headers alone is refused before a byte of the body is read. Raises Rejected, Refused,
@@ -31,7 +33,7 @@ async def upload(services: IngestServices, knowledge_base_id: KnowledgeBaseId, r
     boundary = boundary_of(request.headers, services.settings)
     key = idempotency_key(request.headers)
     actor = services.actor_of(request)
-    known = await while_active(services.log, knowledge_base_id)
+    known = await known_bases.while_active(knowledge_base_id)
     metered = MeteredForm(await services.room_of(knowledge_base_id, actor))
     metered.announced(content_length(request.headers))
     task_id = new_task_id(services, knowledge_base_id, key, actor)
@@ -49,7 +51,7 @@ async def upload(services: IngestServices, knowledge_base_id: KnowledgeBaseId, r
         _refuse_late(services, began_us)
         services.refuse_ended(request.scope)
         # An upload can take an hour. The append compares: where the knowledge base has changed since, it is read again
-        # and asked again; nothing enters one that was deleted, were it in the very instant. One round trip less.
+        # and asked again; nothing enters one that was deleted, were it in the very instant.
         submission = Submission(
             knowledge_base_id=knowledge_base_id,
             task_id=task_id,

@@ -210,7 +210,8 @@ def _is_text(decoded: Decoded) -> bool:
 
 
 def _looks_like_mail(start: str, suffix: str) -> bool:
+    if suffix != ".eml" and not _MAIL_HEADER.match(start):
+        return False
     lines = re.split(r"\r?\n\r?\n", start, maxsplit=1)[0].splitlines()
     headers = sum(1 for line in lines if _MAIL_HEADER.match(line))
-    first = bool(lines) and _MAIL_HEADER.match(lines[0]) is not None
-    return (headers >= MAIL_HEADERS_MIN and first) or (suffix == ".eml" and headers > 0)
+    return headers >= (1 if suffix == ".eml" else MAIL_HEADERS_MIN)

@@ -101,6 +101,15 @@ async def test_a_deleted_knowledge_base_takes_nothing(mill: Mill, kb: KnowledgeB
     assert await mill.blobs() == {}
 
 
+async def test_one_that_was_deleted_a_moment_after_an_upload_takes_no_other(mill: Mill, kb: KnowledgeBaseId) -> None:
+    url = f"/api/v1/knowledge-bases/{kb}/documents"
+    assert (await mill.client.post(url, files={"file": ("a.txt", b"text")})).status_code == 202
+    before = await mill.blobs()
+    assert (await mill.client.delete(f"/api/v1/knowledge-bases/{kb}")).status_code == 202
+    check_problem(await mill.client.post(url, files={"file": ("b.txt", b"other")}), 409, "knowledge_base_deleted")
+    assert await mill.blobs() == before
+
+
 def request_head(kb: str, *headers: str) -> bytes:
     lines = [f"POST /api/v1/knowledge-bases/{kb}/documents HTTP/1.1", "Host: mill", f"Content-Type: {CONTENT_TYPE}"]
     return "\r\n".join([*lines, *headers, "", ""]).encode()
