@@ -37,9 +37,10 @@ from millstream.installation import tell_of_risks
 from millstream.methods import with_refusals
 from millstream.notifying import deliveries_of, subscriptions_of
 from millstream.openapi.operations import OPERATIONS
-from millstream.openapi.page import page_routes
+from millstream.openapi.page import docs_routes
 from millstream.openapi.routes import contract_routes
 from millstream.openapi.strictness import strict
+from millstream.page import page_routes
 from millstream.problems import PROJECTION_PROBLEMS
 from millstream.reading.changes import changes_over
 from millstream.reading.preview import Previews
@@ -161,4 +162,9 @@ def api_routes(stores: Stores, tailer: ChangeTailer, can_search: asyncio.Event, 
         new_token=stores.ids.unique,
         settings=IngestSettings(),
     )
-    return [*routes, *contract_routes(routes, keys_needed=lambda: not entrance.ring.is_open), *page_routes()]
+    return [
+        *routes,
+        *contract_routes(routes, keys_needed=lambda: not entrance.ring.is_open),
+        *docs_routes(),
+        *page_routes(),
+    ]

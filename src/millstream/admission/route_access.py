@@ -51,6 +51,8 @@ ROUTES: Final[Mapping[str, Access]] = {
     "openapi_document": PUBLIC,
     "docs": PUBLIC,
     "docs_file": PUBLIC,
+    "page": PUBLIC,
+    "page_file": PUBLIC,
     "readyz": PUBLIC,
     # what comes in
     "upload_documents": INTAKE,

@@ -9,14 +9,15 @@ import pytest
 from starlette.applications import Starlette
 
 from ingest.answers import exception_handlers
-from millstream.openapi.page import FILES, RENDERER, WEB, page_routes
+from millstream.openapi.page import FILES, docs_routes
+from millstream.web_files import MEDIA_TYPES, WEB
 
 VENDOR = WEB / "vendor"
 
 
 @pytest.fixture
 def client() -> httpx.AsyncClient:
-    app = Starlette(routes=page_routes(), exception_handlers=exception_handlers())
+    app = Starlette(routes=docs_routes(), exception_handlers=exception_handlers())
     return httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://127.0.0.1")
 
 
@@ -32,9 +33,11 @@ def test_vendored_files_are_those_that_were_published() -> None:
 
 
 def test_the_licence_of_what_is_vendored_comes_with_it() -> None:
-    assert "Apache License" in (RENDERER / "LICENSE").read_text(encoding="utf-8")
     named = (VENDOR / "README.md").read_text(encoding="utf-8")
-    assert json.loads((VENDOR / "versions.json").read_text(encoding="utf-8"))["swagger-ui"]["version"] in named
+    for name, told in json.loads((VENDOR / "versions.json").read_text(encoding="utf-8")).items():
+        licence = (VENDOR / name / "LICENSE").read_text(encoding="utf-8")
+        assert "Apache License" in licence or "MIT License" in licence, name
+        assert re.search(rf"`{name}/`.* {re.escape(told['version'])} ", named), name
 
 
 async def test_the_page_is_made_of_files_that_are_served_beside_it(client: httpx.AsyncClient) -> None:
@@ -51,8 +54,8 @@ async def test_the_page_is_made_of_files_that_are_served_beside_it(client: httpx
 @pytest.mark.parametrize("name", sorted(FILES))
 async def test_every_file_is_served_as_what_it_is_and_under_the_policy(client: httpx.AsyncClient, name: str) -> None:
     answer = await client.get(f"/docs/{name}")
-    assert answer.content == FILES[name][0].read_bytes()
-    assert answer.headers["content-type"] == FILES[name][1]
+    assert answer.content == FILES[name].read_bytes()
+    assert answer.headers["content-type"] == MEDIA_TYPES[FILES[name].suffix]
     policy = answer.headers["content-security-policy"].split("; ")
     assert policy[:3] == ["default-src 'none'", "script-src 'self'", "style-src 'self'"]
     again = await client.get(f"/docs/{name}", headers={"If-None-Match": answer.headers["etag"]})

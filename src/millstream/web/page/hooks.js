@@ -1,0 +1,95 @@
+// What views ask the service for, and how they hear of changes.
+import { get } from "./api.js";
+import { follow } from "./stream.js";
+import { useCallback, useEffect, useRef, useState } from "./html.js";
+
+// `{data, problem, isLoading, reload}` of what `load(signal)` brings, anew when one of `changes` differs. What was there
+// stays on view meanwhile.
+export function useLoaded(load, changes) {
+  const [state, setState] = useState({ data: null, problem: null, isLoading: true });
+  const [turn, setTurn] = useState(0);
+  useEffect(() => {
+    const controller = new AbortController();
+    setState((before) => ({ ...before, isLoading: true }));
+    load(controller.signal).then(
+      (data) => { if (!controller.signal.aborted) setState({ data, problem: null, isLoading: false }); },
+      (problem) => { if (!controller.signal.aborted) setState((before) => ({ ...before, problem, isLoading: false })); },
+    );
+    return () => controller.abort();
+  }, [...changes, turn]);
+  const reload = useCallback(() => setTurn((one) => one + 1), []);
+  const set = useCallback((data) => setState((before) => ({ ...before, data: typeof data === "function" ? data(before.data) : data })), []);
+  return { ...state, reload, set };
+}
+
+// A listing, a page after the other: `{rows, total, more, problem, isLoading, reload, set}`; `more` where there are.
+export function useListing(path, query = {}) {
+  const asked = JSON.stringify([path, query]);
+  const [extra, setExtra] = useState({ asked, rows: [], cursor: null, problem: null, isLoading: false });
+  const first = useLoaded((signal) => (path ? get(path, query, signal) : Promise.resolve(null)), [asked]);
+  const added = extra.asked === asked && extra.of === first.data ? extra : null;
+  const cursor = added ? added.cursor : first.data?.next_cursor;
+  const more = async () => {
+    setExtra({ ...(added ?? { rows: [] }), asked, of: first.data, cursor, isLoading: true, problem: null });
+    try {
+      const page = await get(path, { ...query, cursor });
+      setExtra({ asked, of: first.data, rows: [...(added?.rows ?? []), ...page.data], cursor: page.next_cursor, isLoading: false, problem: null });
+    } catch (problem) {
+      setExtra({ ...(added ?? { rows: [] }), asked, of: first.data, cursor, isLoading: false, problem });
+    }
+  };
+  return {
+    rows: first.data ? [...first.data.data, ...(added?.rows ?? [])] : null,
+    total: first.data?.total ?? null,
+    more: cursor ? more : null,
+    problem: added?.problem ?? first.problem,
+    isLoading: first.isLoading || Boolean(added?.isLoading),
+    reload: first.reload,
+    set: first.set,
+  };
+}
+
+// The state of a followed stream; `tell` may change from drawing to drawing.
+export function useStream(path, tell) {
+  const [state, setState] = useState({ name: "connecting", problem: null });
+  const told = useRef(tell);
+  told.current = tell;
+  useEffect(() => {
+    if (!path) return undefined;
+    return follow(path, (name, data) => told.current(name, data), (name, problem = null) => setState({ name, problem }));
+  }, [path]);
+  return state;
+}
+
+// The time, told again every `ms` while somebody looks.
+export function useClock(ms, isRunning = true) {
+  const [now, setNow] = useState(Date.now);
+  useEffect(() => {
+    if (!isRunning) return undefined;
+    const timer = setInterval(() => { if (!document.hidden) setNow(Date.now()); }, ms);
+    return () => clearInterval(timer);
+  }, [ms, isRunning]);
+  return now;
+}
+
+// `[run, isRunning, problem, clear]` around something that the user set off.
+export function useAction(act) {
+  const [state, setState] = useState({ isRunning: false, problem: null });
+  const run = async (...given) => {
+    setState({ isRunning: true, problem: null });
+    try {
+      const answer = await act(...given);
+      setState({ isRunning: false, problem: null });
+      return answer;
+    } catch (problem) {
+      setState({ isRunning: false, problem });
+      return undefined;
+    }
+  };
+  return [run, state.isRunning, state.problem, () => setState({ isRunning: false, problem: null })];
+}
+
+export function useKnowledgeBases() {
+  const found = useLoaded((signal) => get("/knowledge-bases", { limit: 200 }, signal), []);
+  return { ...found, bases: found.data?.data ?? null };
+}

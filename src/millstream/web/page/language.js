@@ -1,0 +1,52 @@
+// The language of the page: what the browser prefers until somebody chooses, and then the choice.
+import en from "./i18n/en.js";
+import zh from "./i18n/zh.js";
+
+const KEPT = "millstream.language";
+const MESSAGES = { en, zh };
+export const LANGUAGES = [["en", "English"], ["zh", "中文"]];
+
+const listeners = new Set();
+let current = chosen();
+document.documentElement.lang = tag();
+
+function chosen() {
+  let kept = null;
+  try { kept = localStorage.getItem(KEPT); } catch { /* nothing is kept in this browser */ }
+  if (kept in MESSAGES) return kept;
+  return (navigator.languages ?? [navigator.language]).some((one) => one?.toLowerCase().startsWith("zh")) ? "zh" : "en";
+}
+
+export function language() { return current; }
+
+export function tag() { return current === "zh" ? "zh-CN" : "en"; }
+
+export function setLanguage(name) {
+  current = name;
+  try { localStorage.setItem(KEPT, name); } catch { /* it holds until the page is closed */ }
+  document.documentElement.lang = tag();
+  for (const tell of listeners) tell();
+}
+
+export function onLanguage(tell) {
+  listeners.add(tell);
+  return () => listeners.delete(tell);
+}
+
+// The message of that name with `{values}` put in; a number `n` chooses `name.one` where a language has it.
+export function t(name, values = {}) {
+  const messages = MESSAGES[current];
+  const message = (values.n === 1 && messages[`${name}.one`]) || messages[name] || MESSAGES.en[name] || name;
+  return message.replace(/\{(\w+)\}/g, (whole, key) => {
+    const value = values[key];
+    if (value === undefined) return whole;
+    return typeof value === "number" ? value.toLocaleString(tag()) : String(value);
+  });
+}
+
+// A name that the API gave (a status, a step, a code) in the user's words; as it is where there are none.
+export function named(kind, name) {
+  const key = `${kind}.${name}`;
+  const said = t(key);
+  return said === key ? String(name).replaceAll("_", " ") : said;
+}

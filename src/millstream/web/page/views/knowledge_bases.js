@@ -1,0 +1,45 @@
+// All knowledge bases, and the making of one.
+import { ago, bytes, number } from "../format.js";
+import { useListing, useStream } from "../hooks.js";
+import { html, useRef, useState } from "../html.js";
+import { t } from "../language.js";
+import { Badge, Empty, Head, Icon, Live, Loading, Pager, ProblemBox, Progress } from "../parts.js";
+import { CreateKnowledgeBase } from "../parts/create_knowledge_base.js";
+import { go, link } from "../router.js";
+
+export default function KnowledgeBases() {
+  const listing = useListing("/knowledge-bases", { limit: 60 });
+  const [isCreating, setCreating] = useState(false);
+  const reloading = useRef(null);
+  const live = useStream("/stream", (name, data) => {
+    if (name !== "knowledge_base" && name !== "gone") return;
+    if (name === "knowledge_base" && listing.rows?.some((one) => one.knowledge_base_id === data.knowledge_base_id)) {
+      listing.set((page) => ({ ...page, data: page.data.map((one) => (one.knowledge_base_id === data.knowledge_base_id && one.version <= data.version ? data : one)) }));
+    } else if (listing.rows) {
+      clearTimeout(reloading.current);
+      reloading.current = setTimeout(listing.reload, 300);
+    }
+  });
+  const create = html`<button type="button" class="primary" onClick=${() => setCreating(true)}><${Icon} name="plus" size=${18} />${t("bases.create")}</button>`;
+  return html`<${Head} title=${t("bases.title")} lead=${t("bases.lead")} actions=${listing.rows?.length > 0 && create}><${Live} state=${live} /><//>
+    <${ProblemBox} problem=${listing.problem} onRetry=${listing.reload} />
+    ${!listing.rows && !listing.problem && html`<${Loading} />`}
+    ${listing.rows?.length === 0 && html`<${Empty} icon="books" title=${t("bases.none")} action=${create}>${t("bases.none_text")}<//>`}
+    <ul class="bases">${listing.rows?.map((one) => html`<li key=${one.knowledge_base_id} class="card base">
+      <a class="base-name" href=${link(["knowledge-bases", one.knowledge_base_id])}>${one.name}</a>
+      ${one.description && html`<p class="muted clamp">${one.description}</p>`}
+      <div class="figures"><${Figure} value=${number(one.documents.total)} name=${t("bases.documents", { n: one.documents.total })} /><${Figure} value=${number(one.chunks)} name=${t("bases.chunks", { n: one.chunks })} /><${Figure} value=${bytes(one.size_bytes)} name=${t("bases.size")} /></div>
+      ${one.documents.queued + one.documents.processing > 0 && html`<${Progress} share=${one.documents.searchable / one.documents.total} label=${t("bases.searchable")} />`}
+      <div class="row tight base-foot">
+        ${one.documents.queued + one.documents.processing > 0 && html`<span class="badge" data-tone="busy">${t("bases.working", { n: one.documents.queued + one.documents.processing })}</span>`}
+        ${one.documents.failed > 0 && html`<a class="badge" data-tone="bad" href=${link(["knowledge-bases", one.knowledge_base_id], { status: "failed" })}>${t("bases.failed", { n: one.documents.failed })}</a>`}
+        ${one.index_generation_building !== null && html`<${Badge} status="reindexing" />`}
+        <small class="muted">${t("bases.changed", { time: ago(one.updated_at) })}</small>
+      </div></li>`)}</ul>
+    <${Pager} listing=${listing} />
+    ${isCreating && html`<${CreateKnowledgeBase} onClose=${() => setCreating(false)} onCreated=${(made) => go(["knowledge-bases", made.knowledge_base_id])} />`}`;
+}
+
+export function Figure({ value, name }) {
+  return html`<span class="figure"><strong>${value}</strong><small>${name}</small></span>`;
+}

@@ -1,0 +1,134 @@
+"""`/` is made of files that come with the program, its policy lets nothing else in, and browsers keep what stays."""
+
+import base64
+import gzip
+import hashlib
+import re
+
+import httpx
+import pytest
+from starlette.applications import Starlette
+
+from ingest.answers import exception_handlers
+from millstream.page import FILES, PAGE, VENDORED, made_page, page_routes
+
+FIRST_VIEW_BYTES_MAX = 60_000
+"""Sent to who opens the page for the first time, packed: frame, words of both languages, styles, first view."""
+
+VIEWS = {name for name in FILES if name.startswith("views/")}
+
+
+@pytest.fixture
+def client() -> httpx.AsyncClient:
+    app = Starlette(routes=page_routes(), exception_handlers=exception_handlers())
+    return httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://127.0.0.1")
+
+
+def directives(policy: str) -> dict[str, str]:
+    found = (one.partition(" ") for one in policy.split("; "))
+    return {name: rest for name, _, rest in found}
+
+
+async def test_the_page_names_files_of_its_own_alone(client: httpx.AsyncClient) -> None:
+    page = await client.get("/")
+    assert (page.status_code, page.headers["content-type"]) == (200, "text/html; charset=utf-8")
+    referred = re.findall(r'(?:src|href)="([^"]+)"', page.text)
+    assert referred
+    for path in referred:
+        assert path.startswith(f"/page/{made_page().tag}/")
+        assert (await client.get(path)).status_code == 200, path
+    assert "style=" not in page.text
+    assert not re.search(r" on[a-z]+=", page.text)
+
+
+async def test_its_policy_takes_no_script_but_files_and_the_table_of_names(client: httpx.AsyncClient) -> None:
+    page = await client.get("/")
+    (inline,) = re.findall(r"<script type=\"importmap\">(.+?)</script>", page.text, re.DOTALL)
+    told = directives(page.headers["content-security-policy"])
+    digest = base64.b64encode(hashlib.sha256(inline.encode()).digest()).decode()
+    assert told["script-src"] == f"'self' 'sha256-{digest}'"
+    assert told["default-src"] == "'none'"
+    assert told["style-src"] == told["connect-src"] == told["img-src"] == "'self'"
+    assert told["base-uri"] == told["form-action"] == told["frame-ancestors"] == "'none'"
+    assert told["require-trusted-types-for"] == "'script'"
+    assert told["trusted-types"] == "'none'"
+
+
+@pytest.mark.parametrize("name", sorted(FILES))
+async def test_a_file_is_kept_for_ever_under_its_own_path_and_asked_for_under_an_older_one(
+    client: httpx.AsyncClient, name: str
+) -> None:
+    answer = await client.get(f"/page/{made_page().tag}/{name}")
+    assert answer.content == FILES[name].read_bytes()
+    assert answer.headers["cache-control"] == "public, max-age=31536000, immutable"
+    older = await client.get(f"/page/0123456789ab/{name}")
+    assert (older.status_code, older.headers["cache-control"]) == (200, "no-cache")
+    again = await client.get(f"/page/0123456789ab/{name}", headers={"If-None-Match": older.headers["etag"]})
+    assert (again.status_code, again.content) == (304, b"")
+
+
+async def test_whoever_takes_gzip_is_sent_it(client: httpx.AsyncClient) -> None:
+    path = f"/page/{made_page().tag}/style/parts.css"
+    packed = await client.get(path, headers={"Accept-Encoding": "gzip"})
+    plain = await client.get(path, headers={"Accept-Encoding": "identity"})
+    assert packed.headers["content-encoding"] == "gzip"
+    assert "content-encoding" not in plain.headers
+    assert packed.content == plain.content
+    assert packed.headers["etag"] != plain.headers["etag"]
+
+
+@pytest.mark.parametrize(
+    "name", ["index.html", "views/nothing.js", "vendor/versions.json", "vendor/swagger-ui/LICENSE", "..%2fdocs.html"]
+)
+async def test_what_is_no_file_of_the_page_is_not_found(client: httpx.AsyncClient, name: str) -> None:
+    answer = await client.get(f"/page/{made_page().tag}/{name}")
+    assert (answer.status_code, answer.json()["code"]) == (404, "not_found")
+
+
+def test_every_module_that_is_imported_is_there() -> None:
+    for name, path in FILES.items():
+        if name.startswith("vendor/") or path.suffix != ".js":
+            continue
+        for wanted in re.findall(r"""(?:from |import\(?)"(\.[^"]+)"\)?""", path.read_text(encoding="utf-8")):
+            assert (path.parent / wanted).resolve() in {*FILES.values()} or wanted.endswith(VENDORED), (name, wanted)
+
+
+def test_nothing_is_ever_made_markup_or_script_of_a_text() -> None:
+    sinks = re.compile(
+        r"innerHTML|outerHTML|insertAdjacentHTML|document\.write|\beval\(|new Function|srcdoc|javascript:"
+    )
+    own = {name: path.read_text(encoding="utf-8") for name, path in FILES.items() if not name.startswith("vendor/")}
+    assert {name for name, text in own.items() if sinks.search(text)} == set()
+
+
+def words_of(language: str) -> dict[str, str]:
+    text = (PAGE / "i18n" / f"{language}.js").read_text(encoding="utf-8")
+    return dict(re.findall(r'^  "([^"]+)": "(.*)",$', text, re.MULTILINE))
+
+
+def test_both_languages_say_the_same_things() -> None:
+    """Each name in both, but for what English says of exactly one; and the same values in them."""
+    said = {language: words_of(language) for language in ("en", "zh")}
+    english = {name: text for name, text in said["en"].items() if not name.endswith(".one")}
+    assert set(english) == set(said["zh"])
+    values = re.compile(r"\{\w+\}")
+    assert {
+        name for name, text in english.items() if not set(values.findall(text)) <= set(values.findall(said["zh"][name]))
+    } <= {"bases.documents", "bases.chunks"}
+
+
+def test_every_message_that_is_shown_by_its_name_is_there() -> None:
+    known = set(words_of("en"))
+    used = {
+        name
+        for path in FILES.values()
+        if path.suffix == ".js" and path.is_relative_to(PAGE)
+        for name in re.findall(r"""\bt\("([\w.-]+)\"""", path.read_text(encoding="utf-8"))
+    }
+    assert used - known == set()
+
+
+def test_the_first_view_is_light() -> None:
+    first = {name: path for name, path in FILES.items() if name not in VIEWS and "tus" not in name}
+    sizes = [len(gzip.compress(path.read_bytes())) for path in [*first.values(), FILES["views/upload.js"]]]
+    assert sum(sizes) < FIRST_VIEW_BYTES_MAX
