@@ -31,11 +31,13 @@ class ParseLimits(msgspec.Struct, frozen=True):
     text_bytes_max: int = 50 * 1000 * 1000
     """UTF-8 bytes of the text that comes out."""
     archive_entries_max: int = 2000
-    """Files inside a DOCX, XLSX, PPTX, ODF or EPUB container."""
+    """Files inside a ZIP archive or a DOCX, XLSX, PPTX, ODF or EPUB container; parts of a mail."""
     archive_bytes_max: int = 500 * 1000 * 1000
-    """Unpacked bytes of such a container, declared and counted."""
+    """Unpacked bytes of an archive or container, declared and counted."""
     archive_ratio_max: int = 200
     """Unpacked bytes for each packed byte, for the whole container and each file of 1 MiB and more."""
+    archive_depth_max: int = 1
+    """Archives in one another that are opened, and mails whose attachments are read; 0 reads none."""
     pdf_stream_bytes_max: int = 256 * MEBIBYTE
     """Unpacked bytes of one stream of a PDF; the largest picture that is read has 240 million."""
     table_cells_max: int = 1_000_000

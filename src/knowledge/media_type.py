@@ -7,6 +7,7 @@ from typing import Final
 
 from knowledge import containers
 from knowledge.decode import Decoded, decode
+from knowledge.subtitles import is_subrip, is_webvtt
 
 SNIFF_BYTES: Final = 64 * 1024
 # Text has line ends, tabs, form feeds, sometimes escape sequences; random bytes have 10 % other controls.
@@ -45,15 +46,17 @@ class MediaType(StrEnum):
     WEBP = "image/webp"
     BMP = "image/bmp"
     GIF = "image/gif"
+    SRT = "application/x-subrip"
+    VTT = "text/vtt"
     ZIP = "application/zip"
     EXECUTABLE = "application/x-executable"
     BINARY = "application/octet-stream"
 
 
-UNSUPPORTED: Final = frozenset({MediaType.ZIP, MediaType.EXECUTABLE, MediaType.BINARY})
+UNSUPPORTED: Final = frozenset({MediaType.EXECUTABLE, MediaType.BINARY})
 IMAGES: Final = frozenset({MediaType.PNG, MediaType.JPEG, MediaType.TIFF, MediaType.WEBP, MediaType.BMP, MediaType.GIF})
-MAY_BE_SCANS: Final = IMAGES | {MediaType.PDF}
-"""Types whose text may have to be read off pictures, which takes its time."""
+MAY_BE_SCANS: Final = IMAGES | {MediaType.PDF, MediaType.ZIP, MediaType.EML, MediaType.MSG}
+"""Types whose text, or that of files within, may have to be read off pictures, which takes its time."""
 
 _MAGIC: Final = (
     (b"\x89PNG\r\n\x1a\n", MediaType.PNG),
@@ -77,7 +80,7 @@ _TEXT_BY_SUFFIX: Final = {
     ".csv": MediaType.CSV, ".tsv": MediaType.TSV, ".tab": MediaType.TSV,
     ".html": MediaType.HTML, ".htm": MediaType.HTML, ".xhtml": MediaType.HTML,
     ".json": MediaType.JSON, ".geojson": MediaType.JSON, ".ndjson": MediaType.JSON, ".jsonl": MediaType.JSON,
-    ".ipynb": MediaType.IPYNB, ".xml": MediaType.XML,
+    ".ipynb": MediaType.IPYNB, ".xml": MediaType.XML, ".srt": MediaType.SRT, ".vtt": MediaType.VTT,
 }  # fmt: skip
 _BY_CONTAINER: Final = {
     "word": MediaType.DOCX, "ppt": MediaType.PPTX, "xl": MediaType.XLSX,
@@ -105,7 +108,7 @@ _CONTROLS: Final = re.compile("[\x00-\x07\x0b\x0e-\x19\x1c-\x1f]")
 
 
 def is_supported(media_type: MediaType) -> bool:
-    """Whether an upload of this type is accepted; programs, plain archives and unknown bytes are not."""
+    """Whether an upload of this type is accepted; programs, archives other than ZIP and unknown bytes are not."""
     return media_type not in UNSUPPORTED
 
 
@@ -172,6 +175,8 @@ def _text_type(head: bytes, suffix: str) -> MediaType:
         return MediaType.XML
     if by_suffix is None and _looks_like_mail(start, suffix):
         return MediaType.EML
+    if by_suffix is None and (is_webvtt(start) or is_subrip(start)):
+        return MediaType.VTT if is_webvtt(start) else MediaType.SRT
     return by_suffix or MediaType.TEXT
 
 

@@ -21,16 +21,21 @@ from knowledge.html import as_utf8, shows_text
 from knowledge.json_text import json_lines
 from knowledge.language import detect_language
 from knowledge.limits import ParseLimits
+from knowledge.mail import mail_members
 from knowledge.markdown import outline, shorten_data_uris
 from knowledge.media_type import IMAGES, MediaType, is_supported
+from knowledge.members import OUTERMOST, ReadMember, Within, write_members
+from knowledge.outlook import msg_members
 from knowledge.pdf import second_look
 from knowledge.pdf_scan import is_cut_off, scan_pdf
 from knowledge.pictures import parse_picture
 from knowledge.speaker_notes import notes_by_slide
 from knowledge.structure import Node, with_slide_pages, write_nodes
+from knowledge.subtitles import write_subtitles
 from knowledge.text import ParsedText, TextFormat
 from knowledge.writer import TextWriter
 from knowledge.xml_entities import check_entities
+from knowledge.zip_members import zip_members
 
 __all__ = ["ParseLimits", "parse"]
 
@@ -48,8 +53,10 @@ _PLAIN: Final = frozenset({MediaType.PDF, MediaType.XML, MediaType.EML, MediaTyp
 _PAGED_BY_MARKS: Final = frozenset({MediaType.DOCX, MediaType.ODT, MediaType.DOC, MediaType.RTF})
 
 
-def parse(data: bytes, media_type: MediaType, filename: str, limits: ParseLimits) -> ParsedText:
-    """The text of a document and its structure.
+def parse(
+    data: bytes, media_type: MediaType, filename: str, limits: ParseLimits, within: Within = OUTERMOST
+) -> ParsedText:
+    """The text of a document and its structure; `within` says what it lies in.
 
     Raises ParseError with the code that the document ends with: empty_document, unsupported_type,
     encrypted_document, no_text, archive_limit, archive_unsafe, resource_limit, parse_failed. Must not be called
@@ -63,7 +70,7 @@ def parse(data: bytes, media_type: MediaType, filename: str, limits: ParseLimits
         return parse_picture(data, limits)
     _look_over(data, media_type, limits)
     try:
-        parsed = _parse_by_type(data, media_type, filename, limits)
+        parsed = _parse_by_type(data, media_type, filename, limits, within)
         if not parsed.text.strip():
             raise _no_text()
     except ParseError as error:
@@ -73,8 +80,16 @@ def parse(data: bytes, media_type: MediaType, filename: str, limits: ParseLimits
     return parsed
 
 
-def _parse_by_type(data: bytes, media_type: MediaType, filename: str, limits: ParseLimits) -> ParsedText:
+def _parse_by_type(
+    data: bytes, media_type: MediaType, filename: str, limits: ParseLimits, within: Within
+) -> ParsedText:
     match media_type:
+        case MediaType.ZIP:
+            return _parse_archive(data, limits, within)
+        case MediaType.SRT | MediaType.VTT:
+            return _parse_subtitles(data, limits)
+        case MediaType.EML | MediaType.MSG:
+            return _parse_mail(data, media_type, filename, limits, within)
         case MediaType.TEXT | MediaType.MARKDOWN:
             return _parse_text(data, media_type, limits)
         case MediaType.CSV | MediaType.TSV:
@@ -146,6 +161,61 @@ def _parse_json(data: bytes, limits: ParseLimits) -> ParsedText:
     writer.verbatim("\n".join(json_lines(decoded.text, limits)))
     language = detect_language(decoded.text)
     return writer.finish(parser=OWN_PARSER, title=None, language=language, warnings=decoded.warnings)
+
+
+def _parse_subtitles(data: bytes, limits: ParseLimits) -> ParsedText:
+    decoded = decode(data, text_bytes_max=limits.text_bytes_max)
+    writer = TextWriter(TextFormat.MARKDOWN, limits)
+    write_subtitles(writer, clean(decoded.text))
+    if writer.is_blank:  # a text that is only called so
+        return _parse_text(data, MediaType.TEXT, limits)
+    parsed = writer.finish(parser=OWN_PARSER, title=None, language=None, warnings=decoded.warnings)
+    return msgspec.structs.replace(parsed, language=detect_language(parsed.text))
+
+
+def _parse_archive(data: bytes, limits: ParseLimits, within: Within) -> ParsedText:
+    if within.archives >= limits.archive_depth_max:
+        raise ParseError(
+            ParseErrorCode.ARCHIVE_LIMIT, f"archives are opened {limits.archive_depth_max} deep in one another"
+        )
+    writer = TextWriter(TextFormat.MARKDOWN, limits)
+    inside = Within(archives=within.archives + 1, mails=within.mails)
+    told = write_members(writer, zip_members(data, limits), _reader(inside), limits)
+    if writer.is_blank:
+        raise told.refusal()
+    parsed = writer.finish(
+        parser=", ".join(dict.fromkeys((OWN_PARSER, *told.parsers))), title=None, language=None, warnings=told.warnings
+    )
+    return msgspec.structs.replace(parsed, language=detect_language(parsed.text))
+
+
+def _parse_mail(data: bytes, media_type: MediaType, filename: str, limits: ParseLimits, within: Within) -> ParsedText:
+    members = mail_members(data, limits) if media_type is MediaType.EML else msg_members(data, limits)
+    parsed = _parse_document(data, media_type, filename, limits)
+    if within.mails >= limits.archive_depth_max:
+        return _with_unread(parsed, sum(1 for _ in members))
+    writer = TextWriter(parsed.format, limits)
+    writer.include(parsed, levels=0)
+    inside = Within(archives=within.archives, mails=within.mails + 1)
+    told = write_members(writer, members, _reader(inside), limits)
+    if not told.parsers:
+        return msgspec.structs.replace(parsed, warnings=parsed.warnings + told.warnings)
+    whole = writer.finish(
+        parser=", ".join(dict.fromkeys((parsed.parser, *told.parsers))),
+        title=parsed.title,
+        language=None,
+        warnings=parsed.warnings + told.warnings,
+    )
+    return msgspec.structs.replace(whole, language=detect_language(whole.text, parsed.language))
+
+
+def _with_unread(parsed: ParsedText, count: int) -> ParsedText:
+    unread = f"skipped: {count:,} files attached to a mail within a mail ({ParseErrorCode.ARCHIVE_LIMIT})"
+    return msgspec.structs.replace(parsed, warnings=(*parsed.warnings, unread)) if count else parsed
+
+
+def _reader(within: Within) -> ReadMember:
+    return lambda data, media_type, path, limits: parse(data, media_type, path, limits, within)
 
 
 def _parse_workbook(data: bytes, media_type: MediaType, filename: str, limits: ParseLimits) -> ParsedText:

@@ -38,8 +38,9 @@ class TypeProbe:
 
     async def finish(self) -> MediaType:
         """The type, supported or not, once the last piece was fed."""
-        if self._media_type is not None and is_supported(self._media_type):
-            return self._media_type
+        seen = self._media_type
+        if seen is not None and is_supported(seen) and seen is not MediaType.ZIP:  # a ZIP may still prove to be more
+            return seen
         if self._size_bytes <= SNIFF_BYTES:
             return await self._sniff(bytes(self._head))
         return await self._sniff(bytes(self._tail)) if self._is_container else await self._sniff(None)

@@ -4,6 +4,8 @@ from collections.abc import Iterable, Sequence
 from enum import Enum
 from typing import Final
 
+import msgspec
+
 from knowledge.cleaning import clean, join_wrapped_cjk, one_line
 from knowledge.errors import ParseError, ParseErrorCode
 from knowledge.limits import ParseLimits
@@ -94,15 +96,23 @@ class TextWriter:
         if not any(any(row) for row in grid):
             return
         self._cells += columns * len(grid)
-        if self._cells > self._limits.table_cells_max:
-            raise ParseError(
-                ParseErrorCode.RESOURCE_LIMIT,
-                f"the tables have more than {self._limits.table_cells_max:,} cells",
-            )
+        self._check_cells()
         lines = [_row(row, columns) for row in grid]
         lines.insert(1, _row(["---"] * columns, columns))
         start = self._append("\n".join(lines), _Block.PARAGRAPH)
         self._tables.append(Table(start=start, end=self._length, rows=len(grid), columns=columns))
+
+    def include(self, parsed: ParsedText, *, levels: int) -> None:
+        """A whole text, its headings moved `levels` down and its tables; its pages are no pages of this one."""
+        self._cells += sum(table.rows * table.columns for table in parsed.tables)
+        self._check_cells()
+        start = self._append(parsed.text, _Block.PARAGRAPH)
+        for heading in parsed.headings:
+            level = min(heading.level + levels, HEADING_LEVEL_MAX)
+            self._headings.append(Heading(level=level, text=heading.text, start=heading.start + start))
+        for table in parsed.tables:
+            moved = msgspec.structs.replace(table, start=table.start + start, end=table.end + start)
+            self._tables.append(moved)
 
     def finish(
         self, *, parser: str, title: str | None, language: str | None, warnings: tuple[str, ...] = ()
@@ -121,6 +131,13 @@ class TextWriter:
             parser=parser,
             warnings=warnings,
         )
+
+    def _check_cells(self) -> None:
+        if self._cells > self._limits.table_cells_max:
+            raise ParseError(
+                ParseErrorCode.RESOURCE_LIMIT,
+                f"the tables have more than {self._limits.table_cells_max:,} cells",
+            )
 
     def _append(self, block: str, kind: _Block) -> int:
         if not block:

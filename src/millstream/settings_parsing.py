@@ -16,6 +16,18 @@ class ParsingFields(WebhookFields, frozen=True, kw_only=True):
     )
     parse_cpu_s_max: Annotated[int, Meta(ge=1, le=3_600, description="CPU time for one document, seconds")] = 30
     parse_wall_s_max: Annotated[int, Meta(ge=1, le=3_600, description="time for one document, seconds")] = 60
+    archive_entries_max: Annotated[
+        int, Meta(ge=1, le=100_000, description="files in one archive or Office file, parts of one mail")
+    ] = 2_000
+    archive_bytes_max: Annotated[
+        int, Meta(ge=1_000_000, description="what one archive or Office file may unpack to, bytes")
+    ] = 500_000_000
+    archive_depth_max: Annotated[
+        int,
+        Meta(
+            ge=0, le=4, description="how deep archives, and mails with attachments, are opened in one another; 0: never"
+        ),
+    ] = 1
     ocr: Annotated[
         Literal["auto", "off"],
         Meta(description="read scans and pictures: auto where tesseract is on the PATH of the workers, or off"),

@@ -1,6 +1,8 @@
 """Small documents of every kind, made by hand so that any part of them can be wrong."""
 
 import io
+import struct
+import warnings
 import zipfile
 import zlib
 
@@ -72,6 +74,52 @@ def packed_as(parts: dict[str, str | bytes]) -> bytes:
         for name, content in parts.items():
             archive.writestr(name, content)
     return written.getvalue()
+
+
+def packed_names(*names: str, link: bool = False) -> bytes:
+    """An archive whose files are called so, and all hold the same text; `link` makes links of them."""
+    written = io.BytesIO()
+    with zipfile.ZipFile(written, "w") as archive, warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # that two have one name is the point
+        for name in names:
+            info = zipfile.ZipInfo(name)
+            info.external_attr = 0o120777 << 16 if link else 0
+            archive.writestr(info, "The mill turns.")
+    return written.getvalue()
+
+
+def russian_doll(depth: int) -> bytes:
+    data = b"The mill turns."
+    for _ in range(depth):
+        data = packed_as({"a.zip" if data[:2] == b"PK" else "a.txt": data})
+    return data
+
+
+def changed_directory(archive: bytes, offset: int, value: bytes, *, last: bool = False) -> bytes:
+    """`archive` with `value` at `offset` of its first or last directory entry (APPNOTE 4.3.12)."""
+    entry = archive.rindex(b"PK\x01\x02") if last else archive.index(b"PK\x01\x02")
+    return archive[: entry + offset] + value + archive[entry + offset + len(value) :]
+
+
+def crowded(count: int) -> bytes:
+    """An archive that lists one file `count` times."""
+    archive = packed_names("a.txt")
+    start, end = archive.index(b"PK\x01\x02"), archive.index(b"PK\x05\x06")
+    entry = archive[start:end]
+    tail = struct.pack("<4sHHHHIIH", b"PK\x05\x06", 0, 0, count & 0xFFFF, count & 0xFFFF, count * len(entry), start, 0)
+    return archive[:start] + entry * count + tail
+
+
+def long_archive(size_bytes: int) -> bytes:
+    """A file that says in 64 bits that it has `size_bytes` (APPNOTE 4.5.3), and has fifteen."""
+    archive = packed_names("a.txt")
+    start, end = archive.index(b"PK\x01\x02"), archive.index(b"PK\x05\x06")
+    entry = bytearray(archive[start:end])
+    entry[24:28] = b"\xff" * 4
+    entry[30:32] = struct.pack("<H", 12)
+    entry += struct.pack("<HHQ", 1, 8, size_bytes)
+    tail = struct.pack("<4sHHHHIIH", b"PK\x05\x06", 0, 0, 1, 1, len(entry), start, 0)
+    return archive[:start] + bytes(entry) + tail
 
 
 def docx(document: str, **more: str | bytes) -> bytes:

@@ -69,6 +69,11 @@ def test_the_name_never_hides_what_the_bytes_are(head: bytes, media_type: MediaT
         ("<?xml version='1.0'?><note/>", "a.txt", MediaType.XML),
         ("From: a@b\nTo: c@d\nSubject: mill\n\nbody", "a", MediaType.EML),
         ("From: a@b\n\nbody", "a.eml", MediaType.EML),
+        ("1\n00:00:01,000 --> 00:00:02,000\nmill", "a", MediaType.SRT),
+        ("1\n00:00:01,000 --> 00:00:02,000\nmill", "a.md", MediaType.MARKDOWN),
+        ("WEBVTT\n\n00:01.000 --> 00:02.000\nmill", "a.txt", MediaType.VTT),
+        ("WEBVTTX", "a", MediaType.TEXT),
+        ("mill", "a.srt", MediaType.SRT),
         ("To: whom it may concern\n\nbody", "a.txt", MediaType.TEXT),
         ("磨坊", "", MediaType.TEXT),
         ("", "a.csv", MediaType.CSV),
@@ -139,9 +144,9 @@ def test_an_old_office_file_is_known_by_its_streams(streams: tuple[str, ...], na
     assert sniff(compound_file(*streams), None, name) is media_type
 
 
-def test_programs_plain_archives_and_unknown_bytes_are_not_accepted() -> None:
+def test_programs_other_archives_and_unknown_bytes_are_not_accepted() -> None:
     refused = {media_type for media_type in MediaType if not is_supported(media_type)}
-    assert refused == {MediaType.ZIP, MediaType.EXECUTABLE, MediaType.BINARY}
+    assert refused == {MediaType.EXECUTABLE, MediaType.BINARY}
 
 
 @given(st.binary(max_size=600), st.none() | st.binary(max_size=100), st.text(max_size=20))

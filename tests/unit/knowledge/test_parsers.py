@@ -49,7 +49,7 @@ def test_json_reads_as_lines() -> None:
         (b"\0\0\0\0", MediaType.TEXT, ParseErrorCode.NO_TEXT),
         (b"\n\n", MediaType.CSV, ParseErrorCode.NO_TEXT),
         (b"  ", MediaType.JSON, ParseErrorCode.NO_TEXT),
-        (b"PK\x03\x04", MediaType.ZIP, ParseErrorCode.UNSUPPORTED_TYPE),
+        (b"PK\x03\x04", MediaType.ZIP, ParseErrorCode.PARSE_FAILED),
         (b"\x7fELF", MediaType.EXECUTABLE, ParseErrorCode.UNSUPPORTED_TYPE),
         (b"PK\x03\x04 cut off", MediaType.DOCX, ParseErrorCode.PARSE_FAILED),
         (b"no container", MediaType.EPUB, ParseErrorCode.PARSE_FAILED),
@@ -80,7 +80,9 @@ def test_without_tesseract_a_picture_says_what_to_install(monkeypatch: pytest.Mo
 
 @given(
     st.binary(max_size=300),
-    st.sampled_from([MediaType.TEXT, MediaType.MARKDOWN, MediaType.CSV, MediaType.TSV, MediaType.JSON]),
+    st.sampled_from(
+        [MediaType.TEXT, MediaType.MARKDOWN, MediaType.CSV, MediaType.TSV, MediaType.JSON, MediaType.SRT, MediaType.ZIP]
+    ),
 )
 def test_any_bytes_give_text_or_a_reason(data: bytes, media_type: MediaType) -> None:
     with suppress(ParseError):  # anything else that is raised fails this test

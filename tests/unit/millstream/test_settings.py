@@ -25,6 +25,8 @@ RANGES = {
     "parse_processes": (1, 64),
     "parse_cpu_s_max": (1, 3_600),
     "parse_wall_s_max": (1, 3_600),
+    "archive_entries_max": (1, 100_000),
+    "archive_depth_max": (0, 4),
     "ocr_page_s_max": (1, 600),
     "ocr_s_max": (1, 3_600),
     "drain_s_max": (1, 60),
