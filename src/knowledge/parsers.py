@@ -10,14 +10,13 @@ from typing import Final
 import msgspec
 
 from knowledge import xberg_reader
-from knowledge.archive_scan import scan_archive
 from knowledge.cjk_lines import join_cjk_lines
 from knowledge.cleaning import clean
-from knowledge.containers import is_ole2, is_zip, ole2_kind
 from knowledge.decode import decode
 from knowledge.delimited import write_delimited
 from knowledge.errors import ParseError, ParseErrorCode
-from knowledge.html import as_utf8, shows_text
+from knowledge.html import as_utf8
+from knowledge.inspection import look_over, notices, why_empty
 from knowledge.json_text import json_lines
 from knowledge.language import detect_language
 from knowledge.limits import ParseLimits
@@ -27,14 +26,12 @@ from knowledge.media_type import IMAGES, MediaType, is_supported
 from knowledge.members import OUTERMOST, ReadMember, Within, write_members
 from knowledge.outlook import msg_members
 from knowledge.pdf import second_look
-from knowledge.pdf_scan import is_cut_off, scan_pdf
 from knowledge.pictures import parse_picture
 from knowledge.speaker_notes import notes_by_slide
 from knowledge.structure import Node, with_slide_pages, write_nodes
 from knowledge.subtitles import write_subtitles
 from knowledge.text import ParsedText, TextFormat
 from knowledge.writer import TextWriter
-from knowledge.xml_entities import check_entities
 from knowledge.zip_members import zip_members
 
 __all__ = ["ParseLimits", "parse"]
@@ -43,8 +40,6 @@ OWN_PARSER: Final = "millstream 1"
 SHEET_LEVEL: Final = 2
 # What the parser writes above the names of what is attached to a mail.
 ATTACHMENTS_LABEL: Final = "Attachments:"
-_OFFICE_OPEN: Final = frozenset({MediaType.DOCX, MediaType.PPTX, MediaType.XLSX})
-_ZIPPED: Final = _OFFICE_OPEN | {MediaType.ODT, MediaType.ODS, MediaType.ODP, MediaType.EPUB}
 _WORKBOOKS: Final = frozenset({MediaType.XLSX, MediaType.XLS, MediaType.ODS})
 _SLIDES: Final = frozenset({MediaType.PPTX, MediaType.PPT, MediaType.ODP})
 _MAILS: Final = frozenset({MediaType.EML, MediaType.MSG})
@@ -68,16 +63,17 @@ def parse(
         raise ParseError(ParseErrorCode.UNSUPPORTED_TYPE, f"files of type {media_type} hold no text to read")
     if media_type in IMAGES:
         return parse_picture(data, limits)
-    _look_over(data, media_type, limits)
+    look_over(data, media_type, limits)
     try:
         parsed = _parse_by_type(data, media_type, filename, limits, within)
         if not parsed.text.strip():
             raise _no_text()
     except ParseError as error:
-        if error.code is ParseErrorCode.NO_TEXT:
-            _say_why_there_is_none(data, media_type)
+        if error.code is ParseErrorCode.NO_TEXT and (reason := why_empty(data, media_type)):
+            raise reason from error
         raise
-    return parsed
+    told = tuple(notices(data, media_type, parsed.text))
+    return msgspec.structs.replace(parsed, warnings=parsed.warnings + told) if told else parsed
 
 
 def _parse_by_type(
@@ -100,29 +96,6 @@ def _parse_by_type(
             return _parse_workbook(data, media_type, filename, limits)
         case _:
             return _parse_document(data, media_type, filename, limits)
-
-
-def _look_over(data: bytes, media_type: MediaType, limits: ParseLimits) -> None:
-    if is_ole2(data) and ole2_kind(data, None) == "encrypted":
-        raise ParseError(ParseErrorCode.ENCRYPTED_DOCUMENT, "the document is encrypted; a password is needed")
-    if media_type in _ZIPPED:
-        if not is_zip(data):
-            raise ParseError(ParseErrorCode.PARSE_FAILED, "the file is not what its type says: no container found")
-        scan_archive(data, limits)
-    if media_type is MediaType.PDF:
-        scan_pdf(data, limits)
-    if media_type is MediaType.XML:
-        check_entities(data, limits)
-
-
-def _say_why_there_is_none(data: bytes, media_type: MediaType) -> None:
-    """Raises ParseError where a document that came out empty is not: cut off, or deeper than anybody reads."""
-    if media_type is MediaType.PDF and is_cut_off(data):
-        raise ParseError(ParseErrorCode.PARSE_FAILED, "the PDF is damaged or cut off: its end is missing")
-    if media_type is MediaType.HTML and shows_text(data):
-        raise ParseError(
-            ParseErrorCode.RESOURCE_LIMIT, "the elements of the page lie deeper in one another than is read"
-        )
 
 
 def _parse_text(data: bytes, media_type: MediaType, limits: ParseLimits) -> ParsedText:

@@ -99,6 +99,26 @@ DOCUMENTS: tuple[Hostile, ...] = (
         TEXT,
     ),
     Hostile(
+        "B-066 XFA",
+        "a.pdf",
+        lambda *_: page(
+            stream(b"BT /F 9 Tf 20 20 Td (Please wait)Tj ET"),
+            root=b"/AcroForm << /XFA 6 0 R /Fields [] >>",
+            more=(stream(b"<xdp><script>app.launchURL('http://127.0.0.1/')</script></xdp>"),),
+        ),
+        TEXT,
+    ),
+    Hostile(
+        "B-066 embedded file",
+        "a.pdf",
+        lambda *_: page(
+            stream(b"BT /F 9 Tf 20 20 Td (The mill turns)Tj ET"),
+            root=b"/Names << /EmbeddedFiles << /Names [(x) 6 0 R] >> >>",
+            more=(b"<< /Type /Filespec /F (../x.txt) /EF << /F 7 0 R >> >>", stream(CANARY.encode())),
+        ),
+        TEXT,
+    ),
+    Hostile(
         "B-067 map by path",
         "a.pdf",
         lambda canary, _: page(
@@ -217,17 +237,42 @@ DOCUMENTS: tuple[Hostile, ...] = (
     Hostile("B-080 unclosed", "a.csv", lambda *_: b'a,b\n1,"' + b"x" * 10_000_000, Code.PARSE_FAILED),
     Hostile("B-080 NUL", "a.csv", lambda *_: b"a,b\n1,\0mill\n", TEXT),
     Hostile("B-082 one line", "a.txt", lambda *_: b"x" * 10_000_000, TEXT),
+    Hostile("B-082 UTF-32", "a.txt", lambda *_: ("The mill. 石磨。" * 99).encode("utf-32"), TEXT),
+    Hostile("B-082 UTF-32 without a mark", "a.txt", lambda *_: ("The mill. 石磨。" * 99).encode("utf-32-be"), TEXT),
+    Hostile("B-082 EBCDIC", "a.txt", lambda *_: ("The mill grinds wheat. " * 99).encode("cp037"), TEXT),
+    Hostile("B-082 invalid", "a.txt", lambda *_: b"The mill \xff\xfe\xc3 turns. \xe7\x9f" * 9, TEXT),
+    Hostile("B-082 NULs", "a.txt", lambda *_: bytes(100_000), Code.NO_TEXT),
     Hostile("B-082 too long", "a.txt", lambda *_: b"x" * 50_000_001, Code.RESOURCE_LIMIT),
     Hostile("B-082 towers", "a.txt", lambda *_: ("a" + "\u0301" * 1_000_000).encode(), TEXT),
     Hostile("B-082 newlines", "a.txt", lambda *_: b"\n" * 10_000_000, Code.NO_TEXT),
     Hostile("B-083 nesting", "a.json", lambda *_: b"[" * 100_000 + b"]" * 100_000, Code.PARSE_FAILED),
     Hostile("B-083 not a number", "a.json", lambda *_: b'{"a": NaN}', Code.PARSE_FAILED),
+    Hostile(
+        "B-083 many keys",
+        "a.json",
+        lambda *_: b'{"mill": 1' + b"".join(b',"%d":1' % key for key in range(100_000)) + b"}",
+        TEXT,
+    ),
     Hostile("B-083 long number", "a.json", lambda *_: b"9" * 5_000, Code.PARSE_FAILED),
     Hostile(
         "B-084 entities",
         "a.epub",
         lambda canary, _: epub(
             f'<?xml version="1.0"?>{outside(f"file://{canary}")}<html><body><p>&e; mill</p></body></html>'
+        ),
+        TEXT,
+    ),
+    Hostile(
+        "B-084 laughs",
+        "a.epub",
+        lambda *_: epub(f'<?xml version="1.0"?>{laughs()}<html><body><p>&a9;</p></body></html>'),
+        Code.RESOURCE_LIMIT,
+    ),
+    Hostile(
+        "B-084 remote picture",
+        "a.epub",
+        lambda _, url: epub(
+            f'<html xmlns="http://www.w3.org/1999/xhtml"><body><p>mill<img src="{url}"/></p></body></html>'
         ),
         TEXT,
     ),
