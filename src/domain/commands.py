@@ -123,6 +123,7 @@ class RecordEmbedded(msgspec.Struct, frozen=True, kw_only=True):
     model: str
     dimensions: int
     tokens: int
+    passage_prefix: str = ""
 
 
 class RecordIndexed(msgspec.Struct, frozen=True, kw_only=True):

@@ -185,6 +185,7 @@ def _record(
                     calls=sum(batch.calls for batch in state.batches),
                     tokens_sent=sum(batch.tokens_sent for batch in state.batches),
                     chunks_reused=sum(batch.chunks_reused for batch in state.batches),
+                    passage_prefix=command.passage_prefix,
                 ),
             )
         case c.RecordIndexed(), Embedded() if _is_running(state, Step.INDEX, command.attempt):

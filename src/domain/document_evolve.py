@@ -210,7 +210,12 @@ def _embedded(state: Chunked, event: facts.DocumentEmbedded, at_us: int) -> Embe
         text=state.text,
         chunks=state.chunks,
         batches=state.batches,
-        vectors=VectorFacts(model=event.model, dimensions=event.dimensions, tokens=event.tokens),
+        vectors=VectorFacts(
+            model=event.model,
+            dimensions=event.dimensions,
+            tokens=event.tokens,
+            passage_prefix=event.passage_prefix,
+        ),
         activity=Queued(at_us),
     )
 

@@ -9,7 +9,7 @@ from domain import commands as c
 from domain.errors import ImpossibleEvent, RefusalCode, Refused
 from events import knowledge_base as facts
 from events.envelope import Event
-from events.knowledge_base import KnowledgeBaseEvent, KnowledgeBaseSettings
+from events.knowledge_base import KnowledgeBaseEvent, KnowledgeBaseSettings, Normalization
 
 GENERATION_ENDED: Final = "generation_ended"
 """How a document fails that was cut for an index which was given up meanwhile; it is begun again by itself."""
@@ -223,4 +223,10 @@ def needs_another_index(before: KnowledgeBaseSettings, after: KnowledgeBaseSetti
 
 def _shapes_the_index(settings: KnowledgeBaseSettings) -> KnowledgeBaseSettings:
     """What is left of the settings once those that only searches read are set aside."""
-    return replace(settings, vector_weight=None, fusion=msgspec.UNSET)
+    return replace(
+        settings,
+        vector_weight=None,
+        fusion=msgspec.UNSET,
+        embedding_query_prefix=msgspec.UNSET,
+        embedding_normalization=settings.embedding_normalization or Normalization.UNIT,
+    )

@@ -10,7 +10,7 @@ from domain.document import DocumentState, Erased, Known, Record, Removed, Skipp
 from domain.instant import utc
 from domain.knowledge_base import ActiveKnowledgeBase
 from events.ids import KnowledgeBaseId
-from events.knowledge_base import KnowledgeBaseSettings
+from events.knowledge_base import KnowledgeBaseSettings, Normalization
 
 
 class KnowledgeBaseCounts(msgspec.Struct, frozen=True):
@@ -51,6 +51,17 @@ class KnowledgeBaseDocuments(msgspec.Struct, frozen=True, kw_only=True):
     searchable: int
 
 
+class EmbeddingStatus(msgspec.Struct, frozen=True, kw_only=True):
+    """What the vectors that searches read are made by. `dimensions` is null where it never was recorded;
+    `normalization` `unit` means length 1, of queries too. The prefixes are what the model reads ahead of a text."""
+
+    model: str
+    dimensions: int | None
+    normalization: Normalization
+    query_prefix: str
+    passage_prefix: str
+
+
 class KnowledgeBaseStatus(msgspec.Struct, frozen=True, kw_only=True):
     """One knowledge base. `index_generation` is the one that searches read; another may be in the making, by other
     settings. `index_switched_at`: when that was last done with, or given up."""
@@ -59,6 +70,7 @@ class KnowledgeBaseStatus(msgspec.Struct, frozen=True, kw_only=True):
     name: str
     description: str
     settings: KnowledgeBaseSettings
+    embedding: EmbeddingStatus
     documents: KnowledgeBaseDocuments
     chunks: int
     size_bytes: int
@@ -100,6 +112,7 @@ def knowledge_base_status(
         name=state.name,
         description=state.description,
         settings=state.settings,
+        embedding=_embedding_of(state.settings),
         documents=KnowledgeBaseDocuments(
             total=counts.total,
             queued=counts.queued,
@@ -120,6 +133,16 @@ def knowledge_base_status(
         updated_at=utc(updated_at_us),
         version=version,
         links={"self": path, "documents": f"{path}/documents", "search": f"{path}/search"},
+    )
+
+
+def _embedding_of(settings: KnowledgeBaseSettings) -> EmbeddingStatus:
+    return EmbeddingStatus(
+        model=settings.embedding_model,
+        dimensions=settings.embedding_dimensions,
+        normalization=settings.embedding_normalization or Normalization.UNIT,
+        query_prefix=settings.embedding_query_prefix or "",
+        passage_prefix=settings.embedding_passage_prefix or "",
     )
 
 

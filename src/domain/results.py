@@ -33,6 +33,9 @@ class Batch(msgspec.Struct, frozen=True):
 
 
 class VectorFacts(msgspec.Struct, frozen=True, kw_only=True):
+    """What the vectors were made by: texts that came later must be embedded the same way to be compared with them."""
+
     model: str
     dimensions: int
     tokens: int
+    passage_prefix: str = ""

@@ -141,7 +141,8 @@ class ChunksEmbedded(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tr
 
 
 class DocumentEmbedded(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """Every chunk has its vector. Leads to index. The last three are sums over the batches."""
+    """Every chunk has its vector, made of `passage_prefix` and its text. Leads to index. `calls`, `tokens_sent` and
+    `chunks_reused` are sums over the batches."""
 
     model: str
     dimensions: int
@@ -149,6 +150,7 @@ class DocumentEmbedded(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=
     calls: int = 0
     tokens_sent: int = 0
     chunks_reused: int = 0
+    passage_prefix: str = ""
 
 
 class DocumentIndexed(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):

@@ -27,6 +27,13 @@ class FusionKind(StrEnum):
     RRF = "rrf"
 
 
+class Normalization(StrEnum):
+    """What is done to vectors before they are stored and compared."""
+
+    UNIT = "unit"
+    """Length 1, so that their product is the cosine."""
+
+
 class KnowledgeBaseSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=False):
     """How a knowledge base turns documents into passages; a change of any field here starts a new index generation."""
 
@@ -42,6 +49,10 @@ class KnowledgeBaseSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_un
     chunk_parent_tokens: Annotated[int, Meta(ge=16, le=8192)] | UnsetType = UNSET
     chunk_window_sentences: Annotated[int, Meta(ge=1, le=20)] | UnsetType = UNSET
     chunk_breakpoint_percentile: Annotated[int, Meta(ge=1, le=99)] | UnsetType = UNSET
+    embedding_normalization: Normalization | UnsetType = UNSET
+    """Unset in older facts, whose vectors have length 1 as well."""
+    embedding_query_prefix: Annotated[str, Meta(max_length=500)] | UnsetType = UNSET
+    embedding_passage_prefix: Annotated[str, Meta(max_length=500)] | UnsetType = UNSET
 
 
 class KnowledgeBaseCreated(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):

@@ -94,7 +94,17 @@ def _of_invalid_search(error: InvalidSearch) -> Problem:
     return problem(ProblemCode.VALIDATION_FAILED, error.message, errors=(Flaw(error.pointer, error.message),))
 
 
+_OF_SETTINGS: Final = {
+    "dimensions_changed": ProblemCode.EMBEDDING_MISMATCH,
+    "wrong_dimensions": ProblemCode.EMBEDDING_MISMATCH,
+    "embedding_not_configured": ProblemCode.EMBEDDING_NOT_CONFIGURED,
+}
+"""Their messages are our own, of names and numbers: they say what an operator has to do."""
+
+
 def _of_embedding(error: EmbeddingError) -> Problem:
+    if error.code in _OF_SETTINGS:
+        return problem(_OF_SETTINGS[error.code], error.message)
     if error.is_permanent:
         return problem(ProblemCode.EMBEDDING_REJECTED, "The embedding model refused; its settings need a look.")
     wait_s = None if error.retry_after_s is None else max(1, round(error.retry_after_s))

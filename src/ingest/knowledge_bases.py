@@ -20,7 +20,7 @@ from domain.handle import Guard, Handled, handle, load
 from domain.knowledge_base import KnowledgeBaseState, active, needs_another_index
 from domain.knowledge_base_status import KnowledgeBaseCounts, KnowledgeBaseStatus, knowledge_base_status
 from events.ids import KnowledgeBaseId, derived_knowledge_base_id
-from events.knowledge_base import ChunkerKind, KnowledgeBaseCreated, KnowledgeBaseSettings
+from events.knowledge_base import ChunkerKind, KnowledgeBaseCreated, KnowledgeBaseSettings, Normalization
 from events.log import EventLog
 from ingest.body import refuse_controls
 from ingest.preconditions import NO_PRECONDITIONS, Preconditions
@@ -30,6 +30,8 @@ from ingest.validation import rejected
 
 NAME_CHARS_MAX: Final = 200
 DESCRIPTION_CHARS_MAX: Final = 2_000
+
+_PREFIXES: Final = ("embedding_query_prefix", "embedding_passage_prefix")
 
 Name = Annotated[str, Meta(min_length=1, max_length=NAME_CHARS_MAX)]
 Description = Annotated[str, Meta(max_length=DESCRIPTION_CHARS_MAX)]
@@ -170,6 +172,9 @@ async def _refuse_other_request(
     """Compared with the first fact, not with the state: a name changed since does not make a repeat another request."""
     first = (await services.log.history(stream_id))[0].event
     asked = KnowledgeBaseCreated(name=command.name, description=command.description, settings=command.settings)
+    # Requests of earlier releases did not record how vectors are normalized.
+    if isinstance(first, KnowledgeBaseCreated) and not first.settings.embedding_normalization:
+        first = replace(first, settings=replace(first.settings, embedding_normalization=Normalization.UNIT))
     if first != asked:
         raise Refused(
             RefusalCode.IDEMPOTENCY_KEY_REUSED,
@@ -193,12 +198,18 @@ def _checked_description(description: str) -> str:
 def merged_settings(
     services: IngestServices, present: KnowledgeBaseSettings, given: dict[str, Any]
 ) -> KnowledgeBaseSettings:
-    """The present settings with what is given of others. Another model brings its own length of vectors, where none is
-    asked for. Raises Rejected."""
+    """The present settings with what is given of others. Another model brings its own length of vectors and its own
+    prefixes, where none are asked for. Raises Rejected."""
+    kept = msgspec.to_builtins(present)
     if "embedding_model" in given:
         given = {"embedding_dimensions": None, **given}
+    if _keeps_its_model(services, present, given):
+        # None is recorded as nothing; what the settings of the service say for new knowledge bases is not meant.
+        kept = {**dict.fromkeys(_PREFIXES, ""), **kept}
+    else:
+        kept = {name: value for name, value in kept.items() if name not in _PREFIXES}
     try:
-        merged = msgspec.convert({**msgspec.to_builtins(present), **given}, RequestedSettings)
+        merged = msgspec.convert({**kept, **given}, RequestedSettings)
     except msgspec.ValidationError as error:
         raise rejected(error, "/settings") from error
     return _checked_settings(services, merged)
@@ -216,7 +227,28 @@ def _checked_settings(services: IngestServices, asked: RequestedSettings) -> Kno
         raise invalid("/settings/embedding_dimensions", f"the model makes vectors of {model.dimensions:,} dimensions")
     settings = KnowledgeBaseSettings(**msgspec.structs.asdict(asked))
     # The full name is recorded: an alias that means another model tomorrow would make the vectors incomparable.
-    return replace(settings, embedding_model=model.name, embedding_dimensions=model.dimensions)
+    return replace(
+        settings,
+        embedding_model=model.name,
+        embedding_dimensions=model.dimensions,
+        embedding_normalization=Normalization.UNIT,
+        embedding_query_prefix=_prefix(asked.embedding_query_prefix, model.query_prefix, "query"),
+        embedding_passage_prefix=_prefix(asked.embedding_passage_prefix, model.passage_prefix, "passage"),
+    )
+
+
+def _prefix(asked: str | UnsetType, usual: str, of: str) -> str | UnsetType:
+    """What is recorded: the usual one where none is asked for, and none as nothing. Raises Rejected."""
+    if isinstance(asked, str):
+        refuse_controls(asked, f"/settings/embedding_{of}_prefix", allowed="\n\t")
+        return asked or UNSET
+    return usual or UNSET
+
+
+def _keeps_its_model(services: IngestServices, present: KnowledgeBaseSettings, given: dict[str, Any]) -> bool:
+    model = given.get("embedding_model", present.embedding_model)
+    known = services.known_embedding(model) if isinstance(model, str) else None
+    return model == present.embedding_model or (known is not None and known.name == present.embedding_model)
 
 
 def _status_of_new(stream_id: KnowledgeBaseId, handled: Handled[KnowledgeBaseState]) -> KnowledgeBaseStatus:

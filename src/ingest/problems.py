@@ -33,6 +33,8 @@ class ProblemCode(StrEnum):
     DOCUMENT_ENDED = "document_ended"
     DOCUMENT_IN_PROGRESS = "document_in_progress"
     DOCUMENT_REMOVED = "document_removed"
+    EMBEDDING_MISMATCH = "embedding_mismatch"
+    EMBEDDING_NOT_CONFIGURED = "embedding_not_configured"
     EMBEDDING_REJECTED = "embedding_rejected"
     EMBEDDING_UNAVAILABLE = "embedding_unavailable"
     EMPTY_FILE = "empty_file"
@@ -122,6 +124,8 @@ _ANSWERS: Final[Mapping[ProblemCode, tuple[int, str]]] = {
     ProblemCode.DOCUMENT_ENDED: (409, "The document has ended"),
     ProblemCode.DOCUMENT_IN_PROGRESS: (409, "The document is being worked on"),
     ProblemCode.DOCUMENT_REMOVED: (409, "The document was deleted"),
+    ProblemCode.EMBEDDING_MISMATCH: (409, "The embedding model is not the one of the index"),
+    ProblemCode.EMBEDDING_NOT_CONFIGURED: (409, "The embedding model of the index is not configured"),
     ProblemCode.EMBEDDING_REJECTED: (502, "The embedding model refused the text"),
     ProblemCode.EMBEDDING_UNAVAILABLE: (503, "The embedding model does not answer"),
     ProblemCode.EMPTY_FILE: (422, "A file is empty"),

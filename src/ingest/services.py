@@ -24,10 +24,13 @@ ActorOf = Callable[[Request], str]
 
 
 class EmbeddingModel(msgspec.Struct, frozen=True):
-    """A model that can be made here, by its full name, and the length of its vectors."""
+    """A model that can be made here, by its full name, the length of its vectors, and the prefixes of a knowledge base
+    that names none."""
 
     name: str
     dimensions: int
+    query_prefix: str = ""
+    passage_prefix: str = ""
 
 
 KnownEmbedding = Callable[[str], EmbeddingModel | None]

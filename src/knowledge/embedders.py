@@ -55,6 +55,14 @@ class Prefixes(msgspec.Struct, frozen=True):
 NO_PREFIXES = Prefixes()
 
 
+class Embedding(msgspec.Struct, frozen=True):
+    """What vectors are made by, as a knowledge base records it; `dimensions` None where it never did."""
+
+    model: str
+    dimensions: int | None = None
+    prefixes: Prefixes = NO_PREFIXES
+
+
 class Metered(msgspec.Struct, frozen=True):
     """Vectors, and the tokens that the provider says it counted; None where it does not say."""
 

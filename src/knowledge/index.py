@@ -125,7 +125,7 @@ class CollectableIndex(Index, Protocol):
 
 
 def vector_key_of(model: str, dimensions: int, text: str) -> str:
-    """32 hex digits of SHA-256: the same for the same text under the same model."""
+    """32 hex digits of SHA-256: the same for the same text, prefix included, under the same model."""
     digest = hashlib.sha256(f"{model}\0{dimensions}\0{text}".encode("utf-8", "surrogatepass"))
     return digest.hexdigest()[:VECTOR_KEY_CHARS]
 

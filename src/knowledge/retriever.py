@@ -8,7 +8,7 @@ from typing import assert_never
 import msgspec
 
 from knowledge.chunk import indexed_text
-from knowledge.embedders import QueryEmbedder
+from knowledge.embedders import Embedding, QueryEmbedder
 from knowledge.errors import EmbeddingError, InvalidSearch, ProviderError
 from knowledge.filters import Filter
 from knowledge.index import Hit, Index, IndexTable
@@ -58,8 +58,8 @@ class _Ranking(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Retriever:
-    """Searches one or several knowledge bases; `embedder_for` gives the embedder of a model's name, which may take
-    `embed_s_max` for a query: a model that is still being loaded takes as long as that.
+    """Searches one or several knowledge bases; `embedder_for` gives what makes vectors to compare with theirs, which
+    may take `embed_s_max` for a query: a model that is still being loaded takes as long as that.
 
     Words are ranked over all knowledge bases as if they were one, meanings over those of one model and weight.
     """
@@ -67,7 +67,7 @@ class Retriever:
     def __init__(
         self,
         index: Index,
-        embedder_for: Callable[[str], QueryEmbedder],
+        embedder_for: Callable[[Embedding], QueryEmbedder],
         *,
         reranker: Reranker | None = None,
         embed_s_max: float | None = None,
@@ -129,7 +129,7 @@ class Retriever:
     ) -> tuple[Sides, Mapping[str, _Found]]:
         vector: Vectors | None = None
         if mode is not SearchMode.KEYWORD:
-            vector = await self._embedded(scopes[0].embedding_model, query)
+            vector = await self._embedded(scopes[0].embedding, query)
         by_word, by_vector = await asyncio.gather(
             self._by_keyword(scopes, query, filters, plan.hits, vector)
             if mode is not SearchMode.VECTOR
@@ -141,11 +141,12 @@ class Retriever:
         sides = Sides({item.key: item.hit.score for item in by_word}, near, vector_weight)
         return sides, {item.key: item for item in (*by_word, *by_vector)}
 
-    async def _embedded(self, model: str, query: str) -> Vectors:
+    async def _embedded(self, embedding: Embedding, query: str) -> Vectors:
         try:
             async with asyncio.timeout(self._embed_s_max):
-                return await self._embedder_for(model).embed_query(query)
+                return await self._embedder_for(embedding).embed_query(query)
         except TimeoutError:
+            model = embedding.model
             raise EmbeddingError("embedding_timeout", f"{model} gave no vector in {self._embed_s_max:g} s") from None
 
     async def _by_keyword(
@@ -233,11 +234,11 @@ async def _nothing() -> list[_Found]:
 
 def _by_model(
     scopes: Sequence[SearchScope], vector_weight: float | None
-) -> Mapping[tuple[str, float], list[SearchScope]]:
-    groups: dict[tuple[str, float], list[SearchScope]] = {}
+) -> Mapping[tuple[Embedding, float], list[SearchScope]]:
+    groups: dict[tuple[Embedding, float], list[SearchScope]] = {}
     for scope in dict.fromkeys(scopes):
         weight = scope.vector_weight if vector_weight is None else vector_weight
-        groups.setdefault((scope.embedding_model, weight), []).append(scope)
+        groups.setdefault((scope.embedding, weight), []).append(scope)
     return groups
 
 

@@ -6,6 +6,7 @@ from typing import Annotated, Any
 
 import msgspec
 
+from knowledge.embedders import NO_PREFIXES, Embedding, Prefixes
 from knowledge.errors import InvalidSearch
 from knowledge.filters import EVERYTHING, Every, Filter, Scalar, of_documents, parse_filters
 from knowledge.neighbours import Context
@@ -79,6 +80,13 @@ class SearchScope(msgspec.Struct, frozen=True):
     embedding_model: str
     vector_weight: float
     fusion: Fusion = Fusion.CONVEX
+    dimensions: int | None = None
+    prefixes: Prefixes = NO_PREFIXES
+
+    @property
+    def embedding(self) -> Embedding:
+        """What its vectors are made by, and a query for them has to be."""
+        return Embedding(self.embedding_model, self.dimensions, self.prefixes)
 
 
 class Scores(msgspec.Struct, frozen=True):

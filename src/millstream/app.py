@@ -30,6 +30,7 @@ from millstream.admission.entrance import Entrance, door_of, open_entrance
 from millstream.admission.key_routes import key_routes
 from millstream.answering import AnswerStream, answerer_over
 from millstream.bootstrap import chunker_for, lists_of, queries_of, search_scope, views_of
+from millstream.embedding_misfits import tell_of_misfits
 from millstream.guard import Guard
 from millstream.health import health_routes
 from millstream.ingesting import ingest_services, webhook_services
@@ -85,6 +86,7 @@ async def running_app(settings: Settings, stop: asyncio.Event) -> AsyncIterator[
             async with (
                 open_entrance(stores, queries_of(stores), stop) as entrance,
                 in_background(warm_api(stores, can_search)),
+                in_background(tell_of_misfits(lists_of(stores), stores.embeddings)),
             ):
                 yield build_app(stores, tailer, can_search, entrance)
         finally:
@@ -120,10 +122,10 @@ def api_routes(stores: Stores, tailer: ChangeTailer, can_search: asyncio.Event, 
     lists = lists_of(stores)
     stored = StoredDocuments(stores.log, stores.blobs)
     wait_s = stores.settings.search_wait_s_max
-    retriever = Retriever(stores.index, stores.embeddings.of, reranker=stores.models.reranker, embed_s_max=wait_s)
+    retriever = Retriever(stores.index, stores.embeddings.by, reranker=stores.models.reranker, embed_s_max=wait_s)
 
     until_ready = partial(until_searchable, can_search, wait_s)
-    comparison = Comparison(stores.log, stored, stores.index, chunker_for, stores.embeddings.of, until_ready)
+    comparison = Comparison(stores.log, stored, stores.index, chunker_for, stores.embeddings.by, until_ready)
 
     async def resolve_scope(request: Request, knowledge_base_id: str) -> SearchScope:
         await until_ready()
@@ -138,7 +140,7 @@ def api_routes(stores: Stores, tailer: ChangeTailer, can_search: asyncio.Event, 
         *projection_routes(stores.log, views_of(stores), tailer, Cursors(stores.secret)),
         *reading_routes(stored, Cursors(stores.secret)),
         *reworking_routes(Reprocessing(ingesting, lists, comparison.of), Reindexing(ingesting, lists, queries)),
-        *preview_routes(Previews(ingesting, stored, chunker_for, stores.embeddings.of)),
+        *preview_routes(Previews(ingesting, stored, chunker_for, stores.embeddings.by)),
         *changing_routes(changes_over(stores, ingesting, stored)),
         *event_feed_routes(stores.log, views_of(stores), Cursors(stores.secret)),
         *system_routes(

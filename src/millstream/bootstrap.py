@@ -39,6 +39,7 @@ from millstream.settings import Settings
 from millstream.stores import Stores, clock_us, open_stores
 from millstream.upkeep import Upkeep
 from millstream.warming import EMBEDDING_STEPS, import_for_worker, in_background, warm_worker
+from processors.embedder_for import embedding_of
 from processors.origins import Origins
 from processors.provider import Quota
 from processors.redis_provider import RedisProviderGate
@@ -142,7 +143,8 @@ def lists_of(stores: Stores) -> Lists:
 async def search_scope(queries: Queries, knowledge_base_id: str) -> SearchScope:
     """Where a search in a knowledge base looks. Raises InvalidId and Refused."""
     known, generation = await queries.search_scope(parse_knowledge_base_id(knowledge_base_id))
-    model = known.settings.embedding_model
+    embedding = embedding_of(known.settings)
+    model = embedding.model
     weight, fusion = known.settings.vector_weight, known.settings.fusion
     return SearchScope(
         knowledge_base_id=knowledge_base_id,
@@ -150,6 +152,8 @@ async def search_scope(queries: Queries, knowledge_base_id: str) -> SearchScope:
         embedding_model=model,
         vector_weight=vector_weight_of(model) if weight is None else weight,
         fusion=Fusion.CONVEX if fusion is msgspec.UNSET else Fusion(fusion.value),
+        dimensions=embedding.dimensions,
+        prefixes=embedding.prefixes,
     )
 
 
@@ -179,7 +183,7 @@ def _worker(stores: Stores, sandbox: Sandbox, origins: Origins, *, name: str, st
         inbox=stores.inbox,
         blobs=stores.blobs,
         index=stores.index,
-        embedder_for=lambda settings: stores.embeddings.of(settings.embedding_model),
+        embedder_for=stores.embeddings.by,
         chunker_for=chunker_for,
         parser=sandbox,
         documents_of=queries_of(stores).documents_of,

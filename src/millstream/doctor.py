@@ -17,6 +17,7 @@ CHECK_S_MAX = 15.0
 DISK_BYTES_MIN = 1_073_741_824
 """Below 1 GiB free the next large upload or rewrite of the append-only file may fail."""
 FILES_OPEN_MIN = 1_024
+MISFITS_SHOWN_MAX = 5
 
 
 class Finding(msgspec.Struct, frozen=True):
@@ -41,6 +42,7 @@ async def examine(settings: Settings, *, create_bucket: bool = False) -> list[Fi
         ("blobs", lambda: _blobs(settings, create_bucket=create_bucket)),
         ("index", lambda: _index(settings)),
         ("door", lambda: _door(settings)),
+        ("knowledge bases", lambda: _knowledge_bases(settings)),
     ]
     findings += await asyncio.gather(*(_within_limit(subject, check) for subject, check in checks))
     return findings
@@ -130,6 +132,31 @@ async def _redis(settings: Settings) -> str:
         log = RedisLog(stores.clients.commands, stores.clients.blocking, stores.keys)
         failed = sum([await log.dead_letters(partition) for partition in range(log.partitions)])
         return f"{stores.log.partitions} partitions, appendfsync {policy or 'unknown'}{loss}, {failed:,} dead letters"
+
+
+async def _knowledge_bases(settings: Settings) -> str:
+    from millstream.bootstrap import lists_of
+    from millstream.embedded import EmbeddedRedis
+    from millstream.embedding_misfits import misfits
+    from millstream.stores import open_stores
+
+    if not settings.redis_url:
+        embedded = EmbeddedRedis(settings.data_path)
+        if not ((settings.data_path / "redis").exists() and await embedded.is_served()):
+            return "nothing runs that could be asked for any"
+        settings = msgspec.structs.replace(settings, redis_url=embedded.url)
+    try:
+        async with open_stores(settings) as stores:
+            found = await misfits(lists_of(stores), stores.embeddings)
+    except Stop as stop:
+        return f"not looked at; {stop.what}"  # told under what does not answer
+    if found:
+        names = "; ".join(f"{one.name} ({one.knowledge_base_id}): {one.reason}" for one in found[:MISFITS_SHOWN_MAX])
+        raise Stop(
+            f"{len(found):,} cannot be searched by meaning: {names}",
+            hint="undo the change of the embedding settings, or `millstream kb reindex` by another model",
+        )
+    return "the settings make vectors for all of them"
 
 
 async def _door(settings: Settings) -> str:

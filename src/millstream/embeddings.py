@@ -4,9 +4,21 @@ from typing import Any, Final
 
 import msgspec
 
-from knowledge.embedders import HASH_MODEL, LLAMAINDEX_PREFIX, OPENAI_PREFIX, USE_MODEL, Embedder, make_embedder
+from knowledge.embedders import (
+    HASH_MODEL,
+    KNOWN_DIMENSIONS,
+    LLAMAINDEX_PREFIX,
+    NO_PREFIXES,
+    OPENAI_PREFIX,
+    USE_MODEL,
+    Embedder,
+    Embedding,
+    Prefixes,
+    make_embedder,
+)
 from knowledge.errors import EmbeddingError
 from knowledge.llama_embedder import LlamaEmbedder
+from knowledge.prefixed_embedder import PrefixedEmbedder
 from millstream.errors import ExitCode, Stop
 from millstream.settings import Settings
 
@@ -15,6 +27,7 @@ NAME_CHARS_MAX: Final = 200
 
 LLAMAINDEX: Final = "llamaindex"
 NOT_CONFIGURED: Final = "embedding_not_configured"
+DIMENSIONS_CHANGED: Final = "dimensions_changed"
 
 
 class Embeddings:
@@ -23,7 +36,7 @@ class Embeddings:
     def __init__(self, settings: Settings) -> None:
         """Raises Stop for a setting that names no model. Nothing is imported for one of LlamaIndex yet."""
         self._settings = settings
-        self._made: dict[str, Embedder] = {}
+        self._made: dict[tuple[str, int | None], Embedder] = {}
         self._arguments: dict[str, Any] = msgspec.json.decode(settings.llamaindex_arguments or "{}")
         self._class_name = _class_name(settings, self._arguments)
         self.default = self.full_name(settings.embedding)
@@ -55,13 +68,28 @@ class Embeddings:
 
     def of(self, model: str) -> Embedder:
         """Raises EmbeddingError for a model that the present settings cannot make: mending them is all it needs."""
-        model = self.full_name(model)
-        if model not in self._made:
-            try:
-                self._made[model] = self._make(model)
-            except ValueError as error:
-                raise EmbeddingError(NOT_CONFIGURED, str(error), is_permanent=False) from None
-        return self._made[model]
+        return self._of(self.full_name(model), None)
+
+    def by(self, embedding: Embedding) -> Embedder:
+        """What makes vectors to be compared with a knowledge base's. Raises EmbeddingError as `of` does, and
+        `dimensions_changed` where the settings say another length than it recorded."""
+        embedder = self._of(self.full_name(embedding.model), embedding.dimensions)
+        if embedding.dimensions not in {None, embedder.dimensions}:
+            raise EmbeddingError(
+                DIMENSIONS_CHANGED,
+                f"{embedder.model} makes vectors of {embedder.dimensions:,} dimensions by the settings, the index has "
+                f"{embedding.dimensions:,}: undo the change of the settings, or build another index",
+                is_permanent=True,
+            )
+        if embedding.prefixes == NO_PREFIXES:
+            return embedder
+        return PrefixedEmbedder(embedder, embedding.prefixes)
+
+    def prefixes_of(self, model: str) -> Prefixes:
+        """Those of a new knowledge base that names none: the settings have them for the default model."""
+        if self.full_name(model) != self.default:
+            return NO_PREFIXES
+        return Prefixes(self._settings.embedding_query_prefix, self._settings.embedding_passage_prefix)
 
     def dimensions_of(self, model: str) -> int | None:
         """The length of a model's vectors; None for a model that the present settings cannot make."""
@@ -91,7 +119,17 @@ class Embeddings:
         for embedder in self._made.values():
             await embedder.close()
 
-    def _make(self, model: str) -> Embedder:
+    def _of(self, model: str, recorded_dimensions: int | None) -> Embedder:
+        """`recorded_dimensions` are those of a model of the endpoint that the settings do not name any more."""
+        dimensions = self._dimensions_of(model) or recorded_dimensions
+        if (model, dimensions) not in self._made:
+            try:
+                self._made[model, dimensions] = self._make(model, dimensions)
+            except ValueError as error:
+                raise EmbeddingError(NOT_CONFIGURED, str(error), is_permanent=False) from None
+        return self._made[model, dimensions]
+
+    def _make(self, model: str, dimensions: int | None) -> Embedder:
         """Raises ValueError."""
         # Only the class that an operator named is ever imported: names also come in by the API.
         if model.startswith(LLAMAINDEX_PREFIX) and model != self._class_name:
@@ -102,7 +140,7 @@ class Embeddings:
             model,
             base_url=self._settings.openai_base_url or None,
             api_key=self._settings.openai_api_key or None,
-            dimensions=self._dimensions_of(model),
+            dimensions=dimensions,
             timeout_s=self._settings.embedding_call_s_max,
             arguments=self._arguments,
         )
@@ -110,8 +148,9 @@ class Embeddings:
     def _dimensions_of(self, model: str) -> int | None:
         if model == self._class_name:
             return self._settings.llamaindex_dimensions or None
-        is_configured = model == self.full_name("openai")
-        return self._settings.openai_embedding_dimensions if is_configured else None
+        if model == self.full_name("openai"):
+            return self._settings.openai_embedding_dimensions
+        return KNOWN_DIMENSIONS.get(model.removeprefix(OPENAI_PREFIX))
 
     def _check_class(self) -> None:
         """Raises Stop."""

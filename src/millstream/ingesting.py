@@ -69,4 +69,7 @@ def webhook_services(stores: Stores) -> WebhookServices:
 def _known_embedding(stores: Stores, name: str) -> EmbeddingModel | None:
     full_name = stores.embeddings.full_name(name)
     dimensions = stores.embeddings.dimensions_of(full_name)
-    return None if dimensions is None else EmbeddingModel(full_name, dimensions)
+    if dimensions is None:
+        return None
+    prefixes = stores.embeddings.prefixes_of(full_name)
+    return EmbeddingModel(full_name, dimensions, prefixes.query, prefixes.passage)

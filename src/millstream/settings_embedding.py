@@ -41,6 +41,20 @@ class EmbeddingFields(ParsingFields, frozen=True, kw_only=True):
     llamaindex_dimensions: Annotated[
         int, Meta(ge=0, le=16_384, description="length of that class's vectors; 0 where there is no such class")
     ] = 0
+    embedding_query_prefix: Annotated[
+        str,
+        Meta(
+            max_length=500,
+            description='what the model reads ahead of a query, e.g. "query: " for e5; of new knowledge bases',
+        ),
+    ] = ""
+    embedding_passage_prefix: Annotated[
+        str,
+        Meta(
+            max_length=500,
+            description='what the model reads ahead of a passage, e.g. "passage: " for e5; of new knowledge bases',
+        ),
+    ] = ""
     embedding_call_s_max: Annotated[
         int, Meta(ge=1, le=3_600, description="time for one call of an embedding provider, to the last byte, seconds")
     ] = 60

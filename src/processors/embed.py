@@ -17,7 +17,7 @@ from knowledge.embedders import Embedder
 from knowledge.index import Index, IndexTable, vector_key_of
 from knowledge.vectors import Vectors, encode_vectors
 from processors.artifacts import vectors_blob
-from processors.embedder_for import EmbedderFor
+from processors.embedder_for import EmbedderFor, embedding_of
 from processors.given_up import given_up
 from processors.leftovers import erase_leftovers
 from processors.provider import ProviderGate
@@ -73,7 +73,7 @@ class EmbedStep:
             generation = knowledge_base.generation_of(document.chunks.generation)
         if generation is None:
             return given_up()
-        embedder = self._embedder_for(generation.settings)
+        embedder = self._embedder_for(embedding_of(generation.settings))
         promised = generation.settings.embedding_dimensions
         if promised not in {None, embedder.dimensions}:
             message = f"{embedder.model} makes vectors of {embedder.dimensions} dimensions, the index has {promised}"
@@ -102,6 +102,7 @@ class EmbedStep:
             model=using.embedder.model,
             dimensions=using.embedder.dimensions,
             tokens=sum(chunk.tokens for chunk in chunks),
+            passage_prefix=using.embedder.prefixes.passage,
         )
         return Done((end,) if batch is None else (batch, end))
 
@@ -125,7 +126,8 @@ class EmbedStep:
     async def _vectors(self, using: _Embedding, part: Sequence[Chunk]) -> tuple[Vectors, int]:
         """The vectors of a batch, and how many of them were made: the others are in the index, or come twice."""
         embedder = using.embedder
-        keys = [vector_key_of(embedder.model, embedder.dimensions, indexed_text(chunk)) for chunk in part]
+        texts = [f"{embedder.prefixes.passage}{indexed_text(chunk)}" for chunk in part]
+        keys = [vector_key_of(embedder.model, embedder.dimensions, text) for text in texts]
         known: dict[str, Vectors] = {}
         if embedder.remote is not None or len(part) >= LOCAL_REUSE_CHUNKS_MIN:
             for table in using.tables:

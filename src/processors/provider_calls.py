@@ -12,7 +12,7 @@ import numpy as np
 import structlog
 
 from events.errors import LogError
-from knowledge.chunk import Chunk, indexed_text
+from knowledge.chunk import Chunk, count_tokens, indexed_text
 from knowledge.embedders import Embedder, Remote
 from knowledge.errors import EmbeddingError
 from knowledge.vectors import Vectors
@@ -95,7 +95,9 @@ class ProviderCalls:
             raise EmbeddingError("embedding_invalid", f"{about}{error.message}", is_permanent=True) from error
 
     async def _call(self, chunks: Sequence[Chunk]) -> Vectors:
-        texts, tokens = [indexed_text(chunk) for chunk in chunks], sum(chunk.tokens for chunk in chunks)
+        texts = [indexed_text(chunk) for chunk in chunks]
+        tokens = sum(count_tokens(text) for text in texts)
+        tokens += len(texts) * count_tokens(self._embedder.prefixes.passage)
         remote = self._embedder.remote
         if remote is None:
             self._count(tokens)

@@ -9,19 +9,19 @@ from msgspec.structs import replace
 
 from blobs.store import BlobStore
 from domain.document import Edit, Embedded, Indexed
-from events.knowledge_base import KnowledgeBaseSettings
 from knowledge.chunk import Chunk, count_tokens, indexed_text
+from knowledge.embedders import Embedding
 from knowledge.index import Index, IndexRow, IndexTable, vector_key_of
 from knowledge.vectors import Vectors
-from processors.embedder_for import EmbedderFor
+from processors.embedder_for import EmbedderFor, embedding_of_vectors
 from processors.provider import ProviderGate
 from processors.provider_calls import ProviderCalls
 from processors.stored import load_chunks, load_vectors
 
 EMBEDDED_TOGETHER_MAX: Final = 64
 
-EmbedChunks = Callable[[str, Sequence[Chunk]], Awaitable[Vectors]]
-"""By the name of a model; at least one chunk. Raises EmbeddingError."""
+EmbedChunks = Callable[[Embedding, Sequence[Chunk]], Awaitable[Vectors]]
+"""As other vectors of a document were made; at least one chunk. Raises EmbeddingError."""
 
 
 class Rows(msgspec.Struct, frozen=True):
@@ -53,10 +53,10 @@ class RowMaker:
             for chunk, vector in zip(chunks, vectors, strict=True)
             if chunk.chunk_id not in edits or edits[chunk.chunk_id].enabled
         ]
-        made = await self._vectors(table, document.vectors.model, _rewritten(rows, edits))
+        made = await self._vectors(table, embedding_of_vectors(document.vectors), _rewritten(rows, edits))
         return Rows([replace(row, vector=made.get(row.vector_key, row.vector)) for row in rows], lost)
 
-    async def _vectors(self, table: IndexTable, model: str, rows: Sequence[IndexRow]) -> dict[str, Vectors]:
+    async def _vectors(self, table: IndexTable, embedding: Embedding, rows: Sequence[IndexRow]) -> dict[str, Vectors]:
         """By vector key, of rows whose text is not the one that their document's vectors were made of."""
         if not rows:
             return {}
@@ -65,16 +65,15 @@ class RowMaker:
         missing = [key for key in wanted if key not in known]
         for start in range(0, len(missing), EMBEDDED_TOGETHER_MAX):
             part = missing[start : start + EMBEDDED_TOGETHER_MAX]
-            known |= zip(part, await self._embed(model, [wanted[key] for key in part]), strict=True)
+            known |= zip(part, await self._embed(embedding, [wanted[key] for key in part]), strict=True)
         return known
 
 
 def embed_through(embedder_for: EmbedderFor, gate: ProviderGate) -> EmbedChunks:
     """As the embedding step does it, admitted by the gate that all workers share."""
 
-    async def embed(model: str, chunks: Sequence[Chunk]) -> Vectors:
-        embedder = embedder_for(KnowledgeBaseSettings(embedding_model=model))
-        calls = ProviderCalls(embedder, gate, sleep=asyncio.sleep, texts_max=EMBEDDED_TOGETHER_MAX)
+    async def embed(embedding: Embedding, chunks: Sequence[Chunk]) -> Vectors:
+        calls = ProviderCalls(embedder_for(embedding), gate, sleep=asyncio.sleep, texts_max=EMBEDDED_TOGETHER_MAX)
         return await calls.embed(chunks)
 
     return embed
@@ -95,7 +94,7 @@ def _row(document_id: str, document: Embedded | Indexed, chunk: Chunk, vector: V
         chunk=chunk,
         vector=vector,
         metadata=about.metadata,
-        vector_key=vector_key_of(made_by.model, made_by.dimensions, indexed_text(chunk)),
+        vector_key=vector_key_of(made_by.model, made_by.dimensions, f"{made_by.passage_prefix}{indexed_text(chunk)}"),
     )
 
 

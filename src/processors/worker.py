@@ -17,7 +17,7 @@ from knowledge.index import Index
 from processors.chunk import ChunkerFor, ChunkStep
 from processors.documents import DocumentDeliveries
 from processors.embed import EmbedStep
-from processors.embedder_for import EmbedderFor
+from processors.embedder_for import EmbedderFor, embedding_of
 from processors.erase import DocumentsOf, EraseStep
 from processors.errands import ErrandDeliveries
 from processors.fetch import FetchStep
@@ -95,7 +95,7 @@ class Worker:
         gate = gate or MemoryProviderGate(Quota(), clock_us=clock_us)
 
         def calls_for(asked: KnowledgeBaseSettings) -> ProviderCalls:
-            return ProviderCalls(embedder_for(asked), gate, sleep=asyncio.sleep, texts_max=batch)
+            return ProviderCalls(embedder_for(embedding_of(asked)), gate, sleep=asyncio.sleep, texts_max=batch)
 
         rows = RowMaker(blobs, index, embed_through(embedder_for, gate))
         documents: list[Processor] = [

@@ -159,6 +159,17 @@ LATER: Final[dict[str, Fact]] = {
     "KnowledgeBaseCreated.v1.fusion": k.KnowledgeBaseCreated(
         name="by ranks", settings=k.KnowledgeBaseSettings(fusion=k.FusionKind.RRF)
     ),
+    "KnowledgeBaseCreated.v1.embedding_prefixes": k.KnowledgeBaseCreated(
+        name="by e5",
+        settings=k.KnowledgeBaseSettings(
+            embedding_normalization=k.Normalization.UNIT,
+            embedding_query_prefix="query: ",
+            embedding_passage_prefix="passage: ",
+        ),
+    ),
+    "DocumentEmbedded.v1.passage_prefix": d.DocumentEmbedded(
+        model="openai:intfloat/multilingual-e5-large", dimensions=1_024, tokens=9_000, passage_prefix="passage: "
+    ),
     "DocumentAccepted.v1.replaces": d.DocumentAccepted(
         knowledge_base_id=KB,
         task_id=TASK,

@@ -15,6 +15,7 @@ from starlette.types import Message
 from ingest.answers import exception_handlers
 from ingest.body import read_json_bytes
 from knowledge.answering import Answerer
+from knowledge.embedders import Embedding
 from knowledge.hash_embedder import HashEmbedder
 from knowledge.http_reranker import HttpReranker
 from knowledge.index import IndexTable
@@ -54,8 +55,8 @@ async def resolve_scope(_request: Request, kb_id: str, /) -> SearchScope:
     return SearchScope(kb_id, 1, "hash" if kb_id == "kb_one" else "hash-32", 0.3)
 
 
-def embedder_for(model: str) -> HashEmbedder:
-    return HashEmbedder(dimensions=32) if model == "hash-32" else HashEmbedder()
+def embedder_for(embedding: Embedding) -> HashEmbedder:
+    return HashEmbedder(dimensions=32) if embedding.model == "hash-32" else HashEmbedder()
 
 
 @pytest.fixture
@@ -66,7 +67,7 @@ async def app(provider: ScriptedServer) -> AsyncIterator[Starlette]:
         await index.upsert(IndexTable("kb_one", 1), document, [row])
     winter = "石磨在冬天检修。"
     row = structs.replace(
-        rows_of("winter", [winter], page=1)[0], vector=await embedder_for("hash-32").embed_query(winter)
+        rows_of("winter", [winter], page=1)[0], vector=await embedder_for(Embedding("hash-32")).embed_query(winter)
     )
     await index.upsert(IndexTable("kb_two", 1), "winter", [row])
     reranker = HttpReranker(base_url=provider.url("/v1"), api_key=None, model="bge")

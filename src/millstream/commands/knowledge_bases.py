@@ -4,7 +4,7 @@ from typing import Any
 
 import click
 
-from domain.knowledge_base_status import KnowledgeBaseStatus
+from domain.knowledge_base_status import EmbeddingStatus, KnowledgeBaseStatus
 from millstream.client import Client
 from millstream.client_documents import KnowledgeBases, Reindex
 from millstream.commands.output import as_json, server_url
@@ -148,7 +148,17 @@ def _lines(base: KnowledgeBaseStatus) -> str:
     at_work = documents.queued + documents.processing
     counts = f"  completed {documents.completed:,}, failed {documents.failed:,}, in progress {at_work:,}"
     chunks = f"  chunks of {settings.chunk_tokens} tokens ({settings.chunker.value})"
-    return f"{_line(base)}\n{counts}, {base.size_bytes:,} bytes\n{chunks}, embedded by {settings.embedding_model}"
+    return f"{_line(base)}\n{counts}, {base.size_bytes:,} bytes\n{chunks}, {_embedding(base.embedding)}"
+
+
+def _embedding(embedding: EmbeddingStatus) -> str:
+    length = "" if embedding.dimensions is None else f" ({embedding.dimensions:,} dimensions)"
+    ahead = [
+        f"{what} {prefix!r}"
+        for what, prefix in (("query", embedding.query_prefix), ("passage", embedding.passage_prefix))
+        if prefix
+    ]
+    return f"embedded by {embedding.model}{length}{', prefix of ' if ahead else ''}{' and '.join(ahead)}"
 
 
 def _progress(told: Reindex) -> str:

@@ -6,7 +6,7 @@ from typing import Final
 from domain.status import DocumentStatus
 from ingest.problems import ProblemCode
 from millstream.openapi.of_documents import UNKNOWN
-from millstream.openapi.of_knowledge_bases import GONE
+from millstream.openapi.of_knowledge_bases import EMBEDDED, GONE
 from millstream.openapi.operation import Answer, Header, In, JsonBody, Operation, Parameter, Tag
 from millstream.openapi.parameters import CONDITIONAL, ETAG, IF_NONE_MATCH, PAGED, TEXT, whole
 from millstream.openapi.problems import CHANGED
@@ -43,7 +43,10 @@ SENT: Final = (
 CONTENT_RANGE: Final = Header(name="Content-Range", schema=TEXT, description="Which bytes these are, and of how many.")
 
 UNCHANGED: Final = (
-    CHANGED | UNREAD | {ProblemCode.EMBEDDING_REJECTED, ProblemCode.TOO_MANY_EDITS, ProblemCode.UNKNOWN_CHUNK}
+    CHANGED
+    | UNREAD
+    | {ProblemCode.EMBEDDING_MISMATCH, ProblemCode.EMBEDDING_REJECTED}
+    | {ProblemCode.TOO_MANY_EDITS, ProblemCode.UNKNOWN_CHUNK}
 )
 """Why a chunk may stay as it is."""
 
@@ -86,7 +89,7 @@ OPERATIONS: Final[Mapping[str, Operation]] = {
         ),
         is_idempotent=True,
         answers=(Answer(description="The first chunks, and figures about all.", structs=(ChunkPreview,)),),
-        problems=UNREAD | GONE | {ProblemCode.EMBEDDING_REJECTED, ProblemCode.EMBEDDING_UNAVAILABLE},
+        problems=UNREAD | GONE | EMBEDDED,
     ),
     "list_chunks": Operation(
         summary="List the chunks of a document",

@@ -17,7 +17,15 @@ from projections.lists import Listing
 
 UNKNOWN: Final = frozenset({ProblemCode.UNKNOWN_KNOWLEDGE_BASE})
 GONE: Final = UNKNOWN | {ProblemCode.KNOWLEDGE_BASE_DELETED}
-SEARCHED: Final = UNKNOWN | {ProblemCode.EMBEDDING_REJECTED, ProblemCode.EMBEDDING_UNAVAILABLE}
+EMBEDDED: Final = frozenset(
+    {
+        ProblemCode.EMBEDDING_MISMATCH,
+        ProblemCode.EMBEDDING_NOT_CONFIGURED,
+        ProblemCode.EMBEDDING_REJECTED,
+        ProblemCode.EMBEDDING_UNAVAILABLE,
+    }
+)
+SEARCHED: Final = UNKNOWN | EMBEDDED
 
 _SEARCHES: Final[Mapping[str, Any]] = {
     "plain": {"query": "how is the millstone dressed?"},

@@ -123,6 +123,14 @@ REFINEMENTS: Final[Mapping[type, Mapping[str, Schema]]] = {
         },
         "embedding_model": {"description": "One that this installation has; empty: the configured one."},
         "embedding_dimensions": {"description": "Those of the model, if anything."},
+        "embedding_normalization": {"description": "Vectors of length 1: there is no other."},
+        "embedding_query_prefix": {
+            "description": "What the model reads ahead of a query, e.g. `query: ` for e5; without it that of the "
+            "service for its default model. Changes without a new index."
+        },
+        "embedding_passage_prefix": {
+            "description": "The same ahead of each passage: embedded, never stored or shown. Another needs a new index."
+        },
     },
     ReindexBody: {"settings": {"$ref": "#/components/schemas/RequestedSettings"}},
     CreateKeyBody: {"knowledge_bases": {"items": KB_ID}},

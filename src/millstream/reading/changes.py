@@ -24,11 +24,13 @@ from ingest.preconditions import Preconditions
 from ingest.problems import invalid
 from ingest.services import IngestServices
 from knowledge.chunk import Chunk, indexed_text
+from knowledge.embedders import Embedding
 from knowledge.errors import EmbeddingError
 from knowledge.vectors import Vectors
 from millstream.reading.shown import ShownChunk, existing_in, shown_chunk
 from millstream.reading.stored import StoredDocuments
 from millstream.stores import Stores, clock_us
+from processors.embedder_for import embedding_of_vectors
 from processors.failures import outcome_of
 from processors.knowledge_bases import KnowledgeBases
 from processors.revise import Reviser
@@ -150,7 +152,7 @@ class Changes:
         try:
             edit = Edit(cut.chunk_id, text, enabled=True)
             async with asyncio.timeout(REVISED_S_MAX):
-                await self._embed(state.vectors.model, [edited_chunk(cut, edit)])
+                await self._embed(embedding_of_vectors(state.vectors), [edited_chunk(cut, edit)])
         except TimeoutError:
             return
         except EmbeddingError as error:
@@ -170,9 +172,9 @@ class Changes:
 def changes_over(stores: Stores, services: IngestServices, documents: StoredDocuments) -> Changes:
     """Changes over open stores."""
 
-    async def embed(model: str, chunks: Sequence[Chunk]) -> Vectors:
+    async def embed(embedding: Embedding, chunks: Sequence[Chunk]) -> Vectors:
         """A person waits for the answer: the gate, at which documents queue, is not asked for one text."""
-        return await stores.embeddings.of(model).embed_passages([indexed_text(chunk) for chunk in chunks])
+        return await stores.embeddings.by(embedding).embed_passages([indexed_text(chunk) for chunk in chunks])
 
     known = KnowledgeBases(stores.log, clock_us=clock_us)
     reviser = Reviser(stores.log, stores.index, known, RowMaker(stores.blobs, stores.index, embed))

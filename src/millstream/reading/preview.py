@@ -20,11 +20,11 @@ from knowledge import semantic
 from knowledge.chunk import Chunk, indexed_text
 from knowledge.chunkers import BREAKPOINT_PERCENTILE_DEFAULT, Chunker
 from knowledge.cleaning import clean
-from knowledge.embedders import Embedder
 from knowledge.errors import ParseError
 from knowledge.markdown import outline
 from knowledge.text import ParsedText, TextFormat
 from millstream.reading.stored import StoredDocuments
+from processors.embedder_for import EmbedderFor, embedding_of
 
 TEXT_CHARS_MAX: Final = 200_000
 CHUNKS_MAX: Final = 100_000
@@ -78,12 +78,12 @@ class Previews:
         services: IngestServices,
         documents: StoredDocuments,
         chunker_for: Callable[[KnowledgeBaseSettings], Chunker],
-        embedder_of: Callable[[str], Embedder],
+        embedder_for: EmbedderFor,
     ) -> None:
         self._services = services
         self._documents = documents
         self._chunker_for = chunker_for
-        self._embedder_of = embedder_of
+        self._embedder_for = embedder_for
 
     async def preview(self, knowledge_base: KnowledgeBaseId, body: PreviewBody) -> ChunkPreview:
         """Raises Rejected, Refused, EmbeddingError and what reading a document raises."""
@@ -114,7 +114,7 @@ class Previews:
         compared = await asyncio.to_thread(semantic.pieces, text)
         if not compared:
             return []
-        embedder = self._embedder_of(settings.embedding_model)
+        embedder = self._embedder_for(embedding_of(settings))
         together = min(EMBEDDED_TOGETHER_MAX, embedder.remote.texts_max if embedder.remote else EMBEDDED_TOGETHER_MAX)
         vectors = [
             await embedder.embed_passages([piece.text for piece in compared[first : first + together]])

@@ -19,12 +19,12 @@ from ingest.own_chunking import OwnChunking
 from ingest.problems import Rejected
 from knowledge.chunk import Chunk, indexed_text
 from knowledge.chunkers import Chunker
-from knowledge.embedders import Embedder
 from knowledge.errors import EmbeddingError, ParseError
 from knowledge.index import Index, IndexTable, vector_key_of
 from knowledge.text import ParsedText
 from millstream.reading.shown import ShownChunk
 from millstream.reading.stored import StoredDocuments
+from processors.embedder_for import EmbedderFor, embedding_of
 
 DOCUMENTS_COMPARED_MAX: Final = 100
 CHARACTERS_COMPARED_MAX: Final = 1_000_000
@@ -64,14 +64,14 @@ class Comparison:
         documents: StoredDocuments,
         index: Index,
         chunker_for: Callable[[KnowledgeBaseSettings], Chunker],
-        embedder_of: Callable[[str], Embedder],
+        embedder_for: EmbedderFor,
         until_ready: Callable[[], Awaitable[None]],
     ) -> None:
         self._log = log
         self._documents = documents
         self._index = index
         self._chunker_for = chunker_for
-        self._embedder_of = embedder_of
+        self._embedder_for = embedder_for
         self._until_ready = until_ready
 
     async def of(
@@ -126,10 +126,11 @@ class Comparison:
         """Those whose vectors are not in the index; a text that comes twice is embedded once."""
         generation = known.generation_for(is_searchable=True)
         try:
-            embedder = self._embedder_of(generation.settings.embedding_model)
+            embedder = self._embedder_for(embedding_of(generation.settings))
         except EmbeddingError:
             return list(chunks)
-        wanted = {vector_key_of(embedder.model, embedder.dimensions, indexed_text(chunk)): chunk for chunk in chunks}
+        model, dimensions, ahead = embedder.model, embedder.dimensions, embedder.prefixes.passage
+        wanted = {vector_key_of(model, dimensions, f"{ahead}{indexed_text(chunk)}"): chunk for chunk in chunks}
         there: set[str] = set()
         for number in dict.fromkeys((generation.number, known.generation)):
             found = await self._index.vectors(IndexTable(knowledge_base, number), wanted.keys() - there)

@@ -53,10 +53,18 @@ def test_a_change_to_what_is_so_already_is_none() -> None:
     given(CREATED, k.KnowledgeBaseChanged(name="handbook")).when(RENAME).then_nothing()
 
 
-def test_what_only_searches_read_may_change_at_any_time() -> None:
-    weighted = KnowledgeBaseSettings(chunk_tokens=128, vector_weight=0.3)
-    change = c.ChangeKnowledgeBase(settings=weighted)
-    given(CREATED).when(change).then(k.KnowledgeBaseChanged(settings=weighted))
+@pytest.mark.parametrize(
+    "settings",
+    [
+        KnowledgeBaseSettings(chunk_tokens=128, vector_weight=0.3),
+        KnowledgeBaseSettings(chunk_tokens=128, embedding_query_prefix="query: "),
+        KnowledgeBaseSettings(chunk_tokens=128, embedding_normalization=k.Normalization.UNIT),
+    ],
+    ids=["weight", "query prefix", "what was never recorded and always so"],
+)
+def test_what_only_searches_read_may_change_at_any_time(settings: KnowledgeBaseSettings) -> None:
+    change = c.ChangeKnowledgeBase(settings=settings)
+    given(CREATED).when(change).then(k.KnowledgeBaseChanged(settings=settings))
 
 
 @pytest.mark.parametrize(
@@ -67,8 +75,9 @@ def test_what_only_searches_read_may_change_at_any_time() -> None:
         KnowledgeBaseSettings(chunk_tokens=128, chunker=ChunkerKind.TOKENS),
         KnowledgeBaseSettings(chunk_tokens=128, embedding_model="bge-m3"),
         KnowledgeBaseSettings(chunk_tokens=128, embedding_dimensions=8),
+        KnowledgeBaseSettings(chunk_tokens=128, embedding_passage_prefix="passage: "),
     ],
-    ids=["chunk size", "overlap", "chunker", "model", "dimensions"],
+    ids=["chunk size", "overlap", "chunker", "model", "dimensions", "passage prefix"],
 )
 def test_what_the_index_is_made_of_does_not_change_under_indexed_documents(settings: KnowledgeBaseSettings) -> None:
     given(CREATED).when(c.ChangeKnowledgeBase(settings=settings)).then_refused(RefusalCode.REINDEX_REQUIRED)

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from msgspec import structs
 
-from knowledge.embedders import Embedder
+from knowledge.embedders import Embedder, Embedding
 from knowledge.errors import EmbeddingError, InvalidSearch
 from knowledge.hash_embedder import HashEmbedder
 from knowledge.index import IndexRow, IndexTable
@@ -77,8 +77,8 @@ async def test_a_passage_says_where_it_stands_and_why_it_was_found() -> None:
 async def test_a_mode_asks_only_its_sides(mode: SearchMode, sides: tuple[bool, bool]) -> None:
     asked: list[str] = []
 
-    def embedder_for(model: str) -> Embedder:
-        asked.append(model)
+    def embedder_for(embedding: Embedding) -> Embedder:
+        asked.append(embedding.model)
         return HashEmbedder()
 
     result = await Retriever(await filled(), embedder_for).search([SCOPE], SearchRequest("rye flour", mode=mode))

@@ -13,7 +13,9 @@ from events.knowledge_base import KnowledgeBaseSettings
 from events.steps import Step
 from knowledge.chunk import Chunk, chunk_ids
 from knowledge.chunkers import Chunker
+from knowledge.embedders import NO_PREFIXES, Embedder, Embedding
 from knowledge.index import IndexTable
+from knowledge.prefixed_embedder import PrefixedEmbedder
 from knowledge.text import ParsedText
 from millstream.reading.stored import StoredDocuments
 from millstream.reworking.comparison import Comparison
@@ -22,6 +24,7 @@ from millstream.reworking.reprocess import Reprocessed, Reprocessing, ReprocessM
 from processors.artifacts import text_blob
 from processors.chunk import ChunkStep
 from processors.embed import EmbedStep
+from processors.embedder_for import embedding_of
 from processors.errands import ErrandDeliveries
 from processors.index import IndexStep
 from processors.provider_calls import ProviderCalls
@@ -63,14 +66,16 @@ class World(chunked_document.World):
         super().__init__(CountingEmbedder())
         self.models = {"local": CountingEmbedder(), "hash": CountingEmbedder()}
 
-        def embedder_for(settings: KnowledgeBaseSettings) -> CountingEmbedder:
-            return self.models.get(settings.embedding_model, self.models["local"])
+        def embedder_for(embedding: Embedding) -> Embedder:
+            embedder = self.models.get(embedding.model, self.models["local"])
+            prefixes = embedding.prefixes
+            return embedder if prefixes == NO_PREFIXES else PrefixedEmbedder(embedder, prefixes)
 
         log, clock = self.mill.log, self.mill.clock
         rows = RowMaker(self.blobs, self.index, embed_through(embedder_for, self.gate))
 
         def calls_for(settings: KnowledgeBaseSettings) -> ProviderCalls:
-            return ProviderCalls(embedder_for(settings), self.gate, sleep=asyncio.sleep, texts_max=9)
+            return ProviderCalls(embedder_for(embedding_of(settings)), self.gate, sleep=asyncio.sleep, texts_max=9)
 
         self.cut = ChunkStep(self.blobs, chunker_for, calls_for, chunks_max=99, time_limit_s=5)
         self.embed = EmbedStep(self.blobs, embedder_for, self.gate, self.index, batch_chunks=9, time_limit_s=5)

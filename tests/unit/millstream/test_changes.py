@@ -13,6 +13,7 @@ from events.steps import Step
 from ingest.answers import exception_handlers
 from ingest.request_id import RequestIdMiddleware
 from knowledge.chunk import Chunk, chunk_ids, indexed_text
+from knowledge.embedders import Embedding
 from knowledge.errors import EmbeddingError, IndexUnavailable
 from knowledge.vectors import Vectors
 from millstream.problems import PROJECTION_PROBLEMS
@@ -57,7 +58,7 @@ class Service:
         transport = httpx.ASGITransport(app=RequestIdMiddleware(app, new_request_id=mill.ids.unique))
         self.client = httpx.AsyncClient(transport=transport, base_url="http://mill")
 
-    async def embed(self, _model: str, chunks: Sequence[Chunk]) -> Vectors:
+    async def embed(self, _: Embedding, chunks: Sequence[Chunk]) -> Vectors:
         if any("unspeakable" in chunk.text for chunk in chunks):
             raise EmbeddingError("provider_400", "refused", is_permanent=True)
         return await self.embedder.embed_passages([indexed_text(chunk) for chunk in chunks])

@@ -4,7 +4,10 @@ from typing import Any, Final
 
 import pytest
 
+from knowledge.embedders import NO_PREFIXES, Embedding, Prefixes
 from knowledge.errors import EmbeddingError
+from knowledge.hash_embedder import HashEmbedder
+from knowledge.prefixed_embedder import PrefixedEmbedder
 from millstream.embeddings import Embeddings
 from millstream.errors import ExitCode, Stop
 from millstream.settings import Settings
@@ -89,3 +92,31 @@ async def test_a_class_that_cannot_be_imported_stops_whoever_embeds() -> None:
 
 async def test_without_a_class_there_is_nothing_to_check() -> None:
     await of().check()
+
+
+def test_vectors_of_a_knowledge_base_are_made_as_it_recorded() -> None:
+    embeddings = of(embedding="hash", openai_base_url="http://127.0.0.1:1/v1")
+    assert embeddings.by(Embedding("hash", 256)).prefixes == NO_PREFIXES
+    assert embeddings.by(Embedding("hash", None, Prefixes("q: "))).prefixes == Prefixes("q: ")
+    assert embeddings.by(Embedding("openai:old", 8)).dimensions == 8, "of an endpoint it may have any model"
+
+
+def test_settings_that_make_another_length_are_told_and_never_compared() -> None:
+    embeddings = of(openai_base_url="http://127.0.0.1:1/v1", openai_embedding_model="m", openai_embedding_dimensions=4)
+    with pytest.raises(EmbeddingError) as refused:
+        embeddings.by(Embedding("openai:m", 8))
+    assert (refused.value.code, refused.value.is_permanent) == ("dimensions_changed", True)
+    assert "build another index" in refused.value.message
+
+
+def test_the_prefixes_of_the_settings_are_those_of_the_default_model_alone() -> None:
+    embeddings = of(embedding="openai", embedding_query_prefix="query: ", embedding_passage_prefix="passage: ")
+    assert embeddings.prefixes_of("") == embeddings.prefixes_of("openai") == Prefixes("query: ", "passage: ")
+    assert embeddings.prefixes_of("local") == NO_PREFIXES
+
+
+async def test_a_query_and_a_passage_get_their_prefix_once() -> None:
+    inner = HashEmbedder(dimensions=16)
+    embedder = PrefixedEmbedder(inner, Prefixes("query: ", "passage: "))
+    assert (await embedder.embed_query("rye") == await inner.embed_query("query: rye")).all()
+    assert (await embedder.embed_passages(["rye"]) == await inner.embed_passages(["passage: rye"])).all()

@@ -71,6 +71,19 @@ async def test_a_new_model_embeds_all_and_vectors_of_the_same_model_are_reused(w
     assert batches > asked
 
 
+async def test_another_passage_prefix_is_another_embedding(world: World) -> None:
+    model = world.models["local"]
+    before = len(model.batches)
+    await world.start(embedding_passage_prefix="passage: ", embedding_query_prefix="query: ")
+    await world.work()
+    await world.advance()
+    texts = sorted(text for batch in model.batches[before:] for text in batch)
+    assert texts == ["passage: oat flour", "passage: rye flour", "passage: wheat flour"], "once each"
+    assert await world.found("flour") == ["oat flour", "rye flour", "wheat flour"], "stored without it"
+    settings = (await world.base()).settings
+    assert (settings.embedding_query_prefix, settings.embedding_passage_prefix) == ("query: ", "passage: ")
+
+
 async def test_an_upload_meanwhile_is_found_at_once_and_brought_along(world: World) -> None:
     await world.start(**SMALLER)
     document = await world.upload("barley flour")

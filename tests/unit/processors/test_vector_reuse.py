@@ -5,18 +5,21 @@ from collections.abc import Sequence
 import numpy as np
 import pytest
 
-from domain.commands import RequestReprocessing
+from domain.commands import EditChunk, RequestReprocessing
 from domain.document import Embedded, Failed, Indexed
 from domain.status import document_status
 from events.document import DocumentEmbedded
 from events.ids import DocumentId
 from events.knowledge_base import KnowledgeBaseSettings
 from events.steps import Step
-from knowledge.embedders import Remote
+from knowledge.chunk import Chunk
+from knowledge.embedders import Embedding, Prefixes, Remote
 from knowledge.errors import EmbeddingError, IndexUnavailable
-from knowledge.index import IndexTable
+from knowledge.index import IndexTable, vector_key_of
 from knowledge.memory_index import MemoryIndex
+from knowledge.prefixed_embedder import PrefixedEmbedder
 from knowledge.vectors import Vectors
+from processors.rows import RowMaker
 from processors.stored import load_vectors
 from tests.unit.processors.chunked_document import BATCH, CHUNKS, CountingEmbedder, World
 
@@ -68,6 +71,50 @@ async def test_costs_of_all_attempts_add_up() -> None:
     assert await costs(world, document) == (3, 2 * CHUNKS, 0), "a call that brought nothing is in no batch"
 
 
+async def test_a_prefix_is_embedded_once_counted_and_part_of_what_vectors_are_reused_by() -> None:
+    embedder = RemoteEmbedder()
+    world = World(PrefixedEmbedder(embedder, Prefixes("query: ", "passage: ")))
+    document = await world.chunked()
+    await finished(world, document)
+    assert embedder.paid == [f"passage: passage {ordinal}" for ordinal in range(CHUNKS)]
+    assert await costs(world, document) == (3, 4 * CHUNKS, 0), "a word and a mark more for each chunk"
+    state = await world.mill.document(document)
+    assert isinstance(state, Indexed)
+    assert state.vectors.passage_prefix == "passage: "
+    again = await world.chunked_too([f"passage {ordinal}" for ordinal in range(CHUNKS)])
+    await finished(world, again)
+    assert await costs(world, again) == (0, 0, CHUNKS)
+
+    world.embedder = embedder
+    bare = await world.chunked_too([f"passage {ordinal}" for ordinal in range(CHUNKS)])
+    await finished(world, bare)
+    assert await costs(world, bare) == (3, 2 * CHUNKS, 0), "without the prefix they are other vectors"
+    hits = await world.index.search_keyword(world.table, "passage", limit=99)
+    assert {hit.chunk.text for hit in hits} == {f"passage {ordinal}" for ordinal in range(CHUNKS)}
+
+
+async def test_a_text_that_a_person_writes_anew_is_embedded_as_the_others_were() -> None:
+    embedder = RemoteEmbedder()
+    world = World(PrefixedEmbedder(embedder, Prefixes(passage="passage: ")))
+    await world.mill.create()
+    document = await world.chunked_too(["one", "two"])
+    await finished(world, document)
+    chunk = (await world.index.search_keyword(world.table, "two", limit=1))[0].chunk
+    await world.mill.say(document, EditChunk(chunk_id=chunk.chunk_id, text="three"))
+    asked: list[Embedding] = []
+
+    async def embed(embedding: Embedding, chunks: Sequence[Chunk]) -> Vectors:
+        asked.append(embedding)
+        return await world.embedder.embed_passages([one.text for one in chunks])
+
+    edited = await world.mill.document(document)
+    assert isinstance(edited, Indexed)
+    rows = await RowMaker(world.blobs, world.index, embed).rows(document, edited, world.table)
+    assert asked == [Embedding("hash", 8, Prefixes(passage="passage: "))]
+    assert embedder.paid[-1] == "passage: three"
+    assert rows.rows[1].vector_key == vector_key_of("hash", 8, "passage: three")
+
+
 async def test_a_document_that_is_embedded_again_pays_nothing() -> None:
     embedder = RemoteEmbedder()
     world = World(embedder)
@@ -105,7 +152,7 @@ async def test_a_text_that_comes_twice_in_a_batch_is_sent_once() -> None:
     document = await world.chunked_too(["a", "b", "a", "a"])
     await finished(world, document)
     assert embedder.paid == ["a", "b"]
-    assert await costs(world, document) == (1, 4, 2)
+    assert await costs(world, document) == (1, 2, 2)
 
 
 async def test_vectors_of_another_model_are_not_taken() -> None:
