@@ -17,6 +17,7 @@ SHARE_A_SERVICE: Final = frozenset(
         "knowledge_bases",
         "real_documents",
         "samples",
+        "searches",
         "streams",
     )
 )

@@ -7,8 +7,9 @@ beside them): on cmrc2018 pairs find as much as a dictionary (nDCG@10 .979 and .
 
 import re
 import unicodedata
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import lru_cache
+from itertools import pairwise
 from typing import NamedTuple
 
 from knowledge.stemmer import stem
@@ -65,8 +66,20 @@ def cut(text: str) -> Iterator[Term]:
 
 
 def index_terms(text: str) -> str:
-    """What the keyword index stores for `text`: its terms with blanks between them."""
-    return " ".join([term.term for term in cut(text)])
+    """What the keyword index stores for `text`: its terms with blanks between them, those of `cut` in its order.
+
+    Without their places, which nobody asks for here: a quarter of the time on Chinese text.
+    """
+    terms: list[str] = []
+    for run in _RUN.finditer(text):
+        if run.lastgroup:
+            characters = _characters(run.group())
+            terms.append(characters[0])
+            for previous, character in pairwise(characters):
+                terms += (previous + character, character)
+        else:
+            terms += [term for term, _, _ in _words(run.group())]
+    return " ".join(terms)
 
 
 def query_terms(text: str) -> list[str]:
@@ -89,14 +102,17 @@ def _of_query(run: str, is_unspaced: bool) -> list[str]:
 
 
 def _pairs(run: str, offset: int) -> Iterator[Term]:
-    is_plain = unicodedata.is_normalized("NFKD", run)
-    characters = run if is_plain else [_normalised(character) for character in run]
     previous = ""
-    for place, character in enumerate(characters, start=offset):
+    for place, character in enumerate(_characters(run), start=offset):
         if previous:
             yield Term(previous + character, place - 1, place + 1)
         yield Term(character, place, place + 1)
         previous = character
+
+
+def _characters(run: str) -> Sequence[str]:
+    is_plain = unicodedata.is_normalized("NFKD", run)
+    return run if is_plain else [_normalised(character) for character in run]
 
 
 @lru_cache(maxsize=65_536)

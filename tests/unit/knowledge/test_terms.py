@@ -6,13 +6,14 @@ from knowledge.stemmer import stem
 from knowledge.terms import QUERY_TERMS_MAX, TERM_CHARS_MAX, cut, index_terms, query_terms
 
 
-@given(st.text())
+@given(st.text() | st.text("石磨ｶﾞ가a1-é ǅ㎏"))
 def test_terms_are_single_words_with_spans_in_the_text(text: str) -> None:
     for term in cut(text):
         assert 0 <= term.start < term.end <= len(text)
         assert term.term
         assert len(term.term.split()) == 1
         assert len(term.term) <= TERM_CHARS_MAX
+    assert index_terms(text) == " ".join(term.term for term in cut(text))
 
 
 @given(st.text())

@@ -1,0 +1,284 @@
+"""Searches over HTTP on 50,000 chunks, alone and while documents come in, beside the bare engine.
+
+    PYTHONPATH=src:. python bench/search.py [--chunks N] [--queries N]
+
+Starts `millstream up` with one worker on a temporary data directory. The rows are written straight into its index:
+texts of the public collections in ../shared/data/retrieval, each a little different, with random unit vectors of the
+local model's length. Queries are the collections' own, English and Chinese in turn, one at a time, and go the whole
+way: HTTP, local model, LanceDB, fusion, local reranker. The bare engine is LanceDB's own hybrid query (its rank fusion)
+on the same table, asked in this process with the same words and vectors: alone, and with the embedding of the query,
+which happens here too. CPU is that of the API's process, or of this one: it holds on a busy machine. Rounds go through
+all of them in turn, so that what else the machine does hits all alike.
+
+Goals: at least 0.7 of the engine's rate in mode hybrid; p99 60 ms; while documents come in at most twice that.
+"""
+
+import argparse
+import asyncio
+import os
+import platform
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any, Final
+
+import httpx
+import msgspec
+import numpy as np
+
+from bench.retrieval import BASELINES, DATA, read_collection, row_of
+from knowledge.embedders import USE_MODEL, make_embedder
+from knowledge.index import IndexTable
+from knowledge.lance_imports import import_lancedb, import_match_query
+from knowledge.lance_index import LanceIndex
+from knowledge.lance_names import name_of
+from knowledge.terms import query_terms
+from knowledge.vectors import Vectors
+from millstream.settings import Settings
+from millstream.supervisor import Supervisor
+
+ROUNDS: Final = 3
+CHUNKS_A_DOCUMENT: Final = 10_000
+"""Few and large writes: the index is compacted after each."""
+
+INGESTED_TOGETHER: Final = 4
+RATIO_GOAL: Final = 0.7
+P99_GOAL_MS: Final = 60
+SLOWER_GOAL: Final = 2
+
+MODES: Final[Mapping[str, Mapping[str, Any]]] = {
+    "keyword": {"mode": "keyword"},
+    "vector": {"mode": "vector"},
+    "hybrid": {"mode": "hybrid"},
+    "enhanced": {"mode": "hybrid", "profile": "enhanced"},
+}
+ENGINE: Final = "engine, hybrid"
+ENGINE_EMBEDDING: Final = "engine, hybrid, with the query's embedding"
+
+PARAGRAPH: Final = (
+    "Sack {n}: the runner stone was lifted, its furrows dressed with pick {n}, and set back. 第{n}袋面粉。 "
+)
+
+THREADS: Final = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "LANCE_LOG": "error"}
+"""As the service sets them for its processes."""
+
+Ask = Callable[[str], Awaitable[object]]
+
+
+class Asked(msgspec.Struct, frozen=True):
+    """Whom to ask, and in which process (None: this one) that is work."""
+
+    ask: Ask
+    pid: int | None
+
+
+class Figures(msgspec.Struct):
+    """Milliseconds of each query of each round, and of CPU in all."""
+
+    rounds: list[list[float]]
+    cpu_ms: float = 0.0
+
+    @property
+    def cpu_ms_each(self) -> float:
+        return self.cpu_ms / len(self._all)
+
+    @property
+    def p50_ms(self) -> float:
+        return statistics.median(self._all)
+
+    @property
+    def p99_ms(self) -> float:
+        return statistics.quantiles(self._all, n=100)[98]
+
+    def ratio_to(self, peer: "Figures") -> float:
+        """Of rates, one query at a time: the median of the rounds'."""
+        return statistics.median(sum(theirs) / sum(ours) for theirs, ours in zip(peer.rounds, self.rounds, strict=True))
+
+    @property
+    def _all(self) -> list[float]:
+        return [one for some in self.rounds for one in some]
+
+
+class Engine:
+    """LanceDB alone on the table of a knowledge base."""
+
+    def __init__(self, rows: Any, vectors: Mapping[str, Vectors]) -> None:
+        self._rows = rows
+        self._vectors = vectors
+
+    async def ask(self, query: str) -> None:
+        words = import_match_query()(" ".join(query_terms(query)), "terms")
+        asked = self._rows.query().nearest_to(self._vectors[query]).distance_type("dot").nearest_to_text(words)
+        found = await asked.limit(10).to_list()
+        assert found
+
+
+async def fill(folder: Path, table: IndexTable, chunks: int, texts: Sequence[str], dimensions: int) -> float:
+    """Seconds that writing took."""
+    rng = np.random.default_rng(7)
+    index, started = LanceIndex(str(folder)), time.perf_counter()
+    for number in range(max(1, chunks // CHUNKS_A_DOCUMENT)):
+        document = f"doc_bench{number}"
+        vectors = rng.normal(size=(CHUNKS_A_DOCUMENT, dimensions)).astype(np.float32)
+        vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+        picked = rng.integers(len(texts), size=CHUNKS_A_DOCUMENT)
+        rows = [
+            row_of(document, f"{texts[one]} {number}-{place}", vector)
+            for place, (one, vector) in enumerate(zip(picked, vectors, strict=True))
+        ]
+        numbered = [
+            msgspec.structs.replace(row, chunk=msgspec.structs.replace(row.chunk, ordinal=place))
+            for place, row in enumerate(rows)
+        ]
+        await index.upsert(table, document, numbered)
+    await index.optimize(table)
+    await index.close()
+    return time.perf_counter() - started
+
+
+async def timed(ask: Ask, queries: Sequence[str]) -> list[float]:
+    taken = []
+    for query in queries:
+        started = time.perf_counter()
+        await ask(query)
+        taken.append((time.perf_counter() - started) * 1_000)
+    return taken
+
+
+async def measure(asks: Mapping[str, Asked], queries: Sequence[str]) -> dict[str, Figures]:
+    figures = {name: Figures([]) for name in asks}
+    for number in range(ROUNDS):
+        for name, asked in asks.items():
+            before = cpu_ms(asked.pid)
+            figures[name].rounds.append(await timed(asked.ask, queries[number::ROUNDS]))
+            figures[name].cpu_ms += cpu_ms(asked.pid) - before
+    return figures
+
+
+def cpu_ms(pid: int | None) -> float:
+    if pid is None:
+        return time.process_time() * 1_000
+    user, system = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[11:13]
+    return (int(user) + int(system)) * 1_000 / os.sysconf("SC_CLK_TCK")
+
+
+def pid_of_api() -> int:
+    """The child of this process that is the API."""
+    children = Path(f"/proc/self/task/{os.getpid()}/children").read_text().split()
+    return next(int(pid) for pid in children if b"api" in Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0"))
+
+
+@asynccontextmanager
+async def ingesting(client: httpx.AsyncClient, path: str) -> AsyncIterator[list[int]]:
+    """Documents of 3 kB come in, some at a time; the list has one entry for each that became searchable."""
+    done: list[int] = []
+
+    async def upload(first: int) -> None:
+        for number in range(first, 1_000_000, INGESTED_TOGETHER):
+            text = "".join(PARAGRAPH.format(n=number * 100 + line) for line in range(25)).encode()
+            sent = await client.post(f"{path}/documents", files={"file": (f"{number}.txt", text, "text/plain")})
+            task = f"/tasks/{sent.json()['task_id']}?wait=5"
+            while (await client.get(task)).json()["finished_at"] is None:
+                pass
+            done.append(number)
+
+    tasks = [asyncio.create_task(upload(first)) for first in range(INGESTED_TOGETHER)]
+    try:
+        yield done
+    finally:
+        for task in tasks:
+            task.cancel()
+        ended = await asyncio.gather(*tasks, return_exceptions=True)
+    failed = [one for one in ended if isinstance(one, Exception)]
+    assert not failed, failed
+
+
+async def run(chunks: int, queries_max: int) -> None:
+    collections = [read_collection(name, queries_max) for name in BASELINES]
+    texts = [text for one in collections for text in one.documents.values()]
+    queries = [query for pair in zip(*(one.queries.values() for one in collections), strict=False) for query in pair]
+    queries = queries[:queries_max]
+    embedder = make_embedder(USE_MODEL)
+    vectors = {query: await embedder.embed_query(query) for query in queries}
+    with tempfile.TemporaryDirectory(prefix="millstream-bench-") as data_dir:
+        settings = Settings(
+            data_dir=data_dir, port=0, log_level="warning", workers=1, searches_per_minute_max=0, reads_per_minute_max=0
+        )
+        async with (
+            Supervisor(settings, lambda _line: None) as supervisor,
+            httpx.AsyncClient(timeout=60, trust_env=False) as client,
+        ):
+            await supervisor.wait_until_ready()
+            client.base_url = httpx.URL(f"{supervisor.url}/api/v1")
+            created = (await client.post("/knowledge-bases", json={"name": "bench"})).json()["knowledge_base_id"]
+            path, table = f"/knowledge-bases/{created}", IndexTable(created, 1)
+            loaded_s = await fill(Path(data_dir) / "index", table, chunks, texts, embedder.dimensions)
+            print(f"{machine()}; {chunks:,} chunks written in {loaded_s:.0f} s; {len(queries)} queries a row")
+
+            def searching(options: Mapping[str, Any]) -> Ask:
+                async def ask(query: str) -> None:
+                    answer = await client.post(f"{path}/search", json={"query": query, **options})
+                    assert answer.status_code == 200, answer.text
+
+                return ask
+
+            connection = await import_lancedb().connect_async(str(Path(data_dir) / "index"))
+            engine = Engine(await connection.open_table(name_of(table)), vectors)
+
+            async def engine_embedding(query: str) -> None:
+                await embedder.embed_query(query)
+                await engine.ask(query)
+
+            api = pid_of_api()
+            asks = {name: Asked(searching(options), api) for name, options in MODES.items()}
+            asks |= {ENGINE: Asked(engine.ask, None), ENGINE_EMBEDDING: Asked(engine_embedding, None)}
+            await measure(asks, queries[:ROUNDS])  # loads what is loaded at the first call
+            alone = await measure(asks, queries)
+            async with ingesting(client, path) as done:
+                started = time.perf_counter()
+                beside = await measure(asks, queries)
+                rate = len(done) / (time.perf_counter() - started)
+    await embedder.close()
+    report(alone, beside, rate)
+
+
+def machine() -> str:
+    load = os.getloadavg()[0]
+    return f"{platform.machine()}, {os.cpu_count()} cores, Python {sys.version.split()[0]}, load {load:.1f}"
+
+
+def report(alone: Mapping[str, Figures], beside: Mapping[str, Figures], documents_per_s: float) -> None:
+    print(f"while ingesting: {documents_per_s:.1f} documents/s became searchable\n")
+    print("| | p50 ms | p99 ms | CPU ms | rate: engine = 1 | with embedding | p50, ingesting | p99, ingesting |")
+    print("|---|---|---|---|---|---|---|---|")
+    for name, one in alone.items():
+        ratios = [f"{one.ratio_to(alone[peer]):.2f}" for peer in (ENGINE, ENGINE_EMBEDDING)]
+        figures = [f"{one.p50_ms:.1f}", f"{one.p99_ms:.1f}", f"{one.cpu_ms_each:.1f}", *ratios]
+        figures += [f"{beside[name].p50_ms:.1f}", f"{beside[name].p99_ms:.1f}"]
+        print(f"| {name} | {' | '.join(figures)} |")
+    hybrid, busy = alone["hybrid"], beside["hybrid"]
+    print(
+        f"\nhybrid: {hybrid.ratio_to(alone[ENGINE_EMBEDDING]):.2f} of the rate of the engine and an embedding", end=""
+    )
+    print(f" (goal {RATIO_GOAL}); p99 {hybrid.p99_ms:.0f} ms (goal {P99_GOAL_MS}); while ingesting", end="")
+    print(f" {busy.p99_ms / hybrid.p99_ms:.1f} times that (goal {SLOWER_GOAL})")
+
+
+def main() -> None:
+    if not THREADS.keys() <= os.environ.keys():  # read when numpy is imported, which has happened
+        os.execve(sys.executable, [sys.executable, *sys.argv], {**os.environ, **THREADS})  # noqa: S606  ourselves again
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--chunks", type=int, default=50_000, help="chunks in the index (default 50,000)")
+    parser.add_argument("--queries", type=int, default=150, help="queries of each row of the table (default 150)")
+    arguments = parser.parse_args()
+    if not DATA.exists():
+        sys.exit(f"the collections are not at {DATA}")
+    asyncio.run(run(arguments.chunks, arguments.queries))
+
+
+if __name__ == "__main__":
+    main()
