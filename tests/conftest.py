@@ -15,7 +15,7 @@ settings.register_profile("quick", parent=settings.get_profile("thorough"), max_
 hard (Hypothesis' own default of 100)."""
 settings.load_profile("thorough")
 
-IMPORTED_WHEN_NEEDED: Final = {"lancedb", "llama_index", "schemathesis", "xberg"}
+IMPORTED_WHEN_NEEDED: Final = {"agno", "lancedb", "llama_index", "mcp", "schemathesis", "xberg"}
 """A second each: a test that needs one imports it, a module that did would let every process of every run pay."""
 
 

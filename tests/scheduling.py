@@ -15,6 +15,7 @@ SHARE_A_SERVICE: Final = frozenset(
         "command_line",
         "control",
         "knowledge_bases",
+        "mcp",
         "real_documents",
         "samples",
         "searches",

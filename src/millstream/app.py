@@ -35,6 +35,7 @@ from millstream.guard import Guard
 from millstream.health import health_routes
 from millstream.ingesting import ingest_services, webhook_services
 from millstream.installation import tell_of_risks
+from millstream.mcp.over_http import mcp_routes
 from millstream.methods import with_refusals
 from millstream.notifying import deliveries_of, subscriptions_of
 from millstream.openapi.operations import OPERATIONS
@@ -169,4 +170,5 @@ def api_routes(stores: Stores, tailer: ChangeTailer, can_search: asyncio.Event, 
         *contract_routes(routes, keys_needed=lambda: not entrance.ring.is_open),
         *docs_routes(),
         *page_routes(),
+        *mcp_routes(has_language_model=bool(stores.settings.llm_model)),
     ]

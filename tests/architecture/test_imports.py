@@ -34,6 +34,7 @@ RULES: Final = (
     Rule(("aioboto3", "aiobotocore", "botocore", "aiohttp"), ("blobs.s3", "blobs.s3_*")),
     Rule(("llama_index",), ("knowledge.*",)),
     Rule(("agno",), ("knowledge.agno_knowledge",)),
+    Rule(("mcp",), ("millstream.mcp.over_http", "millstream.mcp.over_stdio", "millstream.mcp.server")),
     Rule(("lancedb",), ("knowledge.lance_*",)),
     Rule(("pyarrow",), ("knowledge.lance_*", "events.compression")),
     Rule(("xberg",), ("knowledge.xberg_reader",)),

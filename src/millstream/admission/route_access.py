@@ -46,6 +46,10 @@ CREATE: Final = Access(scope=Scope.WRITE, pace=Pace.WRITE, is_whole=True)
 ADMIN: Final = Access(scope=Scope.ADMIN, pace=Pace.WRITE, is_whole=True)
 ADMIN_READ: Final = Access(scope=Scope.ADMIN, is_whole=True)
 
+MESSAGES: Final = READ
+"""Of the Model Context Protocol. What its tools do is asked of the routes below, in this process and with the same key:
+those judge and count it as if it had come by itself."""
+
 ROUTES: Final[Mapping[str, Access]] = {
     "healthz": PUBLIC,
     "openapi_document": PUBLIC,
@@ -102,6 +106,7 @@ ROUTES: Final[Mapping[str, Access]] = {
     "search_many": SEARCH,
     "answer_question": SEARCH,
     "answer_many": SEARCH,
+    "mcp": MESSAGES,
     # who is told elsewhere
     "create_webhook": WRITE,
     "list_webhooks": WRITE_READ,

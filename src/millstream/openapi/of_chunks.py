@@ -12,8 +12,15 @@ from millstream.openapi.parameters import CONDITIONAL, ETAG, IF_NONE_MATCH, PAGE
 from millstream.openapi.problems import CHANGED
 from millstream.reading.changes import ChangeChunkBody, ChangeDocumentBody
 from millstream.reading.preview import ChunkPreview, PreviewBody
-from millstream.reading.routes import OCTETS, PAGE_NUMBER_MAX, PLAIN, DocumentText
-from millstream.reading.shown import ShownChunk
+from millstream.reading.routes import (
+    NEIGHBOURS_MAX,
+    OCTETS,
+    PAGE_NUMBER_MAX,
+    PLAIN,
+    TEXT_CHARACTERS_MAX,
+    DocumentText,
+)
+from millstream.reading.shown import ChunkRead, ShownChunk
 from projections.lists import Listing
 
 UNREAD: Final = UNKNOWN | {
@@ -70,7 +77,17 @@ OPERATIONS: Final[Mapping[str, Operation]] = {
         summary="Read the text of a document",
         description="With its pages, headings and tables; or, where `Accept` names `text/plain` first, the text alone.",
         tag=Tag.DOCUMENTS,
-        parameters=(Parameter(name="page", schema=whole(1, PAGE_NUMBER_MAX), description="Only this page (from 1)."),),
+        parameters=(
+            Parameter(name="page", schema=whole(1, PAGE_NUMBER_MAX), description="Only this page (from 1)."),
+            Parameter(
+                name="start",
+                schema=whole(0, TEXT_CHARACTERS_MAX, 0),
+                description="Only from this character of the whole text on; `span` says where the part ends.",
+            ),
+            Parameter(
+                name="characters", schema=whole(1, TEXT_CHARACTERS_MAX), description="At most so many characters."
+            ),
+        ),
         answers=(Answer(description="The text.", structs=(DocumentText,), others={PLAIN: TEXT}),),
         problems=UNREAD,
     ),
@@ -133,7 +150,14 @@ OPERATIONS: Final[Mapping[str, Operation]] = {
     "get_chunk": Operation(
         summary="Read a chunk",
         tag=Tag.DOCUMENTS,
-        answers=(Answer(description="The chunk.", structs=(ShownChunk,)),),
+        parameters=(
+            Parameter(
+                name="neighbours",
+                schema=whole(0, NEIGHBOURS_MAX, 0),
+                description="So many chunks on each side, as `before` and `after`.",
+            ),
+        ),
+        answers=(Answer(description="The chunk.", structs=(ChunkRead,)),),
         problems=UNREAD | {ProblemCode.UNKNOWN_CHUNK},
     ),
 }

@@ -23,6 +23,10 @@ from projections.lists import Listing
 from projections.parameters import Parameters
 
 PAGE_NUMBER_MAX: Final = 999_999_999
+TEXT_CHARACTERS_MAX: Final = 999_999_999
+NEIGHBOURS_MAX: Final = 20
+"""On each side of a chunk that is read."""
+
 PLAIN: Final = "text/plain"
 OCTETS: Final = "application/octet-stream"
 
@@ -38,7 +42,7 @@ _encoder = msgspec.json.Encoder()
 
 
 class DocumentText(msgspec.Struct, frozen=True, kw_only=True):
-    """What was taken out of a document, or one page of it. `span` is the part of the whole text that `text` is;
+    """What was taken out of a document, or a part of it. `span` is the part of the whole text that `text` is;
     places of pages, headings and tables are in the whole text, in characters."""
 
     document_id: DocumentId
@@ -75,10 +79,12 @@ def reading_routes(documents: StoredDocuments, cursors: Cursors) -> list[Route]:
 
     async def get_text(request: Request) -> Response:
         knowledge_base, document = _named(request)
-        asked = Parameters(request.query_params.multi_items(), known=frozenset({"page"}))
+        asked = Parameters(request.query_params.multi_items(), known=frozenset({"page", "start", "characters"}))
         page = asked.integer("page", 1, PAGE_NUMBER_MAX, 0)
+        start = asked.integer("start", 0, TEXT_CHARACTERS_MAX, 0)
+        characters = asked.integer("characters", 1, TEXT_CHARACTERS_MAX, TEXT_CHARACTERS_MAX)
         text = await documents.text(knowledge_base, document)
-        shown = _shown_text(document, text, page)
+        shown = _shown_text(document, text, page, start, characters)
         if _prefers_plain(request.headers.get("accept", "")):
             return Response(shown.text.encode("utf-8", "replace"), media_type=PLAIN, headers=HARMLESS)
         return _json(shown)
@@ -94,7 +100,9 @@ def reading_routes(documents: StoredDocuments, cursors: Cursors) -> list[Route]:
         return _json(Listing(tuple(page), len(chunks), following))
 
     async def get_chunk(request: Request) -> Response:
-        return _json(await documents.chunk(*_named(request), request.path_params["chunk_id"]))
+        asked = Parameters(request.query_params.multi_items(), known=frozenset({"neighbours"}))
+        neighbours = asked.integer("neighbours", 0, NEIGHBOURS_MAX, 0)
+        return _json(await documents.chunk(*_named(request), request.path_params["chunk_id"], neighbours=neighbours))
 
     return [
         _route("content", get_content, "get_document_content"),
@@ -139,12 +147,15 @@ def _part(request: Request, about: About, tag: str) -> Part | None:
         ) from None
 
 
-def _shown_text(document: DocumentId, text: ParsedText, page: int) -> DocumentText:
-    """The whole where `page` is 0. Raises Rejected for a page that there is not."""
+def _shown_text(document: DocumentId, text: ParsedText, page: int, start: int, characters: int) -> DocumentText:
+    """So many characters from `start` on, of all pages where `page` is 0. Raises Rejected for an unknown page."""
     found = next((one for one in text.pages if one.number == page), None)
     if page and found is None:
         raise Rejected(ProblemCode.NOT_FOUND, f"The document has no page {page}; it has {len(text.pages)}.")
-    start, end = (0, len(text.text)) if found is None else (found.start, found.end)
+    first, last = (0, len(text.text)) if found is None else (found.start, found.end)
+    start = min(max(first, start), last)
+    end = min(last, start + characters)
+    is_whole = end - start == len(text.text)
     return DocumentText(
         document_id=document,
         text=text.text[start:end],
@@ -154,9 +165,9 @@ def _shown_text(document: DocumentId, text: ParsedText, page: int) -> DocumentTe
         title=text.title,
         language=text.language,
         parser=text.parser,
-        pages=text.pages if found is None else (found,),
-        headings=tuple(one for one in text.headings if start <= one.start < end or found is None),
-        tables=tuple(one for one in text.tables if start <= one.start < end or found is None),
+        pages=tuple(one for one in text.pages if is_whole or one is found or (one.start < end and start < one.end)),
+        headings=tuple(one for one in text.headings if is_whole or start <= one.start < end),
+        tables=tuple(one for one in text.tables if is_whole or start <= one.start < end),
         warnings=text.warnings,
     )
 

@@ -1,6 +1,6 @@
 """Pure: which artifacts of a document are shown, by its history."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Annotated, NoReturn
 
 import msgspec
@@ -53,6 +53,19 @@ class ShownChunk(msgspec.Struct, frozen=True, kw_only=True):
     tokens: int
     enabled: bool
     edited: bool
+
+
+class ChunkRead(ShownChunk, frozen=True, kw_only=True, omit_defaults=True):
+    """One chunk with those next to it in the document, in reading order, where they were asked for."""
+
+    before: tuple[ShownChunk, ...] = ()
+    after: tuple[ShownChunk, ...] = ()
+
+
+def with_neighbours(chunks: Sequence[ShownChunk], place: int, neighbours: int) -> ChunkRead:
+    """The chunk at a place of all chunks of its document, with so many on each side."""
+    before, after = chunks[max(0, place - neighbours) : place], chunks[place + 1 : place + 1 + neighbours]
+    return ChunkRead(**msgspec.structs.asdict(chunks[place]), before=tuple(before), after=tuple(after))
 
 
 def artifacts_of(history: Iterable[Envelope]) -> Artifacts:

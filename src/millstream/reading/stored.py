@@ -17,6 +17,7 @@ from knowledge.text import ParsedText
 from millstream.reading.ranges import Part
 from millstream.reading.shown import (
     Artifacts,
+    ChunkRead,
     ShownChunk,
     artifacts_of,
     existing_in,
@@ -24,6 +25,7 @@ from millstream.reading.shown import (
     fetched_in,
     refuse_unreached,
     shown_chunk,
+    with_neighbours,
 )
 from processors.failures import BlobCorrupt
 from processors.parse import verified
@@ -97,11 +99,14 @@ class StoredDocuments:
         except (BlobMissing, BlobCorrupt) as error:
             raise _damaged() from error
 
-    async def chunk(self, knowledge_base: KnowledgeBaseId, document: DocumentId, chunk_id: str) -> ShownChunk:
-        """One of them. Raises Rejected (unknown_chunk) too."""
-        for chunk in await self.chunks(knowledge_base, document):
+    async def chunk(
+        self, knowledge_base: KnowledgeBaseId, document: DocumentId, chunk_id: str, *, neighbours: int = 0
+    ) -> ChunkRead:
+        """One of them, with so many on each side. Raises Rejected (unknown_chunk) too."""
+        chunks = await self.chunks(knowledge_base, document)
+        for place, chunk in enumerate(chunks):
             if chunk.chunk_id == chunk_id:
-                return chunk
+                return with_neighbours(chunks, place, neighbours)
         raise unknown_chunk()
 
     async def _read(self, document: DocumentId) -> tuple[DocumentState, Artifacts]:

@@ -14,7 +14,7 @@ from millstream.cli import main, root
 COMMANDS = (
     *("up", "api", "worker", "projector", "ingest", "search", "ask", "kb", "documents", "tasks", "events"),
     *("cancel", "retry", "dead"),
-    *("webhooks", "replay", "restore", "archive", "keys", "collect", "reconcile", "doctor", "settings", "demo"),
+    *("webhooks", "mcp", "replay", "restore", "archive", "keys", "collect", "reconcile", "doctor", "settings", "demo"),
 )
 PRINTING = (
     "ingest",
@@ -29,7 +29,20 @@ PRINTING = (
     "doctor",
     "settings",
 )
-HEAVY = ("starlette", "uvicorn", "llama_index", "lancedb", "redis", "pyarrow", "numpy", "aioboto3", "xberg", "fast_use")
+HEAVY = (
+    "starlette",
+    "uvicorn",
+    "llama_index",
+    "lancedb",
+    "redis",
+    "pyarrow",
+    "numpy",
+    "aioboto3",
+    "xberg",
+    "fast_use",
+    "mcp",
+    "agno",
+)
 CLOSED_PORT_URL = "http://127.0.0.1:1"
 
 

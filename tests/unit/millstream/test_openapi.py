@@ -16,6 +16,9 @@ from tests.product_routes import product_routes
 PAGES = ("/", "/docs", "/page")
 """What may be served without being part of the API."""
 
+DESCRIBES_ITSELF = ("/mcp",)
+"""Another protocol at one address: its own `tools/list` says what there is (ADR 39)."""
+
 
 @pytest.fixture(scope="module")
 def routes() -> list[Route]:
@@ -47,9 +50,9 @@ def test_the_document_has_the_paths_and_methods_of_the_router_and_no_others(rout
     assert {(path, method, one["operationId"]) for path, method, one in operations_in(document)} == served
 
 
-def test_only_pages_are_left_out(routes: list[Route]) -> None:
+def test_only_pages_and_what_describes_itself_are_left_out(routes: list[Route]) -> None:
     left_out = [route.path for route in routes if not route.include_in_schema]
-    assert [path for path in left_out if "/" + path.split("/")[1] not in PAGES] == []
+    assert [path for path in left_out if "/" + path.split("/")[1] not in PAGES + DESCRIBES_ITSELF] == []
 
 
 def test_a_route_with_several_methods_is_refused() -> None:

@@ -197,6 +197,37 @@ async def test_the_text_comes_with_its_structure_whole_by_page_and_plain(world: 
     assert missing.status_code == 404
 
 
+async def test_a_text_is_read_a_part_at_a_time(world: World) -> None:
+    document = await world.accept()
+    await world.chunk(document)
+    parts: list[dict[str, Any]] = []
+    start = 0
+    while start < len(TEXT.text):
+        part = (await world.get(document, f"text?start={start}&characters=10")).json()
+        assert (part["characters"], part["span"][0]) == (len(TEXT.text), start)
+        parts, start = [*parts, part], part["span"][1]
+    behind = (await world.get(document, "text?start=5000")).json()
+    of_page = (await world.get(document, "text?page=2&start=25&characters=3")).json()
+
+    assert "".join(part["text"] for part in parts) == TEXT.text
+    assert [[one["number"] for one in part["pages"]] for part in parts] == [[1], [1], [1, 2], [2]]
+    assert [len(part["headings"]) for part in parts] == [1, 0, 0, 0]
+    assert (behind["text"], behind["span"]) == ("", [33, 33])
+    assert (of_page["text"], of_page["span"]) == (TEXT.text[25:28], [25, 28])
+    assert (await world.get(document, "text?characters=0")).status_code == 422
+
+
+async def test_a_chunk_is_read_with_those_next_to_it(world: World) -> None:
+    document = await world.accept()
+    ids = await world.chunk(document)
+    first, last = [(await world.get(document, f"chunks/{one}?neighbours=3")).json() for one in ids]
+
+    assert [one["chunk_id"] for one in first["after"]] == [ids[1]]
+    assert [one["chunk_id"] for one in last["before"]] == [ids[0]]
+    assert first["after"] == [(await world.get(document, f"chunks/{ids[1]}")).json()]
+    assert (await world.get(document, f"chunks/{ids[0]}?neighbours=21")).status_code == 422
+
+
 async def test_chunks_come_in_pages_and_one_by_one(world: World) -> None:
     document = await world.accept()
     ids = await world.chunk(document)

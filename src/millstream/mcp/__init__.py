@@ -1,0 +1,1 @@
+"""The Model Context Protocol over the calls of the API: tools and resources for assistants and agents."""
