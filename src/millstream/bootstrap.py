@@ -24,7 +24,6 @@ from knowledge.chunkers import (
     make_chunker,
 )
 from knowledge.embedders import vector_weight_of
-from knowledge.limits import Ocr, ParseLimits
 from knowledge.ranking import Fusion
 from knowledge.search import SearchScope
 from millstream.archiving import archiving
@@ -33,6 +32,7 @@ from millstream.errors import ExitCode, Stop
 from millstream.ingesting import ingest_services
 from millstream.installation import tell_of_risks
 from millstream.notifying import webhooks_beside
+from millstream.parser_pool import sandbox_settings, warm_parsers
 from millstream.reworking.reindex import Reindexing
 from millstream.reworking.unsettled import bring_all_on
 from millstream.settings import Settings
@@ -43,7 +43,7 @@ from processors.embedder_for import embedding_of
 from processors.origins import Origins
 from processors.provider import Quota
 from processors.redis_provider import RedisProviderGate
-from processors.sandbox import Sandbox, SandboxSettings, SandboxUnavailable
+from processors.sandbox import Sandbox
 from processors.settings import WorkerSettings
 from processors.worker import Worker
 from projections.cursors import Cursors
@@ -70,10 +70,10 @@ async def running_worker(settings: Settings, stop: asyncio.Event, *, name: str, 
     served = _steps(steps)
     async with open_stores(settings) as stores:
         await tell_of_risks(stores.clients)
-        sandbox, origins = Sandbox(_sandbox_settings(settings)), open_origins(settings)
+        sandbox, origins = Sandbox(sandbox_settings(settings)), open_origins(settings)
         try:
             await asyncio.gather(
-                _warmed(sandbox) if Step.PARSE in served else asyncio.sleep(0), import_for_worker(served)
+                warm_parsers(sandbox) if Step.PARSE in served else asyncio.sleep(0), import_for_worker(served)
             )
             if not EMBEDDING_STEPS.isdisjoint(served):
                 await stores.embeddings.check()
@@ -90,15 +90,6 @@ async def running_worker(settings: Settings, stop: asyncio.Event, *, name: str, 
         finally:
             await origins.close()
             await sandbox.close()
-
-
-async def _warmed(sandbox: Sandbox) -> None:
-    try:
-        await sandbox.warm()
-    except SandboxUnavailable as error:
-        raise Stop(
-            str(error), hint="documents are parsed apart or not at all", exit_code=ExitCode.UNREACHABLE
-        ) from None
 
 
 async def running_projector(settings: Settings, stop: asyncio.Event) -> None:
@@ -215,23 +206,6 @@ def _worker_settings(settings: Settings) -> WorkerSettings:
         claim_interval_ms=min(default.claim_interval_ms, lease_ms // CLAIMS_A_LEASE),
         retry=msgspec.structs.replace(default.retry, base_s=settings.retry_base_ms / 1_000),
         drain_s=settings.drain_s_max,
-    )
-
-
-def _sandbox_settings(settings: Settings) -> SandboxSettings:
-    limits = ParseLimits(
-        cpu_s=settings.parse_cpu_s_max,
-        wall_s=settings.parse_wall_s_max,
-        memory_bytes_max=settings.parse_memory_bytes_max,
-        archive_entries_max=settings.archive_entries_max,
-        archive_bytes_max=settings.archive_bytes_max,
-        archive_depth_max=settings.archive_depth_max,
-        ocr=Ocr(settings.ocr),
-        ocr_page_s=settings.ocr_page_s_max,
-        ocr_s=settings.ocr_s_max,
-    )
-    return SandboxSettings(
-        children_max=settings.parse_processes, limits=limits, may_reach_network=settings.allow_unsandboxed
     )
 
 

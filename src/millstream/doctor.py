@@ -41,6 +41,7 @@ async def examine(settings: Settings, *, create_bucket: bool = False) -> list[Fi
         *([("redis", lambda: _redis(settings))] if settings.redis_url else []),
         ("blobs", lambda: _blobs(settings, create_bucket=create_bucket)),
         ("index", lambda: _index(settings)),
+        ("parsers", lambda: _parsers(settings)),
         ("door", lambda: _door(settings)),
         ("knowledge bases", lambda: _knowledge_bases(settings)),
     ]
@@ -119,6 +120,12 @@ async def _embedding(settings: Settings) -> str:
     from millstream.embedding_check import check_embedding
 
     return await check_embedding(settings)
+
+
+async def _parsers(settings: Settings) -> str:
+    from millstream.parser_pool import check_parsers
+
+    return await check_parsers(settings)
 
 
 async def _redis(settings: Settings) -> str:

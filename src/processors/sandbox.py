@@ -68,6 +68,11 @@ class Sandbox:
         missing = self._settings.children_max - len(self._idle)
         self._idle.extend(await asyncio.gather(*(self._started() for _ in range(missing))))
 
+    @property
+    def open_because(self) -> str | None:
+        """Why a child that waits could reach the network; None where none of them can."""
+        return next((child.open_because for child in self._idle if child.open_because), None)
+
     async def parse(
         self, pieces: AsyncIterator[bytes], *, size_bytes: int, media_type: MediaType, filename: str
     ) -> ParsedText:

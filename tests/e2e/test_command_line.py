@@ -175,7 +175,7 @@ def test_the_doctor_finds_a_healthy_service(service: ServiceProcess, folder: Pat
     ended = run("doctor", "--json", cwd=folder, **configured(service))
     assert ended.exit_code == 0, ended.stdout
     findings = {finding["subject"]: finding for finding in ended.json}
-    assert {"python", "data", "redis", "blobs", "index", "embedding", "port"} <= set(findings)
+    assert {"python", "data", "redis", "blobs", "index", "embedding", "parsers", "port"} <= set(findings)
     assert all(finding["is_good"] for finding in ended.json)
     assert "a service is running" in findings["port"]["detail"]
     assert run("doctor", cwd=folder, **configured(service)).exit_code == 0

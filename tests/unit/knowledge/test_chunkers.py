@@ -12,6 +12,7 @@ from knowledge.errors import ParseError, ParseErrorCode
 from knowledge.markdown import outline
 from knowledge.sentences import split_sentences
 from knowledge.text import Heading, Page, ParsedText, Table, TextFormat
+from processors.settings import WorkerSettings
 
 WORDS = st.sampled_from(
     [
@@ -125,6 +126,15 @@ def test_a_chunk_has_the_page_that_it_starts_on() -> None:
 def test_too_many_chunks_are_refused(kind: ChunkerKind) -> None:
     with pytest.raises(ParseError) as refusal:
         small(kind).chunk(ParsedText(text="Lift. " * 100), document_id="d", chunks_max=3)
+    assert refusal.value.code is ParseErrorCode.TOO_MANY_CHUNKS
+
+
+def test_a_hundred_thousand_chunks_are_the_most() -> None:
+    text = "磨" * (16 * WorkerSettings().chunks_max + 1)
+    with pytest.raises(ParseError, match="100,000 chunks") as refusal:
+        small(ChunkerKind.SENTENCE).chunk(
+            ParsedText(text=text), document_id="d", chunks_max=WorkerSettings().chunks_max
+        )
     assert refusal.value.code is ParseErrorCode.TOO_MANY_CHUNKS
 
 
