@@ -2,7 +2,8 @@
 
     .venv/bin/python bench/formats.py [--only SUBSTRING] [--json]
 
-Prints a row a file (found phrases, pages, headings, tables, language, seconds, peak memory) and a line for each format.
+Prints a row a file (found phrases, pages, headings, tables, language, seconds, peak memory), and for each format how
+many files came out as expected, were opened, had all their known phrases, in the order in which they are read.
 """
 
 import argparse
@@ -14,7 +15,6 @@ import shutil
 import sys
 import time
 import unicodedata
-from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from multiprocessing import get_context
 from multiprocessing.connection import Connection
@@ -66,6 +66,8 @@ class Row(msgspec.Struct, frozen=True):
     seconds: float = 0.0
     memory_mib: int = 0
     missing: tuple[str, ...] = ()
+    phrases: int = 0
+    is_in_order: bool | None = None
 
 
 def compared(text: str) -> str:
@@ -105,6 +107,8 @@ def measured(connection: Connection, path: Path, expected: Expected) -> None:
         seconds=seconds,
         memory_mib=peak_kib // 1024,
         missing=missing if expected.expect in {"text", "no-text"} else (),
+        phrases=len(wanted) if expected.expect in {"text", "no-text"} else 0,
+        is_in_order=is_in_order(found, wanted) if len(wanted) > 1 and not missing else None,
     )
     connection.send_bytes(msgspec.json.encode(row))
     connection.close()
@@ -126,6 +130,12 @@ def is_right(expected: Expected, outcome: str, missing: tuple[str, ...], warning
             return outcome != "crash"
         case _:
             return outcome != "crash"
+
+
+def is_in_order(text: str, phrases: tuple[str, ...]) -> bool:
+    """Whether the phrases, which the manifest has from the beginning to the end of a file, follow one another."""
+    places = [text.find(compared(phrase)) for phrase in phrases]
+    return places == sorted(places)
 
 
 def row_of(expected: Expected) -> Row:
@@ -159,17 +169,42 @@ def print_rows(rows: list[Row]) -> None:
 
 
 def print_formats(rows: list[Row]) -> None:
-    """A line for each format, in Markdown."""
-    print(
-        "\n| format | files | right | with pages | headings | tables | slowest s | memory MiB |\n"
-        "|---|---|---|---|---|---|---|---|"
+    """A line for each format and one for all, in Markdown."""
+    heads = (
+        "format",
+        "files",
+        "as expected",
+        "opened",
+        "phrases found",
+        "in order",
+        "pages",
+        "headings",
+        "tables",
+        "language",
     )
-    for name, count in sorted(Counter(row.format for row in rows).items()):
-        of_format = [row for row in rows if row.format == name]
-        right = sum(row.is_right for row in of_format)
-        kept = [sum(getattr(row, what) > 0 for row in of_format) for what in ("pages", "headings", "tables")]
-        slowest, memory = max(row.seconds for row in of_format), max(row.memory_mib for row in of_format)
-        print(f"| {name} | {count} | {right} | {kept[0]} | {kept[1]} | {kept[2]} | {slowest:.2f} | {memory} |")
+    print(f"\n| {' | '.join(heads)} | slowest s | memory MiB |\n|{'---|' * (len(heads) + 2)}")
+    for name in sorted({row.format for row in rows}):
+        print_line(name, [row for row in rows if row.format == name])
+    print_line("**all**", rows)
+
+
+def print_line(name: str, rows: list[Row]) -> None:
+    """Of how many files it holds; `3 of 4` where it is asked of some alone."""
+    known = [row for row in rows if row.phrases]
+    ordered = [row for row in rows if row.is_in_order is not None]
+    opened = [row for row in rows if row.outcome == "text"]
+    cells = [
+        len(rows),
+        sum(row.is_right for row in rows),
+        len(opened),
+        f"{sum(not row.missing for row in known)} of {len(known)}" if known else "",
+        f"{sum(row.is_in_order is True for row in ordered)} of {len(ordered)}" if ordered else "",
+        *(sum(getattr(row, what) > 0 for row in opened) for what in ("pages", "headings", "tables")),
+        sum(bool(row.language) for row in opened),
+        f"{max(row.seconds for row in rows):.2f}",
+        max(row.memory_mib for row in rows),
+    ]
+    print(f"| {name} | {' | '.join(map(str, cells))} |")
 
 
 def main() -> None:

@@ -29,6 +29,7 @@ class Passage(msgspec.Struct, frozen=True):
     text: str
     score: float
     page: int | None
+    headings: tuple[str, ...]
     highlights: list[tuple[int, int]]
 
 

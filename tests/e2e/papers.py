@@ -1,5 +1,7 @@
 """Small documents made on the spot, each with what a test needs it to have."""
 
+import io
+import zipfile
 from collections.abc import Iterable
 
 SENTENCES = (
@@ -20,6 +22,15 @@ def text_of(number: int) -> bytes:
 
 def word_of(number: int) -> str:
     return f"kennzahl{number:04}"
+
+
+def archive(files: dict[str, bytes]) -> bytes:
+    """A ZIP archive of `files`, by their paths."""
+    written = io.BytesIO()
+    with zipfile.ZipFile(written, "w", zipfile.ZIP_DEFLATED) as packed:
+        for path, content in files.items():
+            packed.writestr(path, content)
+    return written.getvalue()
 
 
 def blank_pdf() -> bytes:

@@ -9,7 +9,7 @@ import pytest
 
 from domain.status import DocumentPhase, DocumentStatus, TaskPhase
 from tests.e2e.api import Api, problem_code
-from tests.e2e.papers import blank_pdf, encrypted_pdf, text_of, word_of
+from tests.e2e.papers import archive, blank_pdf, encrypted_pdf, text_of, word_of
 from tests.servers.service_process import ServiceProcess
 
 pytest_plugins = ("tests.servers.service",)
@@ -42,6 +42,9 @@ def mixed(api: Api, kb: str) -> dict[str, DocumentStatus]:
         ("really-text.pdf", text_of(NUMBER_OF_GOOD + 1)),
         ("really-a-blank-pdf.docx", blank_pdf() + b"\n% another\n"),
         ("last.txt", text_of(NUMBER_OF_GOOD + 2)),
+        ("papers.zip", archive({"夜班/report.txt": text_of(NUMBER_OF_GOOD + 3), "locked.pdf": encrypted_pdf()})),
+        ("shut.zip", archive({"locked.pdf": encrypted_pdf()})),
+        ("outside.zip", archive({"../../report.txt": text_of(NUMBER_OF_GOOD)})),
     ]
     return {document.filename: document for document in api.ingest(kb, files)}
 
@@ -63,6 +66,8 @@ END = f"--{BOUNDARY}--\r\n".encode()
         ("cut.pdf", "parse_failed"),
         ("spaces.txt", "no_text"),
         ("really-a-blank-pdf.docx", "no_text"),
+        ("shut.zip", "encrypted_document"),
+        ("outside.zip", "archive_unsafe"),
     ],
 )
 def test_a_bad_document_fails_with_its_reason(mixed: dict[str, DocumentStatus], filename: str, code: str) -> None:
@@ -76,19 +81,27 @@ def test_a_bad_document_fails_with_its_reason(mixed: dict[str, DocumentStatus], 
     assert not document.searchable
 
 
-@pytest.mark.parametrize("filename", ["first.txt", "really-text.pdf", "last.txt"])
+@pytest.mark.parametrize("filename", ["first.txt", "really-text.pdf", "last.txt", "papers.zip"])
 def test_a_good_document_beside_bad_ones_is_found(
     api: Api, kb: str, mixed: dict[str, DocumentStatus], filename: str
 ) -> None:
     assert mixed[filename].status is DocumentPhase.COMPLETED
-    number = NUMBER_OF_GOOD + ["first.txt", "really-text.pdf", "last.txt"].index(filename)
+    number = NUMBER_OF_GOOD + ["first.txt", "really-text.pdf", "last.txt", "papers.zip"].index(filename)
     assert [one.filename for one in api.search(kb, word_of(number), mode="keyword")] == [filename]
+
+
+def test_a_file_of_an_archive_is_found_under_its_path_and_one_that_is_left_out_is_named(
+    api: Api, kb: str, mixed: dict[str, DocumentStatus]
+) -> None:
+    [passage] = api.search(kb, word_of(NUMBER_OF_GOOD + 3), mode="keyword")
+    assert passage.headings == ("夜班/report.txt",)
+    assert mixed["papers.zip"].warnings == ("skipped: locked.pdf (encrypted_document)",)
 
 
 def test_a_task_with_good_and_bad_documents_ends_partial(api: Api, mixed: dict[str, DocumentStatus]) -> None:
     task = api.task(mixed["first.txt"].task_id)
     assert task.status is TaskPhase.PARTIAL
-    assert (task.documents.completed, task.documents.failed) == (3, 5)
+    assert (task.documents.completed, task.documents.failed) == (4, 7)
     assert task.progress == 1.0
 
 

@@ -98,13 +98,6 @@ async def test_a_page_on_its_head_is_turned(sandbox: Sandbox) -> None:
 
 
 @pytest.mark.skipif("chi_sim" not in ocr.languages(), reason="tesseract has no Chinese here")
-async def test_chinese_is_among_the_languages(sandbox: Sandbox) -> None:
-    assert ocr.languages().startswith("chi_sim")
-    parsed = await parse(sandbox, saved([page(FIRST)], "JPEG"), MediaType.JPEG)
-    assert "chi_sim" in parsed.parser
-
-
-@pytest.mark.skipif("chi_sim" not in ocr.languages(), reason="tesseract has no Chinese here")
 @pytest.mark.parametrize(
     ("name", "shown", "words"),
     [
@@ -123,6 +116,7 @@ async def test_chinese_is_read_alone_and_among_english(
     assert likeness >= LIKENESS_MIN, parsed.text
     assert [word for word in words if word not in read] == []
     assert parsed.language == "zh"
+    assert "chi_sim+eng" in parsed.parser
     assert [page.number for page in parsed.pages] == [1]
 
 
