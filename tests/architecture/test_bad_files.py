@@ -27,7 +27,7 @@ ROWS: Final = {
     "B-065": Row("a PDF whose pages lead back, lies deep in itself, or ends too early", 4),
     "B-066": Row(
         "a PDF with a password, actions, a form of a program, or files",
-        3,
+        4,
         (f"{HOSTILE}::test_a_password_is_asked_for",),
     ),
     "B-067": Row("a PDF that names a file as its map of characters", 1),

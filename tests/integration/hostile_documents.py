@@ -13,6 +13,7 @@ from tests.integration.hostile_files import (
     epub,
     form,
     laughs,
+    locked_for_changes,
     long_archive,
     many_parts,
     nested_mail,
@@ -96,6 +97,12 @@ DOCUMENTS: tuple[Hostile, ...] = (
             root=b"/OpenAction << /S /JavaScript /JS (app.launchURL('%b')) /Next << /S /Launch /F (%b) >> >>"
             % (url.encode(), canary.encode()),
         ),
+        TEXT,
+    ),
+    Hostile(
+        "B-066 owner alone",
+        "a.pdf",
+        lambda *_: locked_for_changes(b"BT /F 9 Tf 20 20 Td (The mill turns)Tj ET"),
         TEXT,
     ),
     Hostile(

@@ -5,6 +5,7 @@ import struct
 import warnings
 import zipfile
 import zlib
+from hashlib import md5
 
 DOCX_TYPES = (
     '<?xml version="1.0"?><Types xmlns="http://schemas.openxmlformats.org/package/2006/content-types">'
@@ -66,6 +67,41 @@ def form(data: bytes) -> bytes:
         len(data),
         data,
     )
+
+
+_PADDING = bytes.fromhex("28bf4e5e4e758a4164004e56fffa01082e2e00b6d0683e802f0ca9fe6453697a")
+"""ISO 32000-1, 7.6.3.3: what fills up a password."""
+
+
+def rc4(key: bytes, data: bytes) -> bytes:
+    state, j, out = list(range(256)), 0, bytearray()
+    for i in range(256):
+        j = (j + state[i] + key[i % len(key)]) % 256
+        state[i], state[j] = state[j], state[i]
+    i = j = 0
+    for byte in data:
+        i = (i + 1) % 256
+        j = (j + state[i]) % 256
+        state[i], state[j] = state[j], state[i]
+        out.append(byte ^ state[(state[i] + state[j]) % 256])
+    return bytes(out)
+
+
+def locked_for_changes(content: bytes) -> bytes:
+    """A page that anybody may read: an owner's password, none for users, 40 bit (ISO 32000-1, 7.6.3)."""
+    mark, allowed = b"\xab" * 16, -4
+    owner = rc4(md5(b"miller" + _PADDING[:26], usedforsecurity=False).digest()[:5], _PADDING)
+    secret = _PADDING + owner + struct.pack("<i", allowed) + mark
+    key = md5(secret, usedforsecurity=False).digest()[:5]
+    own = md5(key + struct.pack("<I", 4)[:3] + bytes(2), usedforsecurity=False).digest()[:10]
+    shut = rc4(own, content)
+    encrypt = b"<< /Filter /Standard /V 1 /R 2 /O <%b> /U <%b> /P %d >>" % (
+        owner.hex().encode(),
+        rc4(key, _PADDING).hex().encode(),
+        allowed,
+    )
+    made = page(b"<< /Length %d >>\nstream\n%b\nendstream" % (len(shut), shut), more=(encrypt,))
+    return made.replace(b"/Root 1 0 R", b"/Root 1 0 R /Encrypt 6 0 R /ID [<%b> <%b>]" % ((mark.hex().encode(),) * 2))
 
 
 def packed_as(parts: dict[str, str | bytes]) -> bytes:
