@@ -1,9 +1,12 @@
 """A mill with one worker, and a browser that tells of every broken rule; both for the whole module."""
 
+import json
 import os
 import shutil
 from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from threading import Thread
 
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
@@ -40,9 +43,38 @@ class Tab:
         return found
 
 
+class LanguageModel(BaseHTTPRequestHandler):
+    """An OpenAI-compatible chat endpoint that says the same to everybody, a word after the other."""
+
+    def do_POST(self) -> None:
+        self.rfile.read(int(self.headers["content-length"]))
+        self.send_response(200)
+        self.send_header("content-type", "text/event-stream")
+        self.end_headers()
+        for word in ("The stones ", "are of granite ", "[1]", "."):
+            chunk = {"choices": [{"delta": {"content": word}, "finish_reason": None}]}
+            self.wfile.write(b"data: " + json.dumps(chunk).encode() + b"\n\n")
+        ended = {"choices": [{"delta": {}, "finish_reason": "stop"}]}
+        self.wfile.write(b"data: " + json.dumps(ended).encode() + b"\n\ndata: [DONE]\n\n")
+
+    def log_message(self, *_: object) -> None:
+        """Nobody reads it."""
+
+
 @pytest.fixture(scope="module")
-def mill() -> Iterator[Mill]:
-    with Mill() as started:
+def language_model() -> Iterator[str]:
+    server = ThreadingHTTPServer(("127.0.0.1", 0), LanguageModel)
+    serving = Thread(target=server.serve_forever)
+    serving.start()
+    yield f"http://127.0.0.1:{server.server_address[1]}/v1"
+    server.shutdown()
+    serving.join()
+    server.server_close()
+
+
+@pytest.fixture(scope="module")
+def mill(language_model: str) -> Iterator[Mill]:
+    with Mill({"MILLSTREAM_LLM_MODEL": "says-the-same", "MILLSTREAM_LLM_BASE_URL": language_model}) as started:
         yield started.start_all([WORKER])
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import pytest
-from playwright.sync_api import BrowserContext, Route, expect
+from playwright.sync_api import Browser, BrowserContext, Route, ViewportSize, expect
 
 from domain.status import TaskPhase
 from tests.browser.conftest import WAIT_MS, WORKER, Tab
@@ -30,7 +30,15 @@ PLACES: Final = (
     "knowledge-bases/{kb}?tab=settings",
     "knowledge-bases/{kb}/documents/{document}",
     "search?q=granite",
+    "ask?q=granite&kb={kb}",
+    "operations",
+    "operations?tab=dead-letters",
+    "operations?tab=webhooks",
+    "operations?tab=keys",
+    "operations?tab=health",
 )
+TELEPHONE: Final = ViewportSize(width=390, height=844)
+WIDE: Final = ViewportSize(width=1280, height=900)
 expect.set_options(timeout=WAIT_MS)
 
 pytestmark = pytest.mark.timeout(300)  # a browser beside seven busy processes on two cores takes its time
@@ -160,37 +168,69 @@ def test_a_hostile_document_is_shown_as_text_and_runs_nothing(tab: Tab, places: 
     page = tab.page
     for place in PLACES:
         tab.open(place.format(**places))
-        expect(page.locator("main")).to_contain_text("onerror=window.hit" if "{" in place or "search" in place else "")
-        assert page.evaluate("window.hit") is None
-        assert page.locator("main img, main script").count() == 0
+        expect(page.locator(".loading")).to_have_count(0)
+        if "{" in place and not place.startswith("ask"):
+            expect(page.locator("main")).to_contain_text("onerror=window.hit")
+        assert page.evaluate("window.hit") is None, place
+        assert page.locator("main img, main script").count() == 0, place
     tab.open("search?q=granite")
     expect(page.locator(".passage").first).to_contain_text("<script>window.hit=1</script>")
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_no_view_has_a_serious_finding_of_axe_in_either_light(
-    tab: Tab, axe: str, places: dict[str, str], scheme: Any
+def test_an_answer_is_written_and_its_citation_leads_to_the_passage(tab: Tab, places: dict[str, str]) -> None:
+    page = tab.page
+    tab.open(f"ask?kb={places['kb']}")
+    page.get_by_label("Your question").fill("What is granite?")
+    page.keyboard.press("Enter")
+    expect(page.locator(".answer-text")).to_contain_text("The stones are of granite")
+    page.get_by_role("button", name="Source 1").click()
+    source = page.locator("#passage-1")
+    expect(source).to_be_focused()
+    expect(source).to_contain_text("cited")
+    source.get_by_role("link", name="Show in the document").click()
+    expect(page.locator(".chunk[data-chosen]")).to_be_visible()
+
+
+def test_failures_are_tried_again_by_a_query_that_is_tried_first(tab: Tab, api: Api) -> None:
+    page, kb = tab.page, api.create("failures")
+    task = api.upload(kb, [("broken.pdf", b"%PDF-1.7 and nothing else")])
+    assert api.ended(task).status is TaskPhase.FAILED
+    tab.open(f"operations?tab=dead-letters&kb={kb}")
+    expect(page.get_by_role("link", name="broken.pdf")).to_be_visible()
+    page.get_by_role("button", name="Retry all of these").click()
+    expect(page.get_by_role("dialog")).to_contain_text("Nothing has been done yet.")
+    assert len(api.documents(task)) == 1
+    page.get_by_role("dialog").get_by_role("button", name="Retry 1").click()
+    expect(page.get_by_role("dialog")).to_contain_text("on its way again")
+    page.get_by_role("dialog").get_by_role("link").first.click()
+    expect(page.get_by_role("heading", name="Retry of a document")).to_be_visible()
+
+
+@pytest.mark.parametrize(("scheme", "size"), [("light", WIDE), ("dark", TELEPHONE)], ids=["light", "dark"])
+def test_no_view_has_a_serious_finding_of_axe(
+    tab: Tab, axe: str, places: dict[str, str], scheme: Any, size: Any
 ) -> None:
     page = tab.page
     page.emulate_media(color_scheme=scheme, reduced_motion="reduce")
+    page.set_viewport_size(size)
     found: dict[str, list[str]] = {}
+    tab.open("upload")
+    page.evaluate(axe)
     for place in PLACES:
         tab.open(place.format(**places))
         expect(page.locator(".loading")).to_have_count(0)
-        page.evaluate(axe)
         told = page.evaluate("axe.run(document, { resultTypes: ['violations'] })")
         serious = [one for one in told["violations"] if one["impact"] in {"serious", "critical"}]
         if serious:
-            found[place] = [
-                f"{one['id']}: {json.dumps([node['target'] for node in one['nodes']][:3])}" for one in serious
-            ]
+            where = [(one["id"], [node["target"] for node in one["nodes"]][:3]) for one in serious]
+            found[place] = [f"{rule}: {json.dumps(targets)}" for rule, targets in where]
     assert found == {}
 
 
 def test_the_language_is_that_of_the_browser_until_somebody_chooses(
-    chromium: Any, mill: Mill, places: dict[str, str]
+    chromium: Browser, mill: Mill, places: dict[str, str]
 ) -> None:
-    context = chromium.new_context(locale="zh-CN", viewport={"width": 390, "height": 844})
+    context = chromium.new_context(locale="zh-CN", viewport=TELEPHONE)
     tab = Tab(context.new_page(), mill.url)
     tab.open("tasks")
     expect(tab.page.get_by_role("heading", name="任务", exact=True)).to_be_visible()
@@ -203,4 +243,31 @@ def test_the_language_is_that_of_the_browser_until_somebody_chooses(
         width = tab.page.evaluate("document.documentElement.scrollWidth")
         assert width <= 390, f"{place} is wider than a telephone"
     assert tab.errors == []
+    context.close()
+
+
+def test_a_key_is_made_and_from_then_on_asked_for(tab: Tab, chromium: Browser, mill: Mill) -> None:
+    """The last of this file: it closes the door behind the others."""
+    page = tab.page
+    tab.open("operations?tab=keys")
+    page.get_by_role("button", name="Make a key").click()
+    page.get_by_label("Name", exact=True).fill("page")
+    page.get_by_role("dialog").get_by_role("button", name="Make a key").click()
+    key = page.get_by_role("dialog").locator("code").first.inner_text()
+    expect(page.get_by_role("dialog")).to_contain_text("This page uses it from now on")
+    page.get_by_role("dialog").locator("footer").get_by_role("button", name="Close").click()
+    expect(page.get_by_role("cell", name="administer")).to_be_visible()
+
+    context = chromium.new_context(locale="en-US")
+    other = Tab(context.new_page(), mill.url)
+    other.open("tasks")
+    dialog = other.page.get_by_role("dialog")
+    expect(dialog).to_contain_text("This service asks for a key.")
+    dialog.get_by_label("Your key").fill(key)
+    dialog.get_by_role("button", name="Use this key").click()
+    expect(other.page.locator('.live[data-state="live"]')).to_be_visible()
+    assert key not in other.page.url
+    other.page.reload()
+    expect(other.page.locator('.live[data-state="live"]')).to_be_visible()
+    expect(other.page.get_by_role("dialog")).to_have_count(0)
     context.close()

@@ -32,6 +32,12 @@ export function setApiKey(value, isRemembered) {
   for (const tell of listeners) tell("changed");
 }
 
+// The first key of an open service closes its door: whoever made it goes on with it, and nothing is drawn anew.
+export function adoptKey(value) {
+  key = value;
+  try { sessionStorage.setItem(KEPT, value); } catch { /* until the page is closed */ }
+}
+
 export function askForKey() {
   if (isAsking) return;
   isAsking = true;
@@ -63,6 +69,7 @@ export function address(path, query = {}) {
 // The answer itself, for streams and downloads. Throws Problem; an abort stays an abort.
 export async function send(method, path, { query, body, headers, signal } = {}) {
   let answer;
+  const shown = key;
   try {
     answer = await fetch(address(path, query), {
       method,
@@ -77,13 +84,10 @@ export async function send(method, path, { query, body, headers, signal } = {}) 
     throw new Problem({ code: "unreachable" });
   }
   if (answer.ok) return answer;
-  throw await problemOf(answer);
-}
-
-export async function problemOf(answer) {
   const problem = problemIn(await answer.text().catch(() => ""), answer.status);
-  if (problem.status === 401) askForKey();
-  return problem;
+  // Another key may be in use meanwhile.
+  if (problem.status === 401 && shown === key) askForKey();
+  throw problem;
 }
 
 export function problemIn(text, status) {

@@ -1,19 +1,17 @@
 // The language of the page: what the browser prefers until somebody chooses, and then the choice.
-import en from "./i18n/en.js";
-import zh from "./i18n/zh.js";
-
 const KEPT = "millstream.language";
-const MESSAGES = { en, zh };
+const LOADED = { en: () => import("./i18n/en.js"), zh: () => import("./i18n/zh.js") };
 export const LANGUAGES = [["en", "English"], ["zh", "中文"]];
 
 const listeners = new Set();
 let current = chosen();
+let messages = (await LOADED[current]()).default;
 document.documentElement.lang = tag();
 
 function chosen() {
   let kept = null;
   try { kept = localStorage.getItem(KEPT); } catch { /* nothing is kept in this browser */ }
-  if (kept in MESSAGES) return kept;
+  if (kept in LOADED) return kept;
   return (navigator.languages ?? [navigator.language]).some((one) => one?.toLowerCase().startsWith("zh")) ? "zh" : "en";
 }
 
@@ -21,7 +19,8 @@ export function language() { return current; }
 
 export function tag() { return current === "zh" ? "zh-CN" : "en"; }
 
-export function setLanguage(name) {
+export async function setLanguage(name) {
+  messages = (await LOADED[name]()).default;
   current = name;
   try { localStorage.setItem(KEPT, name); } catch { /* it holds until the page is closed */ }
   document.documentElement.lang = tag();
@@ -35,8 +34,7 @@ export function onLanguage(tell) {
 
 // The message of that name with `{values}` put in; a number `n` chooses `name.one` where a language has it.
 export function t(name, values = {}) {
-  const messages = MESSAGES[current];
-  const message = (values.n === 1 && messages[`${name}.one`]) || messages[name] || MESSAGES.en[name] || name;
+  const message = (values.n === 1 && messages[`${name}.one`]) || messages[name] || name;
   return message.replace(/\{(\w+)\}/g, (whole, key) => {
     const value = values[key];
     if (value === undefined) return whole;

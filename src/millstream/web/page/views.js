@@ -9,5 +9,7 @@ export const VIEWS = [
   { name: "knowledge-base", pattern: "knowledge-bases/:kb", under: "knowledge-bases", load: () => import("./views/documents.js") },
   { name: "document", pattern: "knowledge-bases/:kb/documents/:document", under: "knowledge-bases", load: () => import("./views/document.js") },
   { name: "search", pattern: "search", icon: "search", load: () => import("./views/search.js") },
+  { name: "ask", pattern: "ask", icon: "ask", load: () => import("./views/ask.js") },
+  { name: "operations", pattern: "operations", icon: "gauge", load: () => import("./views/operations.js") },
 ];
 export const FIRST = "upload";

@@ -4,7 +4,7 @@ import { percent } from "../format.js";
 import { named, t } from "../language.js";
 
 const TONES = {
-  completed: "good", enabled: "good", delivered: "good", ready: "good", live: "good", searchable: "good", valid: "good",
+  completed: "good", enabled: "good", delivered: "good", ready: "good", cited: "good", live: "good", searchable: "good", valid: "good",
   failed: "bad", disabled: "bad", refused: "bad", revoked: "bad",
   partial: "warn", reconnecting: "warn", waiting: "warn", paused: "warn", expired: "warn",
   processing: "busy", fetching: "busy", parsing: "busy", chunking: "busy", embedding: "busy", indexing: "busy",
