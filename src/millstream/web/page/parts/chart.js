@@ -4,21 +4,20 @@ import { number } from "../format.js";
 
 const WIDTH = 600;
 const HEIGHT = 120;
-const FOOT = 18;
 
-// Bars side by side: `[{label, value}]`.
-export function Bars({ title, bars, every = 5 }) {
+// Bars side by side: `[{label, value}]`; the first, the middle and the last are named below.
+export function Bars({ title, bars }) {
   const top = Math.max(1, ...bars.map((one) => one.value));
   const step = WIDTH / Math.max(1, bars.length);
-  return html`<svg class="chart" viewBox="0 0 ${WIDTH} ${HEIGHT}" role="img" aria-label=${`${title}: ${bars.map((one) => `${one.label} ${number(one.value)}`).join(", ")}`}>
-    <line x1="0" x2=${WIDTH} y1=${HEIGHT - FOOT} y2=${HEIGHT - FOOT} class="chart-line" />
-    ${bars.map((one, place) => {
-      const height = (one.value / top) * (HEIGHT - FOOT - 14);
-      return html`<g><rect class="chart-bar" x=${place * step + step * 0.12} y=${HEIGHT - FOOT - height} width=${step * 0.76} height=${height} rx="2" />
-        ${(bars.length - 1 - place) % every === 0 && html`<text x=${place * step + step / 2} y=${HEIGHT - 4} text-anchor="middle">${one.label}</text>`}</g>`;
-    })}
-    <text x="2" y="10">${number(Math.round(top))}</text>
-  </svg>`;
+  const named = [bars[0], bars[Math.floor((bars.length - 1) / 2)], bars.at(-1)].filter(Boolean);
+  return html`<figure class="chart-frame"><span class="muted" aria-hidden="true">${number(Math.round(top))}</span>
+    <svg class="chart" viewBox=${`0 0 ${WIDTH} ${HEIGHT}`} preserveAspectRatio="none" role="img" aria-label=${`${title}: ${bars.map((one) => `${one.label} ${number(one.value)}`).join(", ")}`}>
+      ${bars.map((one, place) => {
+        const height = (one.value / top) * HEIGHT;
+        return html`<rect x=${place * step + step * 0.12} y=${HEIGHT - height} width=${step * 0.76} height=${height} />`;
+      })}
+    </svg>
+    <div class="chart-labels muted" aria-hidden="true">${named.map((one) => html`<span>${one.label}</span>`)}</div></figure>`;
 }
 
 // A line through values, the newest at the right; empty until there are two.

@@ -50,7 +50,7 @@ export function Flow() {
     </div>
     <section class="card"><div class="row between"><h2>${t("flow.events_per_minute")}</h2>
       <${Segments} label=${t("flow.window")} value=${minutes} options=${["5", "15", "55"].map((one) => [one, t("flow.minutes", { n: Number(one) })])} onChange=${setMinutes} /></div>
-      <${Bars} title=${t("flow.events_per_minute")} bars=${bars} every=${bars.length > 30 ? 10 : bars.length > 8 ? 3 : 1} /></section>
+      <${Bars} title=${t("flow.events_per_minute")} bars=${bars} /></section>
     <${Table} caption=${t("flow.steps")} rows=${flow.steps} keyOf=${(one) => one.step} columns=${[
       { name: "step", title: t("flow.step"), show: (one) => html`<span class="step-name"><i data-step=${one.step}></i>${named("step", one.step)}</span>` },
       { name: "lies", title: t("flow.lies"), isNumber: true, show: (one) => html`<span title=${t("flow.lies_text")}>${number(one.waiting)} + ${number(one.pending)}</span>` },
