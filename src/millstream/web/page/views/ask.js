@@ -9,6 +9,7 @@ import { placeOf } from "../parts/passage.js";
 import { link, replace } from "../router.js";
 import { readEvents } from "../stream.js";
 
+const SCOPES_MAX = 20; // asked at once
 const NOTHING = { text: "", passages: [], citations: [], end: null };
 
 export default function Ask({ query }) {
@@ -20,7 +21,7 @@ export default function Ask({ query }) {
   const running = useRef(null);
   const [isRunning, setRunning] = useState(false);
   useEffect(() => () => running.current?.abort(), []);
-  const base = bases?.find((one) => one.knowledge_base_id === kb) ?? bases?.[0];
+  const base = bases?.find((one) => one.knowledge_base_id === kb) ?? null; // none: all
 
   const ask = async () => {
     running.current?.abort();
@@ -29,11 +30,11 @@ export default function Ask({ query }) {
     setRunning(true);
     setProblem(null);
     setAnswer({ ...NOTHING, question });
-    replace(["ask"], { q: question, kb: base.knowledge_base_id });
+    replace(["ask"], { q: question, kb: base?.knowledge_base_id });
     const put = (change) => { if (!own.signal.aborted) setAnswer((before) => ({ ...before, ...change(before) })); };
     try {
-      const path = `/knowledge-bases/${base.knowledge_base_id}/answers`;
-      const stream = await send("POST", path, { body: { question, stream: true }, signal: own.signal });
+      const [path, body] = request(question, base ? [base] : bases);
+      const stream = await send("POST", path, { body, signal: own.signal });
       let isOver = false;
       await readEvents(stream, ({ name, data }) => {
         const told = JSON.parse(data);
@@ -57,14 +58,21 @@ export default function Ask({ query }) {
     <form class="card search-form" onSubmit=${(event) => { event.preventDefault(); ask(); }}>
       <div class="search-line"><label class="hidden" for="question">${t("ask.question")}</label><${Icon} name="ask" size=${22} />
         <input id="question" type="text" maxlength="2000" placeholder=${t("ask.placeholder")} value=${question} onInput=${(event) => setQuestion(event.target.value)} autofocus />
-        ${isRunning ? html`<button type="button" onClick=${stop}>${t("ask.stop")}</button>` : html`<button type="submit" class="primary" disabled=${!base || !question.trim()}>${t("ask.do")}</button>`}</div>
-      ${base && html`<${Select} isNarrow label=${t("bases.single")} value=${base.knowledge_base_id} options=${bases.map((one) => [one.knowledge_base_id, one.name])} onChange=${setKb} />`}
+        ${isRunning ? html`<button type="button" onClick=${stop}>${t("ask.stop")}</button>` : html`<button type="submit" class="primary" disabled=${!bases || !question.trim()}>${t("ask.do")}</button>`}</div>
+      <div class="row"><${Select} isNarrow label=${t("bases.single")} value=${base?.knowledge_base_id ?? ""} options=${[["", t("search.all")], ...(bases ?? []).map((one) => [one.knowledge_base_id, one.name])]} onChange=${setKb} /></div>
     </form>
     ${problem?.code === "no_language_model"
       ? html`<${Empty} icon="ask" title=${t("problem.no_language_model")} action=${html`<a class="button primary" href=${link(["search"], { q: question, kb: base?.knowledge_base_id })}>${t("ask.search_instead")}</a>`}>${problem.detail}<//>`
       : html`<${ProblemBox} problem=${problem} />`}
     ${!answer && !problem && html`<${Empty} icon="ask" title=${t("ask.begin")}>${t("ask.begin_text")}<//>`}
     ${answer && html`<${Answer} answer=${answer} isRunning=${isRunning} />`}`;
+}
+
+// Several knowledge bases are asked by another path; all means the newest of those that the key may see.
+function request(question, asked) {
+  const body = { question, stream: true };
+  if (asked.length === 1) return [`/knowledge-bases/${asked[0].knowledge_base_id}/answers`, body];
+  return ["/answers", { ...body, knowledge_base_ids: asked.slice(0, SCOPES_MAX).map((one) => one.knowledge_base_id) }];
 }
 
 function Answer({ answer, isRunning }) {
