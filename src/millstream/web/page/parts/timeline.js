@@ -2,7 +2,7 @@
 import { get } from "../api.js";
 import { clock, duration, moment, percent } from "../format.js";
 import { useLoaded } from "../hooks.js";
-import { html, useEffect, useMemo, useState } from "../html.js";
+import { html, useEffect, useMemo, useRef, useState } from "../html.js";
 import { named, t } from "../language.js";
 import { Counts } from "../views/tasks.js";
 import { Icon } from "./icon.js";
@@ -40,6 +40,12 @@ export function Timeline({ task, documents }) {
   const facts = data?.facts ?? [];
   const at = chosen === null ? facts.length - 1 : Math.min(chosen, facts.length - 1);
   const told = useMemo(() => explained(facts, documents), [data, documents.size]);
+  const story = useRef(null);
+  // The list follows the slider, and the page stays where it is.
+  useEffect(() => {
+    const here = story.current?.querySelector(".here");
+    if (chosen !== null && here) story.current.scrollTop = here.offsetTop - story.current.clientHeight / 2;
+  }, [at]);
   return html`<section class="card timeline" aria-labelledby="timeline-title">
     <div class="row between"><h2 id="timeline-title">${t("timeline.title")} ${data && html`<small class="muted">${t("timeline.facts", { n: data.total ?? facts.length })}</small>`}</h2></div>
     <p class="muted">${t("timeline.text")}</p>
@@ -51,7 +57,7 @@ export function Timeline({ task, documents }) {
         <input type="range" min="0" max=${facts.length - 1} value=${at} aria-valuetext=${`${at + 1} / ${facts.length}: ${named("fact", facts[at].type)}, ${clock(facts[at].recorded_at)}`}
           onInput=${(event) => { const place = Number(event.target.value); setChosen(place === facts.length - 1 ? null : place); }} /></label>
       <${AsOf} task=${task} fact=${facts[at]} place=${at} isLast=${chosen === null} count=${facts.length} />
-      <ol class="story">${told.slice(0, Math.max(shown, at + 5)).map((one, place) => html`<li key=${one.fact.event_id} data-kind=${one.kind} class=${place > at ? "later" : place === at ? "here" : ""}>
+      <ol class="story" ref=${story}>${told.slice(0, Math.max(shown, at + 5)).map((one, place) => html`<li key=${one.fact.event_id} data-kind=${one.kind} class=${place > at ? "later" : place === at ? "here" : ""}>
         <button type="button" class="fact" aria-current=${place === at ? "step" : undefined} onClick=${() => setChosen(place)}>
           <time datetime=${one.fact.recorded_at} title=${moment(one.fact.recorded_at)}>${clock(one.fact.recorded_at)}</time>
           <span class="fact-name">${named("fact", one.fact.type)}${one.about && html` <em>${one.about}</em>`}</span>

@@ -77,7 +77,7 @@ function Reader({ path, place, version, chosen, onEdited }) {
   useEffect(() => {
     const found = list.current?.querySelector("[data-chosen]");
     if (found) list.current.scrollTop = found.offsetTop - 8;
-  }, [chosen, Boolean(chunk)]);
+  }, [chosen, Boolean(chunk), Boolean(rows?.length)]);
   return html`<div class="reader">
     <section class="card text-pane" aria-labelledby="text-title"><h2 id="text-title">${t("document.text")}</h2>
       <${ProblemBox} problem=${text.problem} onRetry=${text.reload} />
