@@ -1,6 +1,6 @@
 // The page: finds the view that its address names, loads it, draws it within the frame.
 import { isKeyAsked, leaveKey, onKey } from "./api.js";
-import { html, render, useEffect, useErrorBoundary, useRef, useState } from "./html.js";
+import { html, render, useEffect, useErrorBoundary, useState } from "./html.js";
 import { onLanguage, t } from "./language.js";
 import { Empty, Frame, KeyDialog, Loading, ProblemBox } from "./parts.js";
 import { match, usePlace } from "./router.js";
@@ -27,21 +27,22 @@ function App() {
 }
 
 const loaded = new Map();
+let isFirst = true;
 
 function View({ view, given, query }) {
   const [Shown, setShown] = useState(() => loaded.get(view.name) ?? null);
   const [problem, setProblem] = useState(null);
   const [broken, mend] = useErrorBoundary((error) => console.error(error));
-  const isFirst = useRef(true);
   const load = () => view.load().then(
     (module) => { loaded.set(view.name, module.default); setShown(() => module.default); setProblem(null); },
     () => setProblem({ code: "unreachable" }),
   );
   useEffect(() => {
     if (!Shown) load();
-    // After a step from view to view the next key press goes on in the new one, and a screen reader reads its title.
-    if (document.activeElement && document.activeElement !== document.body && isFirst.current) document.getElementById("main").focus({ preventScroll: true });
-    isFirst.current = false;
+    // After a step from view to view the next key press goes on in the new one, and a screen reader reads it.
+    const main = document.getElementById("main");
+    if (!isFirst && !main.contains(document.activeElement)) main.focus({ preventScroll: true });
+    isFirst = false;
     scrollTo(0, 0);
   }, []);
   if (broken) return html`<${ProblemBox} problem=${{ code: "page_broken", detail: broken.message }} onRetry=${mend} />`;

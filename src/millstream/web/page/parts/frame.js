@@ -44,7 +44,7 @@ export function KeyDialog({ onClose }) {
   return html`<${Dialog} title=${t("key.title")} onClose=${onClose}><form onSubmit=${use}>
     <div class="dialog-body">
       <p>${t("key.why")}</p>
-      <${Input} label=${t("key.label")} type="password" autocomplete="off" spellcheck="false" placeholder="ms_…" value=${value} onInput=${setValue} required />
+      <${Input} label=${t("key.label")} type="password" autocomplete="off" spellcheck=${false} placeholder="ms_…" value=${value} onInput=${setValue} required />
       <${Check} label=${t("key.remember")} hint=${t("key.remember_hint")} isChecked=${isRemembered} onChange=${setRemembered} />
     </div>
     <footer>${apiKey() && html`<button type="button" onClick=${() => { setApiKey("", false); onClose(); }}>${t("key.forget")}</button>`}

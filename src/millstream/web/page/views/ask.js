@@ -19,6 +19,8 @@ export default function Ask({ query }) {
   const [answer, setAnswer] = useState(null);
   const [problem, setProblem] = useState(null);
   const running = useRef(null);
+  const field = useRef(null);
+  useEffect(() => { field.current?.focus({ preventScroll: true }); }, [Boolean(bases)]);
   const [isRunning, setRunning] = useState(false);
   useEffect(() => () => running.current?.abort(), []);
   const base = bases?.find((one) => one.knowledge_base_id === kb) ?? null; // none: all
@@ -57,7 +59,7 @@ export default function Ask({ query }) {
     <${ProblemBox} problem=${basesProblem} onRetry=${reload} />
     <form class="card search-form" onSubmit=${(event) => { event.preventDefault(); ask(); }}>
       <div class="search-line"><label class="hidden" for="question">${t("ask.question")}</label><${Icon} name="ask" size=${22} />
-        <input id="question" type="text" maxlength="2000" placeholder=${t("ask.placeholder")} value=${question} onInput=${(event) => setQuestion(event.target.value)} autofocus />
+        <input id="question" type="text" maxlength="2000" placeholder=${t("ask.placeholder")} value=${question} onInput=${(event) => setQuestion(event.target.value)} ref=${field} />
         ${isRunning ? html`<button type="button" onClick=${stop}>${t("ask.stop")}</button>` : html`<button type="submit" class="primary" disabled=${!bases || !question.trim()}>${t("ask.do")}</button>`}</div>
       <div class="row"><${Select} isNarrow label=${t("bases.single")} value=${base?.knowledge_base_id ?? ""} options=${[["", t("search.all")], ...(bases ?? []).map((one) => [one.knowledge_base_id, one.name])]} onChange=${setKb} /></div>
     </form>

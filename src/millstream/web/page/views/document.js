@@ -152,7 +152,7 @@ function MetadataDialog({ path, metadata, onClose, onChanged }) {
   const [text, setText] = useState(Object.entries(metadata).map(([key, value]) => `${key} = ${JSON.stringify(value)}`).join("\n"));
   const [save, isRunning, problem] = useAction(async () => onChanged(await patch(path, { metadata: read(text) })));
   return html`<${Dialog} title=${t("document.edit_metadata")} onClose=${onClose}><form onSubmit=${(event) => { event.preventDefault(); save(); }}>
-    <div class="dialog-body"><${TextArea} label=${t("documents.metadata")} hint=${t("document.metadata_hint")} rows="7" spellcheck="false" value=${text} onInput=${setText} /><${ProblemBox} problem=${problem} /></div>
+    <div class="dialog-body"><${TextArea} label=${t("documents.metadata")} hint=${t("document.metadata_hint")} rows="7" spellcheck=${false} value=${text} onInput=${setText} /><${ProblemBox} problem=${problem} /></div>
     <footer><button type="button" onClick=${onClose}>${t("do.cancel")}</button><button type="submit" class="primary" disabled=${isRunning}>${t("do.save")}</button></footer></form><//>`;
 }
 

@@ -20,6 +20,8 @@ export default function Search({ query }) {
   const [problem, setProblem] = useState(null);
   const [isRunning, setRunning] = useState(false);
   const turn = useRef(0);
+  const field = useRef(null);
+  useEffect(() => { field.current?.focus({ preventScroll: true }); }, [Boolean(bases)]);
   const put = (key) => (value) => setAsked((before) => ({ ...before, [key]: value }));
 
   const search = async (wanted) => {
@@ -46,7 +48,7 @@ export default function Search({ query }) {
     <${ProblemBox} problem=${basesProblem} onRetry=${reload} />
     <form class="card search-form" role="search" onSubmit=${(event) => { event.preventDefault(); search(asked); }}>
       <div class="search-line"><label class="hidden" for="query">${t("search.query")}</label><${Icon} name="search" size=${22} />
-        <input id="query" type="search" maxlength="2000" placeholder=${t("search.placeholder")} value=${asked.query} onInput=${(event) => put("query")(event.target.value)} autofocus />
+        <input id="query" type="search" maxlength="2000" placeholder=${t("search.placeholder")} value=${asked.query} onInput=${(event) => put("query")(event.target.value)} ref=${field} />
         <button type="submit" class="primary" disabled=${isRunning || !asked.query.trim()}>${t("search.do")}</button></div>
       <div class="row">
         <${Select} isNarrow label=${t("bases.single")} value=${asked.kb} options=${[["", t("search.all")], ...(bases ?? []).map((one) => [one.knowledge_base_id, one.name])]} onChange=${choose("kb")} />

@@ -83,7 +83,7 @@ function Addresses({ target }) {
   });
   const [task, setTask] = useState(null);
   return html`<form class="stack" onSubmit=${async (event) => { event.preventDefault(); setTask(await send()); }}>
-    <${TextArea} label=${t("upload.urls_label")} hint=${t("upload.urls_hint")} rows="5" spellcheck="false" placeholder=${"https://www.rfc-editor.org/rfc/rfc9110.txt"} value=${text} onInput=${setText} />
+    <${TextArea} label=${t("upload.urls_label")} hint=${t("upload.urls_hint")} rows="5" spellcheck=${false} placeholder=${"https://www.rfc-editor.org/rfc/rfc9110.txt"} value=${text} onInput=${setText} />
     <${ProblemBox} problem=${problem} onClose=${clear} />
     <div class="row"><button type="submit" class="primary" disabled=${isRunning || !urls.length}>${urls.length ? t("upload.urls_send", { n: urls.length }) : t("upload.urls_none")}</button><${Sent} task=${task} /></div>
   </form>`;

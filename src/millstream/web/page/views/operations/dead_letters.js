@@ -20,7 +20,7 @@ export function DeadLetters({ query }) {
   const body = Object.fromEntries(Object.entries(wanted).filter(([, value]) => value));
   const [dryRun, isTrying, problem, clear] = useAction(async () => setTried(await post("/dead-letters/retry", { ...body, dry_run: true })));
   return html`<form class="filters" onSubmit=${(event) => { event.preventDefault(); filter({ code: code.trim() }); }}>
-      <${Input} isNarrow label=${t("dead.code")} placeholder="parse_failed" spellcheck="false" value=${code} onInput=${setCode} />
+      <${Input} isNarrow label=${t("dead.code")} placeholder="parse_failed" spellcheck=${false} value=${code} onInput=${setCode} />
       <${Select} isNarrow label=${t("flow.step")} value=${query.step ?? ""} options=${[["", t("filter.all")], ...STEPS.map((one) => [one, named("step", one)])]} onChange=${(step) => filter({ step })} />
       <${Select} isNarrow label=${t("bases.single")} value=${query.kb ?? ""} options=${[["", t("filter.all")], ...(bases ?? []).map((one) => [one.knowledge_base_id, one.name])]} onChange=${(kb) => filter({ kb })} />
       <button type="submit" class="beside">${t("filter.apply")}</button>
