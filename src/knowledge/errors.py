@@ -60,6 +60,11 @@ class EmbeddingError(KnowledgeError):
         self.is_permanent = is_permanent
         self.place = place
 
+    @property
+    def is_outage(self) -> bool:
+        """Whether it is the provider's, and will pass: its limit, its pause, its silence."""
+        return not self.is_permanent and self.code.startswith("provider_")
+
     def __str__(self) -> str:
         return f"{self.code}: {self.message}"
 

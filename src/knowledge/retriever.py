@@ -34,6 +34,8 @@ SCOPES_MAX = 20
 
 NO_RERANKER = SearchWarning("no_reranker", "No reranker is configured; the passages are in the order of the search.")
 
+_NO_VECTOR = "The embedding provider gave no vector for the query ({code}); these passages are found by words alone."
+
 
 class _Found(msgspec.Struct, frozen=True):
     """A hit with the knowledge base that it comes from."""
@@ -44,6 +46,14 @@ class _Found(msgspec.Struct, frozen=True):
     @property
     def key(self) -> str:
         return f"{self.scope.knowledge_base_id}/{self.hit.document_id}/{self.hit.chunk.chunk_id}"
+
+
+class _Side(msgspec.Struct, frozen=True):
+    """What the knowledge bases of one model and weight have."""
+
+    sides: Sides
+    found: Mapping[str, _Found]
+    warnings: tuple[SearchWarning, ...] = ()
 
 
 class _Ranking(msgspec.Struct, frozen=True, kw_only=True):
@@ -86,7 +96,8 @@ class Retriever:
         if not 0 < len(scopes) <= SCOPES_MAX:
             raise InvalidSearch(f"1 to {SCOPES_MAX} knowledge bases can be searched at once", "/knowledge_base_ids")
         plan = plan_of(request, reranks_by_default=self._reranker is not None and self._reranker.is_default)
-        ranking = _ranking(await self._sides(scopes, query, filters, request, plan), request, _fusion(scopes, request))
+        sides = await self._sides(scopes, query, filters, request, plan)
+        ranking = _ranking(sides, request, _fusion(scopes, request))
         if plan.reranked:
             ranking = await self._reranked(ranking, query, plan)
         best = trim(ranking.order, ranking.scores, top_k=request.top_k, min_score=request.min_score)
@@ -111,7 +122,7 @@ class Retriever:
         filters: Filter,
         request: SearchRequest,
         plan: SearchPlan,
-    ) -> list[tuple[Sides, Mapping[str, _Found]]]:
+    ) -> list[_Side]:
         """What both sides found, by model and weight."""
         groups = _by_model(scopes, request.vector_weight)
         return await asyncio.gather(
@@ -126,10 +137,17 @@ class Retriever:
         filters: Filter,
         mode: SearchMode,
         plan: SearchPlan,
-    ) -> tuple[Sides, Mapping[str, _Found]]:
+    ) -> _Side:
+        """Where its provider gives no vector now, a hybrid search goes by the words alone, and says so."""
         vector: Vectors | None = None
+        warnings: tuple[SearchWarning, ...] = ()
         if mode is not SearchMode.KEYWORD:
-            vector = await self._embedded(scopes[0].embedding, query)
+            try:
+                vector = await self._embedded(scopes[0].embedding, query)
+            except EmbeddingError as error:
+                if mode is SearchMode.VECTOR or not error.is_outage:
+                    raise
+                warnings = (SearchWarning("no_vector", _NO_VECTOR.format(code=error.code)),)
         by_word, by_vector = await asyncio.gather(
             self._by_keyword(scopes, query, filters, plan.hits, vector)
             if mode is not SearchMode.VECTOR
@@ -138,8 +156,9 @@ class Retriever:
         )
         near = {item.key: item.hit.similarity for item in by_word if item.hit.similarity is not None}
         near |= {item.key: item.hit.score for item in by_vector}
-        sides = Sides({item.key: item.hit.score for item in by_word}, near, vector_weight)
-        return sides, {item.key: item for item in (*by_word, *by_vector)}
+        weight = vector_weight if vector is not None or mode is SearchMode.KEYWORD else 0.0
+        sides = Sides({item.key: item.hit.score for item in by_word}, near, weight)
+        return _Side(sides, {item.key: item for item in (*by_word, *by_vector)}, warnings)
 
     async def _embedded(self, embedding: Embedding, query: str) -> Vectors:
         try:
@@ -165,14 +184,15 @@ class Retriever:
     async def _reranked(self, ranking: _Ranking, query: str, plan: SearchPlan) -> _Ranking:
         """The best ones in the order that the reranker gives them; as they were, with a warning, where it cannot."""
         if self._reranker is None:
-            return msgspec.structs.replace(ranking, warnings=(NO_RERANKER,))
+            return msgspec.structs.replace(ranking, warnings=(*ranking.warnings, NO_RERANKER))
         best = ranking.order[: plan.reranked]
         candidates = [Candidate(indexed_text(ranking.found[key].hit.chunk), ranking.scores[key]) for key in best]
         try:
             given = await self._reranker.rerank(query, candidates)
         except ProviderError as error:
             message = f"The reranker gave no answer ({error.code}); the passages are in the order of the search."
-            return msgspec.structs.replace(ranking, warnings=(SearchWarning("reranker_unavailable", message),))
+            warning = SearchWarning("reranker_unavailable", message)
+            return msgspec.structs.replace(ranking, warnings=(*ranking.warnings, warning))
         scores = dict(zip(best, given, strict=True))
         parts = {key: msgspec.structs.replace(ranking.parts[key], rerank=score) for key, score in scores.items()}
         order = sorted(best, key=lambda key: -scores[key])
@@ -208,8 +228,8 @@ def _fusion(scopes: Sequence[SearchScope], request: SearchRequest) -> Fusion:
     return chosen.pop() if len(chosen) == 1 else Fusion.CONVEX
 
 
-def _ranking(models: Sequence[tuple[Sides, Mapping[str, _Found]]], request: SearchRequest, fusion: Fusion) -> _Ranking:
-    sides = [one for one, _ in models]
+def _ranking(models: Sequence[_Side], request: SearchRequest, fusion: Fusion) -> _Ranking:
+    sides = [one.sides for one in models]
     keyword = {key: score for one in sides for key, score in one.keyword.items()}
     near = {key: score for one in sides for key, score in one.vector.items()}
     fused: Mapping[str, float] = {}
@@ -224,8 +244,9 @@ def _ranking(models: Sequence[tuple[Sides, Mapping[str, _Found]]], request: Sear
         case _:
             assert_never(request.mode)
     parts = {key: Scores(keyword.get(key), near.get(key), fused.get(key)) for key in scores}
-    found = {key: item for _, items in models for key, item in items.items()}
-    return _Ranking(order=order, scores=scores, parts=parts, found=found)
+    found = {key: item for one in models for key, item in one.found.items()}
+    warnings = tuple(dict.fromkeys(warning for one in models for warning in one.warnings))
+    return _Ranking(order=order, scores=scores, parts=parts, found=found, warnings=warnings)
 
 
 async def _nothing() -> list[_Found]:

@@ -29,7 +29,7 @@ from millstream.admission.bounds import own_or_unknown
 from millstream.admission.entrance import Entrance, door_of, open_entrance
 from millstream.admission.key_routes import key_routes
 from millstream.answering import AnswerStream, answerer_over
-from millstream.bootstrap import chunker_for, lists_of, queries_of, search_scope, views_of
+from millstream.bootstrap import chunker_for, lists_of, provider_gate, queries_of, search_scope, views_of
 from millstream.embedding_misfits import tell_of_misfits
 from millstream.guard import Guard
 from millstream.health import health_routes
@@ -58,6 +58,7 @@ from millstream.reworking.routes import reworking_routes
 from millstream.settings import Settings
 from millstream.stores import Stores, clock_us, open_stores
 from millstream.warming import in_background, until_searchable, warm_api
+from processors.gated_queries import GatedQueries
 from projections.changes import ChangeTailer
 from projections.cursors import Cursors
 from projections.dead_letters import every_dead_letter
@@ -123,7 +124,9 @@ def api_routes(stores: Stores, tailer: ChangeTailer, can_search: asyncio.Event, 
     lists = lists_of(stores)
     stored = StoredDocuments(stores.log, stores.blobs)
     wait_s = stores.settings.search_wait_s_max
-    retriever = Retriever(stores.index, stores.embeddings.by, reranker=stores.models.reranker, embed_s_max=wait_s)
+    gate = provider_gate(stores)
+    gated = GatedQueries(stores.embeddings.by, gate, query_s_max=stores.settings.embedding_query_s_max)
+    retriever = Retriever(stores.index, gated.by, reranker=stores.models.reranker, embed_s_max=wait_s)
 
     until_ready = partial(until_searchable, can_search, wait_s)
     comparison = Comparison(stores.log, stored, stores.index, chunker_for, stores.embeddings.by, until_ready)
@@ -141,8 +144,8 @@ def api_routes(stores: Stores, tailer: ChangeTailer, can_search: asyncio.Event, 
         *projection_routes(stores.log, views_of(stores), tailer, Cursors(stores.secret)),
         *reading_routes(stored, Cursors(stores.secret)),
         *reworking_routes(Reprocessing(ingesting, lists, comparison.of), Reindexing(ingesting, lists, queries)),
-        *preview_routes(Previews(ingesting, stored, chunker_for, stores.embeddings.by)),
-        *changing_routes(changes_over(stores, ingesting, stored)),
+        *preview_routes(Previews(ingesting, stored, chunker_for, stores.embeddings.by, gate)),
+        *changing_routes(changes_over(stores, ingesting, stored, gate)),
         *event_feed_routes(stores.log, views_of(stores), Cursors(stores.secret)),
         *system_routes(
             stores.log,

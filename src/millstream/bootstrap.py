@@ -41,7 +41,7 @@ from millstream.upkeep import Upkeep
 from millstream.warming import EMBEDDING_STEPS, import_for_worker, in_background, warm_worker
 from processors.embedder_for import embedding_of
 from processors.origins import Origins
-from processors.provider import Quota
+from processors.provider import ProviderGate, Quota
 from processors.redis_provider import RedisProviderGate
 from processors.sandbox import Sandbox
 from processors.settings import WorkerSettings
@@ -184,12 +184,15 @@ def _worker(stores: Stores, sandbox: Sandbox, origins: Origins, *, name: str, st
         settings=_worker_settings(stores.settings),
         steps=steps,
         origins=origins,
-        gate=RedisProviderGate(stores.clients.commands, stores.keys, _quota(stores.settings)),
+        gate=provider_gate(stores),
     )
 
 
-def _quota(settings: Settings) -> Quota:
-    return Quota(requests_per_minute=settings.embedding_rpm, tokens_per_minute=settings.embedding_tpm)
+def provider_gate(stores: Stores) -> ProviderGate:
+    """The one gate to embedding providers, for workers and for what the API embeds itself."""
+    settings = stores.settings
+    quota = Quota(requests_per_minute=settings.embedding_rpm, tokens_per_minute=settings.embedding_tpm)
+    return RedisProviderGate(stores.clients.commands, stores.keys, quota)
 
 
 def _worker_settings(settings: Settings) -> WorkerSettings:

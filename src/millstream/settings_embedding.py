@@ -58,6 +58,15 @@ class EmbeddingFields(ParsingFields, frozen=True, kw_only=True):
     embedding_call_s_max: Annotated[
         int, Meta(ge=1, le=3_600, description="time for one call of an embedding provider, to the last byte, seconds")
     ] = 60
+    embedding_query_s_max: Annotated[
+        int,
+        Meta(
+            ge=1,
+            le=600,
+            description="time for a provider's vector of a query, waiting for its turn included, seconds; a hybrid "
+            "search then goes by words alone",
+        ),
+    ] = 10
     embedding_rpm: Annotated[
         int,
         Meta(

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from processors.provider import Go, ProviderState, Quota, Verdict, Wait, admit, report
+from processors.provider import Go, Priority, ProviderState, Quota, Verdict, Wait, admit, report
 
 
 class MemoryProviderGate:
@@ -13,8 +13,8 @@ class MemoryProviderGate:
         self._clock_us = clock_us
         self._states: dict[str, ProviderState] = {}
 
-    async def admit(self, name: str, *, tokens: int) -> Go | Wait:
-        self._states[name], answer = admit(self._state(name), self._quota, tokens, self._clock_us())
+    async def admit(self, name: str, *, tokens: int, priority: Priority = Priority.BULK) -> Go | Wait:
+        self._states[name], answer = admit(self._state(name), self._quota, tokens, self._clock_us(), priority)
         return answer
 
     async def report(self, name: str, verdict: Verdict, *, retry_after_s: float | None = None) -> None:

@@ -12,7 +12,7 @@ from msgspec.structs import replace
 
 from processors import breaker as breakers
 from processors.breaker import Breaker, Closed
-from processors.pace import charge_of, charged
+from processors.pace import Charge, charge_of, charged
 from processors.pace import wait_us as wait_for_pace_us
 
 RETRY_AFTER_S_MAX: Final = 300.0
@@ -49,6 +49,13 @@ class WaitReason(StrEnum):
     DOWN = "provider_down"
 
 
+class Priority(StrEnum):
+    """Whose call it is: a document's, or that of a person who waits for the answer."""
+
+    BULK = "bulk"
+    INTERACTIVE = "interactive"
+
+
 class Go(msgspec.Struct, frozen=True):
     """The call is counted and may be made. `is_clean`: a success would change nothing and need not be reported."""
 
@@ -65,8 +72,8 @@ class Wait(msgspec.Struct, frozen=True):
 class ProviderGate(Protocol):
     """Asked before each call and told afterwards; `name` is that of endpoint and model. Raises LogUnavailable."""
 
-    async def admit(self, name: str, *, tokens: int) -> Go | Wait:
-        """Whether a call with so many tokens may be made now."""
+    async def admit(self, name: str, *, tokens: int, priority: Priority = Priority.BULK) -> Go | Wait:
+        """Whether a call with so many tokens may be made now. Interactive ones find a reserve that bulk leaves."""
         ...
 
     async def report(self, name: str, verdict: Verdict, *, retry_after_s: float | None = None) -> None:
@@ -84,9 +91,20 @@ class ProviderState(msgspec.Struct, frozen=True, kw_only=True):
     breaker: Breaker = Closed()
 
 
-def admit(state: ProviderState, quota: Quota, tokens: int, now_us: int) -> tuple[ProviderState, Go | Wait]:
+def charges(quota: Quota, tokens: int, priority: Priority) -> tuple[Charge | None, Charge | None]:
+    """What a call costs of the calls and of the tokens a minute; None without a limit."""
+    is_urgent = priority is Priority.INTERACTIVE
+    return (
+        charge_of(quota.requests_per_minute, 1, may_use_reserve=is_urgent),
+        charge_of(quota.tokens_per_minute, tokens, may_use_reserve=is_urgent),
+    )
+
+
+def admit(
+    state: ProviderState, quota: Quota, tokens: int, now_us: int, priority: Priority = Priority.BULK
+) -> tuple[ProviderState, Go | Wait]:
     """The state after a call was admitted, or as it was."""
-    requests, amount = charge_of(quota.requests_per_minute, 1), charge_of(quota.tokens_per_minute, tokens)
+    requests, amount = charges(quota, tokens, priority)
     waits = [
         (breakers.wait_us(state.breaker, now_us), WaitReason.DOWN),
         (state.forbidden_until_us - now_us, WaitReason.ASKED),

@@ -5,8 +5,9 @@ Errors leave as EmbeddingError. Codes that this file adds: those of `WaitReason`
 take too long, `embedding_invalid`, `dimensions_changed` and `chunk_too_large`, which ask for a person.
 """
 
+import asyncio
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Final
+from typing import Final, TypeVar
 
 import numpy as np
 import structlog
@@ -16,7 +17,9 @@ from knowledge.chunk import Chunk, count_tokens, indexed_text
 from knowledge.embedders import Embedder, Remote
 from knowledge.errors import EmbeddingError
 from knowledge.vectors import Vectors
-from processors.provider import Go, ProviderGate, Verdict, Wait
+from processors.provider import Go, Priority, ProviderGate, Verdict, Wait
+
+T = TypeVar("T")
 
 WAIT_S_MAX: Final = 30.0
 """How long a call waits in its slot before the step is put off. Slots that wait hold the rest of the queue back;
@@ -37,18 +40,34 @@ _MESSAGES: Final = {
 
 
 class ProviderCalls:
-    """Counts what it does. `texts_max` shrinks where the provider takes less than it said."""
+    """Counts what it does. `texts_max` shrinks where the provider takes less than it said.
+
+    A call waits `wait_s_max` for its turn, and for its answer `call_s_max`, or as long as the settings allow documents.
+    """
 
     def __init__(
-        self, embedder: Embedder, gate: ProviderGate, *, sleep: Callable[[float], Awaitable[None]], texts_max: int
+        self,
+        embedder: Embedder,
+        gate: ProviderGate,
+        *,
+        sleep: Callable[[float], Awaitable[None]],
+        texts_max: int,
+        priority: Priority = Priority.BULK,
+        wait_s_max: float = WAIT_S_MAX,
+        call_s_max: float | None = None,
     ) -> None:
         self._embedder = embedder
         self._gate = gate
         self._sleep = sleep
+        self._priority = priority
+        self._wait_s_max = wait_s_max
+        self._call_s_max = call_s_max
         remote = embedder.remote
         self.texts_max = texts_max if remote is None else min(texts_max, remote.texts_max)
         self.calls = 0
         self.tokens_sent = 0
+        self.tokens_by_provider = 0
+        """Of those sent, what the provider counted itself; the rest is estimated."""
 
     async def embed(self, chunks: Sequence[Chunk]) -> Vectors:
         """(len(chunks), dimensions), one call where the provider takes them together; at least one chunk."""
@@ -62,6 +81,20 @@ class ProviderCalls:
                 raise EmbeddingError("chunk_too_large", message, is_permanent=True) from error
             self.texts_max = min(self.texts_max, (len(chunks) + 1) // 2)
         return await self._halved(chunks)
+
+    async def embed_query(self, text: str) -> Vectors:
+        """(dimensions,), judged and asked for once more as passages are."""
+        tokens = count_tokens(f"{self._embedder.prefixes.query}{text}")
+
+        async def call() -> Vectors:
+            return await self._embedder.embed_query(text)
+
+        try:
+            return await self._admitted_call(tokens, call)
+        except EmbeddingError as error:
+            if error.code not in INVALID or error.is_permanent:
+                raise
+        return await self._admitted_call(tokens, call)
 
     async def _halved(self, chunks: Sequence[Chunk]) -> Vectors:
         """Two or more chunks that are too large together.
@@ -98,16 +131,24 @@ class ProviderCalls:
         texts = [indexed_text(chunk) for chunk in chunks]
         tokens = sum(count_tokens(text) for text in texts)
         tokens += len(texts) * count_tokens(self._embedder.prefixes.passage)
+        metered = await self._admitted_call(tokens, lambda: self._embedder.embed_metered(texts))
+        if metered.tokens is not None:
+            self.tokens_sent += metered.tokens - tokens
+            self.tokens_by_provider += metered.tokens
+        return metered.vectors
+
+    async def _admitted_call(self, tokens: int, call: Callable[[], Awaitable[T]]) -> T:
+        """The answer of one call, made again where the provider refused it for a short while."""
         remote = self._embedder.remote
         if remote is None:
             self._count(tokens)
-            return await self._embedder.embed_passages(texts)
+            return await call()
         waited_s = 0.0
         while True:
             admitted, waited_s = await self._admitted(remote, tokens, waited_s)
             self._count(tokens)
             try:
-                vectors = await self._embedder.embed_passages(texts)
+                answer = await self._in_time(call)
             except EmbeddingError as error:
                 if error.is_permanent and error.code != TOO_LARGE:
                     # A key, a model, a plan: mended by a person, and every document will fail until then.
@@ -118,17 +159,27 @@ class ProviderCalls:
             else:
                 if not admitted.is_clean:
                     await self._report(remote, Verdict.SUCCEEDED)
-                return vectors
+                return answer
+
+    async def _in_time(self, call: Callable[[], Awaitable[T]]) -> T:
+        try:
+            async with asyncio.timeout(self._call_s_max):
+                return await call()
+        except TimeoutError:
+            raise EmbeddingError("provider_timeout", f"no answer within {self._call_s_max:g} s") from None
 
     async def _admitted(self, remote: Remote, tokens: int, waited_s: float) -> tuple[Go, float]:
         """The admission, and how long this call has waited altogether."""
-        while isinstance(answer := await self._gate.admit(remote.name, tokens=tokens), Wait):
-            if waited_s + answer.seconds > WAIT_S_MAX:
+        while isinstance(answer := await self._admit(remote, tokens), Wait):
+            if waited_s + answer.seconds > self._wait_s_max:
                 raise EmbeddingError(answer.reason.value, _MESSAGES[answer.reason], retry_after_s=answer.seconds)
             pause_s = max(answer.seconds, WAIT_S_MIN)
             await self._sleep(pause_s)
             waited_s += pause_s
         return answer, waited_s
+
+    async def _admit(self, remote: Remote, tokens: int) -> Go | Wait:
+        return await self._gate.admit(remote.name, tokens=tokens, priority=self._priority)
 
     async def _report(self, remote: Remote, verdict: Verdict, retry_after_s: float | None = None) -> None:
         try:

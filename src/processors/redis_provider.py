@@ -15,17 +15,19 @@ from redis.asyncio import Redis
 from events.keys import Keys
 from events.redis_border import Script
 from processors.breaker import FAILURES_MAX, OPEN_US, PROBE_US
-from processors.pace import Charge, charge_of
+from processors.pace import Charge
 from processors.provider import (
     REFUSAL_US_MAX,
     REFUSAL_US_MIN,
     SECOND_US,
     Go,
+    Priority,
     Quota,
     Verdict,
     Wait,
     WaitReason,
     asked_us,
+    charges,
 )
 
 KEPT_MS: Final = 3_600_000
@@ -46,9 +48,8 @@ class RedisProviderGate:
         self._admit = _ProviderScript("provider_admit.lua")
         self._report = _ProviderScript("provider_report.lua")
 
-    async def admit(self, name: str, *, tokens: int) -> Go | Wait:
-        requests = charge_of(self._quota.requests_per_minute, 1) or _NO_LIMIT
-        amount = charge_of(self._quota.tokens_per_minute, tokens) or _NO_LIMIT
+    async def admit(self, name: str, *, tokens: int, priority: Priority = Priority.BULK) -> Go | Wait:
+        requests, amount = (charge or _NO_LIMIT for charge in charges(self._quota, tokens, priority))
         wait_us, reason, is_clean = await self._admit.run(
             self._client,
             [self._keys.provider(name)],

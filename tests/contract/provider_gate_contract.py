@@ -7,7 +7,7 @@ import pytest
 
 from processors.breaker import FAILURES_MAX
 from processors.pace import MINUTE_US
-from processors.provider import Go, ProviderGate, Quota, Verdict, Wait, WaitReason
+from processors.provider import Go, Priority, ProviderGate, Quota, Verdict, Wait, WaitReason
 
 NAME = "http://127.0.0.1/v1/embeddings#bge-m3"
 GateOf = Callable[[Quota], ProviderGate]
@@ -55,7 +55,7 @@ class ProviderGateContract:
 
     async def test_calls_beyond_the_limit_are_told_when_to_come_back(self, gate_of: GateOf, clock: HandClock) -> None:
         gate = gate_of(Quota(requests_per_minute=60))
-        for _ in range(6):
+        for _ in range(5):
             await going(gate)
         wait = await waiting(gate)
         assert wait.reason is WaitReason.LIMITED
@@ -75,6 +75,31 @@ class ProviderGateContract:
             clock.advance(0.25)
         most = max(sum(start <= call < start + MINUTE_US for call in made) for start in made)
         assert 115 <= most <= 120
+
+    async def test_bulk_work_leaves_a_reserve_to_those_for_whom_a_person_waits(
+        self, gate_of: GateOf, clock: HandClock
+    ) -> None:
+        for quota in (Quota(requests_per_minute=10), Quota(requests_per_minute=600), Quota(tokens_per_minute=6_000)):
+            gate, name = gate_of(quota), f"{NAME}-{quota}"
+            tokens = 30 if quota.tokens_per_minute else 1
+            made: list[int] = []
+            for _ in range(200):
+                while isinstance(await gate.admit(name, tokens=tokens), Go):
+                    made.append(clock.now_us)
+                clock.advance(0.5)
+            answer = await gate.admit(name, tokens=tokens, priority=Priority.INTERACTIVE)
+            assert isinstance(answer, Go), quota
+            assert made
+
+    async def test_both_kinds_together_stay_within_the_limit(self, gate_of: GateOf, clock: HandClock) -> None:
+        gate = gate_of(Quota(requests_per_minute=60))
+        made: list[int] = []
+        for turn in range(300):
+            priority = Priority.INTERACTIVE if turn % 3 else Priority.BULK
+            while isinstance(await gate.admit(NAME, tokens=1, priority=priority), Go):
+                made.append(clock.now_us)
+            clock.advance(0.5)
+        assert max(sum(start <= call < start + MINUTE_US for call in made) for start in made) <= 60
 
     async def test_tokens_are_limited_beside_calls(self, gate_of: GateOf, clock: HandClock) -> None:
         gate = gate_of(Quota(requests_per_minute=1_000, tokens_per_minute=1_000))

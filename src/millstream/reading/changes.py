@@ -23,7 +23,7 @@ from ingest.options import GivenMetadata, checked_metadata
 from ingest.preconditions import Preconditions
 from ingest.problems import invalid
 from ingest.services import IngestServices
-from knowledge.chunk import Chunk, indexed_text
+from knowledge.chunk import Chunk
 from knowledge.embedders import Embedding
 from knowledge.errors import EmbeddingError
 from knowledge.vectors import Vectors
@@ -33,8 +33,10 @@ from millstream.stores import Stores, clock_us
 from processors.embedder_for import embedding_of_vectors
 from processors.failures import outcome_of
 from processors.knowledge_bases import KnowledgeBases
+from processors.provider import Priority, ProviderGate
+from processors.provider_calls import ProviderCalls
 from processors.revise import Reviser
-from processors.rows import EmbedChunks, RowMaker, edited_chunk
+from processors.rows import EMBEDDED_TOGETHER_MAX, EmbedChunks, RowMaker, edited_chunk
 
 REVISED_S_MAX: Final = 5.0
 """A change is answered no later than this behind its fact."""
@@ -169,12 +171,21 @@ class Changes:
             _log.warning("revised_later", document=document, error=repr(error))
 
 
-def changes_over(stores: Stores, services: IngestServices, documents: StoredDocuments) -> Changes:
+def changes_over(stores: Stores, services: IngestServices, documents: StoredDocuments, gate: ProviderGate) -> Changes:
     """Changes over open stores."""
 
     async def embed(embedding: Embedding, chunks: Sequence[Chunk]) -> Vectors:
-        """A person waits for the answer: the gate, at which documents queue, is not asked for one text."""
-        return await stores.embeddings.by(embedding).embed_passages([indexed_text(chunk) for chunk in chunks])
+        """A person waits for the answer: ahead of documents, and no longer than the change may take."""
+        calls = ProviderCalls(
+            stores.embeddings.by(embedding),
+            gate,
+            sleep=asyncio.sleep,
+            texts_max=EMBEDDED_TOGETHER_MAX,
+            priority=Priority.INTERACTIVE,
+            wait_s_max=REVISED_S_MAX / 2,
+            call_s_max=REVISED_S_MAX / 2,
+        )
+        return await calls.embed(chunks)
 
     known = KnowledgeBases(stores.log, clock_us=clock_us)
     reviser = Reviser(stores.log, stores.index, known, RowMaker(stores.blobs, stores.index, embed))

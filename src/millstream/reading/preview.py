@@ -20,16 +20,21 @@ from knowledge import semantic
 from knowledge.chunk import Chunk, indexed_text
 from knowledge.chunkers import BREAKPOINT_PERCENTILE_DEFAULT, Chunker
 from knowledge.cleaning import clean
-from knowledge.errors import ParseError
+from knowledge.errors import EmbeddingError, ParseError
 from knowledge.markdown import outline
 from knowledge.text import ParsedText, TextFormat
+from knowledge.vectors import Vectors
 from millstream.reading.stored import StoredDocuments
 from processors.embedder_for import EmbedderFor, embedding_of
+from processors.provider import Priority, ProviderGate
+from processors.provider_calls import ProviderCalls
 
 TEXT_CHARS_MAX: Final = 200_000
 CHUNKS_MAX: Final = 100_000
 SHOWN_MAX: Final = 1_000
 EMBEDDED_TOGETHER_MAX: Final = 64
+EMBEDDED_S_MAX: Final = 60.0
+"""For the sentences of one preview, 2,000 at most; who asked is told to come back."""
 COUNTED_BY: Final = "estimate"
 """The tokenizers of models are mostly not here; docs/chunking.md has the rule."""
 
@@ -79,11 +84,13 @@ class Previews:
         documents: StoredDocuments,
         chunker_for: Callable[[KnowledgeBaseSettings], Chunker],
         embedder_for: EmbedderFor,
+        gate: ProviderGate,
     ) -> None:
         self._services = services
         self._documents = documents
         self._chunker_for = chunker_for
         self._embedder_for = embedder_for
+        self._gate = gate
 
     async def preview(self, knowledge_base: KnowledgeBaseId, body: PreviewBody) -> ChunkPreview:
         """Raises Rejected, Refused, EmbeddingError and what reading a document raises."""
@@ -114,14 +121,30 @@ class Previews:
         compared = await asyncio.to_thread(semantic.pieces, text)
         if not compared:
             return []
-        embedder = self._embedder_for(embedding_of(settings))
-        together = min(EMBEDDED_TOGETHER_MAX, embedder.remote.texts_max if embedder.remote else EMBEDDED_TOGETHER_MAX)
-        vectors = [
-            await embedder.embed_passages([piece.text for piece in compared[first : first + together]])
-            for first in range(0, len(compared), together)
-        ]
+        try:
+            async with asyncio.timeout(EMBEDDED_S_MAX):
+                vectors = await self._vectors(compared, settings)
+        except TimeoutError:
+            message = f"the sentences were not embedded within {EMBEDDED_S_MAX:g} s"
+            raise EmbeddingError("provider_timeout", message) from None
         percentile = settings.chunk_breakpoint_percentile or BREAKPOINT_PERCENTILE_DEFAULT
-        return semantic.turns(compared, np.concatenate(vectors), percentile)
+        return semantic.turns(compared, vectors, percentile)
+
+    async def _vectors(self, compared: Sequence[Chunk], settings: KnowledgeBaseSettings) -> Vectors:
+        """As the chunk step makes them, but for a person who waits."""
+        calls = ProviderCalls(
+            self._embedder_for(embedding_of(settings)),
+            self._gate,
+            sleep=asyncio.sleep,
+            texts_max=EMBEDDED_TOGETHER_MAX,
+            priority=Priority.INTERACTIVE,
+        )
+        vectors: list[Vectors] = []
+        done = 0
+        while done < len(compared):
+            vectors.append(await calls.embed(compared[done : done + calls.texts_max]))
+            done += len(vectors[-1])
+        return np.concatenate(vectors)
 
     def _cut(
         self, text: ParsedText, settings: KnowledgeBaseSettings, turns: Sequence[int]

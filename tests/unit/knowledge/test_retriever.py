@@ -105,6 +105,43 @@ async def test_while_a_model_is_being_loaded_words_are_found_and_meanings_are_no
         assert (raised.value.code, raised.value.is_permanent) == ("embedding_timeout", False)
 
 
+class Refused(HashEmbedder):
+    """A provider that answers nobody just now, or a model that nobody can make."""
+
+    def __init__(self, code: str, *, is_permanent: bool = False) -> None:
+        super().__init__()
+        self._error = EmbeddingError(code, "no", retry_after_s=7, is_permanent=is_permanent)
+
+    async def embed_query(self, text: str) -> Vectors:
+        raise self._error
+
+
+@pytest.mark.parametrize("code", ["provider_limited", "provider_busy", "provider_down", "provider_503"])
+async def test_a_hybrid_search_without_its_vector_goes_by_words_and_says_so(code: str) -> None:
+    retriever = Retriever(await filled(), lambda _: Refused(code))
+    found = await retriever.search([SCOPE], SearchRequest("rye flour"))
+    by_word = await retriever.search([SCOPE], SearchRequest("rye flour", mode=SearchMode.KEYWORD))
+    assert [one.chunk_id for one in found.passages] == [one.chunk_id for one in by_word.passages]
+    assert found.passages[0].score == 1.0, "words have all the weight"
+    assert [(warning.code, code in warning.message) for warning in found.warnings] == [("no_vector", True)]
+    assert by_word.warnings == ()
+    with pytest.raises(EmbeddingError) as raised:
+        await retriever.search([SCOPE], SearchRequest("rye flour", mode=SearchMode.VECTOR))
+    assert raised.value.retry_after_s == 7
+
+
+@pytest.mark.parametrize(
+    ("code", "is_permanent"), [("embedding_rejected", True), ("dimensions_changed", True), ("model_failed", False)]
+)
+async def test_a_model_that_needs_a_person_is_an_error_in_every_mode_that_asks_it(
+    code: str, is_permanent: bool
+) -> None:
+    retriever = Retriever(await filled(), lambda _: Refused(code, is_permanent=is_permanent))
+    for mode in (SearchMode.HYBRID, SearchMode.VECTOR):
+        with pytest.raises(EmbeddingError):
+            await retriever.search([SCOPE], SearchRequest("rye flour", mode=mode))
+
+
 async def test_hits_by_word_alone_get_their_cosine_too() -> None:
     many = [f"wheel number {number}" for number in range(150)] + ["zymurgy"]
     result = await retriever_over(await filled(many)).search([SCOPE], SearchRequest("zymurgy wheel", top_k=100))

@@ -11,12 +11,15 @@ from events.ids import KnowledgeBaseId
 from events.memory import MemoryLog
 from ingest.answers import exception_handlers
 from ingest.request_id import RequestIdMiddleware
+from knowledge.embedders import Remote
 from knowledge.hash_embedder import HashEmbedder
 from millstream.bootstrap import chunker_for
 from millstream.problems import PROJECTION_PROBLEMS
 from millstream.reading.preview import CHUNKS_MAX, Previews
 from millstream.reading.routes_preview import preview_routes
 from millstream.reading.stored import StoredDocuments
+from processors.memory_provider import MemoryProviderGate
+from processors.provider import Quota, Verdict
 from tests.unit.millstream.services_in_memory import services_in_memory
 from tests.workshop import Workshop
 
@@ -30,6 +33,8 @@ class World(NamedTuple):
     client: httpx.AsyncClient
     shop: Workshop
     kb_id: KnowledgeBaseId
+    embedder: HashEmbedder
+    gate: MemoryProviderGate
 
     async def ask(self, body: dict[str, Any], kb_id: str = "") -> httpx.Response:
         return await self.client.post(f"/api/v1/knowledge-bases/{kb_id or self.kb_id}/chunk-preview", json=body)
@@ -39,15 +44,30 @@ class World(NamedTuple):
 async def world() -> World:
     shop = Workshop(MemoryLog(partitions=2, clock_us=lambda: 1))
     blobs = MemoryBlobStore()
+    embedder = HashEmbedder(dimensions=8)
+    gate = MemoryProviderGate(Quota(), clock_us=lambda: 1)
     previews = Previews(
         services_in_memory(shop.log, shop.ids, lambda: 1, blobs=blobs),
         StoredDocuments(shop.log, blobs),
         chunker_for,
-        lambda _: HashEmbedder(dimensions=8),
+        lambda _: embedder,
+        gate,
     )
     app = Starlette(routes=preview_routes(previews), exception_handlers=exception_handlers(PROJECTION_PROBLEMS))
     transport = httpx.ASGITransport(app=RequestIdMiddleware(app, new_request_id=shop.ids.unique))
-    return World(httpx.AsyncClient(transport=transport, base_url="http://mill"), shop, await shop.create())
+    return World(
+        httpx.AsyncClient(transport=transport, base_url="http://mill"), shop, await shop.create(), embedder, gate
+    )
+
+
+async def test_a_provider_that_asked_for_a_pause_is_left_alone_and_the_caller_told_until_when(world: World) -> None:
+    world.embedder.remote = Remote("somewhere#hash", 8)
+    asked = {"text": TEXT, "settings": {"chunker": "semantic"}}
+    assert (await world.ask(asked)).status_code == 200
+    await world.gate.report("somewhere#hash", Verdict.REFUSED, retry_after_s=120)
+    refused = await world.ask(asked)
+    assert (refused.status_code, refused.json()["code"]) == (503, "embedding_unavailable")
+    assert refused.headers["Retry-After"] == "120"
 
 
 async def test_a_text_is_cut_by_the_settings_to_try(world: World) -> None:

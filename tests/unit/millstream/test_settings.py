@@ -43,6 +43,7 @@ RANGES = {
     "import_items_max": (1, 999),
     "import_text_bytes_max": (1, 67_108_864),
     "embedding_call_s_max": (1, 3_600),
+    "embedding_query_s_max": (1, 600),
     "search_wait_s_max": (1, 600),
     "rerank_call_s_max": (1, 600),
     "llm_call_s_max": (1, 3_600),

@@ -1,5 +1,6 @@
 """Calls of an embedding provider: halving, repetition, waiting, verdicts."""
 
+import asyncio
 from collections.abc import Callable, Sequence
 from math import ceil, log2
 
@@ -10,11 +11,12 @@ from hypothesis import strategies as st
 
 from events.errors import LogUnavailable
 from knowledge.chunk import Chunk, chunk_ids
-from knowledge.embedders import Remote
+from knowledge.embedders import Embedding, Metered, Remote
 from knowledge.errors import EmbeddingError
 from knowledge.hash_embedder import HashEmbedder
 from knowledge.vectors import Vectors
 from processors.breaker import FAILURES_MAX
+from processors.gated_queries import GatedQueries
 from processors.memory_provider import MemoryProviderGate
 from processors.provider import Go, Quota, Verdict, Wait, WaitReason
 from processors.provider_calls import WAIT_S_MAX, ProviderCalls
@@ -167,8 +169,77 @@ async def test_a_limit_is_waited_for_within_the_slot() -> None:
     desk = Desk(quota=Quota(requests_per_minute=60))
     for _ in range(8):
         await desk.calls.embed(chunks_of(1))
-    assert len(desk.slept) == 2
+    assert len(desk.slept) == 3, "five at once, a sixth is kept for persons"
     assert desk.calls.calls == 8
+
+
+async def test_a_query_goes_ahead_of_documents_that_use_the_limit_up() -> None:
+    desk = Desk(quota=Quota(requests_per_minute=60))
+    for _ in range(30):
+        await desk.calls.embed(chunks_of(1))
+    slept = len(desk.slept)
+    queries = GatedQueries(lambda _: desk.provider, desk.gate, query_s_max=10, sleep=desk.sleep)
+    vector = await queries.by(Embedding("hash")).embed_query("rye")
+    assert np.array_equal(vector, await desk.provider.embed_query("rye"))
+    assert len(desk.slept) == slept
+    await desk.calls.embed(chunks_of(1))
+    assert desk.slept[-1] > desk.slept[slept - 1], "documents wait for it instead"
+
+
+@pytest.mark.parametrize("retry_after_s", [6, 120])
+async def test_a_query_does_not_wait_out_a_long_pause(retry_after_s: float) -> None:
+    desk = Desk()
+    await desk.gate.report(NAME, Verdict.REFUSED, retry_after_s=retry_after_s)
+    queries = GatedQueries(lambda _: desk.provider, desk.gate, query_s_max=10, sleep=desk.sleep)
+    with pytest.raises(EmbeddingError) as refusal:
+        await queries.by(Embedding("hash")).embed_query("rye")
+    assert (refusal.value.code, refusal.value.retry_after_s) == ("provider_busy", retry_after_s)
+    assert refusal.value.is_outage
+    assert desk.slept == []
+
+
+async def test_a_query_that_is_not_answered_in_its_time_counts_as_a_failure_of_the_provider() -> None:
+    class Silent(FakeProvider):
+        async def embed_query(self, text: str) -> Vectors:
+            await asyncio.Event().wait()
+            return await super().embed_query(text)
+
+    desk = Desk()
+    silent = Silent(desk.clock)
+    queries = GatedQueries(lambda _: silent, desk.gate, query_s_max=0.02, sleep=desk.sleep)
+    for _ in range(FAILURES_MAX):
+        with pytest.raises(EmbeddingError) as refusal:
+            await queries.by(Embedding("hash")).embed_query("rye")
+        assert refusal.value.code == "provider_timeout"
+    assert isinstance(await desk.gate.admit(NAME, tokens=1), Wait)
+
+
+async def test_a_garbage_answer_to_a_query_is_asked_for_once_more() -> None:
+    class Once(FakeProvider):
+        async def embed_query(self, text: str) -> Vectors:
+            self.asked.append([text])
+            if len(self.asked) == 1:
+                raise EmbeddingError("not_finite", "NaN")
+            return await HashEmbedder(dimensions=8).embed_query(text)
+
+    desk = Desk()
+    once = Once(desk.clock)
+    queries = GatedQueries(lambda _: once, desk.gate, query_s_max=10, sleep=desk.sleep)
+    await queries.by(Embedding("hash")).embed_query("rye")
+    assert once.asked == [["rye"], ["rye"]]
+
+
+async def test_tokens_that_the_provider_counts_take_the_place_of_the_estimate() -> None:
+    class Metering(FakeProvider):
+        async def embed_metered(self, texts: Sequence[str]) -> Metered:
+            return Metered(await self.embed_passages(texts), 7 if len(texts) == 2 else None)
+
+    desk = Desk()
+    calls = ProviderCalls(Metering(desk.clock), desk.gate, sleep=desk.sleep, texts_max=64)
+    await calls.embed(chunks_of(2))
+    assert (calls.tokens_sent, calls.tokens_by_provider) == (7, 7)
+    await calls.embed(chunks_of(3))
+    assert (calls.tokens_sent, calls.tokens_by_provider) == (7 + 6, 7)
 
 
 async def test_calls_that_fail_in_a_row_keep_the_next_ones_away() -> None:
