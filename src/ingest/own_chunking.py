@@ -4,12 +4,13 @@ from typing import Any, Final
 
 import msgspec
 from msgspec import UNSET, UnsetType
+from msgspec.structs import replace
 
 from domain.deciders import knowledge_base_decider
 from domain.document import STEPS_IN_ORDER
 from domain.errors import RefusalCode, Refused
 from domain.handle import load
-from domain.knowledge_base import active
+from domain.knowledge_base import active, needs_another_index
 from events.chunking import ChunkingSettings
 from events.ids import KnowledgeBaseId
 from events.knowledge_base import KnowledgeBaseSettings
@@ -21,7 +22,7 @@ from ingest.services import IngestServices
 OwnChunking = ChunkingSettings | UnsetType | None
 """Unset: as the document was cut before; None: as its knowledge base says."""
 
-_OF_SEARCHES: Final = ("vector_weight", "fusion")
+_OF_SEARCHES: Final = ("vector_weight", "fusion", "embedding_query_prefix")
 
 
 async def own_chunking(
@@ -32,7 +33,7 @@ async def own_chunking(
 ) -> OwnChunking:
     """What is given, completed by what the knowledge base says; nothing given is the knowledge base's.
 
-    Raises Rejected, Refused (reindex_required for another embedding model), what the log raises.
+    Raises Rejected, Refused (reindex_required for another embedding), what the log raises.
     """
     if given is UNSET:
         return UNSET
@@ -47,7 +48,7 @@ async def own_chunking(
     # What searches find already is cut for the index that is being built, where one is.
     present = known.generation_for(is_searchable=True).settings
     asked = merged_settings(services, present, given)
-    _refuse_another_model(present, asked)
+    _refuse_another_index(present, asked)
     return ChunkingSettings.of(asked)
 
 
@@ -56,11 +57,14 @@ def settings_said(given: dict[str, Any] | UnsetType) -> tuple[str, ...]:
     return () if given is UNSET else (msgspec.json.encode(given, order="sorted").decode(),)
 
 
-def _refuse_another_model(present: KnowledgeBaseSettings, asked: KnowledgeBaseSettings) -> None:
-    lengths = {present.embedding_dimensions, asked.embedding_dimensions} - {None}
-    if asked.embedding_model != present.embedding_model or len(lengths) > 1:
+def _refuse_another_index(present: KnowledgeBaseSettings, asked: KnowledgeBaseSettings) -> None:
+    """Where more than the way of cutting is another one."""
+    rest = ChunkingSettings.of(present).within(asked)
+    if present.embedding_dimensions is None:  # an older fact: those of the model are meant
+        rest = replace(rest, embedding_dimensions=None)
+    if needs_another_index(present, rest):
         raise Refused(
             RefusalCode.REINDEX_REQUIRED,
-            "documents of one index have one embedding model; build another index with these settings: "
+            "documents of one index are embedded alike; build another index with these settings: "
             "POST …/knowledge-bases/{kb}/reindex",
         )

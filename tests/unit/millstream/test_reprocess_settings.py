@@ -149,6 +149,7 @@ async def test_what_is_compared_has_a_limit_and_what_costs_a_model_is_not(monkey
         ({"settings": {"colour": "red"}}, "/settings/colour"),
         ({"settings": {"vector_weight": 0.5}}, "/settings/vector_weight"),
         ({"settings": {"fusion": "rrf"}}, "/settings/fusion"),
+        ({"settings": {"embedding_query_prefix": "query: "}}, "/settings/embedding_query_prefix"),
         ({"settings": {}, "from_step": FromStep.EMBED}, "/from_step"),
         ({"settings": WORDS, "from_step": FromStep.INDEX}, "/from_step"),
     ],
@@ -165,9 +166,10 @@ async def test_settings_that_cannot_be_a_documents_own_are_refused(
 
 async def test_another_embedding_model_needs_another_index_and_the_same_one_does_not() -> None:
     world, _ = await milled("rye flour")
-    with pytest.raises(Refused) as refused:
-        await world.reprocess(dry_run=True, settings={"embedding_model": "hash"})
-    assert refused.value.code is RefusalCode.REINDEX_REQUIRED
+    for asked in ({"embedding_model": "hash"}, {"embedding_passage_prefix": "passage: "}):
+        with pytest.raises(Refused) as refused:
+            await world.reprocess(dry_run=True, settings=asked)
+        assert refused.value.code is RefusalCode.REINDEX_REQUIRED
     assert (await world.reprocess(dry_run=True, settings={"embedding_model": "local"})).documents == 1
 
 
