@@ -135,8 +135,8 @@ def row_of(document_id: str, text: str, vector: Vectors) -> IndexRow:
 
 async def fill(index: LanceIndex, table: IndexTable, collection: Collection, vectors: Vectors) -> None:
     """One chunk a document: collections are judged by document."""
-    for (document_id, text), vector in zip(collection.documents.items(), vectors, strict=True):
-        await index.upsert(table, document_id, [row_of(document_id, text, vector)])
+    documents = zip(collection.documents.items(), vectors, strict=True)
+    await asyncio.gather(*(index.upsert(table, one, [row_of(one, text, vector)]) for (one, text), vector in documents))
     await index.optimize(table)
 
 
