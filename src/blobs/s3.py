@@ -80,6 +80,10 @@ class S3BlobStore:
         await self._conditions.put_new(check_key(key), data, sha256)
         return BlobRef(key=key, size_bytes=len(data), sha256=sha256)
 
+    async def compares(self) -> bool:
+        """Whether the server keeps `If-None-Match: *` when several write at once; asked once."""
+        return await self._conditions.are_honoured()
+
     async def get(self, key: str) -> bytes:
         """Return a whole blob. Raises BlobMissing."""
         return b"".join([piece async for piece in self.read(key)])

@@ -1,7 +1,7 @@
 """Writing an object only where there is none: `If-None-Match: *`, which S3 has since August 2024 and not every server.
 
-A server that does not know the header ignores it and overwrites, so whether it is honoured is found out once, by
-writing a probe of two bytes twice.
+A server that does not know the header ignores it and overwrites, and one that only looks before it writes lets two
+through that come at once. So whether it is honoured is found out once, by a race of writers for one key and a late one.
 """
 
 import asyncio
@@ -17,6 +17,7 @@ from blobs.s3_upload import S3Call
 
 TAKEN: Final = frozenset({"PreconditionFailed", "412"})
 RACED: Final = frozenset({"ConditionalRequestConflict", "409"})
+RACERS: Final = 8
 
 
 class Conditions:
@@ -41,14 +42,32 @@ class Conditions:
         async with self._probing:
             if self._are_honoured is None:
                 key = f"conditional-put-check/{secrets.token_hex(16)}"
-                await self._put(key, b"1", {})
-                try:
-                    self._are_honoured = not await self._put(key, b"2", {})
-                except BlobError:  # a server that does not know the header may also refuse it
-                    self._are_honoured = False
+                self._are_honoured = await self._race(key)
                 where = {"Bucket": self._bucket, "Key": self._name_of(key)}
                 await self._call(key, lambda s3: s3.delete_object(**where))
             return self._are_honoured
+
+    async def _race(self, key: str) -> bool:
+        """Whether one of many wins, and nobody who comes later."""
+        ends = await asyncio.gather(*(self._compete(key, racer) for racer in range(RACERS)))
+        if not any(ends):  # each was told that another is at it, or the server does not know the header and refuses it
+            try:
+                return await self._put(key, b"", {}) and not await self._put(key, b"", {})
+            except BlobError as error:
+                if isinstance(error, BlobStoreUnavailable):
+                    raise
+                return False
+        return sum(ends) == 1 and not await self._put(key, b"", {})
+
+    async def _compete(self, key: str, racer: int) -> bool:
+        try:
+            return await self._put(key, bytes([racer]), {})
+        except BlobStoreUnavailable as error:
+            if isinstance(error.__cause__, ClientError) and code_of(error.__cause__) in RACED:
+                return False
+            raise
+        except BlobError:
+            return False
 
     async def _put(self, key: str, data: bytes, metadata: dict[str, str]) -> bool:
         """False where an object is there already and the server said so."""

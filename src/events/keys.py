@@ -80,6 +80,17 @@ class Keys:
         return f"{self._namespace}:upkeep:{name}"
 
     @property
+    def index_comparers(self) -> str:
+        """Hash: who compares the commits of an index in a bucket (server, redis), by place; written at start. Never
+        lost while processes run: two that disagree would overwrite one another's rows."""
+        return f"{self._namespace}:index"
+
+    def index_version(self, table: str) -> str:
+        """Hash of one table of the index, where its bucket cannot compare: version, staged. Written by whoever commits
+        or drops; may be lost, as what it said lies in the bucket."""
+        return f"{self._namespace}:index:{table}"
+
+    @property
     def api_keys(self) -> str:
         """Hash of API keys by id, written by whoever creates, rotates or revokes one; `version` counts the changes.
         The only source: a copy lies among the blobs."""

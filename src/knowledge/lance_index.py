@@ -2,7 +2,7 @@
 
 Every write is a commit of a new version of the table. Commits that collide are answered as retryable and tried again;
 readers look for the newest version before each search (0.2 ms on a local disk), so what one process wrote the others
-find at once. On object stores commits need conditional puts; without them only one process may write.
+find at once. In a bucket commits need conditional puts of the server, or a register beside it (`lance_versions.py`).
 """
 
 import asyncio
@@ -19,17 +19,15 @@ from knowledge.filters import EVERYTHING, Filter
 from knowledge.gathering import Gathering
 from knowledge.index import Hit, IndexRow, IndexTable, check_rows
 from knowledge.lance_columns import make_complete
-from knowledge.lance_commits import Commits, is_conflict, says
-from knowledge.lance_creation import create_table
+from knowledge.lance_commits import Commits, says
+from knowledge.lance_creation import copy_table, create_table
 from knowledge.lance_imports import import_lancedb, import_match_query
 from knowledge.lance_names import name_of, table_of
+from knowledge.lance_versions import LanceVersions
 from knowledge.lance_writer import LanceWriter, Upsert, fitting, of_document
 from knowledge.neighbours import Place
 from knowledge.terms import query_terms
 from knowledge.vectors import Vectors
-
-# Versions younger than this stay on disk: a reader in the middle of a search still needs its files.
-VERSIONS_KEPT = timedelta(minutes=15)
 
 TABLES_A_PAGE = 1_000
 
@@ -52,6 +50,8 @@ class _Handle(NamedTuple):
 class LanceIndex:
     """An `Index` on LanceDB at `uri` (a path, or `s3://...` with `storage_options`).
 
+    `versions` is for a bucket: who comes first with a table, and with each version where the server does not compare.
+
     LanceDB is imported at the first call (1.8 s and 418 MB on disk): processes that never search never load it.
     """
 
@@ -60,12 +60,14 @@ class LanceIndex:
         uri: str,
         *,
         storage_options: dict[str, str] | None = None,
+        versions: LanceVersions | None = None,
         rng: random.Random | None = None,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
         compact_writes_min: int = WRITES_MIN,
     ) -> None:
         self._uri = uri
         self._storage_options = storage_options
+        self._versions = versions
         self._commits = Commits(rng or random.Random(), sleep)  # noqa: S311  # spreads retries, guards nothing
         self._compact_writes_min = compact_writes_min
         self._connecting = asyncio.Lock()
@@ -125,6 +127,8 @@ class LanceIndex:
             self._handles.pop(table, None)
             self._compactions.pop(table, None)
             await connection.drop_table(name_of(table), ignore_missing=True)
+            if self._versions is not None:
+                await self._versions.versions.forget(name_of(table))
 
     async def search_vector(
         self, table: IndexTable, vector: Vectors, *, limit: int, filters: Filter = EVERYTHING
@@ -174,8 +178,7 @@ class LanceIndex:
         async with self._translated(table):
             handle = await self._open(table)
             if handle is not None:
-                await handle.writer.take_out_overtaken()
-                await self._commits.run(lambda: handle.rows.optimize(cleanup_older_than=VERSIONS_KEPT))
+                await handle.writer.optimize()
 
     async def forget_fences(self, table: IndexTable) -> None:
         async with self._translated(table):
@@ -229,8 +232,9 @@ class LanceIndex:
         async with self._opening:
             if table in self._handles:  # by another call, meanwhile
                 return self._handles[table]
+            asking = {} if self._versions is None else await self._versions.opening(name_of(table))
             try:
-                rows = await connection.open_table(name_of(table))
+                rows = await connection.open_table(name_of(table), **asking)
             except (ValueError, FileNotFoundError) as error:
                 if not says(error, _MISSING):
                     raise
@@ -259,7 +263,10 @@ class LanceIndex:
         return 0
 
     async def _create(self, table: IndexTable, dimensions: int) -> _Handle:
-        await create_table(await self._connect(), name_of(table), dimensions)
+        if self._versions is None:
+            await create_table(await self._connect(), name_of(table), dimensions)
+        else:
+            await copy_table(self._versions.versions, name_of(table), dimensions)
         handle = await self._open(table)
         if handle is None:
             raise IndexUnavailable(f"the table {name_of(table)} was dropped while it was created")
@@ -269,13 +276,7 @@ class LanceIndex:
         compaction = self._compactions.setdefault(table, Compaction(writes_min=self._compact_writes_min))
         if not compaction.wrote(rows):
             return
-        await handle.writer.take_out_overtaken()
-        try:
-            await handle.rows.optimize(cleanup_older_than=VERSIONS_KEPT)
-        except (RuntimeError, ValueError, OSError) as error:
-            # Another process compacted or wrote meanwhile: rows are found as they are, the next round does the rest.
-            if not is_conflict(error):
-                raise
+        await handle.writer.optimize(gives_way=True)
         compaction.compacted(await handle.rows.count_rows())
 
     @asynccontextmanager

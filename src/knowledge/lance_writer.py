@@ -8,12 +8,16 @@ next compaction does.
 """
 
 from collections.abc import Sequence
+from datetime import timedelta
 from typing import Any, NamedTuple
 
 from knowledge.errors import IndexUnavailable, Overtaken
 from knowledge.filter_sql import text_literal
 from knowledge.index import IndexRow
-from knowledge.lance_commits import Commits
+from knowledge.lance_commits import Commits, is_conflict
+
+# Versions younger than this stay: a reader in the middle of a search still needs their files.
+VERSIONS_KEPT = timedelta(minutes=15)
 
 # How often an upsert may find that another writer of the same document came between.
 UPSERT_ATTEMPTS_MAX = 10
@@ -81,6 +85,18 @@ class LanceWriter:
             newest = max(fences)
             if min(fences) < newest:
                 await self.erase(document_id, newest - 1)
+
+    async def optimize(self, *, gives_way: bool = False) -> None:
+        """Compacts, and removes what no reader needs. Where another process commits meanwhile it tries again or, giving
+        way, leaves it: rows are found as they are, and the next round does the rest."""
+        await self.take_out_overtaken()
+        try:
+            await self._table.optimize(cleanup_older_than=VERSIONS_KEPT)
+        except (RuntimeError, ValueError, OSError) as error:
+            if not is_conflict(error):
+                raise
+            if not gives_way:
+                await self._commits.run(lambda: self._table.optimize(cleanup_older_than=VERSIONS_KEPT))
 
     async def forget_fences(self) -> None:
         """What is older than other rows of its document goes first: afterwards nobody could tell."""

@@ -34,7 +34,6 @@ from millstream.embedding_misfits import tell_of_misfits
 from millstream.guard import Guard
 from millstream.health import health_routes
 from millstream.ingesting import ingest_services, webhook_services
-from millstream.installation import tell_of_risks
 from millstream.mcp.over_http import mcp_routes
 from millstream.methods import with_refusals
 from millstream.notifying import deliveries_of, subscriptions_of
@@ -56,7 +55,7 @@ from millstream.reworking.reindex import Reindexing
 from millstream.reworking.reprocess import Reprocessing
 from millstream.reworking.routes import reworking_routes
 from millstream.settings import Settings
-from millstream.stores import Stores, clock_us, open_stores
+from millstream.stores import Stores, clock_us, open_stores, tell_at_start
 from millstream.warming import in_background, until_searchable, warm_api
 from processors.gated_queries import GatedQueries
 from projections.changes import ChangeTailer
@@ -74,7 +73,7 @@ from projections.webhook_flow import WebhookCounts
 async def running_app(settings: Settings, stop: asyncio.Event) -> AsyncIterator[Starlette]:
     """The application with everything behind it connected; streams end when `stop` is set. Raises Stop."""
     async with open_stores(settings) as stores:
-        await tell_of_risks(stores.clients)
+        await tell_at_start(stores)
         await stores.embeddings.check()
         tailer = ChangeTailer(
             RedisFeed(stores.clients.commands, stores.clients.blocking, stores.keys), views_of(stores)

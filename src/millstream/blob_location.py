@@ -26,9 +26,9 @@ def open_blobs(settings: Settings) -> CollectableBlobs:
         case "s3":
             from blobs.s3 import S3BlobStore
 
-            return S3BlobStore(_bucket(settings, url))
+            return S3BlobStore(bucket_of(settings, url))
         case other:
-            raise _unusable("MILLSTREAM_BLOBS_URL", other)
+            raise unusable("MILLSTREAM_BLOBS_URL", other)
 
 
 def open_objects(settings: Settings) -> ObjectReader | None:
@@ -42,12 +42,13 @@ def open_objects(settings: Settings) -> ObjectReader | None:
         case "s3":
             from blobs.s3_objects import S3Objects
 
-            return S3Objects(_bucket(settings, url))
+            return S3Objects(bucket_of(settings, url))
         case other:
-            raise _unusable("MILLSTREAM_IMPORT_BUCKET_URL", other)
+            raise unusable("MILLSTREAM_IMPORT_BUCKET_URL", other)
 
 
-def _bucket(settings: Settings, url: SplitResult) -> S3Settings:
+def bucket_of(settings: Settings, url: SplitResult) -> S3Settings:
+    """The bucket of an `s3://` URL, at the server and with the keys that the settings name."""
     return S3Settings(
         bucket=url.netloc,
         prefix=url.path.strip("/"),
@@ -61,7 +62,8 @@ def _bucket(settings: Settings, url: SplitResult) -> S3Settings:
     )
 
 
-def _unusable(variable: str, scheme: str) -> Stop:
+def unusable(variable: str, scheme: str) -> Stop:
+    """What a person is told of a URL that names no place that we know."""
     return Stop(
         f"{variable} cannot begin with {scheme or 'a path'}:",
         hint="use file:///path or s3://bucket/prefix",

@@ -36,7 +36,7 @@ from millstream.parser_pool import sandbox_settings, warm_parsers
 from millstream.reworking.reindex import Reindexing
 from millstream.reworking.unsettled import bring_all_on
 from millstream.settings import Settings
-from millstream.stores import Stores, clock_us, open_stores
+from millstream.stores import Stores, clock_us, open_stores, tell_at_start
 from millstream.upkeep import Upkeep
 from millstream.warming import EMBEDDING_STEPS, import_for_worker, in_background, warm_worker
 from processors.embedder_for import embedding_of
@@ -69,7 +69,7 @@ async def running_worker(settings: Settings, stop: asyncio.Event, *, name: str, 
     """A worker until `stop`, then its drain. Raises Stop."""
     served = _steps(steps)
     async with open_stores(settings) as stores:
-        await tell_of_risks(stores.clients)
+        await tell_at_start(stores)
         sandbox, origins = Sandbox(sandbox_settings(settings)), open_origins(settings)
         try:
             await asyncio.gather(

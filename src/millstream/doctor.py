@@ -6,12 +6,17 @@ import shutil
 import socket
 import sys
 from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING
 
 import msgspec
 
 from millstream.errors import Stop
 from millstream.roles import check_binding
 from millstream.settings import Settings
+
+if TYPE_CHECKING:
+    from blobs.s3_settings import S3Settings
+    from millstream.index_location import Comparer
 
 CHECK_S_MAX = 15.0
 DISK_BYTES_MIN = 1_073_741_824
@@ -40,7 +45,7 @@ async def examine(settings: Settings, *, create_bucket: bool = False) -> list[Fi
     checks: list[tuple[str, Callable[[], Awaitable[str]]]] = [
         *([("redis", lambda: _redis(settings))] if settings.redis_url else []),
         ("blobs", lambda: _blobs(settings, create_bucket=create_bucket)),
-        ("index", lambda: _index(settings)),
+        ("index", lambda: _index(settings, create_bucket=create_bucket)),
         ("parsers", lambda: _parsers(settings)),
         ("door", lambda: _door(settings)),
         ("knowledge bases", lambda: _knowledge_bases(settings)),
@@ -206,13 +211,34 @@ async def _blobs(settings: Settings, *, create_bucket: bool) -> str:
     return settings.blobs_url or str(settings.data_path / "blobs")
 
 
-async def _index(settings: Settings) -> str:
+async def _index(settings: Settings, *, create_bucket: bool) -> str:
     from knowledge.lance_index import LanceIndex
-    from millstream.stores import index_location
+    from millstream.index_location import Comparer, describe, lance_options, locate_index
 
-    index = LanceIndex(index_location(settings))
+    location, comparer, options = locate_index(settings), Comparer.DIRECTORY, None
+    if location.bucket is not None:
+        options = lance_options(location.bucket)
+        comparer = await _bucket_of_index(location.bucket, create_bucket=create_bucket)
+        if settings.index_commits == "redis":
+            comparer = Comparer.REDIS
+    index = LanceIndex(location.uri, storage_options=options)
     try:
         await index.check()
     finally:
         await index.close()
-    return index_location(settings)
+    return describe(location, comparer)
+
+
+async def _bucket_of_index(bucket: "S3Settings", *, create_bucket: bool) -> "Comparer":
+    """Whether it can be written to, and who has to compare commits there."""
+    from millstream.index_location import Comparer
+    from millstream.index_manifests import BucketManifests
+
+    manifests = BucketManifests(bucket)
+    try:
+        if create_bucket:
+            await manifests.create_bucket()
+        await manifests.check()
+        return Comparer.SERVER if await manifests.server_compares() else Comparer.REDIS
+    finally:
+        await manifests.close()

@@ -33,12 +33,14 @@ class Dependency(msgspec.Struct, frozen=True):
 
 
 class Readiness(msgspec.Struct, frozen=True):
-    """The answer of /readyz. `warnings` say what could be lost although everything answers; `door`, who is let in."""
+    """The answer of /readyz. `warnings` say what could be lost although everything answers; `door`, who is let in;
+    `index`, where it is and who compares what several machines write to it."""
 
     is_ready: bool
     dependencies: tuple[Dependency, ...]
     warnings: tuple[str, ...] = ()
     door: str = ""
+    index: str = ""
 
 
 def health_routes(stores: Stores, door: Callable[[], str]) -> list[Route]:
@@ -59,7 +61,9 @@ def health_routes(stores: Stores, door: Callable[[], str]) -> list[Route]:
             await stores.blobs.stat("readyz")
 
         found = await asyncio.gather(_dependency("redis", ping), _dependency("blobs", look))
-        readiness = Readiness(all(one.is_ready for one in found), tuple(found), tuple(warnings), door())
+        readiness = Readiness(
+            all(one.is_ready for one in found), tuple(found), tuple(warnings), door(), stores.index_told
+        )
         return _json(readiness, 200 if readiness.is_ready else 503)
 
     return [Route("/healthz", healthz, name="healthz"), Route("/readyz", readyz, name="readyz")]

@@ -26,20 +26,21 @@ from events.redis_restore import RedisRestore
 from events.redis_setup import Clients, check_server
 from events.restored import RestoredLog
 from ingest.reconcile import Reconciled, reconcile
-from knowledge.lance_index import LanceIndex
+from knowledge.index import Index
 from millstream.admission.key_copy import agree
 from millstream.admission.redis_key_store import RedisKeyStore
 from millstream.blob_location import open_blobs
 from millstream.bootstrap import process_name, queries_of, views_of
 from millstream.embedded import EmbeddedRedis
 from millstream.errors import ExitCode, Stop
+from millstream.index_location import open_index
 from millstream.ingesting import ingest_services
 from millstream.installation import connect
 from millstream.marker import MARKER_KEY, Marker, read_marker
 from millstream.replay_bars import bar, event_bars
 from millstream.replaying import replay_troubles
 from millstream.settings import Settings
-from millstream.stores import Stores, clock_us, index_location, open_stores
+from millstream.stores import Stores, clock_us, open_stores
 from millstream.telemetry import configure_logging
 from processors.knowledge_bases import KnowledgeBases
 from projections.archive_reader import Archive
@@ -160,22 +161,22 @@ async def _put_logs(
         await target.put_log(one)
         await target.put_streams(one.streams)
     log = ArchivedLog(RedisLog(clients.commands, clients.blocking, keys), archive)
-    await _forget_fences(settings, log, logs)
+    opened = await open_index(settings, clients, keys)
+    try:
+        await _forget_fences(opened.index, log, logs)
+    finally:
+        await opened.close()
     return target
 
 
-async def _forget_fences(settings: Settings, log: ArchivedLog, logs: Sequence[RestoredLog]) -> None:
+async def _forget_fences(index: Index, log: ArchivedLog, logs: Sequence[RestoredLog]) -> None:
     """Attempts that the archive does not know of wrote rows with higher fences than the next ones will have."""
-    index = LanceIndex(index_location(settings))
     knowledge_bases = KnowledgeBases(log, clock_us=clock_us)
-    try:
-        for one in logs:
-            for stream in one.streams:
-                if kind_of(stream) is StreamKind.KNOWLEDGE_BASE:
-                    for table in await knowledge_bases.tables(KnowledgeBaseId(stream)):
-                        await index.forget_fences(table)
-    finally:
-        await index.close()
+    for one in logs:
+        for stream in one.streams:
+            if kind_of(stream) is StreamKind.KNOWLEDGE_BASE:
+                for table in await knowledge_bases.tables(KnowledgeBaseId(stream)):
+                    await index.forget_fences(table)
 
 
 async def _project(stores: Stores, *, quiet: bool) -> None:

@@ -49,9 +49,6 @@ class Settings(ModelFields, frozen=True, kw_only=True, forbid_unknown_fields=Tru
         int, Meta(ge=1, le=3_600, description="time for one call of the S3 server with its retries, seconds")
     ] = 30
     """An upload waits for two calls in a row after its last byte, then 5 s at most for tidying up: answered in 65 s."""
-    index_url: Annotated[
-        str, Meta(description="directory of the search index; empty is a folder of the data directory")
-    ] = ""
     workers: Annotated[int, Meta(ge=0, le=64, description="worker processes of `up`; 0 is one a core, at most 4")] = 0
     lease_s: Annotated[
         int,

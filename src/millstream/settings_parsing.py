@@ -4,10 +4,10 @@ from typing import Annotated, Literal
 
 from msgspec import Meta
 
-from millstream.settings_webhooks import WebhookFields
+from millstream.settings_index import IndexFields
 
 
-class ParsingFields(WebhookFields, frozen=True, kw_only=True):
+class ParsingFields(IndexFields, frozen=True, kw_only=True):
     """See docs/formats.md."""
 
     parse_processes: Annotated[int, Meta(ge=1, le=64, description="parsing child processes of a worker")] = 1

@@ -6,6 +6,7 @@ from contextlib import asynccontextmanager
 from secrets import token_bytes, token_hex
 
 import msgspec
+import structlog
 
 from blobs.store import CollectableBlobs
 from events.errors import LogFull, LogUnavailable
@@ -19,7 +20,8 @@ from events.redis_setup import Clients
 from knowledge.lance_index import LanceIndex
 from millstream.blob_location import open_blobs
 from millstream.embeddings import Embeddings
-from millstream.installation import connect, open_marked, unreachable
+from millstream.index_location import OpenIndex, open_index
+from millstream.installation import connect, open_marked, tell_of_risks, unreachable
 from millstream.models import Models
 from millstream.settings import Settings
 from projections.archive_reader import Archive
@@ -27,7 +29,7 @@ from projections.history import ArchivedLog
 
 
 class Stores(msgspec.Struct, frozen=True, kw_only=True):
-    """What a role works with; `log` reads on in the archive.
+    """What a role works with; `log` reads on in the archive, `index_told` says where the index is and who may write.
 
     `secret` signs cursors and is the same in every process of an installation.
     """
@@ -40,6 +42,7 @@ class Stores(msgspec.Struct, frozen=True, kw_only=True):
     inbox: RedisInbox
     blobs: CollectableBlobs
     index: LanceIndex
+    index_told: str
     embeddings: Embeddings
     models: Models
     ids: IdFactory
@@ -57,9 +60,10 @@ async def open_stores(settings: Settings) -> AsyncIterator[Stores]:
     models, embeddings = Models(settings), Embeddings(settings)
     clients = connect(settings)
     blobs = open_blobs(settings)
-    index = LanceIndex(index_location(settings))
+    opened: OpenIndex | None = None
     try:
         keys = await open_marked(settings, clients, blobs)
+        opened = await open_index(settings, clients, keys)
         archive = Archive(RedisArchive(clients.commands, keys), blobs)
         yield Stores(
             settings=settings,
@@ -69,7 +73,8 @@ async def open_stores(settings: Settings) -> AsyncIterator[Stores]:
             archive=archive,
             inbox=RedisInbox(clients.commands, clients.blocking, keys),
             blobs=blobs,
-            index=index,
+            index=opened.index,
+            index_told=opened.told,
             embeddings=embeddings,
             models=models,
             ids=IdFactory(lambda: time.time_ns() // 1_000_000, token_bytes),
@@ -78,14 +83,16 @@ async def open_stores(settings: Settings) -> AsyncIterator[Stores]:
     finally:
         await models.close()
         await embeddings.close()
-        await index.close()
+        if opened is not None:
+            await opened.close()
         await blobs.close()
         await clients.aclose()
 
 
-def index_location(settings: Settings) -> str:
-    """The directory of the search index."""
-    return settings.index_url or str(settings.data_path / "index")
+async def tell_at_start(stores: Stores) -> None:
+    """Lines for whoever reads the log of a role that searches or indexes."""
+    await tell_of_risks(stores.clients)
+    structlog.get_logger().info("index_opened", index=stores.index_told)
 
 
 async def _secret(settings: Settings, clients: Clients, keys: Keys) -> bytes:

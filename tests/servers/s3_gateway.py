@@ -36,10 +36,10 @@ class S3Server:
 def start_s3_server(directory: Path) -> tuple[subprocess.Popen[bytes], S3Server]:
     """Start a server that keeps everything under the directory and wait until it answers."""
     binary = _binary()
-    volume = f"sqlite3://{directory / 'meta.db'}"
+    volume = f"badger://{directory / 'meta'}"
     data = directory / "data"
     data.mkdir(exist_ok=True)
-    if not (directory / "meta.db").exists():
+    if not (directory / "meta").exists():
         _format_volume(binary, volume, data)
     port = _free_port()
     process = _start_gateway(binary, volume, port, directory)
