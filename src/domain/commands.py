@@ -116,6 +116,7 @@ class RecordBatchEmbedded(msgspec.Struct, frozen=True, kw_only=True):
     calls: int = 0
     tokens_sent: int = 0
     chunks_reused: int = 0
+    tokens_by_provider: int = 0
 
 
 class RecordEmbedded(msgspec.Struct, frozen=True, kw_only=True):

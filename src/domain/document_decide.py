@@ -174,6 +174,7 @@ def _record(
                     calls=command.calls,
                     tokens_sent=command.tokens_sent,
                     chunks_reused=command.chunks_reused,
+                    tokens_by_provider=command.tokens_by_provider,
                 ),
             )
         case c.RecordEmbedded(), Chunked() if _is_complete(command, state):
@@ -186,6 +187,7 @@ def _record(
                     tokens_sent=sum(batch.tokens_sent for batch in state.batches),
                     chunks_reused=sum(batch.chunks_reused for batch in state.batches),
                     passage_prefix=command.passage_prefix,
+                    tokens_by_provider=sum(batch.tokens_by_provider for batch in state.batches),
                 ),
             )
         case c.RecordIndexed(), Embedded() if _is_running(state, Step.INDEX, command.attempt):

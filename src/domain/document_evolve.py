@@ -84,6 +84,7 @@ def evolve(state: DocumentState, event: Event, at_us: int) -> DocumentState:  # 
                 event.calls,
                 event.tokens_sent,
                 event.chunks_reused,
+                event.tokens_by_provider,
             )
             return replace(state, batches=(*state.batches, batch))
         case Chunked(), facts.DocumentEmbedded():

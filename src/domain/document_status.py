@@ -47,8 +47,9 @@ class StageStatus(msgspec.Struct, frozen=True):
 
 
 class DocumentCounts(msgspec.Struct, frozen=True, kw_only=True):
-    """What was found in the document so far, and what its vectors cost: calls of the model, tokens sent (estimated),
-    and chunks whose vectors were there already."""
+    """What was found in the document so far, and what its vectors cost: calls of the model, tokens sent (of which
+    `tokens_by_provider` were counted by the provider; the rest is estimated), and chunks whose vectors were there
+    already."""
 
     pages: int = 0
     characters: int = 0
@@ -58,6 +59,7 @@ class DocumentCounts(msgspec.Struct, frozen=True, kw_only=True):
     embedding_calls: int = 0
     tokens_sent: int = 0
     chunks_reused: int = 0
+    tokens_by_provider: int = 0
 
 
 class DocumentError(msgspec.Struct, frozen=True, kw_only=True):
@@ -240,6 +242,7 @@ def _counts(reached: Open | Indexed) -> DocumentCounts:
                 embedding_calls=sum(batch.calls for batch in reached.batches),
                 tokens_sent=sum(batch.tokens_sent for batch in reached.batches),
                 chunks_reused=sum(batch.chunks_reused for batch in reached.batches),
+                tokens_by_provider=sum(batch.tokens_by_provider for batch in reached.batches),
             )
         case _:
             assert_never(reached)

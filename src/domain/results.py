@@ -30,6 +30,7 @@ class Batch(msgspec.Struct, frozen=True):
     calls: int = 0
     tokens_sent: int = 0
     chunks_reused: int = 0
+    tokens_by_provider: int = 0
 
 
 class VectorFacts(msgspec.Struct, frozen=True, kw_only=True):

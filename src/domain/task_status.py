@@ -9,6 +9,7 @@ import msgspec
 from domain.counts import PROGRESS_WHOLE, Counts
 from domain.instant import utc
 from domain.task import FinishedTask, OpenTask
+from domain.usage import NO_USAGE, Usage
 from events.ids import KnowledgeBaseId, TaskId
 from events.steps import Lane
 from events.task import TaskSource
@@ -38,7 +39,7 @@ class TaskDocuments(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class TaskStatus(msgspec.Struct, frozen=True, kw_only=True):
-    """One task. `version` rises with every change and is its ETag."""
+    """One task. `version` rises with every change and is its ETag. `usage` is what its documents' vectors cost."""
 
     task_id: TaskId
     knowledge_base_id: KnowledgeBaseId
@@ -54,6 +55,7 @@ class TaskStatus(msgspec.Struct, frozen=True, kw_only=True):
     updated_at: datetime
     version: int
     links: dict[str, str]
+    usage: Usage = NO_USAGE
 
 
 def task_status(
@@ -64,6 +66,7 @@ def task_status(
     version: int,
     started_at_us: int | None,
     updated_at_us: int,
+    usage: Usage = NO_USAGE,
 ) -> TaskStatus:
     """`counts` are those of the task's documents, `started_at_us` is when the first step of any of them began."""
     submitted = state.submitted
@@ -91,6 +94,7 @@ def task_status(
         updated_at=utc(updated_at_us),
         version=version,
         links={"self": path, "documents": f"{path}/documents", "stream": f"{path}/stream"},
+        usage=usage,
     )
 
 

@@ -128,7 +128,8 @@ class DocumentChunked(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=T
 class ChunksEmbedded(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """One batch of chunks (first to last, both from 0 and included) has its vectors: a crash resumes behind it.
 
-    `calls` of the model with `tokens_sent` (estimated) made them, but for `chunks_reused`, which had theirs already.
+    `calls` of the model with `tokens_sent` made them, but for `chunks_reused`, which had theirs already. Of the tokens
+    `tokens_by_provider` are what the provider counted itself; the rest is estimated.
     """
 
     batch: int
@@ -138,11 +139,12 @@ class ChunksEmbedded(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tr
     calls: int = 0
     tokens_sent: int = 0
     chunks_reused: int = 0
+    tokens_by_provider: int = 0
 
 
 class DocumentEmbedded(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """Every chunk has its vector, made of `passage_prefix` and its text. Leads to index. `calls`, `tokens_sent` and
-    `chunks_reused` are sums over the batches."""
+    """Every chunk has its vector, made of `passage_prefix` and its text. Leads to index. `calls`, `tokens_sent`,
+    `tokens_by_provider` and `chunks_reused` are sums over the batches."""
 
     model: str
     dimensions: int
@@ -151,6 +153,7 @@ class DocumentEmbedded(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=
     tokens_sent: int = 0
     chunks_reused: int = 0
     passage_prefix: str = ""
+    tokens_by_provider: int = 0
 
 
 class DocumentIndexed(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):

@@ -107,7 +107,8 @@ class EmbedStep:
         return Done((end,) if batch is None else (batch, end))
 
     async def _batch(self, work: Work, using: _Embedding, number: int, part: Sequence[Chunk]) -> RecordBatchEmbedded:
-        calls_before, tokens_before = using.calls.calls, using.calls.tokens_sent
+        calls = using.calls
+        calls_before, tokens_before, told_before = calls.calls, calls.tokens_sent, calls.tokens_by_provider
         vectors, made = await self._vectors(using, part)
         encoded = encode_vectors(vectors)
         stored = await self._blobs.put(vectors_blob(work.document_id, number, work.attempt, encoded), encoded)
@@ -118,9 +119,10 @@ class EmbedStep:
             first_chunk=part[0].ordinal,
             last_chunk=part[-1].ordinal,
             vectors_blob=stored.key,
-            calls=using.calls.calls - calls_before,
-            tokens_sent=using.calls.tokens_sent - tokens_before,
+            calls=calls.calls - calls_before,
+            tokens_sent=calls.tokens_sent - tokens_before,
             chunks_reused=len(part) - made,
+            tokens_by_provider=calls.tokens_by_provider - told_before,
         )
 
     async def _vectors(self, using: _Embedding, part: Sequence[Chunk]) -> tuple[Vectors, int]:

@@ -12,6 +12,7 @@ from domain.decider import Folded, apply
 from domain.deciders import TASK
 from domain.status import TaskPhase, TaskStatus, task_phase, task_status
 from domain.task import FinishedTask, OpenTask, TaskState, UnknownTask
+from domain.usage import Usage, spent
 from events.envelope import Envelope, UnknownEvent
 from events.ids import KnowledgeBaseId, TaskId
 from projections.projection import TASKS, IndexEntry, Table, Touch, member
@@ -31,6 +32,7 @@ class TaskRow(msgspec.Struct, frozen=True, array_like=True):
     document_events: int = 0
     started_at_us: int | None = None
     updated_at_us: int = 0
+    usage: Usage = Usage()
 
     @property
     def version(self) -> int:
@@ -76,6 +78,7 @@ class TaskProjection:
             known.document_events + touch.events,
             _earlier(known.started_at_us, touch.started_at_us),
             max(known.updated_at_us, touch.updated_at_us),
+            known.usage + spent(touch.before, touch.after),
         )
 
     def entries(self, row_id: str, row: TaskRow) -> frozenset[IndexEntry]:
@@ -107,6 +110,7 @@ def status_of(task_id: TaskId, row: TaskRow) -> TaskStatus | None:
         version=row.version,
         started_at_us=row.started_at_us,
         updated_at_us=row.updated_at_us,
+        usage=row.usage,
     )
 
 

@@ -167,6 +167,19 @@ LATER: Final[dict[str, Fact]] = {
             embedding_passage_prefix="passage: ",
         ),
     ),
+    "ChunksEmbedded.v1.tokens_by_provider": d.ChunksEmbedded(
+        batch=1,
+        first_chunk=32,
+        last_chunk=41,
+        vectors_blob="documents/x/vectors/1",
+        calls=2,
+        tokens_sent=900,
+        chunks_reused=3,
+        tokens_by_provider=700,
+    ),
+    "DocumentEmbedded.v1.tokens_by_provider": d.DocumentEmbedded(
+        model="openai:BAAI/bge-m3", dimensions=1_024, tokens=9_000, calls=4, tokens_sent=8_000, tokens_by_provider=7_000
+    ),
     "DocumentEmbedded.v1.passage_prefix": d.DocumentEmbedded(
         model="openai:intfloat/multilingual-e5-large", dimensions=1_024, tokens=9_000, passage_prefix="passage: "
     ),

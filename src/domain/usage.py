@@ -1,0 +1,67 @@
+"""What embedding the documents of a task has cost, by difference."""
+
+from collections.abc import Sequence
+from typing import Final
+
+import msgspec
+
+from domain.document import (
+    Cancelled,
+    Chunked,
+    DocumentState,
+    Embedded,
+    Erased,
+    Failed,
+    Indexed,
+    Removed,
+)
+from domain.results import Batch
+
+
+class Usage(msgspec.Struct, frozen=True):
+    """Calls of embedding models, tokens sent, and chunks whose vectors were there already. Of the tokens
+    `tokens_by_provider` were counted by the provider; the rest is estimated."""
+
+    embedding_calls: int = 0
+    tokens_sent: int = 0
+    tokens_by_provider: int = 0
+    chunks_reused: int = 0
+
+    def __add__(self, other: "Usage") -> "Usage":
+        return Usage(*(a + b for a, b in zip(_values(self), _values(other), strict=True)))
+
+
+NO_USAGE: Final = Usage()
+
+
+def spent(before: DocumentState, after: DocumentState) -> Usage:
+    """What a run of one document's events under one task cost.
+
+    Batches that were there before are another run's, of another task where the document has begun again since: a task
+    works on a document once, so that its batches only ever grow.
+    """
+    known, now = _batches(before), _batches(after)
+    new = now[len(known) :] if now[: len(known)] == known else now
+    return Usage(
+        sum(batch.calls for batch in new),
+        sum(batch.tokens_sent for batch in new),
+        sum(batch.tokens_by_provider for batch in new),
+        sum(batch.chunks_reused for batch in new),
+    )
+
+
+def _batches(state: DocumentState) -> Sequence[Batch]:
+    match state:
+        case Chunked() | Embedded() | Indexed():
+            return state.batches
+        case Failed() | Cancelled():
+            return _batches(state.reached)
+        case Removed() | Erased():
+            return _batches(state.before)
+        case _:
+            return ()
+
+
+def _values(usage: Usage) -> tuple[int, ...]:
+    value: tuple[int, ...] = msgspec.structs.astuple(usage)
+    return value
