@@ -6,13 +6,14 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Any
 
+import msgspec
 import pytest
 
 from knowledge.embedders import Embedder, Remote
 from knowledge.errors import EmbeddingError
 from knowledge.openai_embedder import OpenAIEmbedder
 from tests.contract.embedder_contract import EmbedderContract
-from tests.servers.embedding_provider import DIMENSIONS, KEY, embedding_provider
+from tests.servers.embedding_provider import DIMENSIONS, KEY, Reply, embedding_provider, embeddings
 from tests.servers.embedding_provider import EmbeddingProvider as Provider
 
 NOW = datetime(2026, 1, 1, 12, 0, 0, tzinfo=UTC)
@@ -173,6 +174,33 @@ async def test_an_answer_far_larger_than_the_vectors_asked_for_costs_no_memory(p
     assert error.code == "provider_answer"
     assert "1,048,576 bytes" in error.message
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before_kib < 50 * 1_024
+
+
+@pytest.mark.parametrize(
+    ("usage", "tokens"),
+    [
+        ({"prompt_tokens": 9, "total_tokens": 9}, 18),
+        ({"prompt_tokens": 9}, 18),
+        (None, None),
+        ({"total_tokens": -1}, None),
+        ({"total_tokens": True}, None),
+        ({"total_tokens": 10**12}, None),
+        ({"total_tokens": "9"}, None),
+        ("none", None),
+    ],
+)
+async def test_tokens_are_those_that_the_provider_says_or_nobodys(
+    provider: Provider, usage: object, tokens: int | None
+) -> None:
+    def metered(body: dict[str, Any]) -> Reply:
+        status, headers, content = embeddings(body)
+        return status, headers, msgspec.json.encode({**msgspec.json.decode(content), "usage": usage})
+
+    provider.reply = metered
+    embedder = make(provider, batch_texts=2)
+    found = await embedder.embed_metered(["a", "b", "c"])
+    await embedder.close()
+    assert (len(found.vectors), found.tokens) == (3, tokens)
 
 
 async def test_a_long_refusal_keeps_its_status(provider: Provider) -> None:
