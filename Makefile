@@ -49,7 +49,7 @@ run: $(RUN_STAMP) ## keep the service running on http://127.0.0.1:8321, data und
 	@exec $(BIN)/millstream up
 
 test: $(DEV_STAMP) ## every test: real Redis, real HTTP, real S3 server, end to end
-	@$(PYTEST) -n $(TEST_WORKERS) --dist loadfile --no-loadscope-reorder tests
+	@$(BIN)/python -m tests.failed_again -n $(TEST_WORKERS) --dist loadfile --no-loadscope-reorder tests
 
 test-unit: $(DEV_STAMP) ## the tests without any server, under 20 s
 	@$(PYTEST) -n $(WORKERS) --dist worksteal --hypothesis-profile=quick tests/unit tests/architecture

@@ -20,7 +20,7 @@ from events.redis_setup import Clients
 from events.task import CallbackDelivered
 from tests.faults import webhook_sender_child as child
 from tests.servers.redis_process import RedisProcess
-from tests.servers.scripted_http import ScriptedServer, answer_of, scripted_server
+from tests.servers.scripted_http import ScriptedServer, answer_of, scripted_server, silent
 from tests.waiting import wait_for, wait_until
 from tests.webhook_samples import SECRET, kept, webhook_id
 from tests.workshop import Workshop
@@ -33,6 +33,9 @@ from webhooks.signing import callback_secret
 pytest_plugins = ("tests.servers.redis",)
 
 KEYS = Keys(child.PARTITIONS)
+
+UNDER_WAY_MAX = 11
+"""Messages that were sent and not recorded when a turn ends: ten to the webhook, and the callback."""
 
 
 @contextmanager
@@ -121,16 +124,15 @@ async def test_whoever_is_killed_around_a_message_loses_none(
         assert await asyncio.to_thread(first.wait, 20) == -signal.SIGKILL
     with sending(redis_server):
         await check(scene)
-    assert len(scene.endpoint.requests) <= scene.told + 1 + repeated_max
+    # On a busy machine the second may lose its turn too, and repeat what was under way.
+    lost = await scene.token() - 2
+    assert len(scene.endpoint.requests) <= scene.told + 1 + repeated_max + lost * UNDER_WAY_MAX
 
 
 async def test_h2_whoever_is_killed_while_an_endpoint_thinks_has_the_message_sent_again(
     scene: Scene, redis_server: RedisProcess
 ) -> None:
-    async def think(_writer: asyncio.StreamWriter) -> None:
-        await asyncio.sleep(30)
-
-    scene.endpoint.answers["/hook"] = think
+    scene.endpoint.answers["/hook"] = silent
     with sending(redis_server) as first:
         await wait_until(lambda: "/hook" in {one.target for one in scene.endpoint.requests}, "the endpoint thinks")
         first.kill()

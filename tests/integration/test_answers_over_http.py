@@ -26,7 +26,7 @@ from knowledge.routes_answers import answer_routes
 from knowledge.search import SearchScope
 from millstream.answering import AnswerStream
 from tests.contract.index_contract import rows_of
-from tests.servers.scripted_http import ScriptedServer, answer_of, scripted_server
+from tests.servers.scripted_http import ScriptedServer, answer_of, dripping, scripted_server
 
 PATH = "/api/v1/knowledge-bases/kb_one/answers"
 CHAT = "/v1/chat/completions"
@@ -185,14 +185,9 @@ async def test_hanging_up_ends_the_call_of_the_model(
     begun, left = asyncio.Event(), asyncio.Event()
 
     async def endless(writer: asyncio.StreamWriter) -> None:
-        writer.write(b"HTTP/1.1 200 OK\r\n\r\n" + said("In ", reason=None, end=b""))
-        await writer.drain()
         begun.set()
         try:
-            while True:
-                writer.write(b": on\n\n")
-                await writer.drain()
-                await asyncio.sleep(0.01)
+            await dripping(b"HTTP/1.1 200 OK\r\n\r\n" + said("In ", reason=None, end=b""), b": on\n\n")(writer)
         finally:
             left.set()
 

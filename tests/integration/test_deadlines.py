@@ -13,6 +13,7 @@ from millstream.connection.limits import ConnectionLimits
 from tests.integration.ingest_app import Mill, make_services, running_mill
 from tests.integration.wire import Wire, connected
 from tests.multipart_forms import CONTENT_TYPE, file_part, form
+from tests.waiting import wait_until
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -118,7 +119,8 @@ async def test_a_client_that_was_not_asked_for_its_body_is_not_late(mill: Mill, 
     async with connected(mill.port) as wire:
         async with mill.requests.held_up():
             await wire.send(HEAD + b"Content-Length: 2\r\nExpect: 100-continue\r\n\r\n")
-            await asyncio.sleep(2 * LIMITS.json_body_s_max)
+            until_s = time.monotonic() + 2 * LIMITS.json_body_s_max
+            await wait_until(lambda: time.monotonic() > until_s, "any deadline would have passed")
         assert (await wire.next(has_body=False)).status == 100
         await wire.send(b"{}")
         assert (await wire.next()).status == 422

@@ -25,7 +25,7 @@ from processors.knowledge_bases import KnowledgeBases
 from processors.watch import look_until
 from processors.web_origins import WebOrigins
 from tests.outbound_world import guard_over
-from tests.servers.scripted_http import Script, ScriptedServer, answer_of, scripted_server
+from tests.servers.scripted_http import Script, ScriptedServer, answer_of, dripping, scripted_server
 from tests.unit.processors.mill import Mill
 
 TEXT = b"The mill grinds slowly. " * 100
@@ -140,14 +140,6 @@ async def test_an_object_that_cannot_be_had_is_a_dead_letter_with_a_reason(world
     assert await world.sources() == []
 
 
-async def dripping(writer: asyncio.StreamWriter) -> None:
-    writer.write(b"HTTP/1.1 200 OK\r\n\r\n")
-    while True:
-        writer.write(b"x")
-        await writer.drain()
-        await asyncio.sleep(0.02)
-
-
 async def endless(writer: asyncio.StreamWriter) -> None:
     writer.write(b"HTTP/1.1 200 OK\r\n\r\n")
     while True:
@@ -189,7 +181,7 @@ RETRIED: dict[str, bytes | Script] = {
     "overloaded": answer_of(503),
     "timeout": answer_of(408),
     "cut short": answer_of(200, b"flour", content_length="10"),
-    "slow": dripping,
+    "slow": dripping(),
     "no HTTP": b"SSH-2.0-OpenSSH\r\n",
 }
 

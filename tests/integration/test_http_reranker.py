@@ -1,6 +1,5 @@
 """The `/rerank` protocol over real HTTP, faults included."""
 
-import asyncio
 from collections.abc import AsyncIterator
 
 import msgspec
@@ -9,7 +8,7 @@ import pytest
 from knowledge.errors import ProviderError
 from knowledge.http_reranker import ANSWER_BYTES_MAX, HttpReranker
 from knowledge.reranker import Candidate
-from tests.servers.scripted_http import ScriptedServer, answer_of, scripted_server
+from tests.servers.scripted_http import ScriptedServer, answer_of, dripping, scripted_server
 
 CANDIDATES = [Candidate("rye", 0.9), Candidate("石磨 \ud800", 0.5)]
 KEY = "sk-of-a-test"
@@ -77,14 +76,7 @@ async def test_whatever_else_comes_is_one_kind_of_error(server: ScriptedServer, 
 
 
 async def test_an_answer_that_drips_ends_with_the_deadline(server: ScriptedServer) -> None:
-    async def dripping(writer: asyncio.StreamWriter) -> None:
-        writer.write(b"HTTP/1.1 200 OK\r\ncontent-length: 1000\r\n\r\n")
-        while not writer.is_closing():
-            writer.write(b" ")
-            await writer.drain()
-            await asyncio.sleep(0.02)
-
-    server.answers["/v1/rerank"] = dripping
+    server.answers["/v1/rerank"] = dripping(b"HTTP/1.1 200 OK\r\ncontent-length: 1000\r\n\r\n", b" ")
     reranker = HttpReranker(base_url=server.url("/v1"), api_key=None, model="bge", call_s_max=0.2)
     with pytest.raises(ProviderError) as refusal:
         await reranker.rerank("flour", CANDIDATES)

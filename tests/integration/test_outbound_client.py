@@ -14,7 +14,7 @@ from outbound.client import OutboundClient
 from outbound.errors import ADDRESS_DENIED, FETCH_FAILED, FETCH_LIMIT, SCHEME_NOT_ALLOWED, OutboundError
 from outbound.limits import POST_LIMITS, Limits
 from tests.outbound_world import guard_over
-from tests.servers.scripted_http import Script, ScriptedServer, answer_of, scripted_server
+from tests.servers.scripted_http import Script, ScriptedServer, answer_of, dripping, scripted_server, silent
 
 NAMES = {"mill.example": ["127.0.0.1"], "denied.example": ["10.0.0.1"]}
 LIMITS = Limits(body_bytes_max=100_000, connect_s_max=1.0, silence_s_max=0.2, total_s_max=2.0, rate_grace_s=0.2)
@@ -116,23 +116,11 @@ async def test_redirects_end_after_five(client: OutboundClient, server: Scripted
     assert len(server.requests) == LIMITS.redirects_max + 1
 
 
-async def dripping(writer: asyncio.StreamWriter) -> None:
-    writer.write(b"HTTP/1.1 200 OK\r\n\r\n")
-    while True:
-        writer.write(b"x")
-        await writer.drain()
-        await asyncio.sleep(0.02)
-
-
 async def endless(writer: asyncio.StreamWriter) -> None:
     writer.write(b"HTTP/1.1 200 OK\r\n\r\n")
     while True:
         writer.write(bytes(10_000))
         await writer.drain()
-
-
-async def silent(writer: asyncio.StreamWriter) -> None:
-    await asyncio.Event().wait()
 
 
 async def silent_after_a_while(writer: asyncio.StreamWriter) -> None:
@@ -156,7 +144,7 @@ async def endless_continues(writer: asyncio.StreamWriter) -> None:
 
 BOMB = gzip.compress(bytes(10_000_000))
 HOSTILE: Sequence[tuple[bytes | Script, str, bool]] = (
-    (dripping, FETCH_LIMIT, False),
+    (dripping(), FETCH_LIMIT, False),
     (endless, FETCH_LIMIT, True),
     (silent, FETCH_FAILED, False),
     (silent_after_a_while, FETCH_FAILED, False),
@@ -219,7 +207,7 @@ async def test_of_a_long_answer_to_a_webhook_the_start_is_kept(client: OutboundC
         assert len(posted.body) <= POST_LIMITS.body_bytes_max
 
 
-@pytest.mark.parametrize("answer", [silent, dripping])
+@pytest.mark.parametrize("answer", [silent, dripping()])
 async def test_a_receiver_of_webhooks_has_a_deadline(
     client: OutboundClient, server: ScriptedServer, answer: Script
 ) -> None:

@@ -164,7 +164,7 @@ def bound_to(*knowledge_bases: Any) -> Principal:
 
 @asynccontextmanager
 async def webhook_service(
-    settings: WebhookSettings = SETTINGS, *, deadline_s: float = 0.3, with_agent: bool = True
+    settings: WebhookSettings = SETTINGS, *, deadline_s: float = 20.0, with_agent: bool = True
 ) -> AsyncIterator[WebhookService]:
     service, stop = WebhookService(settings, deadline_s), asyncio.Event()
     working = asyncio.create_task(service.agent().run(stop)) if with_agent else None

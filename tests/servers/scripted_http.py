@@ -4,10 +4,14 @@ import asyncio
 import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from typing import Final
 
 import msgspec
 
 Script = Callable[[asyncio.StreamWriter], Awaitable[None]]
+
+DRIP_S: Final = 0.02
+"""Between two pieces of what is slow on purpose."""
 
 
 class Request(msgspec.Struct, frozen=True):
@@ -58,6 +62,24 @@ def answer_of(status: int, body: bytes = b"", **headers: str) -> bytes:
     fields = {"content-length": str(len(body)), **{name.replace("_", "-"): value for name, value in headers.items()}}
     head = "".join(f"{name}: {value}\r\n" for name, value in fields.items())
     return f"HTTP/1.1 {status} Said\r\n{head}\r\n".encode() + body
+
+
+def dripping(head: bytes = b"HTTP/1.1 200 OK\r\n\r\n", piece: bytes = b"x") -> Script:
+    """An answer that never ends, a piece at a time; it ends with its client."""
+
+    async def drip(writer: asyncio.StreamWriter) -> None:
+        writer.write(head)
+        while not writer.is_closing():
+            writer.write(piece)
+            await writer.drain()
+            await asyncio.sleep(DRIP_S)
+
+    return drip
+
+
+async def silent(_writer: asyncio.StreamWriter) -> None:
+    """Takes the request and answers nothing."""
+    await asyncio.Event().wait()
 
 
 @asynccontextmanager
