@@ -169,10 +169,12 @@ FLAWS: Final[tuple[Patch, ...]] = (
 )
 
 
-SEEDS_OF_RARE: Final[dict[Patch, range]] = {late_rows_stay: range(1_080, 1_140)}
-"""One world in thirty shows it: a removal has to come while a worker stands still behind its rows."""
+SEEDS_OF_RARE: Final[dict[Patch, range]] = {late_rows_stay: range(1_080, 1_400)}
+"""One world in thirty shows it: a removal has to come while a worker stands still behind its rows. With so many, any
+change of the schedule leaves some that do; none is looked at behind the first."""
 
 
+@pytest.mark.timeout(300)
 @pytest.mark.parametrize("flaw", FLAWS, ids=lambda flaw: flaw.__name__)
 def test_a_flaw_is_found_within_a_few_worlds(flaw: Patch, monkeypatch: pytest.MonkeyPatch) -> None:
     flaw(monkeypatch)
