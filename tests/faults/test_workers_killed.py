@@ -1,11 +1,14 @@
 """F-01: kill -9 of a worker at every boundary of its work. Another one claims and goes on where the log says."""
 
+import hashlib
 from collections.abc import Iterator
 from typing import Final
 
 import pytest
 
+from events.steps import Step
 from tests.faults.checker import verdict
+from tests.faults.documents import evidence_of
 from tests.faults.history import History, Outcome
 from tests.faults.mill import Mill
 from tests.faults.results import ROUNDS, recorded
@@ -30,6 +33,9 @@ BOUNDARIES: Final = {
 """By boundary: the failpoint, and at which passage it kills in the first, second and third round: a document passes
 most of them once a step."""
 
+OBJECT: Final = "flour.txt"
+OBJECT_BYTES: Final = b"Flour that lies elsewhere is fetched by whoever is there."
+
 
 @pytest.fixture(scope="module")
 def provider() -> Iterator[EmbeddingProvider]:
@@ -38,9 +44,12 @@ def provider() -> Iterator[EmbeddingProvider]:
 
 
 @pytest.fixture(scope="module")
-def mill(provider: EmbeddingProvider) -> Iterator[Mill]:
+def mill(provider: EmbeddingProvider, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mill]:
     """One worker that survives; victims come and go. Embedding is done by a provider that counts what it is asked."""
+    bucket = tmp_path_factory.mktemp("bucket")
+    (bucket / OBJECT).write_bytes(OBJECT_BYTES)
     variables = {
+        "MILLSTREAM_IMPORT_BUCKET_URL": f"file://{bucket}",
         "MILLSTREAM_OPENAI_BASE_URL": provider.base_url,
         "MILLSTREAM_OPENAI_EMBEDDING_DIMENSIONS": str(DIMENSIONS),
     }
@@ -74,4 +83,30 @@ def test_a_worker_killed_at_any_boundary_loses_nothing_and_doubles_nothing(
             row.add({**judged.figures, "passage": passage, "calls": len(provider.bodies) - calls_before})
             row.tell(texts_embedded_again_max=repeated)
             assert repeated <= BATCH, f"{repeated} texts were embedded twice: more than one batch"
+    wings.close()
+
+
+@pytest.mark.timeout(300)
+def test_what_a_worker_fetched_and_did_not_tell_of_is_fetched_again(mill: Mill, history: History) -> None:
+    wings = Wings(mill)
+    wings.call("worker.before_result=kill9")
+    with recorded("F-01", "bytes fetched, event not written", "worker.before_result=kill9") as row:
+        kb, path = history.create("fetched"), "documents/import"
+        wings.wait()
+        with frozen(mill, SURVIVOR):
+            mill.cont(VICTIM)
+            digest = hashlib.sha256(OBJECT_BYTES).hexdigest()
+            call = history.request(
+                "POST",
+                f"/knowledge-bases/{kb}/{path}",
+                key=history.new_key(),
+                sha256=(digest,),
+                json={"objects": [OBJECT]},
+            )
+            assert call.outcome is Outcome.OK, call
+            assert mill.wait_for_death(VICTIM) == KILLED
+        judged = verdict(mill, history, kb).assert_clean()
+        row.add(judged.figures)
+        assert judged.rows == 1
+        assert evidence_of(mill).starts[call.document_ids[0], Step.FETCH] == 2
     wings.close()
