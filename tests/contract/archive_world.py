@@ -94,7 +94,7 @@ def archiver(world: ArchiveWorld, *, holder: str = "archiver", partition: int = 
 async def settle(world: ArchiveWorld, *, partition: int = 0) -> None:
     """Until the store's clock is past the last event: what was appended in this very millisecond is not old yet."""
     await world.plain.pass_time(1)
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(20):
         while True:
             state = await world.store.state(partition)
             if state.head.position is None or state.now_ms > state.head.position.ms:

@@ -279,9 +279,9 @@ async def test_a_fetch_that_nobody_wants_any_more_stops_and_leaves_nothing(
     ended = asyncio.Event()
     watching = asyncio.create_task(look_until(ended, world.bench.watch, world.mill.log, interval_s=0.01))
     running = asyncio.create_task(world.run())
-    await asyncio.wait_for(began.wait(), 5)
+    await asyncio.wait_for(began.wait(), 20)
     await world.mill.say(document, wish)
-    await asyncio.wait_for(running, 5)
+    await asyncio.wait_for(running, 20)
     ended.set()
     await watching
 

@@ -175,7 +175,7 @@ async def test_more_streams_than_allowed_are_refused(world: World) -> None:
 
 async def test_a_head_request_of_a_stream_is_answered_and_over(world: World) -> None:
     task, _ = await world.workshop.submit(await world.workshop.create())
-    async with world.serving() as api, httpx.AsyncClient(timeout=5) as client:
+    async with world.serving() as api, httpx.AsyncClient(timeout=20) as client:
         answered = await client.head(f"{api.url}/tasks/{task}/stream")
         assert (answered.status_code, answered.content) == (200, b"")
         assert api.tailer.count == 0
@@ -241,7 +241,7 @@ async def test_a_long_poll_of_a_task_that_does_not_change_ends_with_the_time(wor
 async def test_a_long_poll_of_a_finished_task_answers_at_once(world: World) -> None:
     task, _ = await world.workshop.through(await world.workshop.create())
     await world.project()
-    async with world.serving() as api, httpx.AsyncClient(timeout=5) as client:
+    async with world.serving() as api, httpx.AsyncClient(timeout=20) as client:
         assert (await client.get(f"{api.url}/tasks/{task}?wait=60")).json()["status"] == "completed"
 
 

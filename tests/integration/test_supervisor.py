@@ -187,5 +187,5 @@ async def test_a_role_that_dies_is_started_again(settings: Settings, own_redis: 
     await wait_until(lambda: child.is_running and child.pid != first, "it runs again")
     assert child.restarts == 1
     await child.stop(within_s=10)
-    await asyncio.wait_for(keeper, 5)
+    await asyncio.wait_for(keeper, 20)
     assert not is_alive(child.pid)

@@ -93,7 +93,7 @@ async def test_the_same_key_with_another_request_is_refused(world: World, path: 
 async def test_while_the_first_is_being_answered_the_second_is_told_so(world: World) -> None:
     world.waits.clear()
     first = asyncio.create_task(world.post())
-    await asyncio.wait_for(world.began.wait(), 5)
+    await asyncio.wait_for(world.began.wait(), 20)
     second = await world.post()
     assert (second.status_code, second.json()["code"]) == (409, "idempotency_in_progress")
     world.waits.set()
@@ -128,7 +128,7 @@ async def test_an_answer_of_5xx_and_an_error_are_not_kept(world: World) -> None:
 async def test_a_request_that_was_cancelled_may_be_made_anew(world: World) -> None:
     world.waits.clear()
     first = asyncio.create_task(world.post())
-    await asyncio.wait_for(world.began.wait(), 5)
+    await asyncio.wait_for(world.began.wait(), 20)
     first.cancel()
     with pytest.raises(asyncio.CancelledError):
         await first

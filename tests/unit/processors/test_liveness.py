@@ -37,7 +37,7 @@ async def test_a_worker_beats_until_it_has_ended_and_outlives_a_missed_beat() ->
     mill, ended = Mill(), asyncio.Event()
     beats = Beats(mill, 2, 3)
     beating = asyncio.create_task(beat_until(ended, mill.inbox, WORKER, heartbeat_s=0.001))
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(20):
         await beats.is_fifth.wait()
         ended.set()
         await beating
@@ -63,7 +63,7 @@ async def test_leaving_does_not_wait_for_a_store_that_hangs() -> None:
         await asyncio.Event().wait()
 
     mill.inbox.leave = hang  # type: ignore[method-assign]
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(20):
         await leave(mill.inbox, WORKER, timeout_s=0.01)
 
 
@@ -78,7 +78,7 @@ async def test_what_is_due_comes_back_into_its_inbox_however_much_it_is() -> Non
     mill.clock.advance(600)
     moving = asyncio.create_task(move_due_until(stop, mill.inbox, partitions=PARTITIONS, interval_s=3_600))
     arrived = 0
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(20):
         while arrived < count:
             arrived += len(await mill.take(Step.PARSE, count=count)) or await _a_moment(mill)
         stop.set()
@@ -105,7 +105,7 @@ async def test_timers_outlive_a_store_that_is_away() -> None:
 
     mill.inbox.move_due = unsteady  # type: ignore[method-assign]
     moving = asyncio.create_task(move_due_until(stop, mill.inbox, partitions=1, interval_s=0.001))
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(20):
         await is_back.wait()
         stop.set()
         await moving

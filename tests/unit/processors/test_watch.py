@@ -68,9 +68,9 @@ class World:
         """An attempt that has begun; it has ended when the block is left."""
         delivery = await self.mill.take_one(self.processor.step)
         task = asyncio.create_task(self.deliveries.carry_out(delivery, 1))
-        await asyncio.wait_for(self.slow.begun.wait(), 5)
+        await asyncio.wait_for(self.slow.begun.wait(), 20)
         yield task
-        await asyncio.wait_for(task, 5)
+        await asyncio.wait_for(task, 20)
 
     async def look(self) -> None:
         await self.watch.look(self.mill.log)
@@ -212,6 +212,6 @@ async def test_the_watch_outlives_an_outage_of_the_log() -> None:
         await world.mill.say(document, CancelDocument())
         await wait_until(attempt.done, "the attempt was stopped")
     ended.set()
-    await asyncio.wait_for(looking, 5)
+    await asyncio.wait_for(looking, 20)
     assert world.slow.was_cancelled
     assert log.asked[:4] == [1, 1, 1, 1]

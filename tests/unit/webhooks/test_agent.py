@@ -59,7 +59,7 @@ async def agent(world: WebhookWorld, turn: Turn) -> AsyncIterator[asyncio.Event]
         yield stop
     finally:
         stop.set()
-        await asyncio.wait_for(task, 5)
+        await asyncio.wait_for(task, 20)
 
 
 async def test_facts_become_messages_and_messages_arrive() -> None:

@@ -200,7 +200,7 @@ async def test_l12_one_endpoint_that_hangs_delays_no_other_and_none_gets_more_th
     while await healthy_left():
         sender.landed.clear()
         await sender.look([hold])
-        await asyncio.wait_for(sender.landed.wait(), 5)
+        await asyncio.wait_for(sender.landed.wait(), 20)
         looks += 1
     assert max(world.endpoints.at_once_max.values()) == 10
     assert len(world.endpoints.of("http://127.0.0.1:9/1")) == 10
