@@ -25,18 +25,18 @@ BLANK_DOTS_PER_INCH: Final = 20
 def parse_picture(data: bytes, limits: ParseLimits) -> ParsedText:
     """The text that a picture shows; each of its frames (TIFF, GIF) is a page.
 
-    Raises ParseError: no_text, resource_limit for too many pixels, parse_failed for no picture.
+    Raises ParseError: no_text, resource_limit for too many pixels or too little time, parse_failed for no picture.
     """
     if not ocr.is_available(limits):
         raise ParseError(ParseErrorCode.NO_TEXT, f"a picture has no text layer; {ocr.why_not(limits)}")
     read, warnings = _read(_frames(data, limits), limits)
     if not any(read.values()):
-        raise ParseError(ParseErrorCode.NO_TEXT, "no text was recognised in the picture")
+        raise _nothing_read("no text was recognised in the picture", warnings)
     return _written(read, limits, warnings)
 
 
 def with_scanned_pages(data: bytes, parsed: ParsedText, limits: ParseLimits) -> ParsedText:
-    """A PDF's text, pages that have none of their own read as pictures. Raises PagesUnreadable, ParseError(no_text)."""
+    """A PDF's text, pages that have none of their own read as pictures. Raises PagesUnreadable, ParseError."""
     scanned = _scanned(data, parsed)
     if scanned is not None and not scanned:
         return parsed
@@ -45,7 +45,7 @@ def with_scanned_pages(data: bytes, parsed: ParsedText, limits: ParseLimits) -> 
     read, warnings = _read(pdf_pages.pictures(data, scanned), limits)
     if not parsed.text.strip():
         if not any(read.values()):
-            raise ParseError(ParseErrorCode.NO_TEXT, "no text layer, and no text was recognised on the pages")
+            raise _nothing_read("no text layer, and no text was recognised on the pages", warnings)
         return _written(read, limits, warnings)
     found = {number: text for number, text in read.items() if text}
     if not found:
@@ -55,6 +55,15 @@ def with_scanned_pages(data: bytes, parsed: ParsedText, limits: ParseLimits) -> 
         parser=f"{parsed.parser}, {ocr.version()}",
         warnings=(*parsed.warnings, f"ocr: {len(found)} of {len(parsed.pages)} pages were read as pictures", *warnings),
     )
+
+
+def _nothing_read(reason: str, warnings: tuple[str, ...]) -> ParseError:
+    """Pages that time ran out for may well hold text."""
+    if warnings:
+        return ParseError(
+            ParseErrorCode.RESOURCE_LIMIT, f"the time for scans was up before any text was read; {warnings[0]}"
+        )
+    return ParseError(ParseErrorCode.NO_TEXT, reason)
 
 
 def _unread(data: bytes, parsed: ParsedText, scanned: frozenset[int] | None, limits: ParseLimits) -> ParsedText:

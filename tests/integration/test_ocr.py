@@ -150,6 +150,7 @@ async def test_what_the_time_does_not_allow_is_left_out_and_said() -> None:
     try:
         with pytest.raises(ParseError) as caught:
             await parse(pool, saved([page(FIRST)], "PNG"), MediaType.PNG)
-        assert caught.value.code is ParseErrorCode.NO_TEXT
+        assert caught.value.code is ParseErrorCode.RESOURCE_LIMIT
+        assert "1 pages were not read, the time was up" in caught.value.message
     finally:
         await pool.close()
