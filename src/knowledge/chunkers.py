@@ -165,7 +165,7 @@ def make_chunker(kind: ChunkerKind, options: ChunkerOptions | None = None) -> Ch
         case ChunkerKind.ROWS:
             return _by_sentence(name, lambda text: sections.by_row(text, size), options)
         case ChunkerKind.PAGE:
-            return _by_sentence(name, lambda text: sections.by_page(text, size), options, piece_tokens=size)
+            return _by_sentence(name, lambda text: sections.by_page(text, size), options, whole_tokens_max=size)
         case ChunkerKind.TOKENS:
             return PartsChunker(
                 name,
@@ -207,14 +207,15 @@ def _by_sentence(
     parts: Sections,
     options: ChunkerOptions,
     *,
-    piece_tokens: int | None = None,
+    whole_tokens_max: int = 0,
     contexts: Contexts | None = None,
 ) -> PartsChunker:
-    split = _sentence_split(piece_tokens or options.size_tokens - options.overlap_tokens)
+    """Parts of up to `whole_tokens_max` stay whole; pieces of the others leave room for what overlaps."""
+    split = _sentence_split(options.size_tokens - options.overlap_tokens, whole_tokens_max)
     return PartsChunker(name, parts, split, split_sentences, contexts, options)
 
 
-def _sentence_split(piece_tokens: int) -> Split:
+def _sentence_split(piece_tokens: int, whole_tokens_max: int = 0) -> Split:
     from llama_index.core.node_parser import SentenceSplitter
 
     splitter = SentenceSplitter(
@@ -225,7 +226,7 @@ def _sentence_split(piece_tokens: int) -> Split:
         # Bounded, because what is still too long LlamaIndex takes apart character by character: 20 s for 2 MB.
         chunking_tokenizer_fn=lambda text: bounded(split_sentences(text), piece_tokens),
     )
-    return splitter.split_text
+    return lambda part: [part] if count_tokens(part) <= whole_tokens_max else splitter.split_text(part)
 
 
 def _parents(options: ChunkerOptions) -> Sections:

@@ -3,7 +3,7 @@ from functools import cache
 from itertools import pairwise
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from knowledge.chunk import count_tokens, indexed_text
@@ -50,6 +50,7 @@ def parsed_texts(draw: st.DrawFn) -> ParsedText:
 @pytest.mark.parametrize("kind", list(ChunkerKind))
 @settings(max_examples=60, deadline=None)
 @given(text=parsed_texts())
+@example(text=ParsedText(text="0:0。0:0:0:0:0::0{", format=TextFormat.MARKDOWN))
 def test_chunks_are_exact_spans_that_cover_all_that_is_visible(kind: ChunkerKind, text: ParsedText) -> None:
     chunks = small(kind).chunk(text, document_id="doc_1", chunks_max=10_000)
     covered: set[int] = set()
