@@ -6,12 +6,15 @@ what is an error.
 """
 
 import re
+from datetime import UTC, datetime
 from typing import Any, Final
+from urllib.parse import urlsplit
 
-from botocore.auth import S3SigV4Auth
-from botocore.awsrequest import AWSPreparedRequest, AWSRequest
+import msgspec
+from botocore.awsrequest import AWSPreparedRequest
 from botocore.exceptions import BotoCoreError
 
+from blobs.s3_signature import Signing, signed_put
 from blobs.writer import Batch
 
 PLAIN_BYTES_MAX: Final = 1024 * 1024
@@ -23,10 +26,13 @@ _SIGNED_FOR: Final = re.compile(r"AWS4-HMAC-SHA256 Credential=[^,]*/\d{8}/([a-z0
 _OK: Final = 200
 
 
-class _Signer(S3SigV4Auth):  # type: ignore[misc]  # botocore has no types
-    def payload(self, request: AWSRequest) -> str:
-        """The digest that the writer has made already."""
-        return str(request.headers["x-amz-meta-sha256"])
+class _Way(msgspec.Struct, frozen=True):
+    """`origin` and `path` come before a quoted key."""
+
+    origin: str
+    path: str
+    host: str
+    region: str
 
 
 class ObjectPut:
@@ -37,13 +43,12 @@ class ObjectPut:
         self._credentials = credentials
         self._bucket = bucket
         self._last: AWSPreparedRequest | None = None
-        self._address: str | None = None
-        self._region = ""
+        self._way: _Way | None = None
         client.meta.events.register("before-send.s3.PutObject", self._note)
 
     async def put(self, name: str, body: Batch, sha256: str) -> None:
         """Raises what `put_object` raises."""
-        if self._address is not None and await self._send(f"{self._address}{_quoted(name)}", body, sha256):
+        if self._way is not None and await self._send(self._way, name, body, sha256):
             return
         body.seek(0)
         await self._client.put_object(Bucket=self._bucket, Key=name, Body=body, Metadata={"sha256": sha256})
@@ -58,17 +63,22 @@ class ObjectPut:
         if last is None or self._credentials is None or not last.url.endswith(f"/{_quoted(name)}"):
             return
         signed = _SIGNED_FOR.match(_text(last.headers.get("Authorization", "")))
-        self._address = None if signed is None else last.url.removesuffix(_quoted(name))
-        self._region = "" if signed is None else signed[1]
+        if signed is None:
+            self._way = None
+            return
+        address = urlsplit(last.url.removesuffix(_quoted(name)))
+        self._way = _Way(f"{address.scheme}://{address.netloc}", address.path, address.netloc, signed[1])
 
-    async def _send(self, url: str, body: Batch, sha256: str) -> bool:
-        whole = body.getvalue() if len(body.getbuffer()) <= PLAIN_BYTES_MAX else body
-        request = AWSRequest("PUT", url, {"x-amz-meta-sha256": sha256}, whole)
+    async def _send(self, way: _Way, name: str, body: Batch, sha256: str) -> bool:
+        path = f"{way.path}{_quoted(name)}"
         try:
-            frozen = await self._credentials.get_frozen_credentials()
-            _Signer(frozen, "s3", self._region).add_auth(request)
+            found = await self._credentials.get_frozen_credentials()
+            signing = Signing(found.access_key, found.secret_key, found.token, way.region)
+            headers = signed_put(signing, way.host, path, sha256, datetime.now(UTC))
+            whole = body.getvalue() if len(body.getbuffer()) <= PLAIN_BYTES_MAX else body
+            request = AWSPreparedRequest("PUT", f"{way.origin}{path}", headers, whole, stream_output=False)
             # There is no public way to the connections; another session would be a second pool with limits of its own.
-            answer = await self._client._endpoint.http_session.send(request.prepare())
+            answer = await self._client._endpoint.http_session.send(request)
         except BotoCoreError:
             return False
         return bool(answer.status_code == _OK)

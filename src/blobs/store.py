@@ -37,6 +37,11 @@ class BlobWriter(Protocol):
         """The bytes written so far."""
         ...
 
+    @property
+    def ref(self) -> BlobRef:
+        """The blob that it would be if it ended here; there is none before commit() returns."""
+        ...
+
     async def write(self, data: bytes | bytearray | memoryview) -> None:
         """Append bytes, counted and hashed; the caller may reuse its buffer afterwards.
 

@@ -65,6 +65,11 @@ class BatchingWriter:
         """The bytes written so far."""
         return self._size_bytes
 
+    @property
+    def ref(self) -> BlobRef:
+        """The blob that it would be if it ended here."""
+        return BlobRef(key=self._key, size_bytes=self._size_bytes, sha256=self._digest.hexdigest())
+
     async def write(self, data: bytes | bytearray | memoryview) -> None:
         """Append bytes; see BlobWriter.write."""
         self._leave_open()
@@ -82,10 +87,10 @@ class BatchingWriter:
     async def commit(self) -> BlobRef:
         """Make the blob visible and durable; see BlobWriter.commit."""
         self._leave_open()
-        sha256 = self._digest.hexdigest()
-        await self._sink.finish(self._take_rest(), sha256)
+        ref = self.ref
+        await self._sink.finish(self._take_rest(), ref.sha256)
         self._state = _State.COMMITTED
-        return BlobRef(key=self._key, size_bytes=self._size_bytes, sha256=sha256)
+        return ref
 
     async def abort(self) -> None:
         """Drop the blob in the making; see BlobWriter.abort."""

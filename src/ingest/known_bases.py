@@ -1,7 +1,7 @@
 """Knowledge bases as they were seen a moment ago: most uploads go where the one before went.
 
 What is known here decides nothing: the append compares, and where the knowledge base has changed since it is read and
-asked again. One call to Redis less for each upload, and 0.15 ms of CPU.
+asked again. One call to Redis less for each upload.
 """
 
 from collections import OrderedDict

@@ -44,7 +44,7 @@ _log = structlog.get_logger()
 
 
 class StoredFile(msgspec.Struct, frozen=True, kw_only=True):
-    """A file part whose bytes are in the blob store."""
+    """A file whose bytes are in the blob store, or about to be (`Form.last`)."""
 
     filename: str
     media_type: MediaType
@@ -53,10 +53,15 @@ class StoredFile(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Form(msgspec.Struct, frozen=True):
-    """A form that came whole: at least one file, and the options as they were sent (None: there were none)."""
+    """A form that came whole: at least one file, and the options as they were sent (None: there were none).
+
+    `last` has the bytes of the last file, and is not committed: whoever knows the options stores it and what is said of
+    it at the same time. It is the caller's to commit or to abort.
+    """
 
     files: tuple[StoredFile, ...]
     options: bytes | None
+    last: BlobWriter
 
 
 OpenBlob = Callable[[int], BlobWriter]
@@ -69,26 +74,31 @@ async def read_form(stream: AsyncIterator[bytes], boundary: str, settings: Inges
     Raises Rejected, whatever the blob store raises, and whatever the stream raises. The blob in the making is then
     aborted; deleting those of earlier parts is the caller's.
     """
+    parts = _Parts(settings, open_blob)
+    try:
+        return await _read(stream, boundary, settings, parts)
+    except BaseException:
+        await parts.abandon()
+        raise
+
+
+async def _read(stream: AsyncIterator[bytes], boundary: str, settings: IngestSettings, parts: "_Parts") -> Form:
     parser = PushMultipartParser(
         boundary, max_header_size=settings.part_header_bytes_max, max_header_count=PART_HEADERS_MAX
     )
-    parts = _Parts(settings, open_blob)
     delimiter, opening = b"--" + boundary.encode(), b""
     received_bytes = 0
-    try:
-        async for piece in stream:
-            received_bytes += len(piece)
-            opening += piece[: len(delimiter) - len(opening)]
-            if received_bytes > settings.request_bytes_max:
-                raise request_too_large(settings)
-            if piece:
-                await _parse(parser, piece, parts)
-            if parts.are_none and received_bytes > PREAMBLE_BYTES_MAX + settings.part_header_bytes_max:
-                raise _malformed("no part begins")
-        _end(parser, may_have_begun=not parts.are_none or delimiter.startswith(opening))
-        return parts.form()
-    finally:
-        await parts.abandon()
+    async for piece in stream:
+        received_bytes += len(piece)
+        opening += piece[: len(delimiter) - len(opening)]
+        if received_bytes > settings.request_bytes_max:
+            raise request_too_large(settings)
+        if piece:
+            await _parse(parser, piece, parts)
+        if parts.are_none and received_bytes > PREAMBLE_BYTES_MAX + settings.part_header_bytes_max:
+            raise _malformed("no part begins")
+    _end(parser, may_have_begun=not parts.are_none or delimiter.startswith(opening))
+    return parts.form()
 
 
 async def _parse(parser: PushMultipartParser, piece: bytes, parts: "_Parts") -> None:
@@ -140,6 +150,7 @@ class _Parts:
         self._options: bytes | None = None
         self._unknown: str | None = None
         self._current: _File | _Field | None = None
+        self._last: BlobWriter | None = None
 
     @property
     def are_none(self) -> bool:
@@ -148,6 +159,7 @@ class _Parts:
     async def begin(self, segment: MultipartSegment) -> None:
         _refuse_encoded_part(segment)
         if segment.name == FILE_PART:
+            await self._commit_last()
             self._begin_file(segment)
         else:
             self._begin_field(segment)
@@ -169,7 +181,8 @@ class _Parts:
     async def end(self) -> None:
         match self._current:
             case _File() as file:
-                self._files.append(await _store(file, len(self._files)))
+                self._files.append(await _ended(file, len(self._files)))
+                self._last = file.writer
             case _Field(name=name, data=data) if name == OPTIONS_PART:
                 self._options = bytes(data)
             case _:
@@ -177,20 +190,26 @@ class _Parts:
         self._current = None
 
     async def abandon(self) -> None:
-        """Nothing stays of a part that did not end."""
-        if not isinstance(self._current, _File):
-            return
-        try:
-            await self._current.writer.abort()
-        except BlobError as left:
-            # What ended the request is the answer; the store takes abandoned writes away by itself after a while.
-            _log.warning("unfinished_blob_left", error=repr(left))
+        """Nothing stays of what was not committed."""
+        for writer in (self._last, self._current.writer if isinstance(self._current, _File) else None):
+            try:
+                if writer is not None:
+                    await writer.abort()
+            except BlobError as left:
+                # What ended the request is the answer; the store takes abandoned writes away by itself after a while.
+                _log.warning("unfinished_blob_left", error=repr(left))
 
     def form(self) -> Form:
-        if not self._files:
+        if self._last is None:
             raise Rejected(ProblemCode.MISSING_FILE, "Send at least one part named file, with a filename.")
         self._refuse_unknown()
-        return Form(tuple(self._files), self._options)
+        return Form(tuple(self._files), self._options, self._last)
+
+    async def _commit_last(self) -> None:
+        """The file before this one, so that what is held back is never more than the end of one file."""
+        if self._last is not None:
+            await self._last.commit()
+            self._last = None
 
     def _begin_file(self, segment: MultipartSegment) -> None:
         if len(self._files) == self._settings.files_max:
@@ -233,7 +252,7 @@ class _Parts:
         failpoint(Place.API_MID_BODY)
 
 
-async def _store(file: _File, ordinal: int) -> StoredFile:
+async def _ended(file: _File, ordinal: int) -> StoredFile:
     if file.writer.size_bytes == 0:
         raise Rejected(
             ProblemCode.EMPTY_FILE, f"{file.filename!r} has no bytes.", (Flaw(f"/file/{ordinal}", "0 bytes"),)
@@ -245,7 +264,7 @@ async def _store(file: _File, ordinal: int) -> StoredFile:
         filename=file.filename,
         media_type=media_type,
         declared_media_type=file.declared_media_type,
-        blob=await file.writer.commit(),
+        blob=file.writer.ref,
     )
 
 

@@ -78,6 +78,10 @@ class _MeteredWriter:
     def size_bytes(self) -> int:
         return self._writer.size_bytes
 
+    @property
+    def ref(self) -> BlobRef:
+        return self._writer.ref
+
     async def write(self, data: bytes | bytearray | memoryview) -> None:
         self._form.count(len(data))
         await self._writer.write(data)

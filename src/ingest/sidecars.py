@@ -7,24 +7,33 @@ import structlog
 from msgspec.structs import replace
 
 from blobs.errors import BlobError
+from blobs.store import BlobWriter
 from domain.commands import SkipDocument
 from domain.document import DocumentState, Erased, Removed, Skipped, Unknown, record_of
 from domain.sidecar import Sidecar, SkippedFile, encode_sidecar, sidecar_key
+from events.failpoints import Place, failpoint
 from ingest.concurrency import all_of
 from ingest.unclaimed import UnclaimedBlobs
 
 _log = structlog.get_logger()
 
 
-async def store_sidecars(sidecars: Sequence[Sidecar], unclaimed: UnclaimedBlobs, *, in_flight_max: int) -> None:
-    """Raises what the blob store raises."""
+async def store_sidecars(
+    sidecars: Sequence[Sidecar], unclaimed: UnclaimedBlobs, *, in_flight_max: int, last: BlobWriter | None = None
+) -> None:
+    """Beside the last of their sources, where that is not stored yet. Raises what the blob store raises."""
     turns = asyncio.Semaphore(in_flight_max)
 
     async def store(sidecar: Sidecar) -> None:
         async with turns:
             await unclaimed.put(sidecar_key(sidecar.accept.source_blob), encode_sidecar(sidecar))
 
-    await all_of(map(store, sidecars))
+    await all_of([*([] if last is None else [_commit(last)]), *map(store, sidecars)])
+
+
+async def _commit(writer: BlobWriter) -> None:
+    await writer.commit()
+    failpoint(Place.API_STORED)
 
 
 async def let_go(sidecars: Sequence[Sidecar], documents: Sequence[DocumentState], unclaimed: UnclaimedBlobs) -> None:

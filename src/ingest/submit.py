@@ -1,7 +1,7 @@
 """Stored blobs become one task and its documents, in one append.
 
-Order: blob, sidecar, event. A blob without an event is an orphan and is collected; an event without its blob must
-never exist.
+Order: blobs and sidecars, then the event. A blob without an event is an orphan and is collected, a sidecar without its
+blob is of an upload that was never accepted; an event without its blob must never exist.
 """
 
 from collections.abc import Sequence
@@ -10,6 +10,7 @@ from typing import Any
 import msgspec
 from msgspec import UNSET
 
+from blobs.store import BlobWriter
 from domain.commands import AcceptDocument, RequestDocument, SkipDocument, SubmitTask
 from domain.deciders import DOCUMENT, TASK
 from domain.document import DocumentState, Skipped
@@ -34,7 +35,10 @@ from ingest.unclaimed import UnclaimedBlobs
 
 
 class Submission(msgspec.Struct, frozen=True, kw_only=True):
-    """Everything that a client asked for, with its files stored. `guard` is the knowledge base, as it was seen last."""
+    """Everything that a client asked for, with its files stored, but for the end of the last one where `last` has it.
+
+    `guard` is the knowledge base, as it was seen last.
+    """
 
     knowledge_base_id: KnowledgeBaseId
     task_id: TaskId
@@ -44,6 +48,7 @@ class Submission(msgspec.Struct, frozen=True, kw_only=True):
     actor: str
     guard: Guard[KnowledgeBaseState]
     source: TaskSource = TaskSource.UPLOAD
+    last: BlobWriter | None = None
 
 
 def new_task_id(
@@ -64,7 +69,8 @@ async def submit(services: IngestServices, submission: Submission, unclaimed: Un
     accepts = _accept_commands(submission)
     submit_task = _submit_command(submission)
     sidecars = _sidecars(submission, submit_task, accepts, services.clock_us())
-    await store_sidecars(sidecars, unclaimed, in_flight_max=services.settings.sidecars_in_flight_max)
+    in_flight_max = services.settings.sidecars_in_flight_max
+    await store_sidecars(sidecars, unclaimed, in_flight_max=in_flight_max, last=submission.last)
     requests = requests_of(submission.task_id, submit_task, accepts)
     await expect_callback(services.callbacks, submit_task.callback_url)
     context = services.context(submission.task_id, submission.actor)

@@ -45,23 +45,24 @@ async def upload(
             return metered.file(unclaimed.writer(source_key(document_id(task_id, ordinal), services.ids.unique())))
 
         form = await read_form(request.stream(), boundary, services.settings, open_blob)
-        failpoint(Place.API_STORED)
-        options = _options(services, form.options)
-        await refuse_callback(services.callbacks, options)
-        _refuse_late(services, began_us)
-        services.refuse_ended(request.scope)
-        # An upload can take an hour. The append compares: where the knowledge base has changed since, it is read again
-        # and asked again; nothing enters one that was deleted, were it in the very instant.
-        submission = Submission(
-            knowledge_base_id=knowledge_base_id,
-            task_id=task_id,
-            files=form.files,
-            options=options,
-            idempotency_key=key,
-            actor=actor,
-            guard=known,
-        )
-        return await submit(services, submission, unclaimed)
+        async with form.last:
+            options = _options(services, form.options)
+            await refuse_callback(services.callbacks, options)
+            _refuse_late(services, began_us)
+            services.refuse_ended(request.scope)
+            # An upload can take an hour. The append compares: where the knowledge base has changed since, it is read
+            # again and asked again; nothing enters one that was deleted, were it in the very instant.
+            submission = Submission(
+                knowledge_base_id=knowledge_base_id,
+                task_id=task_id,
+                files=form.files,
+                options=options,
+                idempotency_key=key,
+                actor=actor,
+                guard=known,
+                last=form.last,
+            )
+            return await submit(services, submission, unclaimed)
 
 
 def _refuse_late(services: IngestServices, began_us: int) -> None:

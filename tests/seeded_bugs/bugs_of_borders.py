@@ -100,9 +100,7 @@ BUGS_OF_BORDERS: Final = (
     SeededBug(
         name="truncated-body-accepted",
         flaw="A body that ends before its last boundary is accepted with the files that came so far.",
-        edits=(
-            Edit("src/ingest/multipart.py", "        _end(parser, may_have_begun=", "        dict(may_have_begun="),
-        ),
+        edits=(Edit("src/ingest/multipart.py", "    _end(parser, may_have_begun=", "    dict(may_have_begun="),),
         caught_by=(
             Catch("tests/integration/test_bad_forms.py::test_a_bad_form_is_refused_whole", "assert (202, None) =="),
         ),

@@ -95,8 +95,8 @@ BUGS_OF_WORK: Final = (
         edits=(
             Edit(
                 "src/blobs/writer.py",
-                "        await self._sink.finish(self._take_rest(), sha256)\n",
-                "        self._late = asyncio.ensure_future(self._sink.finish(self._take_rest(), sha256))\n",
+                "        await self._sink.finish(self._take_rest(), ref.sha256)\n",
+                "        self._late = asyncio.ensure_future(self._sink.finish(self._take_rest(), ref.sha256))\n",
             ),
         ),
         caught_by=(
@@ -111,8 +111,10 @@ BUGS_OF_WORK: Final = (
         edits=(
             Edit(
                 "src/ingest/sidecars.py",
-                "    await all_of(map(store, sidecars))\n",
-                "    asyncio.ensure_future(all_of(map(store, sidecars)))\n",
+                "    await all_of([*([] if last is None else [_commit(last)]), *map(store, sidecars)])\n",
+                "    asyncio.ensure_future(all_of(map(store, sidecars)))\n"
+                "    if last is not None:\n"
+                "        await _commit(last)\n",
             ),
         ),
         caught_by=(

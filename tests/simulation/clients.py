@@ -5,6 +5,7 @@ A request runs inside an API process, with the product's own code; what the clie
 
 import asyncio
 from collections.abc import Callable, Coroutine
+from contextlib import AsyncExitStack
 from random import Random
 from typing import Any, Final, TypeVar
 
@@ -138,14 +139,17 @@ class Clients:
         task = new_task_id(services, knowledge_base, upload.key, ACTOR)
         if upload.is_import:
             return await self._name(services, knowledge_base, task, upload)
-        async with UnclaimedBlobs(services.blobs) as unclaimed:
-            files = []
+        async with UnclaimedBlobs(services.blobs) as unclaimed, AsyncExitStack() as writing:
+            files, last = [], None
             for ordinal, data in enumerate(upload.files):
+                if last is not None:
+                    await last.commit()
                 key = source_key(document_id(task, ordinal), services.ids.unique())
-                blob = await unclaimed.put(key, data)
+                last = await writing.enter_async_context(unclaimed.writer(key))
+                await last.write(data)
                 files.append(
                     StoredFile(
-                        filename=f"{ordinal}.txt", media_type=MediaType.TEXT, declared_media_type=None, blob=blob
+                        filename=f"{ordinal}.txt", media_type=MediaType.TEXT, declared_media_type=None, blob=last.ref
                     )
                 )
             submission = Submission(
@@ -156,6 +160,7 @@ class Clients:
                 idempotency_key=upload.key,
                 actor=ACTOR,
                 guard=await while_active(services.log, knowledge_base),
+                last=last,
             )
             return await submit(services, submission, unclaimed)
 

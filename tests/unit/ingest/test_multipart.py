@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from starlette.datastructures import Headers
 
-from blobs.errors import BlobStoreFull
+from blobs.errors import BlobError, BlobStoreFull
 from blobs.memory import MemoryBlobStore
 from blobs.store import BlobWriter
 from ingest.form_headers import boundary_of
@@ -41,7 +41,10 @@ class Bench:
         return self.writers[-1]
 
     async def read(self, *pieces: bytes, settings: IngestSettings = SETTINGS) -> Form:
-        return await read_form(stream_of(pieces), BOUNDARY, settings, self.open_blob)
+        """The form, with its last file stored as well."""
+        read = await read_form(stream_of(pieces), BOUNDARY, settings, self.open_blob)
+        await read.last.commit()
+        return read
 
     async def refused(self, *pieces: bytes, settings: IngestSettings = SETTINGS) -> Rejected:
         with pytest.raises(Rejected) as caught:
@@ -159,6 +162,21 @@ async def test_a_preamble_is_not_read_to_its_end(bench: Bench, junk: bytes) -> N
 async def test_a_file_of_exactly_the_limit_is_taken(bench: Bench) -> None:
     read = await bench.read(form(file_part(b"x" * 200_000)))
     assert read.files[0].blob.size_bytes == 200_000
+
+
+async def test_the_last_file_is_not_stored_before_somebody_says_so(bench: Bench) -> None:
+    body = form(file_part(b"first"), file_part(b"second"), field_part("options", b"{}"))
+    read = await read_form(stream_of([body]), BOUNDARY, SETTINGS, bench.open_blob)
+    assert await bench.stored() == ["file/0"]
+    assert read.files[1].blob == read.last.ref == await read.last.commit()
+    assert await bench.store.get("file/1") == b"second"
+
+
+async def test_of_a_form_that_is_refused_behind_its_files_the_last_leaves_nothing(bench: Bench) -> None:
+    await bench.refused(form(file_part(b"first"), file_part(b"second"), field_part("strange", b"{}")))
+    assert await bench.stored() == ["file/0"]
+    with pytest.raises(BlobError, match="aborted"):
+        await bench.writers[1].commit()
 
 
 async def test_a_field_over_its_limit_is_refused(bench: Bench) -> None:
