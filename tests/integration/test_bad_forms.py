@@ -78,6 +78,11 @@ REFUSED = {
     "B-031 no closing boundary": (open_form(file_part(b"text")), 400, "multipart_truncated"),
     "B-031 cut inside a part header": (form(file_part(b"text"))[:40], 400, "multipart_truncated"),
     "B-031 cut in the second file": (form(file_part(b"good"), file_part(b"text"))[:-9], 400, "multipart_truncated"),
+    "B-031 cut behind a whole file": (
+        form(file_part(b"good"), field_part("options", b"{}"))[:-9],
+        400,
+        "multipart_truncated",
+    ),
     "B-032 no disposition": (form(b"Content-Type: text/plain\r\n\r\nx"), *MALFORMED),
     "B-032 no name": (form(b"Content-Disposition: form-data\r\n\r\nx"), 400, "missing_file"),
     "B-032 another disposition": (form(b'Content-Disposition: attachment; name="file"\r\n\r\nx'), *MALFORMED),
