@@ -9,16 +9,16 @@ from projections.watching import Watch
 
 
 async def changed_within(
-    watch: Watch, task: TaskId, *, is_known: Callable[[TaskStatus], bool], wait_s: float, now_s: Callable[[], float]
+    watch: Watch, task: TaskId, *, known: int, wait_s: float, now_s: Callable[[], float]
 ) -> TaskStatus:
-    """The task's state once it is one that the caller does not know, or has ended; else as it is after `wait_s`."""
+    """The task's state once it is another version than `known`, or has ended; else as it is after `wait_s`."""
     deadline_s = now_s() + wait_s
     with watch.tailer.watching(task) as subscription:
-        status = await watch.queries.task(task)
-        while is_known(status) and status.status not in TERMINAL and not subscription.is_closed:
+        status = await watch.queries.task(task, told=known)
+        while status.version == known and status.status not in TERMINAL and not subscription.is_closed:
             rest_s = deadline_s - now_s()
             if rest_s <= 0 or not await subscription.wait(rest_s):
                 break
             subscription.take()
-            status = await watch.queries.task(task)
+            status = await watch.queries.task(task, told=known)
     return status

@@ -55,9 +55,14 @@ class Queries:
         """Whether the live views hold everything up to an event's dense number."""
         return (await self._views.checkpoint(partition)).number >= number
 
-    async def task(self, task: TaskId) -> TaskStatus:
+    async def task(self, task: TaskId, *, told: int = 0) -> TaskStatus:
+        """`told` is a version that the caller was answered before. Where the view is older than that one, as behind an
+        answer folded from the log, the log is folded again: who asks twice is never told an older state."""
         row = await self.task_row(task)
         status = None if row is None else tasks.status_of(task, row)
+        if status is not None and status.version < told:
+            row = await fold_task(self._log, task)
+            status = None if row is None else tasks.status_of(task, row)
         if status is None:
             raise Refused(RefusalCode.UNKNOWN_TASK, "there is no task with this id")
         return status

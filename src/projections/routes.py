@@ -94,16 +94,10 @@ def _task_routes(services: Services) -> list[Route]:
     async def get_task(request: Request) -> Response:
         task = parse_task_id(request.path_params["task_id"])
         wait_s = _parameters(request, frozenset({"wait"})).wait_s()
-        status = await watch.queries.task(task)
+        status = await watch.queries.task(task, told=_version_told(request))
         if wait_s and _is_known(request, status):
-            known = status.version
-            status = await changed_within(
-                watch,
-                task,
-                is_known=lambda found: found.version == known,
-                wait_s=wait_s,
-                now_s=asyncio.get_running_loop().time,
-            )
+            now_s = asyncio.get_running_loop().time
+            status = await changed_within(watch, task, known=status.version, wait_s=wait_s, now_s=now_s)
         return _tagged(request, status, status.version)
 
     async def list_task_documents(request: Request) -> Response:
@@ -233,8 +227,20 @@ def _is_known(request: Request, status: TaskStatus) -> bool:
 
 def _matches(request: Request, version: int) -> bool:
     """If-None-Match compares weakly (RFC 9110, section 13.1.2)."""
-    given = (tag.strip().removeprefix("W/") for tag in request.headers.get("if-none-match", "").split(","))
-    return any(tag in {"*", f'"{version}"'} for tag in given)
+    return any(tag in {"*", f'"{version}"'} for tag in _tags(request))
+
+
+def _version_told(request: Request) -> int:
+    """The newest version whose tag the caller has, 0 without one."""
+    named = (tag.strip('"') for tag in _tags(request))
+    return max(
+        (int(version) for version in named if version.isascii() and version.isdigit() and len(version) < 16), default=0
+    )
+
+
+def _tags(request: Request) -> list[str]:
+    given = request.headers.get("if-none-match", "").split(",")
+    return [tag.strip().removeprefix("W/") for tag in given]
 
 
 def _tagged(request: Request, status: msgspec.Struct, version: int) -> Response:

@@ -69,6 +69,19 @@ async def test_a_task_is_the_same_before_and_after_the_projector_reached_it(worl
     assert [one.document_id for one in before_documents.data] == documents
 
 
+async def test_who_was_told_what_the_log_says_is_not_told_an_older_state_by_the_view(world: World) -> None:
+    task, (document,) = await world.workshop.submit(await world.workshop.create())
+    await world.project()
+    queued = await world.queries.task(task)
+    await world.workshop.complete(document)
+    told = await world.queries.task(task, told=queued.version + 1)
+    assert told.version > queued.version
+    assert await world.queries.task(task) == queued, "the view has not come so far"
+    assert await world.queries.task(task, told=told.version) == told
+    await world.project()
+    assert await world.queries.task(task, told=told.version) == told
+
+
 async def test_what_does_not_exist_is_unknown(world: World) -> None:
     knowledge_base = await world.workshop.create()
     _, (document,) = await world.workshop.submit(knowledge_base)
