@@ -17,14 +17,13 @@ from blobs.composition import plan_parts
 from blobs.errors import BlobMissing, BlobStoreUnavailable, InvalidBlobKey
 from blobs.keys import check_key, check_prefix, check_range
 from blobs.probe import check_by_probe
-from blobs.s3_client import credentials_of, make_client
+from blobs.s3_client import make_client
 from blobs.s3_conditions import Conditions
 from blobs.s3_errors import FOREIGN_ERRORS, code_of, translated
-from blobs.s3_put import ObjectPut
 from blobs.s3_settings import PART_BYTES_MIN, S3Settings
 from blobs.s3_upload import S3Sink
 from blobs.store import BlobInfo, BlobRef
-from blobs.writer import Batch, BatchingWriter, put_whole
+from blobs.writer import BatchingWriter, put_whole
 
 READ_BYTES: Final = 1024 * 1024
 """What one iteration of read() yields at most."""
@@ -46,7 +45,6 @@ class S3BlobStore:
         self._resources = AsyncExitStack()
         self._opening = asyncio.Lock()
         self._client: Any = None
-        self._put: ObjectPut | None = None
         self._is_closed = False
         self._conditions = Conditions(self._call, bucket=settings.bucket, name_of=self._name)
 
@@ -61,13 +59,11 @@ class S3BlobStore:
             if self._is_closed:
                 raise BlobStoreUnavailable("The blob store is closed.")
             if self._client is None:
-                client = await self._resources.enter_async_context(make_client(self._settings))
-                self._put = ObjectPut(client, await credentials_of(self._settings), bucket=self._settings.bucket)
-                self._client = client
+                self._client = await self._resources.enter_async_context(make_client(self._settings))
 
     def writer(self, key: str) -> BatchingWriter:
         """Begin a blob; one of up to `part_bytes` goes up in a single call at commit, a longer one in parts."""
-        sink = S3Sink(self._call, self._put_short, check_key(key), bucket=self._settings.bucket, name=self._name(key))
+        sink = S3Sink(self._call, check_key(key), bucket=self._settings.bucket, name=self._name(key))
         return BatchingWriter(key, sink, batch_bytes=self._settings.part_bytes)
 
     async def put(self, key: str, data: bytes) -> BlobRef:
@@ -114,7 +110,7 @@ class S3BlobStore:
 
     async def compose(self, sources: Sequence[tuple[str, int]], to: str) -> None:
         """Make one blob of others. The server copies what has the size of a part; of the rest 5 MiB are read."""
-        sink = S3Sink(self._call, self._put_short, check_key(to), bucket=self._settings.bucket, name=self._name(to))
+        sink = S3Sink(self._call, check_key(to), bucket=self._settings.bucket, name=self._name(to))
         await sink.compose(plan_parts(sources, least_bytes=PART_BYTES_MIN), self.read, self._name)
 
     async def stat(self, key: str) -> BlobInfo | None:
@@ -201,13 +197,6 @@ class S3BlobStore:
                 return await operation(self._client)
 
         return await self._translate(key, within_limits())
-
-    async def _put_short(self, key: str, body: Batch, sha256: str) -> None:
-        async def put(_s3: Any) -> None:
-            assert self._put is not None  # noqa: S101  made with the client
-            await self._put.put(self._name(key), body, sha256)
-
-        await self._call(key, put)
 
     async def _translate(self, key: str, call: Awaitable[_T]) -> _T:
         try:

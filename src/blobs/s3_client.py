@@ -5,7 +5,6 @@ from typing import Any
 
 import aioboto3
 from aiobotocore.config import AioConfig
-from aiobotocore.credentials import AioCredentials
 
 from blobs.s3_settings import S3Settings
 
@@ -33,14 +32,6 @@ def make_client(settings: S3Settings) -> Any:
         aws_secret_access_key=settings.secret_key,
         config=config,
     )
-
-
-async def credentials_of(settings: S3Settings) -> Any:
-    """What a client of these settings signs with, of which `get_frozen_credentials` gives what is valid now; None where
-    there is nothing."""
-    if settings.access_key is not None:
-        return AioCredentials(settings.access_key, settings.secret_key)
-    return await _session().get_credentials()
 
 
 @cache

@@ -39,18 +39,11 @@ class S3Call(Protocol):
     ) -> _T: ...
 
 
-class PutShort(Protocol):
-    """Stores a blob of one batch, within the limits of a store; raises our errors only."""
-
-    async def __call__(self, key: str, body: Batch, sha256: str) -> None: ...
-
-
 class S3Sink:
     """A sink whose batches are parts. One part is on its way while the next one fills, so two are in memory."""
 
-    def __init__(self, call: S3Call, put_short: PutShort, key: str, *, bucket: str, name: str) -> None:
+    def __init__(self, call: S3Call, key: str, *, bucket: str, name: str) -> None:
         self._call = call
-        self._put_short = put_short
         self._key = key
         self._where = {"Bucket": bucket, "Key": name}
         self._token = secrets.token_hex(16)
@@ -69,7 +62,8 @@ class S3Sink:
     async def finish(self, tail: Batch, sha256: str, /) -> None:
         """Put a blob that is all tail; complete one that has parts."""
         if self._begun is None:
-            await self._put_short(self._key, tail, sha256)
+            metadata = {"sha256": sha256}
+            await self._call(self._key, lambda s3: s3.put_object(**self._where, Body=tail, Metadata=metadata))
             return
         await self.append(tail)
         await self._finish_part()
