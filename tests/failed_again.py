@@ -16,8 +16,9 @@ import msgspec
 TESTS_FAILED: Final = 1
 """How pytest ends where tests failed, and nothing worse."""
 
-AGAIN_MAX: Final = 3
-"""More at once are no accident of timing."""
+FILES_MAX: Final = 3
+"""Tests of more files at once are no accident of timing. Files count, since a server that came up too late fails all
+tests of its file."""
 
 FAILED: Final = Path(".pytest_cache/v/cache/lastfailed")
 """Where pytest notes what failed."""
@@ -45,9 +46,10 @@ def failed_tests(noted: Path) -> list[str]:
 
 def to_run_again(exit_code: int, failed: Collection[str]) -> tuple[str, ...]:
     """Empty where the first run decides. A file that cannot be collected is no test."""
-    if exit_code != TESTS_FAILED or len(failed) > AGAIN_MAX or not all("::" in one for one in failed):
+    if exit_code != TESTS_FAILED or not all("::" in one for one in failed):
         return ()
-    return tuple(sorted(failed))
+    files = {one.partition("::")[0] for one in failed}
+    return tuple(sorted(failed)) if len(files) <= FILES_MAX else ()
 
 
 def told(again: Collection[str], exit_code: int) -> str:

@@ -18,13 +18,8 @@ _NEW_FACT = '''class DocumentAdmired(msgspec.Struct, frozen=True, kw_only=True, 
 
 class DocumentChunked('''
 
-_UPCASTERS = (
-    "UPCASTERS: Final[Mapping[tuple[str, int], Upcaster]] = {(name, 1): unchanged for name in CURRENT_VERSIONS}"
-)
-_UPCASTER = """UPCASTERS: Final[Mapping[tuple[str, int], Upcaster]] = {
-    ("DocumentParsed", 1): lambda facts: {**facts, "reader": "unknown"},
-    **{(name, 1): unchanged for name in CURRENT_VERSIONS if name != "DocumentParsed"},
-}"""
+_UPCASTERS = "for name, current in CURRENT_VERSIONS.items() for version in range(1, current)\n}"
+_UPCASTER = f'{_UPCASTERS} | {{("DocumentParsed", 1): lambda facts: {{**facts, "reader": "unknown"}}}}'
 
 _APPENDED = """                    warnings=command.warnings,
                 ),

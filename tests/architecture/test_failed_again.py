@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.failed_again import AGAIN_MAX, FAILED, failed_tests, to_run_again, told
+from tests.failed_again import FAILED, FILES_MAX, failed_tests, to_run_again, told
 
 ROOT = Path(__file__).parents[2]
 ONE = "tests/faults/test_x.py::test_y[CUT]"
@@ -25,9 +25,13 @@ def test_fails_once():
 
 def test_few_tests_that_failed_are_run_again() -> None:
     assert to_run_again(1, [ONE]) == (ONE,)
-    assert to_run_again(1, {f"tests/test_x.py::test_{n}" for n in range(AGAIN_MAX)}) == tuple(
-        f"tests/test_x.py::test_{n}" for n in range(AGAIN_MAX)
-    )
+    failed = [f"tests/test_{n}.py::test_it" for n in range(FILES_MAX)]
+    assert to_run_again(1, failed) == tuple(failed)
+
+
+def test_all_tests_of_a_file_may_have_failed_for_one_reason() -> None:
+    failed = [f"tests/test_x.py::test_{n}" for n in range(FILES_MAX + 1)]
+    assert to_run_again(1, failed) == tuple(failed)
 
 
 @pytest.mark.parametrize(
@@ -35,7 +39,7 @@ def test_few_tests_that_failed_are_run_again() -> None:
     [
         (0, [ONE]),  # left by another run
         (1, []),
-        (1, [f"tests/test_x.py::test_{n}" for n in range(AGAIN_MAX + 1)]),
+        (1, [f"tests/test_{n}.py::test_it" for n in range(FILES_MAX + 1)]),
         (1, [ONE, "tests/test_broken.py"]),
         (2, [ONE]),  # interrupted
         (3, [ONE]),  # pytest broke

@@ -71,7 +71,9 @@ async def test_a_session_over_http_searches_reads_ingests_and_watches(connected:
 async def test_a_session_over_standard_input_does_so_too(shelf: Shelf) -> None:
     async with over_stdio(shelf.url) as client:
         await works(client, shelf)
-        assert "no_language_model (409)" in await refused(client, "ask", question="Which word?")
+        assert "no_language_model (409)" in await refused(
+            client, "ask", question="Which word?", knowledge_bases=[shelf.kb]
+        )
         assert "unknown_document (404)" in await refused(client, "read_document", **unknown_in(shelf))
         assert "shelf of tools" in {one.name for one in (await client.list_resources()).resources}
 
