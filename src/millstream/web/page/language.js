@@ -20,9 +20,10 @@ export function language() { return current; }
 export function tag() { return current === "zh" ? "zh-CN" : "en"; }
 
 export async function setLanguage(name) {
+  // Kept first: whoever reloads while the words are on their way gets them all the same.
+  try { localStorage.setItem(KEPT, name); } catch { /* it holds until the page is closed */ }
   messages = (await LOADED[name]()).default;
   current = name;
-  try { localStorage.setItem(KEPT, name); } catch { /* it holds until the page is closed */ }
   document.documentElement.lang = tag();
   for (const tell of listeners) tell();
 }
