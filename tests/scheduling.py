@@ -29,6 +29,9 @@ SHARE_A_MILL: Final = frozenset(
 )
 """Those that ask for the session's `mill`."""
 
+SHARE_THE_PAGE: Final = "tests/browser/"
+"""Every file there asks for one mill."""
+
 
 class ByFileAndServers(LoadFileScheduling):  # type: ignore[misc]  # pytest-xdist publishes no types
     """Takes the place of `--dist loadfile`."""
@@ -37,4 +40,6 @@ class ByFileAndServers(LoadFileScheduling):  # type: ignore[misc]  # pytest-xdis
         file: str = super()._split_scope(nodeid)
         if file in SHARE_A_SERVICE:
             return "the service"
+        if file.startswith(SHARE_THE_PAGE):
+            return "the page"
         return "the mill" if file in SHARE_A_MILL else file

@@ -1,4 +1,4 @@
-"""A mill with one worker, and a browser that tells of every broken rule; both for the whole module."""
+"""One mill with one worker for all files of this folder, which run in one process; a browser for each file."""
 
 import json
 import os
@@ -9,38 +9,14 @@ from pathlib import Path
 from threading import Thread
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, sync_playwright
 
+from domain.status import TaskPhase
+from tests.browser.places import HOSTILE, HOSTILE_NAME
+from tests.browser.tab import WORKER, Tab
 from tests.e2e.api import Api
 from tests.faults.mill import Mill
 from tests.servers.stream_clients import BROWSERS, installed_client
-
-WORKER = "worker-1"
-WAIT_MS = 30_000
-VIOLATIONS = """
-addEventListener("securitypolicyviolation", (event) => { (window.violated ??= []).push(event.violatedDirective); });
-"""
-
-
-class Tab:
-    """A page and what went wrong in it."""
-
-    def __init__(self, page: Page, url: str) -> None:
-        self.page = page
-        self.url = url
-        self.errors: list[str] = []
-        page.set_default_timeout(WAIT_MS)
-        page.add_init_script(VIOLATIONS)
-        page.on("pageerror", lambda error: self.errors.append(str(error)))
-
-    def open(self, place: str) -> None:
-        """A view, once it stands."""
-        self.page.goto(f"{self.url}/#/{place}")
-        self.page.locator("main h1").first.wait_for()
-
-    def violations(self) -> list[str]:
-        found: list[str] = self.page.evaluate("window.violated ?? []")
-        return found
 
 
 class LanguageModel(BaseHTTPRequestHandler):
@@ -61,7 +37,7 @@ class LanguageModel(BaseHTTPRequestHandler):
         """Nobody reads it."""
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def language_model() -> Iterator[str]:
     server = ThreadingHTTPServer(("127.0.0.1", 0), LanguageModel)
     serving = Thread(target=server.serve_forever)
@@ -72,21 +48,33 @@ def language_model() -> Iterator[str]:
     server.server_close()
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def mill(language_model: str) -> Iterator[Mill]:
     with Mill({"MILLSTREAM_LLM_MODEL": "says-the-same", "MILLSTREAM_LLM_BASE_URL": language_model}) as started:
         yield started.start_all([WORKER])
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def api(mill: Mill) -> Iterator[Api]:
     with Api(mill.url) as client:
         yield client
 
 
+@pytest.fixture(scope="session")
+def places(api: Api) -> dict[str, str]:
+    """A knowledge base with a document that wishes us ill, in text, name and metadata."""
+    kb = api.create(f"Stones {HOSTILE}"[:200], description=HOSTILE)
+    body = {"text": f"# {HOSTILE}\n\n{HOSTILE}", "filename": HOSTILE_NAME, "options": {"metadata": {"note": HOSTILE}}}
+    accepted = api.http.post(f"/knowledge-bases/{kb}/documents/import", json=body)
+    assert accepted.status_code == 202, accepted.text
+    task = accepted.json()["task_id"]
+    assert api.ended(task).status is TaskPhase.COMPLETED
+    return {"kb": kb, "task": task, "document": accepted.json()["documents"][0]["document_id"]}
+
+
 @pytest.fixture(scope="module")
 def chromium() -> Iterator[Browser]:
-    """Skips at home where there is none."""
+    """Skips at home where there is none. Ends with its file: meanwhile no other event loop can run here."""
     found = next((path for name in BROWSERS if (path := shutil.which(name))), None)
     if found is None:
         assert "CI" not in os.environ, "Chromium is needed"
@@ -114,7 +102,7 @@ def tab(context: BrowserContext, mill: Mill) -> Iterator[Tab]:
     assert tab.violations() == []
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def axe(request: pytest.FixtureRequest) -> str:
     """The script of axe-core."""
     folder: Path = installed_client(request.config.cache.mkdir("clients"))
