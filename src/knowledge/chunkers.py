@@ -1,6 +1,6 @@
 """ParsedText to chunks: which parts no chunk crosses, how a part is cut, and what is answered in place of a chunk.
 
-Sentences are packed by LlamaIndex's splitter, which is imported when the first chunker that needs it is made (2.6 s):
+Sentences are packed by LlamaIndex's splitter, which is imported when the first chunker that needs it is made (0.3 s):
 only who chunks pays for it. Its splitters are asked for disjoint pieces; overlap and places are computed here, because
 the place that LlamaIndex reports is the first text that looks alike, which in repetitive text is another one.
 """
@@ -216,7 +216,7 @@ def _by_sentence(
 
 
 def _sentence_split(piece_tokens: int, whole_tokens_max: int = 0) -> Split:
-    from llama_index.core.node_parser import SentenceSplitter
+    from knowledge.llama_splitter import NOBODY_LISTENS, SentenceSplitter
 
     splitter = SentenceSplitter(
         chunk_size=piece_tokens,
@@ -225,6 +225,7 @@ def _sentence_split(piece_tokens: int, whole_tokens_max: int = 0) -> Split:
         paragraph_separator="\n\n",
         # Bounded, because what is still too long LlamaIndex takes apart character by character: 20 s for 2 MB.
         chunking_tokenizer_fn=lambda text: bounded(split_sentences(text), piece_tokens),
+        callback_manager=NOBODY_LISTENS,
     )
     return lambda part: [part] if count_tokens(part) <= whole_tokens_max else splitter.split_text(part)
 

@@ -52,7 +52,7 @@ class LanceIndex:
 
     `versions` is for a bucket: who comes first with a table, and with each version where the server does not compare.
 
-    LanceDB is imported at the first call (1.8 s and 418 MB on disk): processes that never search never load it.
+    LanceDB is imported at the first call (0.6 s and 418 MB on disk): processes that never search never load it.
     """
 
     def __init__(

@@ -7,6 +7,7 @@ import asyncio
 from collections.abc import AsyncIterator, Sequence
 from typing import Any, Final
 
+from llama_index.core import Settings  # noqa: F401  has the library load all of itself, in its own order
 from llama_index.core.base.llms.types import (
     ChatMessage,
     ChatResponse,

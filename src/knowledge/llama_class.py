@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from importlib import import_module
 from typing import Any
 
+from llama_index.core import Settings  # noqa: F401  has the library load all of itself, in its own order
 from llama_index.core.base.embeddings.base import BaseEmbedding
 
 from knowledge.llama_faults import masked

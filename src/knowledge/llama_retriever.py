@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from llama_index.core import Settings  # noqa: F401  has the library load all of itself, in its own order
 from llama_index.core.base.base_retriever import BaseRetriever
 from llama_index.core.schema import NodeRelationship, NodeWithScore, QueryBundle, RelatedNodeInfo, TextNode
 from msgspec.structs import replace

@@ -108,7 +108,7 @@ def _run(role: Callable[[asyncio.Event], Awaitable[None]], *, supervised: bool) 
 
 
 def _leave() -> None:
-    """Everything is closed. A thread may still be importing a library (2.6 s, more on a busy machine): the interpreter
+    """Everything is closed. A thread may still be importing a library (a second, or several): the interpreter
     would wait for it at its end, past the 10 s that an init system gives."""
     sys.stdout.flush()
     sys.stderr.flush()

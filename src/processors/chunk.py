@@ -23,7 +23,7 @@ from processors.step import Done, Outcome, Reject, Superseded, Work
 from processors.stored import load
 
 ChunkerFor = Callable[[KnowledgeBaseSettings], Chunker]
-"""Called in a thread: the first call imports LlamaIndex (2.6 s). May keep what it made."""
+"""Called in a thread: the first call imports LlamaIndex' splitter (0.3 s). May keep what it made."""
 
 CallsFor = Callable[[KnowledgeBaseSettings], ProviderCalls]
 """The embedder of a knowledge base behind the gate that all workers share."""
