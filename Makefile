@@ -21,7 +21,7 @@ SEED ?= 1
 # Images of Python set it: every process that a test starts would compile all of src/ anew, 0.3 s each time.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help demo run test test-unit simulate schemathesis seeded-bugs check format lint types contracts lock bench clean
+.PHONY: help demo run test test-unit simulate schemathesis seeded-bugs check format lint types contracts proto lock bench clean
 .DEFAULT_GOAL := help
 
 help: ## list the targets
@@ -76,6 +76,9 @@ types: $(DEV_STAMP) ## strict types
 
 contracts: $(DEV_STAMP) ## who may import whom
 	@$(BIN)/lint-imports
+
+proto: $(DEV_STAMP) ## generate the stubs of gRPC from proto/
+	@$(BIN)/python proto/generate.py
 
 format: $(DEV_STAMP) ## put the code in its one form
 	@$(BIN)/ruff format -q .

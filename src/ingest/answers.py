@@ -38,6 +38,12 @@ def exception_handlers(extra: Mapping[type[Exception], ToProblem] | None = None)
     return {**handlers, HTTPException: _answer_framework, Exception: _answer_unexpected}
 
 
+def problem_of(error: Exception) -> Problem | None:
+    """The problem document of an error, for answers that are not HTTP; None for one that nobody expected."""
+    found = next((_PROBLEMS[kind] for kind in type(error).__mro__ if kind in _PROBLEMS), None)
+    return None if found is None else found(error)
+
+
 def _handler(to_problem: ToProblem) -> ExceptionHandler:
     told: defaultdict[ProblemCode, Seldom] = defaultdict(lambda: Seldom(TOLD_EVERY_S))
 

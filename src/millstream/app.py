@@ -29,6 +29,7 @@ from millstream.admission.bounds import own_or_unknown
 from millstream.admission.entrance import Entrance, door_of, open_entrance
 from millstream.admission.key_routes import key_routes
 from millstream.answering import AnswerStream, answerer_over
+from millstream.beside import grpc_beside
 from millstream.bootstrap import chunker_for, lists_of, provider_gate, queries_of, search_scope, views_of
 from millstream.embedding_misfits import tell_of_misfits
 from millstream.guard import Guard
@@ -89,7 +90,9 @@ async def running_app(settings: Settings, stop: asyncio.Event) -> AsyncIterator[
                 in_background(warm_api(stores, can_search)),
                 in_background(tell_of_misfits(lists_of(stores), stores.embeddings)),
             ):
-                yield build_app(stores, tailer, can_search, entrance)
+                app = build_app(stores, tailer, can_search, entrance)
+                async with grpc_beside(app, settings, stop):
+                    yield app
         finally:
             stop.set()
             await tailing

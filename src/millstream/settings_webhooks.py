@@ -4,10 +4,10 @@ from typing import Annotated
 
 from msgspec import Meta
 
-from millstream.connection.settings import ConnectionSettings
+from millstream.settings_grpc import GrpcFields
 
 
-class WebhookFields(ConnectionSettings, frozen=True, kw_only=True):
+class WebhookFields(GrpcFields, frozen=True, kw_only=True):
     """See docs/webhooks.md. A struct has one base with fields, so the parts of `Settings` form a chain."""
 
     webhooks_max: Annotated[int, Meta(ge=0, le=10_000, description="webhooks that may be registered")] = 200

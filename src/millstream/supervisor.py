@@ -52,6 +52,9 @@ class Supervisor:
 
     async def __aenter__(self) -> Self:
         self._listener = listen(self._settings.host, self._settings.port)
+        if self._settings.grpc_port > 0:
+            # gRPC takes no socket that is bound already; that the port is free is better told here than by a child.
+            listen(self._settings.host, self._settings.grpc_port, "MILLSTREAM_GRPC_PORT").close()
         try:
             await self._start_redis()
             await self._check_installation()
@@ -89,6 +92,11 @@ class Supervisor:
         raise Stop(
             f"the service did not get ready within {READY_S_MAX:.0f} s: {answer}", exit_code=ExitCode.UNREACHABLE
         )
+
+    @property
+    def _served_at(self) -> str:
+        grpc_port = self._settings.grpc_port
+        return self.url if grpc_port < 0 else f"{self.url}, gRPC on port {grpc_port or 'of its choice'}"
 
     @property
     def _port(self) -> int:
@@ -132,7 +140,8 @@ class Supervisor:
             ChildSpec(
                 name="api",
                 arguments=("api", "--supervised", "--listen-fd", str(fd)),
-                detail=self.url,
+                detail=self.url
+                + ("" if self._settings.grpc_port < 0 else f", gRPC on port {self._settings.grpc_port}"),
                 inherited_fds=(fd,),
             ),
             ChildSpec(name="projector", arguments=("projector", "--supervised")),
@@ -171,7 +180,7 @@ def worker_count(settings: Settings) -> int:
     return settings.workers or max(1, min(4, os.cpu_count() or 1))
 
 
-def listen(host: str, port: int) -> socket.socket:
+def listen(host: str, port: int, setting: str = "MILLSTREAM_PORT") -> socket.socket:
     """The socket is bound here and inherited, so that clients wait in its queue while the API restarts. Raises Stop."""
     try:
         family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
@@ -186,7 +195,7 @@ def listen(host: str, port: int) -> socket.socket:
         if error.errno == errno.EADDRINUSE:
             raise Stop(
                 f"port {port} on {host} is in use",
-                hint="stop what listens there, or choose another with MILLSTREAM_PORT (0 takes a free one)",
+                hint=f"stop what listens there, or choose another with {setting} (0 takes a free one)",
                 exit_code=ExitCode.UNREACHABLE,
             ) from None
         raise Stop(f"cannot listen on {host}:{port}: {error.strerror}", exit_code=ExitCode.UNREACHABLE) from None

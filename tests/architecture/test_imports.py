@@ -35,6 +35,7 @@ RULES: Final = (
     Rule(("llama_index",), ("knowledge.*",)),
     Rule(("agno",), ("knowledge.agno_knowledge",)),
     Rule(("mcp",), ("millstream.mcp.over_http", "millstream.mcp.over_stdio", "millstream.mcp.server")),
+    Rule(("grpc", "grpc_health", "grpc_reflection", "google"), ("millstream.grpc.*",)),
     Rule(("lancedb",), ("knowledge.lance_*",)),
     Rule(("pyarrow",), ("knowledge.lance_*", "events.compression")),
     Rule(("xberg",), ("knowledge.xberg_reader",)),

@@ -1,0 +1,22 @@
+"""gRPC beside the API, where a port is named: grpcio is imported by nobody else."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from starlette.applications import Starlette
+
+from millstream.settings import Settings
+
+
+@asynccontextmanager
+async def grpc_beside(app: Starlette, settings: Settings, stop: asyncio.Event) -> AsyncIterator[None]:
+    """Serves until the body ends; from `stop` on nothing new is begun. `app.state.grpc_port` is where, also where any
+    free port was asked for. Raises Stop where the port is in use."""
+    if settings.grpc_port < 0:
+        yield
+        return
+    from millstream.grpc.server import serving_grpc
+
+    async with serving_grpc(app, settings, stop) as app.state.grpc_port:
+        yield

@@ -1,0 +1,425 @@
+import datetime
+
+from google.protobuf import duration_pb2 as _duration_pb2
+from google.protobuf import struct_pb2 as _struct_pb2
+from google.protobuf import timestamp_pb2 as _timestamp_pb2
+from google.protobuf.internal import containers as _containers
+from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
+from google.protobuf import descriptor as _descriptor
+from google.protobuf import message as _message
+from collections.abc import Iterable as _Iterable, Mapping as _Mapping
+from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
+
+DESCRIPTOR: _descriptor.FileDescriptor
+
+class Lane(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    LANE_UNSPECIFIED: _ClassVar[Lane]
+    LANE_INTERACTIVE: _ClassVar[Lane]
+    LANE_BULK: _ClassVar[Lane]
+
+class OnDuplicate(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    ON_DUPLICATE_UNSPECIFIED: _ClassVar[OnDuplicate]
+    ON_DUPLICATE_SKIP: _ClassVar[OnDuplicate]
+    ON_DUPLICATE_REPLACE: _ClassVar[OnDuplicate]
+    ON_DUPLICATE_KEEP: _ClassVar[OnDuplicate]
+
+class TaskPhase(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    TASK_PHASE_UNSPECIFIED: _ClassVar[TaskPhase]
+    TASK_PHASE_QUEUED: _ClassVar[TaskPhase]
+    TASK_PHASE_PROCESSING: _ClassVar[TaskPhase]
+    TASK_PHASE_COMPLETED: _ClassVar[TaskPhase]
+    TASK_PHASE_PARTIAL: _ClassVar[TaskPhase]
+    TASK_PHASE_FAILED: _ClassVar[TaskPhase]
+    TASK_PHASE_CANCELLED: _ClassVar[TaskPhase]
+
+class DocumentPhase(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    DOCUMENT_PHASE_UNSPECIFIED: _ClassVar[DocumentPhase]
+    DOCUMENT_PHASE_QUEUED: _ClassVar[DocumentPhase]
+    DOCUMENT_PHASE_FETCHING: _ClassVar[DocumentPhase]
+    DOCUMENT_PHASE_PARSING: _ClassVar[DocumentPhase]
+    DOCUMENT_PHASE_CHUNKING: _ClassVar[DocumentPhase]
+    DOCUMENT_PHASE_EMBEDDING: _ClassVar[DocumentPhase]
+    DOCUMENT_PHASE_INDEXING: _ClassVar[DocumentPhase]
+    DOCUMENT_PHASE_COMPLETED: _ClassVar[DocumentPhase]
+    DOCUMENT_PHASE_FAILED: _ClassVar[DocumentPhase]
+    DOCUMENT_PHASE_CANCELLED: _ClassVar[DocumentPhase]
+    DOCUMENT_PHASE_SKIPPED: _ClassVar[DocumentPhase]
+    DOCUMENT_PHASE_DELETED: _ClassVar[DocumentPhase]
+
+class Step(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    STEP_UNSPECIFIED: _ClassVar[Step]
+    STEP_PARSE: _ClassVar[Step]
+    STEP_EMBED: _ClassVar[Step]
+
+class TextFormat(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    TEXT_FORMAT_UNSPECIFIED: _ClassVar[TextFormat]
+    TEXT_FORMAT_PLAIN: _ClassVar[TextFormat]
+    TEXT_FORMAT_MARKDOWN: _ClassVar[TextFormat]
+LANE_UNSPECIFIED: Lane
+LANE_INTERACTIVE: Lane
+LANE_BULK: Lane
+ON_DUPLICATE_UNSPECIFIED: OnDuplicate
+ON_DUPLICATE_SKIP: OnDuplicate
+ON_DUPLICATE_REPLACE: OnDuplicate
+ON_DUPLICATE_KEEP: OnDuplicate
+TASK_PHASE_UNSPECIFIED: TaskPhase
+TASK_PHASE_QUEUED: TaskPhase
+TASK_PHASE_PROCESSING: TaskPhase
+TASK_PHASE_COMPLETED: TaskPhase
+TASK_PHASE_PARTIAL: TaskPhase
+TASK_PHASE_FAILED: TaskPhase
+TASK_PHASE_CANCELLED: TaskPhase
+DOCUMENT_PHASE_UNSPECIFIED: DocumentPhase
+DOCUMENT_PHASE_QUEUED: DocumentPhase
+DOCUMENT_PHASE_FETCHING: DocumentPhase
+DOCUMENT_PHASE_PARSING: DocumentPhase
+DOCUMENT_PHASE_CHUNKING: DocumentPhase
+DOCUMENT_PHASE_EMBEDDING: DocumentPhase
+DOCUMENT_PHASE_INDEXING: DocumentPhase
+DOCUMENT_PHASE_COMPLETED: DocumentPhase
+DOCUMENT_PHASE_FAILED: DocumentPhase
+DOCUMENT_PHASE_CANCELLED: DocumentPhase
+DOCUMENT_PHASE_SKIPPED: DocumentPhase
+DOCUMENT_PHASE_DELETED: DocumentPhase
+STEP_UNSPECIFIED: Step
+STEP_PARSE: Step
+STEP_EMBED: Step
+TEXT_FORMAT_UNSPECIFIED: TextFormat
+TEXT_FORMAT_PLAIN: TextFormat
+TEXT_FORMAT_MARKDOWN: TextFormat
+
+class SubmitTaskRequest(_message.Message):
+    __slots__ = ("header", "file", "data")
+    HEADER_FIELD_NUMBER: _ClassVar[int]
+    FILE_FIELD_NUMBER: _ClassVar[int]
+    DATA_FIELD_NUMBER: _ClassVar[int]
+    header: TaskHeader
+    file: FileHead
+    data: bytes
+    def __init__(self, header: _Optional[_Union[TaskHeader, _Mapping]] = ..., file: _Optional[_Union[FileHead, _Mapping]] = ..., data: _Optional[bytes] = ...) -> None: ...
+
+class TaskHeader(_message.Message):
+    __slots__ = ("knowledge_base_id", "idempotency_key", "metadata", "lane", "on_duplicate", "not_before", "callback_url")
+    KNOWLEDGE_BASE_ID_FIELD_NUMBER: _ClassVar[int]
+    IDEMPOTENCY_KEY_FIELD_NUMBER: _ClassVar[int]
+    METADATA_FIELD_NUMBER: _ClassVar[int]
+    LANE_FIELD_NUMBER: _ClassVar[int]
+    ON_DUPLICATE_FIELD_NUMBER: _ClassVar[int]
+    NOT_BEFORE_FIELD_NUMBER: _ClassVar[int]
+    CALLBACK_URL_FIELD_NUMBER: _ClassVar[int]
+    knowledge_base_id: str
+    idempotency_key: str
+    metadata: _struct_pb2.Struct
+    lane: Lane
+    on_duplicate: OnDuplicate
+    not_before: _timestamp_pb2.Timestamp
+    callback_url: str
+    def __init__(self, knowledge_base_id: _Optional[str] = ..., idempotency_key: _Optional[str] = ..., metadata: _Optional[_Union[_struct_pb2.Struct, _Mapping]] = ..., lane: _Optional[_Union[Lane, str]] = ..., on_duplicate: _Optional[_Union[OnDuplicate, str]] = ..., not_before: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., callback_url: _Optional[str] = ...) -> None: ...
+
+class FileHead(_message.Message):
+    __slots__ = ("filename", "media_type")
+    FILENAME_FIELD_NUMBER: _ClassVar[int]
+    MEDIA_TYPE_FIELD_NUMBER: _ClassVar[int]
+    filename: str
+    media_type: str
+    def __init__(self, filename: _Optional[str] = ..., media_type: _Optional[str] = ...) -> None: ...
+
+class SubmitTaskResponse(_message.Message):
+    __slots__ = ("task_id", "phase", "message", "documents")
+    TASK_ID_FIELD_NUMBER: _ClassVar[int]
+    PHASE_FIELD_NUMBER: _ClassVar[int]
+    MESSAGE_FIELD_NUMBER: _ClassVar[int]
+    DOCUMENTS_FIELD_NUMBER: _ClassVar[int]
+    task_id: str
+    phase: TaskPhase
+    message: str
+    documents: _containers.RepeatedCompositeFieldContainer[SubmittedDocument]
+    def __init__(self, task_id: _Optional[str] = ..., phase: _Optional[_Union[TaskPhase, str]] = ..., message: _Optional[str] = ..., documents: _Optional[_Iterable[_Union[SubmittedDocument, _Mapping]]] = ...) -> None: ...
+
+class SubmittedDocument(_message.Message):
+    __slots__ = ("document_id", "filename", "phase", "duplicate_of", "replaces")
+    DOCUMENT_ID_FIELD_NUMBER: _ClassVar[int]
+    FILENAME_FIELD_NUMBER: _ClassVar[int]
+    PHASE_FIELD_NUMBER: _ClassVar[int]
+    DUPLICATE_OF_FIELD_NUMBER: _ClassVar[int]
+    REPLACES_FIELD_NUMBER: _ClassVar[int]
+    document_id: str
+    filename: str
+    phase: DocumentPhase
+    duplicate_of: str
+    replaces: str
+    def __init__(self, document_id: _Optional[str] = ..., filename: _Optional[str] = ..., phase: _Optional[_Union[DocumentPhase, str]] = ..., duplicate_of: _Optional[str] = ..., replaces: _Optional[str] = ...) -> None: ...
+
+class GetTaskRequest(_message.Message):
+    __slots__ = ("task_id",)
+    TASK_ID_FIELD_NUMBER: _ClassVar[int]
+    task_id: str
+    def __init__(self, task_id: _Optional[str] = ...) -> None: ...
+
+class WatchTaskRequest(_message.Message):
+    __slots__ = ("task_id", "cursor")
+    TASK_ID_FIELD_NUMBER: _ClassVar[int]
+    CURSOR_FIELD_NUMBER: _ClassVar[int]
+    task_id: str
+    cursor: str
+    def __init__(self, task_id: _Optional[str] = ..., cursor: _Optional[str] = ...) -> None: ...
+
+class WatchTaskResponse(_message.Message):
+    __slots__ = ("task", "document", "cursor")
+    TASK_FIELD_NUMBER: _ClassVar[int]
+    DOCUMENT_FIELD_NUMBER: _ClassVar[int]
+    CURSOR_FIELD_NUMBER: _ClassVar[int]
+    task: Task
+    document: Document
+    cursor: str
+    def __init__(self, task: _Optional[_Union[Task, _Mapping]] = ..., document: _Optional[_Union[Document, _Mapping]] = ..., cursor: _Optional[str] = ...) -> None: ...
+
+class Task(_message.Message):
+    __slots__ = ("task_id", "knowledge_base_id", "phase", "progress", "documents", "submitted_at", "started_at", "finished_at", "cancelled_at", "updated_at", "version")
+    TASK_ID_FIELD_NUMBER: _ClassVar[int]
+    KNOWLEDGE_BASE_ID_FIELD_NUMBER: _ClassVar[int]
+    PHASE_FIELD_NUMBER: _ClassVar[int]
+    PROGRESS_FIELD_NUMBER: _ClassVar[int]
+    DOCUMENTS_FIELD_NUMBER: _ClassVar[int]
+    SUBMITTED_AT_FIELD_NUMBER: _ClassVar[int]
+    STARTED_AT_FIELD_NUMBER: _ClassVar[int]
+    FINISHED_AT_FIELD_NUMBER: _ClassVar[int]
+    CANCELLED_AT_FIELD_NUMBER: _ClassVar[int]
+    UPDATED_AT_FIELD_NUMBER: _ClassVar[int]
+    VERSION_FIELD_NUMBER: _ClassVar[int]
+    task_id: str
+    knowledge_base_id: str
+    phase: TaskPhase
+    progress: float
+    documents: DocumentCounts
+    submitted_at: _timestamp_pb2.Timestamp
+    started_at: _timestamp_pb2.Timestamp
+    finished_at: _timestamp_pb2.Timestamp
+    cancelled_at: _timestamp_pb2.Timestamp
+    updated_at: _timestamp_pb2.Timestamp
+    version: int
+    def __init__(self, task_id: _Optional[str] = ..., knowledge_base_id: _Optional[str] = ..., phase: _Optional[_Union[TaskPhase, str]] = ..., progress: _Optional[float] = ..., documents: _Optional[_Union[DocumentCounts, _Mapping]] = ..., submitted_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., started_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., finished_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., cancelled_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., updated_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., version: _Optional[int] = ...) -> None: ...
+
+class DocumentCounts(_message.Message):
+    __slots__ = ("total", "queued", "processing", "completed", "failed", "cancelled", "skipped")
+    TOTAL_FIELD_NUMBER: _ClassVar[int]
+    QUEUED_FIELD_NUMBER: _ClassVar[int]
+    PROCESSING_FIELD_NUMBER: _ClassVar[int]
+    COMPLETED_FIELD_NUMBER: _ClassVar[int]
+    FAILED_FIELD_NUMBER: _ClassVar[int]
+    CANCELLED_FIELD_NUMBER: _ClassVar[int]
+    SKIPPED_FIELD_NUMBER: _ClassVar[int]
+    total: int
+    queued: int
+    processing: int
+    completed: int
+    failed: int
+    cancelled: int
+    skipped: int
+    def __init__(self, total: _Optional[int] = ..., queued: _Optional[int] = ..., processing: _Optional[int] = ..., completed: _Optional[int] = ..., failed: _Optional[int] = ..., cancelled: _Optional[int] = ..., skipped: _Optional[int] = ...) -> None: ...
+
+class Document(_message.Message):
+    __slots__ = ("document_id", "task_id", "knowledge_base_id", "filename", "media_type", "size_bytes", "sha256", "phase", "progress", "searchable", "error", "duplicate_of", "replaces", "pages", "characters", "chunks", "chunks_embedded", "accepted_at", "updated_at", "version")
+    DOCUMENT_ID_FIELD_NUMBER: _ClassVar[int]
+    TASK_ID_FIELD_NUMBER: _ClassVar[int]
+    KNOWLEDGE_BASE_ID_FIELD_NUMBER: _ClassVar[int]
+    FILENAME_FIELD_NUMBER: _ClassVar[int]
+    MEDIA_TYPE_FIELD_NUMBER: _ClassVar[int]
+    SIZE_BYTES_FIELD_NUMBER: _ClassVar[int]
+    SHA256_FIELD_NUMBER: _ClassVar[int]
+    PHASE_FIELD_NUMBER: _ClassVar[int]
+    PROGRESS_FIELD_NUMBER: _ClassVar[int]
+    SEARCHABLE_FIELD_NUMBER: _ClassVar[int]
+    ERROR_FIELD_NUMBER: _ClassVar[int]
+    DUPLICATE_OF_FIELD_NUMBER: _ClassVar[int]
+    REPLACES_FIELD_NUMBER: _ClassVar[int]
+    PAGES_FIELD_NUMBER: _ClassVar[int]
+    CHARACTERS_FIELD_NUMBER: _ClassVar[int]
+    CHUNKS_FIELD_NUMBER: _ClassVar[int]
+    CHUNKS_EMBEDDED_FIELD_NUMBER: _ClassVar[int]
+    ACCEPTED_AT_FIELD_NUMBER: _ClassVar[int]
+    UPDATED_AT_FIELD_NUMBER: _ClassVar[int]
+    VERSION_FIELD_NUMBER: _ClassVar[int]
+    document_id: str
+    task_id: str
+    knowledge_base_id: str
+    filename: str
+    media_type: str
+    size_bytes: int
+    sha256: str
+    phase: DocumentPhase
+    progress: float
+    searchable: bool
+    error: StepError
+    duplicate_of: str
+    replaces: str
+    pages: int
+    characters: int
+    chunks: int
+    chunks_embedded: int
+    accepted_at: _timestamp_pb2.Timestamp
+    updated_at: _timestamp_pb2.Timestamp
+    version: int
+    def __init__(self, document_id: _Optional[str] = ..., task_id: _Optional[str] = ..., knowledge_base_id: _Optional[str] = ..., filename: _Optional[str] = ..., media_type: _Optional[str] = ..., size_bytes: _Optional[int] = ..., sha256: _Optional[str] = ..., phase: _Optional[_Union[DocumentPhase, str]] = ..., progress: _Optional[float] = ..., searchable: _Optional[bool] = ..., error: _Optional[_Union[StepError, _Mapping]] = ..., duplicate_of: _Optional[str] = ..., replaces: _Optional[str] = ..., pages: _Optional[int] = ..., characters: _Optional[int] = ..., chunks: _Optional[int] = ..., chunks_embedded: _Optional[int] = ..., accepted_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., updated_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., version: _Optional[int] = ...) -> None: ...
+
+class StepError(_message.Message):
+    __slots__ = ("code", "message", "step", "retry_at")
+    CODE_FIELD_NUMBER: _ClassVar[int]
+    MESSAGE_FIELD_NUMBER: _ClassVar[int]
+    STEP_FIELD_NUMBER: _ClassVar[int]
+    RETRY_AT_FIELD_NUMBER: _ClassVar[int]
+    code: str
+    message: str
+    step: str
+    retry_at: _timestamp_pb2.Timestamp
+    def __init__(self, code: _Optional[str] = ..., message: _Optional[str] = ..., step: _Optional[str] = ..., retry_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
+
+class PollStepsRequest(_message.Message):
+    __slots__ = ("steps", "worker", "slots")
+    STEPS_FIELD_NUMBER: _ClassVar[int]
+    WORKER_FIELD_NUMBER: _ClassVar[int]
+    SLOTS_FIELD_NUMBER: _ClassVar[int]
+    steps: _containers.RepeatedScalarFieldContainer[Step]
+    worker: str
+    slots: int
+    def __init__(self, steps: _Optional[_Iterable[_Union[Step, str]]] = ..., worker: _Optional[str] = ..., slots: _Optional[int] = ...) -> None: ...
+
+class Delivery(_message.Message):
+    __slots__ = ("lease", "lease_duration", "document_id", "task_id", "knowledge_base_id", "attempt", "parse", "embed")
+    LEASE_FIELD_NUMBER: _ClassVar[int]
+    LEASE_DURATION_FIELD_NUMBER: _ClassVar[int]
+    DOCUMENT_ID_FIELD_NUMBER: _ClassVar[int]
+    TASK_ID_FIELD_NUMBER: _ClassVar[int]
+    KNOWLEDGE_BASE_ID_FIELD_NUMBER: _ClassVar[int]
+    ATTEMPT_FIELD_NUMBER: _ClassVar[int]
+    PARSE_FIELD_NUMBER: _ClassVar[int]
+    EMBED_FIELD_NUMBER: _ClassVar[int]
+    lease: str
+    lease_duration: _duration_pb2.Duration
+    document_id: str
+    task_id: str
+    knowledge_base_id: str
+    attempt: int
+    parse: ParseWork
+    embed: EmbedWork
+    def __init__(self, lease: _Optional[str] = ..., lease_duration: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., document_id: _Optional[str] = ..., task_id: _Optional[str] = ..., knowledge_base_id: _Optional[str] = ..., attempt: _Optional[int] = ..., parse: _Optional[_Union[ParseWork, _Mapping]] = ..., embed: _Optional[_Union[EmbedWork, _Mapping]] = ...) -> None: ...
+
+class ParseWork(_message.Message):
+    __slots__ = ("filename", "media_type", "size_bytes", "sha256")
+    FILENAME_FIELD_NUMBER: _ClassVar[int]
+    MEDIA_TYPE_FIELD_NUMBER: _ClassVar[int]
+    SIZE_BYTES_FIELD_NUMBER: _ClassVar[int]
+    SHA256_FIELD_NUMBER: _ClassVar[int]
+    filename: str
+    media_type: str
+    size_bytes: int
+    sha256: str
+    def __init__(self, filename: _Optional[str] = ..., media_type: _Optional[str] = ..., size_bytes: _Optional[int] = ..., sha256: _Optional[str] = ...) -> None: ...
+
+class EmbedWork(_message.Message):
+    __slots__ = ("model", "dimensions", "texts")
+    MODEL_FIELD_NUMBER: _ClassVar[int]
+    DIMENSIONS_FIELD_NUMBER: _ClassVar[int]
+    TEXTS_FIELD_NUMBER: _ClassVar[int]
+    model: str
+    dimensions: int
+    texts: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, model: _Optional[str] = ..., dimensions: _Optional[int] = ..., texts: _Optional[_Iterable[str]] = ...) -> None: ...
+
+class ReadSourceRequest(_message.Message):
+    __slots__ = ("lease",)
+    LEASE_FIELD_NUMBER: _ClassVar[int]
+    lease: str
+    def __init__(self, lease: _Optional[str] = ...) -> None: ...
+
+class SourcePiece(_message.Message):
+    __slots__ = ("data",)
+    DATA_FIELD_NUMBER: _ClassVar[int]
+    data: bytes
+    def __init__(self, data: _Optional[bytes] = ...) -> None: ...
+
+class ReportProgressRequest(_message.Message):
+    __slots__ = ("lease",)
+    LEASE_FIELD_NUMBER: _ClassVar[int]
+    lease: str
+    def __init__(self, lease: _Optional[str] = ...) -> None: ...
+
+class ReportProgressResponse(_message.Message):
+    __slots__ = ("lease_duration",)
+    LEASE_DURATION_FIELD_NUMBER: _ClassVar[int]
+    lease_duration: _duration_pb2.Duration
+    def __init__(self, lease_duration: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ...) -> None: ...
+
+class CompleteStepRequest(_message.Message):
+    __slots__ = ("lease", "parsed", "vectors")
+    LEASE_FIELD_NUMBER: _ClassVar[int]
+    PARSED_FIELD_NUMBER: _ClassVar[int]
+    VECTORS_FIELD_NUMBER: _ClassVar[int]
+    lease: str
+    parsed: ParsedText
+    vectors: Vectors
+    def __init__(self, lease: _Optional[str] = ..., parsed: _Optional[_Union[ParsedText, _Mapping]] = ..., vectors: _Optional[_Union[Vectors, _Mapping]] = ...) -> None: ...
+
+class ParsedText(_message.Message):
+    __slots__ = ("pages", "format", "title", "language", "parser", "warnings")
+    PAGES_FIELD_NUMBER: _ClassVar[int]
+    FORMAT_FIELD_NUMBER: _ClassVar[int]
+    TITLE_FIELD_NUMBER: _ClassVar[int]
+    LANGUAGE_FIELD_NUMBER: _ClassVar[int]
+    PARSER_FIELD_NUMBER: _ClassVar[int]
+    WARNINGS_FIELD_NUMBER: _ClassVar[int]
+    pages: _containers.RepeatedCompositeFieldContainer[PageText]
+    format: TextFormat
+    title: str
+    language: str
+    parser: str
+    warnings: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, pages: _Optional[_Iterable[_Union[PageText, _Mapping]]] = ..., format: _Optional[_Union[TextFormat, str]] = ..., title: _Optional[str] = ..., language: _Optional[str] = ..., parser: _Optional[str] = ..., warnings: _Optional[_Iterable[str]] = ...) -> None: ...
+
+class PageText(_message.Message):
+    __slots__ = ("number", "text")
+    NUMBER_FIELD_NUMBER: _ClassVar[int]
+    TEXT_FIELD_NUMBER: _ClassVar[int]
+    number: int
+    text: str
+    def __init__(self, number: _Optional[int] = ..., text: _Optional[str] = ...) -> None: ...
+
+class Vectors(_message.Message):
+    __slots__ = ("vectors",)
+    VECTORS_FIELD_NUMBER: _ClassVar[int]
+    vectors: _containers.RepeatedCompositeFieldContainer[Vector]
+    def __init__(self, vectors: _Optional[_Iterable[_Union[Vector, _Mapping]]] = ...) -> None: ...
+
+class Vector(_message.Message):
+    __slots__ = ("values",)
+    VALUES_FIELD_NUMBER: _ClassVar[int]
+    values: _containers.RepeatedScalarFieldContainer[float]
+    def __init__(self, values: _Optional[_Iterable[float]] = ...) -> None: ...
+
+class CompleteStepResponse(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
+
+class FailStepRequest(_message.Message):
+    __slots__ = ("lease", "code", "message", "is_final", "retry_after")
+    LEASE_FIELD_NUMBER: _ClassVar[int]
+    CODE_FIELD_NUMBER: _ClassVar[int]
+    MESSAGE_FIELD_NUMBER: _ClassVar[int]
+    IS_FINAL_FIELD_NUMBER: _ClassVar[int]
+    RETRY_AFTER_FIELD_NUMBER: _ClassVar[int]
+    lease: str
+    code: str
+    message: str
+    is_final: bool
+    retry_after: _duration_pb2.Duration
+    def __init__(self, lease: _Optional[str] = ..., code: _Optional[str] = ..., message: _Optional[str] = ..., is_final: _Optional[bool] = ..., retry_after: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ...) -> None: ...
+
+class FailStepResponse(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...

@@ -1,0 +1,30 @@
+"""The settings of gRPC: unit, range, default, meaning. They are part of `Settings`."""
+
+from typing import Annotated
+
+from msgspec import Meta
+
+from millstream.connection.settings import ConnectionSettings
+
+
+class GrpcFields(ConnectionSettings, frozen=True, kw_only=True):
+    """See docs/grpc.md. Off unless a port is named: it costs 25 MB of memory, and a second service on the same machine
+    would not find the port free."""
+
+    grpc_port: Annotated[
+        int,
+        Meta(ge=-1, le=65_535, description="port of gRPC beside the API; 0 takes a free one, -1 is off"),
+    ] = -1
+    grpc_message_bytes_max: Annotated[
+        int,
+        Meta(ge=65_536, le=1_073_741_824, description="one gRPC message, bytes: a parsed text, a batch of vectors"),
+    ] = 67_108_864
+    """A text may have 50 MB (knowledge.limits)."""
+    grpc_calls_max: Annotated[int, Meta(ge=1, le=100_000, description="gRPC calls under way at a time")] = 1_000
+    grpc_keepalive_s: Annotated[
+        int, Meta(ge=10, le=7_200, description="silence of a connection after which the service pings, seconds")
+    ] = 60
+    grpc_ping_s_min: Annotated[
+        int,
+        Meta(ge=1, le=7_200, description="clients that ping more often lose their connection, seconds between pings"),
+    ] = 10

@@ -1,0 +1,91 @@
+"""The API with gRPC beside it, a projector and a worker, all in this process, on a real Redis; and its gRPC client."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import grpc
+from grpc.aio import AioRpcError, Channel, Metadata
+
+from millstream.bootstrap import running_projector, running_worker
+from millstream.grpc.refusals import CODE
+from millstream.grpc.v1 import tasks_pb2 as pb
+from millstream.grpc.v1.tasks_pb2_grpc import TaskServiceStub
+from millstream.settings import Settings
+from millstream.warming import in_background
+from tests.integration.keyed_app import KeyedApp, keyed_apps
+
+GUARD_S = 60
+"""For calls that answer at once on a machine that is not busy."""
+
+
+class GrpcWorld(NamedTuple):
+    """`admin`, `write` and `read` are keys with that scope, `bound` may write to `own` alone."""
+
+    app: KeyedApp
+    channel: Channel
+    admin: str
+    write: str
+    read: str
+    bound: str
+    own: str
+    foreign: str
+
+    @property
+    def port(self) -> int:
+        port: int = self.app.app.state.grpc_port
+        return port
+
+    @property
+    def calls(self) -> Any:
+        """Of the service's stub, which is generated without types."""
+        return TaskServiceStub(self.channel)  # type: ignore[no-untyped-call]
+
+    async def submit(self, key: str, *files: tuple[str, bytes], kb: str | None = None, **header: Any) -> Any:
+        head = pb.TaskHeader(knowledge_base_id=kb or self.own, **header)
+        return await self.calls.SubmitTask(parts_of(head, files), metadata=shown(key), timeout=GUARD_S)
+
+
+@asynccontextmanager
+async def grpc_world(url: str, data_dir: Path, *, steps: str, **settings: Any) -> AsyncIterator[GrpcWorld]:
+    """`steps` are those that the worker serves; empty is what the settings leave to it."""
+    async with AsyncExitStack() as stack:
+        apps = await stack.enter_async_context(keyed_apps(url, data_dir, grpc_port=0, **settings))
+        app, stop = apps[0], asyncio.Event()
+        made = Settings(redis_url=url, data_dir=str(data_dir), embedding="hash", partitions=2, **settings)
+        await stack.enter_async_context(in_background(running_projector(made, stop)))
+        await stack.enter_async_context(in_background(running_worker(made, stop, name="local", steps=steps)))
+        stack.callback(stop.set)
+        admin = await app.make_key()
+        own, foreign = [await app.make_knowledge_base(admin, name) for name in ("own", "foreign")]
+        yield GrpcWorld(
+            app,
+            await stack.enter_async_context(grpc.aio.insecure_channel(f"127.0.0.1:{app.app.state.grpc_port}")),
+            admin,
+            await app.make_key(admin, scopes=["write"]),
+            await app.make_key(admin, scopes=["read"]),
+            await app.make_key(admin, scopes=["write"], knowledge_bases=[own]),
+            own,
+            foreign,
+        )
+
+
+def shown(key: str | None) -> Metadata:
+    """The metadata of a call."""
+    return Metadata() if key is None else Metadata(("authorization", f"Bearer {key}"))
+
+
+async def parts_of(head: pb.TaskHeader, files: tuple[tuple[str, bytes], ...]) -> AsyncIterator[pb.SubmitTaskRequest]:
+    yield pb.SubmitTaskRequest(header=head)
+    for name, content in files:
+        yield pb.SubmitTaskRequest(file=pb.FileHead(filename=name))
+        middle = len(content) // 2
+        for piece in (content[:middle], content[middle:]):
+            yield pb.SubmitTaskRequest(data=piece)
+
+
+def code_of(error: AioRpcError) -> tuple[grpc.StatusCode, str]:
+    """The status, and the stable code of the problem."""
+    return error.code(), str(dict(error.trailing_metadata()).get(CODE, ""))

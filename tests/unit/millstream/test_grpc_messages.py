@@ -1,0 +1,84 @@
+"""The proto and the code agree: stubs, phases, steps and the options of an upload."""
+
+import sys
+from importlib.util import module_from_spec, spec_from_file_location
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+from domain.status import DocumentPhase, TaskPhase
+from ingest.options import OptionsBody
+from ingest.problems import Rejected
+from millstream.grpc.event_frames import EventFrame, frames_of
+from millstream.grpc.messages import document_phase, task_phase
+from millstream.grpc.upload_form import options_of
+from millstream.grpc.v1 import tasks_pb2 as pb
+
+ROOT = Path(__file__).parents[3]
+
+
+@pytest.fixture
+def generator() -> ModuleType:
+    spec = spec_from_file_location("proto_generate", ROOT / "proto" / "generate.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_the_stubs_are_those_of_the_proto(generator: ModuleType, tmp_path: Path) -> None:
+    generator.generate(tmp_path)
+
+    different = [
+        name for name in generator.NAMES if (tmp_path / name).read_bytes() != (generator.STUBS / name).read_bytes()
+    ]
+    assert different == [], "run `make proto`"
+
+
+def test_every_phase_has_a_value_of_its_own() -> None:
+    tasks = {pb.TaskPhase.Value(task_phase(phase)) for phase in TaskPhase}
+    documents = {pb.DocumentPhase.Value(document_phase(phase)) for phase in DocumentPhase}
+
+    assert tasks == set(pb.TaskPhase.values()) - {pb.TASK_PHASE_UNSPECIFIED}
+    assert documents == set(pb.DocumentPhase.values()) - {pb.DOCUMENT_PHASE_UNSPECIFIED}
+
+
+def test_options_have_the_names_that_http_knows() -> None:
+    header = pb.TaskHeader(lane=pb.LANE_BULK, on_duplicate=pb.ON_DUPLICATE_KEEP, callback_url="https://example.org")
+    header.metadata["pages"] = 3
+    header.not_before.FromJsonString("2026-11-30T08:00:00Z")
+
+    options = options_of(header)
+
+    assert set(options) == set(OptionsBody.__struct_fields__)
+    assert (options["metadata"], type(options["metadata"]["pages"])) == ({"pages": 3}, int)
+
+
+def test_a_value_of_a_newer_proto_is_refused() -> None:
+    newer = pb.TaskHeader.FromString(b"\x20\x63")  # lane = 99
+    with pytest.raises(Rejected, match="no value 99"):
+        options_of(newer)
+
+
+async def test_events_are_read_whatever_pieces_they_come_in() -> None:
+    sent = b'retry: 1000\n\nid: 3-1\nevent: status\ndata: {"a":1}\n\n: still here\n\nevent: end\ndata: {}\n\n'
+    for size in (1, 7, len(sent)):
+
+        async def pieces(size: int = size):  # type: ignore[no-untyped-def]
+            for start in range(0, len(sent), size):
+                yield sent[start : start + size]
+
+        assert [frame async for frame in frames_of(pieces())] == [
+            EventFrame("status", b'{"a":1}', "3-1"),
+            EventFrame("end", b"{}"),
+        ]
+
+
+def test_nobody_else_pays_for_grpc() -> None:
+    import subprocess
+
+    program = "import sys, millstream.app, millstream.cli; print('grpc' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "False"
