@@ -7,6 +7,9 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 RUN_STAMP := $(VENV)/.run-installed
 DEV_STAMP := $(VENV)/.dev-installed
+BENCH_VENV ?= .venv-bench
+BENCH_STAMP := $(BENCH_VENV)/.installed
+ONLY ?=
 PIP := $(BIN)/pip --disable-pip-version-check --no-input install -q
 PYTEST := $(BIN)/python -m pytest -q
 WORKERS ?= 2
@@ -21,7 +24,8 @@ SEED ?= 1
 # Images of Python set it: every process that a test starts would compile all of src/ anew, 0.3 s each time.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help demo run test test-unit simulate schemathesis seeded-bugs check format lint types contracts proto lock bench clean
+.PHONY: help demo run test test-unit simulate schemathesis seeded-bugs check format lint types contracts proto lock bench \
+  bench-table clean
 .DEFAULT_GOAL := help
 
 help: ## list the targets
@@ -40,6 +44,12 @@ $(RUN_STAMP): requirements/runtime.txt requirements/build.txt pyproject.toml | $
 $(DEV_STAMP): requirements/dev.txt $(RUN_STAMP)
 	@echo "installing what checks and tests need"
 	@$(PIP) --require-hashes -r requirements/dev.txt
+	@touch $@
+
+$(BENCH_STAMP): bench/peers/requirements.txt | $(BIN)/python
+	@echo "installing the peers of the benchmarks into $(BENCH_VENV)"
+	@$(PYTHON) -m venv $(BENCH_VENV)
+	@$(BENCH_VENV)/bin/pip --disable-pip-version-check --no-input install -q --require-hashes -r bench/peers/requirements.txt
 	@touch $@
 
 demo: $(RUN_STAMP) ## show the whole way on the documents under samples/; leaves nothing running
@@ -63,6 +73,12 @@ schemathesis: $(DEV_STAMP) ## requests made of /openapi.json, right and wrong, C
 seeded-bugs: $(DEV_STAMP) ## bugs put into copies of the tree, one after the other: each must turn the tests red (2 to 6 minutes)
 	@$(BIN)/python -m tests.seeded_bugs --workers $(WORKERS)
 
+bench: $(DEV_STAMP) $(BENCH_STAMP) ## every promise of speed measured beside its peer, into docs/benchmarks.md (25 minutes); ONLY="search sse" some
+	@BENCH_VENV=$(abspath $(BENCH_VENV)) PYTHONPATH=src:. $(BIN)/python -m bench $(if $(ONLY),--only $(ONLY))
+
+bench-table: $(DEV_STAMP) ## docs/benchmarks.md and its plots from the results of the last runs
+	@PYTHONPATH=src:. $(BIN)/python -m bench --table
+
 check: $(DEV_STAMP) ## the one truth: format, lint, types, contracts, the demo, all tests
 	@$(MAKE) --no-print-directory -j $(WORKERS) $(WHOLE) lint types contracts demo
 	@$(MAKE) --no-print-directory test
@@ -85,8 +101,9 @@ format: $(DEV_STAMP) ## put the code in its one form
 	@$(BIN)/ruff check -q --fix .
 
 lock: ## resolve the requirements anew (needs uv); commit the result
-	@for name in build runtime dev; do uv pip compile -q --universal --generate-hashes --python-version 3.11 \
-	  --no-emit-index-url --no-header --no-annotate -o requirements/$$name.txt requirements/$$name.in; done
+	@for name in requirements/build requirements/runtime requirements/dev bench/peers/requirements; do \
+	  uv pip compile -q --universal --generate-hashes --python-version 3.11 \
+	  --no-emit-index-url --no-header --no-annotate -o $$name.txt $$name.in; done
 
 clean: ## remove the environment and caches; ./data stays
-	@rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	@rm -rf $(VENV) $(BENCH_VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

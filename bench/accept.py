@@ -26,6 +26,7 @@ import boto3
 import httpx
 import msgspec
 
+from bench.figures import Peer, note, reported
 from bench.upload_load import Load, Times
 from bench.upload_peers import PATH
 from tests.servers.redis_process import RedisProcess, redis_binary
@@ -93,10 +94,14 @@ def compare(effort: Effort, title: str, ways: Mapping[str, Way]) -> None:
             rounds[name].append(measured(way, way.load(counts[name], f"r{number}{time.time_ns()}")))
     ours = rounds["millstream"]
     rate_hz = statistics.median(one.rate_hz for one in ours)
+    note(f"{title}: CPU of an upload", "ms", [one.cpu_ms for one in ours])
     print(f"\n{title}")
     for name, done in rounds.items():
         ratio = statistics.median(a.rate_hz / b.rate_hz for a, b in zip(ours, done, strict=True))
         cpu = f"{statistics.median(one.cpu_ms for one in done):5.2f} ms CPU" if ways[name].pid else ""
+        if name != "millstream":
+            beside = Peer(name, [one.rate_hz for one in done])
+            note(f"{title}, beside {name}", "/s", [one.rate_hz for one in ours], beside=beside)
         told = percentiles(done) if name == "millstream" else f"ours is {ratio:.2f} of it"
         print(f"  {name:<22} {statistics.median(one.rate_hz for one in done):8.0f}/s   {cpu:<13} {told}", flush=True)
     way, half = ways["millstream"], rate_hz / 2
@@ -105,6 +110,8 @@ def compare(effort: Effort, title: str, ways: Mapping[str, Way]) -> None:
         for asked in [max(200, int(half * effort.seconds))] * effort.rounds
     ]
     cpu = f"{statistics.median(one.cpu_ms for one in calm):5.2f} ms CPU"
+    for name, rank in (("p50", 0.5), ("p99", 0.99)):
+        note(f"{title}, at half that load: {name}", "ms", [1_000 * at_rank(one, rank) for one in calm])
     print(f"  {'at half that load':<22} {half:8.0f}/s   {cpu:<13} {percentiles(calm)}", flush=True)
 
 
@@ -115,9 +122,13 @@ def fitting(way: Way, effort: Effort) -> int:
 
 def percentiles(rounds: list[Round]) -> str:
     """Medians over the rounds."""
-    p50 = statistics.median(statistics.median(one.times.seconds) for one in rounds)
-    p99 = statistics.median(one.times.seconds[int(len(one.times.seconds) * 0.99)] for one in rounds)
+    p50, p99 = (statistics.median(at_rank(one, rank) for one in rounds) for rank in (0.5, 0.99))
     return f"p50 {p50 * 1000:6.1f} ms, p99 {p99 * 1000:6.1f} ms"
+
+
+def at_rank(one: Round, rank: float) -> float:
+    """Seconds that such a share of the requests took at most."""
+    return one.times.seconds[int(len(one.times.seconds) * rank)]
 
 
 def measured(way: Way, load: Load) -> Round:
@@ -289,4 +300,5 @@ def effort_asked() -> Effort:
 
 
 if __name__ == "__main__":
-    main(effort_asked())
+    with reported():
+        main(effort_asked())

@@ -15,6 +15,7 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Final
 
+from bench.figures import Peer, note, reported
 from events.append_plan import plan_append
 from events.document import StepStarted
 from events.keys import Keys
@@ -91,6 +92,7 @@ async def measure(clients: Clients, calls: int) -> None:
                 found[name].append(await rate(contestant, in_flight, round_calls))
             await execute(clients.commands, "FLUSHALL")
         medians = {name: statistics.median(rates) for name, rates in found.items()}
+        note(f"{in_flight} in flight", "/s", found["log"], beside=Peer("bare script, awaited", found["script"]))
         print(
             f"{in_flight:4} in flight: log {medians['log']:8.0f}/s   script awaited {medians['script']:8.0f}/s"
             f"   XADD awaited {medians['xadd']:8.0f}/s   log/script {medians['log'] / medians['script']:.2f}"
@@ -104,6 +106,7 @@ async def print_server_time(clients: Clients, log: RedisLog, calls: int) -> None
     arguments: list[Awaitable[object]] = [log.append([first_write()]) for _ in range(calls)]
     await asyncio.gather(*arguments)
     stats = (await clients.commands.info("commandstats"))["cmdstat_evalsha"]
+    note("server time of an append", "µs", stats["usec_per_call"])
     print(f"server time of an append: {stats['usec_per_call']:.1f} µs (goal: at most 15)")
 
 
@@ -123,4 +126,5 @@ def number_of_calls(arguments: list[str]) -> int:
 
 
 if __name__ == "__main__":
-    asyncio.run(main(number_of_calls(sys.argv[1:])))
+    with reported():
+        asyncio.run(main(number_of_calls(sys.argv[1:])))

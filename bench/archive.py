@@ -24,6 +24,7 @@ from typing import Final
 
 import msgspec
 
+from bench.figures import note, reported
 from bench.memory_plot import Curve, draw
 from blobs.local import LocalBlobStore
 from domain import commands as c
@@ -212,6 +213,9 @@ async def check(bench: Bench, blobs_directory: Path) -> None:
     segments = [one for partition in range(bench.keys.partitions) for one in await log.segments(partition)]
     archived, size_bytes = sum(one.count for one in segments), sum(one.size_bytes for one in segments)
     print(f"archive: {len(segments)} segments, {archived:,} events, {size_bytes / max(archived, 1):.1f} bytes an event")
+    note("verified", "events/s", archived / verified_s)
+    note("read with the log", "events/s", events / read_s)
+    note("archive: size of an event", "bytes", size_bytes / max(archived, 1))
     print(f"verified at {archived / verified_s:,.0f} events/s; read with the log at {events / read_s:,.0f} events/s")
     assert events == bench.samples[-1].events
     await blobs.close()
@@ -227,6 +231,8 @@ def report(samples: list[Sample], directory: Path | None) -> None:
         f"{peaks[1] / peaks[0]:.2f} x"
     )
     growth = (last.used_memory - samples[half].used_memory) / max(1, last.events - samples[half].events)
+    note("peak of memory, second half to first", "x", peaks[1] / peaks[0])
+    note("growth over the second half: an event", "bytes", growth)
     print(f"growth over the second half: {growth:.1f} bytes an event; a log that keeps all takes about 230")
     if directory is not None:
         with (directory / "archive-memory.csv").open("w", newline="") as file:
@@ -269,9 +275,10 @@ async def main(events_max: int, plot_directory: Path | None) -> None:
 
 
 if __name__ == "__main__":
-    asyncio.run(
-        main(
-            int(sys.argv[1]) if len(sys.argv) > 1 else EVENTS_DEFAULT,
-            Path(sys.argv[2]) if len(sys.argv) > 2 else None,
+    with reported():
+        asyncio.run(
+            main(
+                int(sys.argv[1]) if len(sys.argv) > 1 else EVENTS_DEFAULT,
+                Path(sys.argv[2]) if len(sys.argv) > 2 else None,
+            )
         )
-    )

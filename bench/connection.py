@@ -22,6 +22,7 @@ import uvloop
 from starlette.types import Receive, Scope, Send
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
+from bench.figures import Peer, note, reported
 from millstream.connection.framing import scan_head
 from millstream.connection.limits import ConnectionLimits
 from millstream.connection.protocol import connections
@@ -115,6 +116,7 @@ async def main(rounds: int) -> None:
     for name, head in (("curl", GET), ("browser", BROWSER)):
         scan = timeit.Timer(partial(scan_head, head, limits), timer=time.thread_time)
         took_s = min(scan.repeat(rounds, number=20_000)) / 20_000
+        note(f"scan of a head, {name}", "µs", took_s * 1e6)
         print(f"scan of a head, {name:<8} {len(head):>5} bytes {took_s * 1e6:8.1f} µs")
     contestants: dict[str, type[asyncio.Protocol]] = {"uvicorn": HttpToolsProtocol, "ours": connections(limits)}
     loads = {"µs a request": (ask_often, 1e6 / REQUESTS), "ms a GB, length": (send_length, 1e3)}
@@ -124,9 +126,11 @@ async def main(rounds: int) -> None:
         for _ in range(rounds):
             for name, protocol in contestants.items():
                 took[name].append(await processor_s(protocol, client) * scale)
+        note(what, what.split()[0], took["ours"], beside=Peer("uvicorn", took["uvicorn"]))
         shown = ", ".join(f"{name} {statistics.median(values):.0f}" for name, values in took.items())
         print(f"{what:<28} {shown}")
 
 
 if __name__ == "__main__":
-    uvloop.run(main(int(sys.argv[1]) if len(sys.argv) > 1 else ROUNDS))
+    with reported():
+        uvloop.run(main(int(sys.argv[1]) if len(sys.argv) > 1 else ROUNDS))

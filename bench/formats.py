@@ -1,6 +1,6 @@
 """Every real file beside the checkout through the parser, each in a process of its own: what comes out, and its price.
 
-    .venv/bin/python bench/formats.py [--only SUBSTRING] [--json]
+    .venv/bin/python bench/formats.py [--only SUBSTRING] [--rows]
 
 Prints a row a file (found phrases, pages, headings, tables, language, seconds, peak memory), and for each format how
 many files came out as expected, were opened, had all their known phrases, in the order in which they are read.
@@ -12,7 +12,6 @@ import os
 import re
 import resource
 import shutil
-import sys
 import time
 import unicodedata
 from concurrent.futures import ThreadPoolExecutor
@@ -23,6 +22,7 @@ from typing import Final
 
 import msgspec
 
+from bench.figures import note, reported
 from knowledge.errors import ParseError
 from knowledge.limits import ParseLimits
 from knowledge.media_type import SNIFF_BYTES, sniff
@@ -208,26 +208,31 @@ def print_line(name: str, rows: list[Row]) -> None:
 
 
 def main() -> None:
-    """Answers 1 where a file came out wrong."""
     arguments = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
     arguments.add_argument("--only", default="", help="files whose path contains this")
-    arguments.add_argument("--json", action="store_true", help="rows as JSON lines")
+    arguments.add_argument("--rows", action="store_true", help="rows as JSON lines")
     chosen = arguments.parse_args()
     manifest = msgspec.json.decode((DOCUMENTS / "manifest.json").read_bytes(), type=Manifest)
     files = [file for file in manifest.files if chosen.only in file.path]
     with ThreadPoolExecutor(2) as threads:
         rows = list(threads.map(row_of, files))
-    if chosen.json:
+    if chosen.rows:
         for row in rows:
             print(json.dumps(msgspec.to_builtins(row), ensure_ascii=False))
         return
     print_rows(rows)
     print_formats(rows)
     right = sum(row.is_right for row in rows)
+    note("files as expected", "of the files", right / len(rows))
+    note("slowest file", "s", max(row.seconds for row in rows))
+    note("peak memory", "MiB", max(row.memory_mib for row in rows))
     tesseract = "with" if shutil.which("tesseract") else "without"
     print(f"\n{right} of {len(rows)} as expected, {os.cpu_count()} CPUs, {tesseract} tesseract")
-    sys.exit(right < len(rows))
+    if right < len(rows):
+        wrong = ", ".join(row.path for row in rows if not row.is_right)
+        print(f"not as expected: {wrong}")
 
 
 if __name__ == "__main__":
-    main()
+    with reported():
+        main()

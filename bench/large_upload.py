@@ -21,6 +21,7 @@ import httpx
 import msgspec
 
 from bench.accept import api
+from bench.figures import note, reported
 from bench.upload_load import BOUNDARY, LINE
 from tests.servers.redis_process import RedisProcess, redis_binary
 from tests.servers.s3_gateway import start_s3_server, stop_s3_server
@@ -44,6 +45,8 @@ def main() -> None:
             folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="ms-bench-")))
             seen = upload(stack, folder, size_bytes, variables(stack, folder) if store == "S3" else {})
             rise_mb = (seen.peak_bytes - seen.idle_bytes) / 1e6
+            note(f"{store}: rate", "MB/s", seen.rate / 1e6)
+            note(f"{store}: memory above idle", "MB", rise_mb)
             print(
                 f"{store}: {size_bytes / GIB:g} GiB at {seen.rate / 1e6:.0f} MB/s; "
                 f"{seen.idle_bytes / 1e6:.0f} MB idle, {seen.peak_bytes / 1e6:.0f} MB at most, {rise_mb:+.0f} MB",
@@ -112,4 +115,5 @@ def status_bytes(pid: int, field: str) -> int:
 
 
 if __name__ == "__main__":
-    main()
+    with reported():
+        main()

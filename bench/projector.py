@@ -18,6 +18,7 @@ from typing import Any, Final
 
 import msgspec
 
+from bench.figures import Peer, note, reported
 from events.codec import decode, encode
 from events.keys import Keys
 from events.log import Appended, Write
@@ -95,6 +96,7 @@ def measure_fold(writes: Sequence[Write]) -> None:
         found["bare"].append(rate(len(payloads), lambda: bare_loop(payloads)))
         found["decoded"].append(rate(len(payloads), lambda: [decode(payload) for payload in payloads]))
         found["ours"].append(rate(len(payloads), lambda: our_fold(payloads)))
+    note("fold", "/CPU s", found["ours"], beside=Peer("decode and keep", found["bare"]))
     bare, decoded, ours = (statistics.median(rates) for rates in found.values())
     print(
         f"fold: {ours:9,.0f} a CPU second   bare loop {bare:9,.0f}/s   codec alone {decoded:9,.0f}/s"
@@ -136,6 +138,8 @@ async def measure_live(clients: Clients, writes: Sequence[Write]) -> None:
         per_s, cpu_us = await project_all(log, views)
         live.append(per_s)
         cpu.append(cpu_us)
+    note("live projector", "events/s", live, beside=Peer("reading alone", read))
+    note("live projector: CPU of an event", "µs", cpu)
     ours, bare = statistics.median(live), statistics.median(read)
     print(
         f"live projector: {ours:9,.0f}/s ({ours / LIVE_GOAL_PER_S:.2f} of the goal)"
@@ -181,6 +185,8 @@ async def measure_lag(clients: Clients) -> None:
         lags.append(max(committed_s - at_s, 0) * 1_000)
     lags.sort()
     p50, p99 = lags[len(lags) // 2], lags[len(lags) * 99 // 100]
+    for name, lag_ms in (("p50", p50), ("p99", p99)):
+        note(f"lag {name} at {LAG_EVENTS_PER_S:,} events/s", "ms", lag_ms)
     print(
         f"lag at {LAG_EVENTS_PER_S:,} events/s: p50 {p50:.1f} ms   p99 {p99:.1f} ms"
         f" ({p99 / LAG_GOAL_MS:.2f} of what it may be)   {len(views.committed_s):,} commits"
@@ -219,4 +225,5 @@ async def main(documents: int) -> None:
 
 
 if __name__ == "__main__":
-    asyncio.run(main(int(sys.argv[1]) if len(sys.argv) > 1 else 5_000))
+    with reported():
+        asyncio.run(main(int(sys.argv[1]) if len(sys.argv) > 1 else 5_000))

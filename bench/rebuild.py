@@ -20,6 +20,7 @@ from typing import Any, Final
 
 import msgspec
 
+from bench.figures import Peer, note, reported
 from blobs.local import LocalBlobStore
 from events.keys import Keys
 from events.log import Appended, EventLog, Write
@@ -138,6 +139,8 @@ def _task(partition: int, knowledge_base: Any) -> list[Write]:
 
 def _told(what: str, report: Any, bare_per_s: float | None = None) -> None:
     per_s = report["events_per_s"]
+    note(what, "events/s", per_s, beside=None if bare_per_s is None else Peer("reading alone", [bare_per_s]))
+    note(f"{what}: peak memory", "MiB", report["peak_memory_bytes"] / MEBIBYTE)
     beside = "" if bare_per_s is None else f", {per_s / bare_per_s:.2f} of reading alone (goal {GOAL})"
     print(
         f"{what}: {report['events']:,} events in {report['seconds']:.1f} s, {per_s:,.0f}/s, peak memory "
@@ -190,4 +193,5 @@ async def measure(bench: Bench, events_max: int) -> None:
 
 
 if __name__ == "__main__":
-    asyncio.run(main(int(sys.argv[1]) if len(sys.argv) > 1 else EVENTS_DEFAULT))
+    with reported():
+        asyncio.run(main(int(sys.argv[1]) if len(sys.argv) > 1 else EVENTS_DEFAULT))

@@ -21,6 +21,7 @@ from typing import Final
 
 import msgspec
 
+from bench.figures import Peer, note, reported
 from knowledge.chunk import Chunk, chunk_ids, count_tokens
 from knowledge.embedders import USE_MODEL, Embedder, make_embedder, vector_weight_of
 from knowledge.index import IndexRow, IndexTable
@@ -209,10 +210,23 @@ def print_table(found: Mapping[str, Mapping[str, Quality]]) -> None:
         print(f"| {way} | {' | '.join(figures)} |")
 
 
+def note_figures(found: Mapping[str, Mapping[str, Quality]]) -> None:
+    """nDCG@10 of each way beside the textbook's BM25, of hybrid beside the better of its parts."""
+    for name, qualities in found.items():
+        for way in WAYS:
+            parts = [qualities[one].ndcg for one in ("keyword", "vector")]
+            peer = (
+                Peer("the better part", [max(parts)]) if way == "hybrid" else Peer(TEXTBOOK, [qualities[TEXTBOOK].ndcg])
+            )
+            note(f"{name}: {way}", "nDCG@10", qualities[way].ndcg, beside=peer)
+
+
 async def run(queries_max: int) -> None:
     embedder = CachedEmbedder(make_embedder(USE_MODEL))
     with tempfile.TemporaryDirectory() as folder:
-        print_table({name: await judge(name, queries_max, embedder, folder) for name in BASELINES})
+        found = {name: await judge(name, queries_max, embedder, folder) for name in BASELINES}
+    note_figures(found)
+    print_table(found)
     await embedder.close()
 
 
@@ -226,4 +240,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    with reported():
+        main()

@@ -30,6 +30,7 @@ import httpx
 import msgspec
 import numpy as np
 
+from bench.figures import Peer, note, reported
 from bench.retrieval import BASELINES, DATA, read_collection, row_of
 from knowledge.embedders import USE_MODEL, make_embedder
 from knowledge.index import IndexTable
@@ -261,6 +262,7 @@ def report(alone: Mapping[str, Figures], beside: Mapping[str, Figures], document
         figures += [f"{beside[name].p50_ms:.1f}", f"{beside[name].p99_ms:.1f}"]
         print(f"| {name} | {' | '.join(figures)} |")
     hybrid, busy = alone["hybrid"], beside["hybrid"]
+    note_figures(alone, beside)
     print(
         f"\nhybrid: {hybrid.ratio_to(alone[ENGINE_EMBEDDING]):.2f} of the rate of the engine and an embedding", end=""
     )
@@ -268,9 +270,27 @@ def report(alone: Mapping[str, Figures], beside: Mapping[str, Figures], document
     print(f" {busy.p99_ms / hybrid.p99_ms:.1f} times that (goal {SLOWER_GOAL})")
 
 
-def main() -> None:
-    if not THREADS.keys() <= os.environ.keys():  # read when numpy is imported, which has happened
+def note_figures(alone: Mapping[str, Figures], beside: Mapping[str, Figures]) -> None:
+    hybrid, busy, engine = alone["hybrid"], beside["hybrid"], alone[ENGINE_EMBEDDING]
+    rates, engine_rates = (
+        [1_000 * len(taken) / sum(taken) for taken in one.rounds] for one in (hybrid, engine)
+    )  # one query at a time
+    note("hybrid, beside engine and embedding", "queries/s", rates, beside=Peer("engine, embedding", engine_rates))
+    for name in MODES:
+        note(f"{name}: p50", "ms", alone[name].p50_ms)
+        note(f"{name}: p99", "ms", alone[name].p99_ms)
+        note(f"{name}: CPU of a query", "ms", alone[name].cpu_ms_each)
+    note("hybrid: p99 while ingesting", "ms", busy.p99_ms)
+    note("hybrid: p99 while ingesting, times that alone", "x", busy.p99_ms / hybrid.p99_ms)
+
+
+def with_threads() -> None:
+    """Begins anew where the threads of numpy are not set: they are read when it is imported, which has happened."""
+    if not THREADS.keys() <= os.environ.keys():
         os.execve(sys.executable, [sys.executable, *sys.argv], {**os.environ, **THREADS})  # noqa: S606  ourselves again
+
+
+def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--chunks", type=int, default=50_000, help="chunks in the index (default 50,000)")
     parser.add_argument("--queries", type=int, default=150, help="queries of each row of the table (default 150)")
@@ -281,4 +301,6 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    with_threads()
+    with reported():
+        main()

@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Final
 from urllib.parse import urlsplit
 
+from bench.figures import Peer, note, reported
 from events.ids import TaskId
 from events.redis_setup import make_clients
 from tests.read_world import World
@@ -122,6 +123,8 @@ async def measure_broadcast(world: World, api: ReadApi, streams: int) -> None:
         transport.close()
     ours = statistics.median(spent)
     bare = await bare_broadcast(streams, END + b"\ndata: " + b"x" * 700 + b"\n\n")
+    note("broadcast: a delivery, both ends", "µs", spent, beside=Peer("bare loop", [bare]))
+    note("broadcast: a delivery less a bare one", "µs", [one - bare for one in spent])
     print(
         f"broadcast to {streams:,}: {ours:.1f} µs CPU a delivery, both ends   bare loop {bare:.1f} µs"
         f"   ours less bare {ours - bare:.1f} µs ({(ours - bare) / DELIVERY_GOAL_US:.2f} of what it may be)"
@@ -151,6 +154,8 @@ async def measure_latency(world: World, api: ReadApi, streams: int) -> None:
         one.close()
     found_ms.sort()
     p50, p99 = found_ms[len(found_ms) // 2], found_ms[len(found_ms) * 99 // 100]
+    for name, took_ms in (("p50", p50), ("p99", p99)):
+        note(f"fact to client, {streams:,} open: {name}", "ms", took_ms)
     print(
         f"fact to client with {streams:,} streams open: p50 {p50:.1f} ms ({p50 / P50_GOAL_MS:.2f} of the goal)"
         f"   p99 {p99:.1f} ms ({p99 / P99_GOAL_MS:.2f})"
@@ -166,6 +171,7 @@ async def measure_memory(world: World, api: ReadApi, streams: int) -> None:
     each = (resident_bytes() - before) / streams
     for transport, _ in clients:
         transport.close()
+    note(f"memory of an open stream, {streams:,} open", "kB", each / 1_000)
     print(f"{streams:,} open: {each / 1_000:.1f} kB each, both ends ({each / STREAM_GOAL_BYTES:.2f} of what it may be)")
 
 
@@ -188,5 +194,6 @@ async def main(streams: int, idle: int) -> None:
 
 
 if __name__ == "__main__":
-    given = [int(argument) for argument in sys.argv[1:]]
-    asyncio.run(main(*(given + [1_000, 5_000][len(given) :])))
+    with reported():
+        given = [int(argument) for argument in sys.argv[1:]]
+        asyncio.run(main(*(given + [1_000, 5_000][len(given) :])))

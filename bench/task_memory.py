@@ -14,6 +14,7 @@ from collections import Counter
 from pathlib import Path
 from typing import Final
 
+from bench.figures import note, reported
 from blobs.local import LocalBlobStore
 from events.keys import Keys
 from events.pointer import INBOX_CODES
@@ -56,6 +57,7 @@ async def memory_by_kind(clients: Clients) -> Counter[str]:
 def tell(title: str, found: Counter[str], base: Counter[str], tasks: int) -> None:
     grown = {kind: (found[kind] - base[kind]) / tasks for kind, _ in KINDS}
     parts = ", ".join(f"{kind} {size:.0f}" for kind, size in grown.items() if round(size))
+    note(title, "bytes a task", float(sum(grown.values())))
     print(f"{title}: {sum(grown.values()):,.0f} bytes a task ({parts})")
 
 
@@ -109,4 +111,5 @@ async def main(tasks: int) -> None:
 
 
 if __name__ == "__main__":
-    asyncio.run(main(int(sys.argv[1]) if len(sys.argv) > 1 else TASKS_DEFAULT))
+    with reported():
+        asyncio.run(main(int(sys.argv[1]) if len(sys.argv) > 1 else TASKS_DEFAULT))
