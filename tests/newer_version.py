@@ -26,9 +26,8 @@ _APPENDED = """                    warnings=command.warnings,
                 facts.DocumentAdmired(by="the newer one"),
 """
 
-_EVOLVED = """    match state, event:
-        case Parsed(), facts.DocumentAdmired():
-            return state
+_EVOLVED = """    facts.DocumentAdmired: lambda state, _event, _at_us: state if isinstance(state, Parsed) else None,
+    facts.DocumentChunked: _chunked,
 """
 
 _PATCHES: dict[str, tuple[Patch, ...]] = {
@@ -46,7 +45,7 @@ _PATCHES: dict[str, tuple[Patch, ...]] = {
         ("facts.DocumentParsed(\n", 'facts.DocumentParsed(\n                    reader="new",\n'),
         ("                    warnings=command.warnings,\n                ),\n", _APPENDED),
     ),
-    "domain/document_evolve.py": (("    match state, event:\n", _EVOLVED),),
+    "domain/document_evolve.py": (("    facts.DocumentChunked: _chunked,\n", _EVOLVED),),
 }
 
 

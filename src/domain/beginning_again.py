@@ -25,7 +25,7 @@ from domain.document import (
     record_of,
     stopped_at,
 )
-from domain.document_evolve import reached_before
+from domain.document_rewind import reached_before
 from domain.errors import RefusalCode, Refused
 from events import document as facts
 from events.ids import TaskId

@@ -5,7 +5,7 @@ of 10,000 files costs no more per event than a task of one. Sums of integers, so
 """
 
 from enum import StrEnum
-from typing import assert_never
+from typing import Final, assert_never
 
 import msgspec
 
@@ -45,7 +45,7 @@ class DocumentCategory(StrEnum):
     SKIPPED = "skipped"
 
 
-class Counts(msgspec.Struct, frozen=True):
+class Counts(msgspec.Struct, frozen=True, gc=False):
     """How many documents count as what; `progress` is the sum of their thousandths."""
 
     queued: int = 0
@@ -61,10 +61,30 @@ class Counts(msgspec.Struct, frozen=True):
         return self.queued + self.processing + self.completed + self.failed + self.cancelled + self.skipped
 
     def __add__(self, other: "Counts") -> "Counts":
-        return Counts(*(a + b for a, b in zip(_values(self), _values(other), strict=True)))
+        return Counts(
+            self.queued + other.queued,
+            self.processing + other.processing,
+            self.completed + other.completed,
+            self.failed + other.failed,
+            self.cancelled + other.cancelled,
+            self.skipped + other.skipped,
+            self.progress + other.progress,
+        )
 
     def __sub__(self, other: "Counts") -> "Counts":
-        return Counts(*(a - b for a, b in zip(_values(self), _values(other), strict=True)))
+        return Counts(
+            self.queued - other.queued,
+            self.processing - other.processing,
+            self.completed - other.completed,
+            self.failed - other.failed,
+            self.cancelled - other.cancelled,
+            self.skipped - other.skipped,
+            self.progress - other.progress,
+        )
+
+
+_NONE: Final = Counts()
+_SHARE: Final = {category: Counts(**{category.value: 1}) for category in DocumentCategory}
 
 
 def category_of(state: DocumentState) -> DocumentCategory | None:
@@ -126,10 +146,9 @@ def counts_of(state: DocumentState) -> Counts:
     """One document's share of the counts; whatever has ended is whole."""
     category = category_of(state)
     if category is None:
-        return Counts()
+        return _NONE
     is_open = category in {DocumentCategory.QUEUED, DocumentCategory.PROCESSING}
-    share = Counts(progress=progress_of(state) if is_open else PROGRESS_WHOLE)
-    return msgspec.structs.replace(share, **{category.value: 1})
+    return msgspec.structs.replace(_SHARE[category], progress=progress_of(state) if is_open else PROGRESS_WHOLE)
 
 
 def differences(before: DocumentState, after: DocumentState) -> dict[TaskId, Counts]:
@@ -143,7 +162,7 @@ def differences(before: DocumentState, after: DocumentState) -> dict[TaskId, Cou
     if left != entered:
         return {entered: counts_of(after)}
     change = counts_of(after) - counts_of(before)
-    return {entered: change} if change != Counts() else {}
+    return {entered: change} if change != _NONE else {}
 
 
 def tally_changes(before: DocumentState, after: DocumentState) -> tuple[TallyChange, ...]:
@@ -166,8 +185,3 @@ def _has_begun(state: Open) -> bool:
     if not isinstance(state, Requested | Accepted) or not isinstance(state.activity, Queued):
         return True
     return state.activity.is_under_way
-
-
-def _values(counts: Counts) -> tuple[int, ...]:
-    value: tuple[int, ...] = msgspec.structs.astuple(counts)
-    return value

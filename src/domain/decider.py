@@ -16,7 +16,7 @@ S = TypeVar("S")
 C = TypeVar("C")
 
 
-class Placement(msgspec.Struct, frozen=True):
+class Placement(msgspec.Struct, frozen=True, gc=False):
     """Where the pointers go that follow from a stream's events."""
 
     knowledge_base_id: KnowledgeBaseId
@@ -45,7 +45,7 @@ class Decider(msgspec.Struct, Generic[S, C], frozen=True):
     told_holder: Callable[[C, DocumentId | None], C]
 
 
-class Folded(msgspec.Struct, Generic[S], frozen=True):
+class Folded(msgspec.Struct, Generic[S], frozen=True, gc=False):
     """A state, the version it stands at, and how many events of the future were passed over on the way."""
 
     state: S

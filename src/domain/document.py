@@ -18,7 +18,7 @@ from events.ids import DocumentId, KnowledgeBaseId, TaskId
 from events.steps import Lane, Step
 
 
-class About(msgspec.Struct, frozen=True, kw_only=True):
+class About(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """What was known when the document came in. `task_id` is the task that works on it now; `replaces` is removed once
     this one is searchable. What has an `origin` is without type, size, digest and source until it was fetched."""
 
@@ -37,7 +37,7 @@ class About(msgspec.Struct, frozen=True, kw_only=True):
     origin: Origin | None = None
 
 
-class Stage(msgspec.Struct, frozen=True):
+class Stage(msgspec.Struct, frozen=True, gc=False):
     """How often a step was begun, and when (unix µs). `forgiven` attempts lie before the last reprocessing request."""
 
     step: Step
@@ -47,7 +47,7 @@ class Stage(msgspec.Struct, frozen=True):
     forgiven: int = 0
 
 
-class Running(msgspec.Struct, frozen=True, tag=True):
+class Running(msgspec.Struct, frozen=True, tag=True, gc=False):
     """A worker is at it."""
 
     step: Step
@@ -56,7 +56,7 @@ class Running(msgspec.Struct, frozen=True, tag=True):
     since_us: int
 
 
-class Waiting(msgspec.Struct, frozen=True, tag=True):
+class Waiting(msgspec.Struct, frozen=True, tag=True, gc=False):
     """The last attempt failed; the next is due at `retry_at_us`."""
 
     step: Step
@@ -65,7 +65,7 @@ class Waiting(msgspec.Struct, frozen=True, tag=True):
     retry_at_us: int
 
 
-class Queued(msgspec.Struct, frozen=True, tag=True):
+class Queued(msgspec.Struct, frozen=True, tag=True, gc=False):
     """Nobody has begun; `not_before_us` is the client's wish. `is_under_way`: an earlier step has just been done."""
 
     since_us: int
@@ -76,14 +76,14 @@ class Queued(msgspec.Struct, frozen=True, tag=True):
 Activity = Queued | Running | Waiting
 
 
-class Serving(msgspec.Struct, frozen=True):
+class Serving(msgspec.Struct, frozen=True, gc=False):
     """What searches find of this document at present, whatever is being done to it."""
 
     generation: int
     chunks: int
 
 
-class Edit(msgspec.Struct, frozen=True):
+class Edit(msgspec.Struct, frozen=True, gc=False):
     """A person's change of one chunk; it survives reprocessing where the chunk id does."""
 
     chunk_id: str
@@ -91,7 +91,7 @@ class Edit(msgspec.Struct, frozen=True):
     enabled: bool
 
 
-class Record(msgspec.Struct, frozen=True, kw_only=True):
+class Record(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """What every known state carries. `earlier_tasks` worked on it before the present one, oldest first.
 
     `edits_lost` are edited chunks that are no more; their edits wait for them to come back. `changes` counts the
@@ -109,11 +109,11 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
     chunking: ChunkingSettings | None = None
 
 
-class Unknown(msgspec.Struct, frozen=True, tag=True):
+class Unknown(msgspec.Struct, frozen=True, tag=True, gc=False):
     """No such document."""
 
 
-class Requested(msgspec.Struct, frozen=True, tag=True, kw_only=True):
+class Requested(msgspec.Struct, frozen=True, tag=True, kw_only=True, gc=False):
     """Wanted; to be fetched."""
 
     record: Record
@@ -121,14 +121,14 @@ class Requested(msgspec.Struct, frozen=True, tag=True, kw_only=True):
     on_duplicate: OnDuplicate = OnDuplicate.SKIP
 
 
-class Accepted(msgspec.Struct, frozen=True, tag=True, kw_only=True):
+class Accepted(msgspec.Struct, frozen=True, tag=True, kw_only=True, gc=False):
     """Stored; to be parsed."""
 
     record: Record
     activity: Activity
 
 
-class Parsed(msgspec.Struct, frozen=True, tag=True, kw_only=True):
+class Parsed(msgspec.Struct, frozen=True, tag=True, kw_only=True, gc=False):
     """Text is there; to be chunked."""
 
     record: Record
@@ -136,7 +136,7 @@ class Parsed(msgspec.Struct, frozen=True, tag=True, kw_only=True):
     activity: Activity
 
 
-class Chunked(msgspec.Struct, frozen=True, tag=True, kw_only=True):
+class Chunked(msgspec.Struct, frozen=True, tag=True, kw_only=True, gc=False):
     """Chunks are there; to be embedded, batch by batch."""
 
     record: Record
@@ -150,7 +150,7 @@ class Chunked(msgspec.Struct, frozen=True, tag=True, kw_only=True):
         return self.batches[-1].last_chunk + 1 if self.batches else 0
 
 
-class Embedded(msgspec.Struct, frozen=True, tag=True, kw_only=True):
+class Embedded(msgspec.Struct, frozen=True, tag=True, kw_only=True, gc=False):
     """Vectors are there; to be indexed."""
 
     record: Record
@@ -161,7 +161,7 @@ class Embedded(msgspec.Struct, frozen=True, tag=True, kw_only=True):
     activity: Activity
 
 
-class Indexed(msgspec.Struct, frozen=True, tag=True, kw_only=True):
+class Indexed(msgspec.Struct, frozen=True, tag=True, kw_only=True, gc=False):
     """Searchable: the good end."""
 
     record: Record
@@ -177,7 +177,7 @@ Open = Requested | Accepted | Parsed | Chunked | Embedded
 Reached = Open | Indexed
 
 
-class Failed(msgspec.Struct, frozen=True, tag=True, kw_only=True):
+class Failed(msgspec.Struct, frozen=True, tag=True, kw_only=True, gc=False):
     """A dead letter; `reached` is where it stood, from which a retry goes on."""
 
     reached: Open
@@ -187,7 +187,7 @@ class Failed(msgspec.Struct, frozen=True, tag=True, kw_only=True):
     ended_at_us: int
 
 
-class Cancelled(msgspec.Struct, frozen=True, tag=True, kw_only=True):
+class Cancelled(msgspec.Struct, frozen=True, tag=True, kw_only=True, gc=False):
     """Given up on request; `reached` is where it stood."""
 
     reached: Open
@@ -195,7 +195,7 @@ class Cancelled(msgspec.Struct, frozen=True, tag=True, kw_only=True):
     ended_at_us: int
 
 
-class Skipped(msgspec.Struct, frozen=True, tag=True, kw_only=True):
+class Skipped(msgspec.Struct, frozen=True, tag=True, kw_only=True, gc=False):
     """A duplicate; nothing was done. One that was fetched to find that out had been `requested_at_us`."""
 
     knowledge_base_id: KnowledgeBaseId
@@ -218,14 +218,14 @@ class Skipped(msgspec.Struct, frozen=True, tag=True, kw_only=True):
 Ended = Indexed | Failed | Cancelled | Skipped
 
 
-class Removed(msgspec.Struct, frozen=True, tag=True, kw_only=True):
+class Removed(msgspec.Struct, frozen=True, tag=True, kw_only=True, gc=False):
     """To be erased; `before` keeps what the counts of its task need."""
 
     before: Reached | Failed | Cancelled | Skipped
     removed_at_us: int
 
 
-class Erased(msgspec.Struct, frozen=True, tag=True, kw_only=True):
+class Erased(msgspec.Struct, frozen=True, tag=True, kw_only=True, gc=False):
     """Nothing is left; the history alone remembers."""
 
     before: Reached | Failed | Cancelled | Skipped

@@ -3,7 +3,7 @@
 import msgspec
 
 
-class TextFacts(msgspec.Struct, frozen=True, kw_only=True):
+class TextFacts(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     text_blob: str
     parser: str
     pages: int
@@ -13,7 +13,7 @@ class TextFacts(msgspec.Struct, frozen=True, kw_only=True):
     warnings: tuple[str, ...]
 
 
-class ChunkFacts(msgspec.Struct, frozen=True, kw_only=True):
+class ChunkFacts(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     chunks_blob: str
     chunks: int
     tokens: int
@@ -21,7 +21,7 @@ class ChunkFacts(msgspec.Struct, frozen=True, kw_only=True):
     generation: int = 0
 
 
-class Batch(msgspec.Struct, frozen=True):
+class Batch(msgspec.Struct, frozen=True, gc=False):
     """Vectors of the chunks first to last (both included, from 0), and what they cost."""
 
     first_chunk: int
@@ -33,7 +33,7 @@ class Batch(msgspec.Struct, frozen=True):
     tokens_by_provider: int = 0
 
 
-class VectorFacts(msgspec.Struct, frozen=True, kw_only=True):
+class VectorFacts(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """What the vectors were made by: texts that came later must be embedded the same way to be compared with them."""
 
     model: str

@@ -8,7 +8,8 @@ Ids travel as bytes (18 a stream, 16 an event): as text they were more than half
 The event id comes first, at a fixed offset: `append.lua` recognises a repeated call by it.
 """
 
-from typing import Any, Final, get_args
+from collections.abc import Callable
+from typing import Annotated, Any, Final, get_args
 
 import msgspec
 
@@ -18,7 +19,7 @@ from events.errors import CorruptEvent, InvalidId
 from events.ids import EventId, pack_stream_id, unpack_stream_id
 from events.knowledge_base import KnowledgeBaseEvent
 from events.task import TaskEvent
-from events.upcasters import UPCASTERS, current_version, unchanged, upcast
+from events.upcasters import current_version, reads_as_today, upcast
 from events.wording import written_version
 
 EVENT_TYPES: Final[dict[str, type[Fact]]] = {
@@ -26,15 +27,18 @@ EVENT_TYPES: Final[dict[str, type[Fact]]] = {
 }
 
 
-class _Frame(msgspec.Struct, frozen=True, array_like=True):
-    event_id: bytes
+PackedEventId = Annotated[bytes, msgspec.Meta(min_length=16, max_length=16)]
+
+
+class _Frame(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    event_id: PackedEventId
     stream_id: bytes
     version: int
     type: str
     schema_version: int
     recorded_at_us: int
     correlation_id: bytes
-    causation_id: bytes | None
+    causation_id: PackedEventId | None
     actor: str | None
     trace_parent: str | None
     facts: msgspec.Raw
@@ -51,9 +55,15 @@ class _FrameStart(msgspec.Struct, frozen=True, array_like=True):
 _encoder = msgspec.msgpack.Encoder()
 _start_decoder = msgspec.msgpack.Decoder(_FrameStart)
 _frame_decoder = msgspec.msgpack.Decoder(_Frame)
-_fact_decoders: Final[dict[str, msgspec.msgpack.Decoder[Any]]] = {
-    name: msgspec.msgpack.Decoder(fact) for name, fact in EVENT_TYPES.items()
+_readers: Final[dict[tuple[str, int], Callable[[bytes], Any]]] = {
+    (name, version): msgspec.msgpack.Decoder(fact).decode
+    for name, fact in EVENT_TYPES.items()
+    for version in range(1, current_version(name) + 1)
+    if reads_as_today(name, version)
 }
+"""By type and schema version, each that is today's form as it stands."""
+
+_unpack_event_id: Final[Callable[[bytes], EventId]] = bytes.hex  # type: ignore[assignment]  # NewType costs a call
 
 
 def encode(envelope: Envelope) -> bytes:
@@ -81,14 +91,15 @@ def decode(payload: bytes, *, position: Position | None = None, number: int | No
     """Raises CorruptEvent; a type or version from the future comes back as `UnknownEvent`."""
     try:
         frame = _frame_decoder.decode(payload)
+        read = _readers.get((frame.type, frame.schema_version))
         return Envelope(
-            event_id=_event_id(frame.event_id),
+            event_id=_unpack_event_id(frame.event_id),
             stream_id=unpack_stream_id(frame.stream_id),
             version=frame.version,
-            event=_decode_event(frame),
+            event=_decode_otherwise(frame) if read is None else read(frame.facts),
             recorded_at_us=frame.recorded_at_us,
             correlation_id=unpack_stream_id(frame.correlation_id),
-            causation_id=_event_id(frame.causation_id) if frame.causation_id else None,
+            causation_id=_unpack_event_id(frame.causation_id) if frame.causation_id else None,
             actor=frame.actor,
             trace_parent=frame.trace_parent,
             position=position,
@@ -107,28 +118,13 @@ def stream_version_of(payload: bytes) -> tuple[str, int]:
         raise CorruptEvent(f"an entry of the log is not readable: {error}") from error
 
 
-def _event_id(packed: bytes) -> EventId:
-    if len(packed) != 16:
-        raise InvalidId(f"an event id has 16 bytes, not {len(packed)}")
-    return EventId(packed.hex())
-
-
-def _decode_event(frame: _Frame) -> Event:
-    decoder = _fact_decoders.get(frame.type)
-    if decoder is None:
+def _decode_otherwise(frame: _Frame) -> Event:
+    """A type, or a version of it, that is not read as it stands."""
+    if frame.type not in EVENT_TYPES:
         return UnknownEvent(frame.type, frame.schema_version, UnknownReason.UNKNOWN_TYPE)
-    current = current_version(frame.type)
-    if frame.schema_version == current or _reads_alike(frame):
-        fact: Fact = decoder.decode(frame.facts)
-        return fact
-    if frame.schema_version > current:
+    if frame.schema_version > current_version(frame.type):
         return UnknownEvent(frame.type, frame.schema_version, UnknownReason.NEWER_VERSION)
     return _decode_old(frame)
-
-
-def _reads_alike(frame: _Frame) -> bool:
-    """Whether an older version is today's form as it stands."""
-    return UPCASTERS.get((frame.type, frame.schema_version)) is unchanged
 
 
 def _decode_old(frame: _Frame) -> Fact:

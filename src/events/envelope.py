@@ -31,7 +31,7 @@ Fact = DocumentEvent | TaskEvent | KnowledgeBaseEvent
 Event = Fact | UnknownEvent
 
 
-class Position(msgspec.Struct, frozen=True, order=True):
+class Position(msgspec.Struct, frozen=True, order=True, gc=False):
     """A place in one partition's log: the epoch (raised when a fail-over may have lost entries) and the entry's id.
 
     Its text form is `<epoch>-<ms>-<sequence>`.
@@ -63,7 +63,7 @@ class Position(msgspec.Struct, frozen=True, order=True):
         return cls(*map(int, parts))
 
 
-class Envelope(msgspec.Struct, frozen=True, kw_only=True):
+class Envelope(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """One event in its stream. `version` counts the stream's events from 1, `recorded_at_us` is the writer's (UTC, µs).
 
     `position` and `number` (dense within the partition, for finding gaps) are None until the log has given them.

@@ -10,6 +10,7 @@ import re
 import zlib
 from collections.abc import Callable
 from enum import StrEnum
+from functools import lru_cache
 from typing import Final, NewType
 
 from events.errors import InvalidId
@@ -35,6 +36,10 @@ class StreamKind(StrEnum):
 
 PACKED_BYTES: Final = 18
 """The length of a packed id: kind, partition, uuid."""
+
+UNPACKED_CACHED: Final = 8_192
+"""Ids of streams whose text form is kept, about 200 bytes each: those of a document, its task and its knowledge base
+are read with each of its events."""
 
 _ID = re.compile(r"(kb|task|doc)_([0-9a-f]{2})([0-9a-f]{12}[78][0-9a-f]{3}[89ab][0-9a-f]{15})")
 
@@ -129,6 +134,7 @@ def pack_stream_id(stream: str) -> bytes:
     return _KIND_BYTE[matched[1]] + bytes.fromhex(stream[len(matched[1]) + 1 :])
 
 
+@lru_cache(maxsize=UNPACKED_CACHED)
 def unpack_stream_id(packed: bytes) -> str:
     """Raises InvalidId for bytes that `pack_stream_id` never wrote."""
     kind = _KIND_OF_BYTE.get(packed[:1])

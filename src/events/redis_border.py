@@ -93,6 +93,14 @@ async def exchange(client: Redis, commands: Sequence[Command]) -> list[Any]:
         await client.connection_pool.release(connection)
 
 
+def answered(answers: Sequence[Any]) -> Sequence[Any]:
+    """The same answers. Raises the first that is a refusal."""
+    for answer in answers:
+        if isinstance(answer, RedisError):
+            raise answer
+    return answers
+
+
 def _in_doubt(answer: Any) -> Any:
     if isinstance(answer, ResponseError) and isinstance(translated(answer), LogFull):
         return RedisConnectionError(f"the answer was lost, and then: {answer}")

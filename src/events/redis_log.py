@@ -20,7 +20,7 @@ from events.inbox import Delivery
 from events.keys import Keys
 from events.log import EVENTS_PER_STREAM_MAX, Appended, Conflict, Head, Taken, Tally, Unreadable, Write
 from events.redis_batching import Batching
-from events.redis_border import Argument, Script, at_the_border, execute
+from events.redis_border import Argument, Script, answered, at_the_border, exchange, execute
 from events.steps import Lane, Step
 
 GROUP: Final = "mill"
@@ -157,15 +157,15 @@ class RedisLog:
         if after is not None and after.entry_id == LAST_ENTRY_ID:
             return []  # XRANGE refuses to look behind it
         first = "-" if after is None else f"({after.entry_id}"
+        entries_of = ("XRANGE", self._keys.log(partition), first, "+", "COUNT", limit)
+        # After the entries: what was trimmed between the two would be taken for a gap, never the other way.
+        state_of = ("HMGET", self._keys.meta(partition), "epoch", "trimmed_at")
         with at_the_border():
-            async with self._client.pipeline(transaction=False) as pipeline:
-                pipeline.execute_command("XRANGE", self._keys.log(partition), first, "+", "COUNT", limit)
-                # After the entries: what was trimmed between the two would be taken for a gap, never the other way.
-                pipeline.hmget(self._keys.meta(partition), ["epoch", "trimmed_at"])
-                entries, (epoch, trimmed_at) = await pipeline.execute()
+            entries, (epoch, trimmed_at) = answered(await exchange(self._client, (entries_of, state_of)))
         if trimmed_at and (after is None or after < _position(after.epoch, trimmed_at)):
             raise EntriesArchived(trimmed_at.decode())
-        return [_read_entry(int(epoch or EPOCH_FIRST), entry, fields or {}) for entry, fields in entries]
+        epoch_now = int(epoch or EPOCH_FIRST)
+        return [_read_entry(epoch_now, entry_id, fields or ()) for entry_id, fields in entries]
 
     async def _wait(self, partition: int, after: Position | None, block_ms: int) -> None:
         log, entry_id = self._keys.log(partition), "0-0" if after is None else after.entry_id
@@ -245,9 +245,14 @@ def _position(epoch: int, entry_id: bytes) -> Position:
     return Position(epoch, int(ms), int(sequence))
 
 
-def _read_entry(epoch: int, entry_id: bytes, fields: dict[bytes, bytes]) -> Envelope | Unreadable:
+def _read_entry(epoch: int, entry_id: bytes, fields: Sequence[bytes]) -> Envelope | Unreadable:
     position = _position(epoch, entry_id)
-    payload, number = fields.get(b"e", b""), fields.get(b"n", b"")
+    match fields:
+        case [b"e", payload, b"n", number]:  # as append.lua writes it
+            pass
+        case _:
+            named = dict(zip(fields[::2], fields[1::2], strict=True))
+            payload, number = named.get(b"e", b""), named.get(b"n", b"")
     try:
         return decode(payload, position=position, number=int(number))
     except (CorruptEvent, ValueError) as error:

@@ -36,6 +36,12 @@ def current_version(event_type: str, versions: Mapping[str, int] = CURRENT_VERSI
     return versions.get(event_type, 1)
 
 
+def reads_as_today(event_type: str, schema_version: int) -> bool:
+    """Whether facts of that version, the current one or older, are today's form as they stand."""
+    steps = range(schema_version, current_version(event_type))
+    return all(UPCASTERS[event_type, version] is unchanged for version in steps)
+
+
 def upcast(
     event_type: str,
     schema_version: int,

@@ -5,11 +5,14 @@ knowledge bases. Each row is written once a batch, however many events changed i
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from itertools import chain
 from typing import Final, TypeVar
 
 import msgspec
 
 from domain.counts import task_of
+from domain.decider import apply
+from domain.deciders import DOCUMENT
 from domain.document import DocumentState, Unknown
 from domain.errors import ImpossibleEvent
 from domain.task import UnknownTask
@@ -22,7 +25,7 @@ from projections.documents import NEW, DocumentRow, knowledge_base_of
 from projections.feed import Change
 from projections.knowledge_bases import KnowledgeBaseRow
 from projections.projection import DOCUMENTS, KNOWLEDGE_BASES, TASKS, CountingProjection, RowKey, Touch
-from projections.rows import DOCUMENT_PROJECTION, KNOWLEDGE_BASE_PROJECTION, TASK_PROJECTION, Row, entries_of
+from projections.rows import KNOWLEDGE_BASE_PROJECTION, TASK_PROJECTION, Row, entries_of
 from projections.tasks import TaskRow, is_retired
 from projections.throughput import Tallies, ThroughputRow, merged, minute_of, row_key
 from projections.views import IndexChange
@@ -50,35 +53,6 @@ class Folding(msgspec.Struct, frozen=True, kw_only=True):
     refused: int
 
 
-class _Run:
-    """Events of one document under one task that are not counted yet."""
-
-    __slots__ = ("before", "events", "started_at_us", "updated_at_us")
-
-    def __init__(self, before: DocumentState) -> None:
-        self.before = before
-        self.events = 0
-        self.started_at_us: int | None = None
-        self.updated_at_us = 0
-
-    def extend(self, envelope: Envelope) -> None:
-        at_us = envelope.recorded_at_us
-        self.events += 1
-        self.updated_at_us = max(self.updated_at_us, at_us)
-        if isinstance(envelope.event, StepStarted):
-            self.started_at_us = at_us if self.started_at_us is None else min(self.started_at_us, at_us)
-
-    def touch(self, document_id: str, after: DocumentState) -> Touch:
-        return Touch(
-            document_id=DocumentId(document_id),
-            before=self.before,
-            after=after,
-            events=self.events,
-            started_at_us=self.started_at_us,
-            updated_at_us=self.updated_at_us,
-        )
-
-
 class Batch:
     """In this order: `first_keys`, `fold_documents`, `second_keys`, `fold_counts`. A row that is not there is None.
 
@@ -90,7 +64,7 @@ class Batch:
         self._retired_before_us = retired_before_us
         self._tallies = Tallies()
         self._minutes: set[int] = set()
-        self._own: dict[StreamKind, list[Envelope]] = {kind: [] for kind in StreamKind}
+        self._own: dict[StreamKind, dict[str, list[Envelope]]] = {kind: {} for kind in StreamKind}
         self._unreadable = self._unknown = self._refused = 0
         self._before: dict[RowKey, Row | None] = {}
         self._after: dict[RowKey, Row] = {}
@@ -103,35 +77,26 @@ class Batch:
                 self._unknown += 1
             else:
                 self._minutes.add(minute_of(entry.recorded_at_us))
-            self._own[KIND_OF_INITIAL[entry.stream_id[0]]].append(entry)
+            self._own[KIND_OF_INITIAL[entry.stream_id[0]]].setdefault(entry.stream_id, []).append(entry)
 
     def first_keys(self) -> set[RowKey]:
         """The documents of the page."""
-        return {RowKey(DOCUMENTS, envelope.stream_id) for envelope in self._own[StreamKind.DOCUMENT]}
+        return {RowKey(DOCUMENTS, document_id) for document_id in self._own[StreamKind.DOCUMENT]}
 
     def fold_documents(self, rows: Rows) -> None:
         self._before.update(rows)
-        current = {key.id: row for key, row in rows.items() if isinstance(row, DocumentRow)}
-        runs: dict[str, _Run] = {}
-        for envelope in self._own[StreamKind.DOCUMENT]:
-            document_id = envelope.stream_id
-            row = current.get(document_id)
-            after = self._followed(DOCUMENT_PROJECTION.follow, row, envelope)
-            if after is None or after is row:
-                continue
-            current[document_id] = after
-            if not isinstance(envelope.event, UnknownEvent):
-                before = (row or NEW).folded.state
-                self._tallies.add(envelope, before)
-                self._extend(runs, before, envelope)
-        for document_id, run in runs.items():
-            self._touches.append(run.touch(document_id, current[document_id].folded.state))
-        self._keep({RowKey(DOCUMENTS, document_id): row for document_id, row in current.items()})
+        for document_id, envelopes in self._own[StreamKind.DOCUMENT].items():
+            key = RowKey(DOCUMENTS, document_id)
+            before = rows.get(key)
+            row = before if isinstance(before, DocumentRow) else NEW
+            after = self._fold_document(DocumentId(document_id), row, envelopes)
+            if after is not row:
+                self._after[key] = after
 
     def second_keys(self) -> set[RowKey]:
         """The tasks and knowledge bases of the page, those that count its documents, and its minutes."""
-        keys = {RowKey(TASKS, envelope.stream_id) for envelope in self._own[StreamKind.TASK]}
-        keys.update(RowKey(KNOWLEDGE_BASES, envelope.stream_id) for envelope in self._own[StreamKind.KNOWLEDGE_BASE])
+        keys = {RowKey(TASKS, task) for task in self._own[StreamKind.TASK]}
+        keys.update(RowKey(KNOWLEDGE_BASES, knowledge_base) for knowledge_base in self._own[StreamKind.KNOWLEDGE_BASE])
         for touch in self._touches:
             keys.update((_task_key(touch), _knowledge_base_key(touch)))
         keys.update(map(row_key, self._minutes))
@@ -155,15 +120,32 @@ class Batch:
             refused=self._refused,
         )
 
-    def _extend(self, runs: dict[str, _Run], before: DocumentState, envelope: Envelope) -> None:
-        """A document that is handed to another task has its run under the former one closed first."""
-        run = runs.get(envelope.stream_id)
-        if run is not None and isinstance(envelope.event, ReprocessingRequested):
-            self._touches.append(run.touch(envelope.stream_id, before))
-            run = None
-        if run is None:
-            run = runs[envelope.stream_id] = _Run(before)
-        run.extend(envelope)
+    def _fold_document(self, document_id: DocumentId, row: DocumentRow, envelopes: Sequence[Envelope]) -> DocumentRow:
+        """Its row behind its events, which are counted in runs: a document that is handed to another task has its run
+        under the former one closed first."""
+        folded, run_from = row.folded, row.folded.state
+        run, counted = list[Envelope](), list[Envelope]()
+        for envelope in envelopes:
+            before = folded
+            try:
+                folded = apply(DOCUMENT.evolve, before, envelope)
+            except (VersionGap, ImpossibleEvent):
+                self._refused += 1
+                continue
+            if folded is before or isinstance(envelope.event, UnknownEvent):
+                continue
+            self._tallies.add(envelope, before.state)
+            if run and isinstance(envelope.event, ReprocessingRequested):
+                self._touches.append(_touch(document_id, run_from, before.state, run))
+                run, run_from = [], before.state
+            run.append(envelope)
+            counted.append(envelope)
+        if folded is row.folded:
+            return row
+        if run:
+            self._touches.append(_touch(document_id, run_from, folded.state, run))
+        updated_at_us = max((envelope.recorded_at_us for envelope in counted), default=row.updated_at_us)
+        return DocumentRow(folded, max(row.updated_at_us, updated_at_us))
 
     def _fold_counting(
         self,
@@ -172,7 +154,7 @@ class Batch:
         current: dict[RowKey, R],
         key_of: Callable[[Touch], RowKey],
     ) -> None:
-        for envelope in self._own[kind]:
+        for envelope in chain.from_iterable(self._own[kind].values()):
             key = RowKey(projection.table, envelope.stream_id)
             row = current.get(key)
             if row is None and envelope.version > 1 and self._may_be_retired(key):
@@ -225,6 +207,18 @@ class Batch:
                 for entry in entries:
                     changes.setdefault(entry.index, ([], []))[place].append(entry.member)
         return tuple(IndexChange(index, tuple(removed), tuple(added)) for index, (removed, added) in changes.items())
+
+
+def _touch(document_id: DocumentId, before: DocumentState, after: DocumentState, run: Sequence[Envelope]) -> Touch:
+    started_us = [envelope.recorded_at_us for envelope in run if isinstance(envelope.event, StepStarted)]
+    return Touch(
+        document_id=document_id,
+        before=before,
+        after=after,
+        events=len(run),
+        started_at_us=min(started_us, default=None),
+        updated_at_us=max(envelope.recorded_at_us for envelope in run),
+    )
 
 
 def _task_key(touch: Touch) -> RowKey:

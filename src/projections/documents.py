@@ -30,7 +30,7 @@ WHOLE_MAX: Final = 1e15
 """Above it a float no longer tells whole numbers apart with certainty, and is written with its exponent."""
 
 
-class DocumentRow(msgspec.Struct, frozen=True, array_like=True):
+class DocumentRow(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """One document at a version of its stream; `updated_at_us` is the latest event's time."""
 
     folded: Folded[DocumentState]

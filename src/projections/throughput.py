@@ -117,7 +117,7 @@ class Tallies:
 
     def add(self, envelope: Envelope, before: DocumentState | None) -> None:
         """`before` is the document's state before the event; None for other streams."""
-        minute = minute_of(envelope.recorded_at_us)
+        minute = envelope.recorded_at_us // MINUTE_US
         known = self._minutes.get(minute)
         if known is None:
             known = self._minutes[minute] = _Minute()
