@@ -34,6 +34,9 @@ class StreamKind(StrEnum):
     DOCUMENT = "doc"
 
 
+KIND_OF_INITIAL: Final = {kind.value[0]: kind for kind in StreamKind}
+"""For ids that the codec has checked: checking them again would be a tenth of a fold."""
+
 PACKED_BYTES: Final = 18
 """The length of a packed id: kind, partition, uuid."""
 

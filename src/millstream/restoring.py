@@ -38,7 +38,7 @@ from millstream.ingesting import ingest_services
 from millstream.installation import connect
 from millstream.marker import MARKER_KEY, Marker, read_marker
 from millstream.replay_bars import bar, event_bars
-from millstream.replaying import replay_troubles
+from millstream.replay_partition import replay_troubles
 from millstream.settings import Settings
 from millstream.stores import Stores, clock_us, open_stores
 from millstream.telemetry import configure_logging

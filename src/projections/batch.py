@@ -6,7 +6,7 @@ knowledge bases. Each row is written once a batch, however many events changed i
 
 from collections.abc import Callable, Mapping, Sequence
 from itertools import chain
-from typing import Final, TypeVar
+from typing import TypeVar
 
 import msgspec
 
@@ -19,7 +19,7 @@ from domain.task import UnknownTask
 from events.document import ReprocessingRequested, StepStarted
 from events.envelope import Envelope, UnknownEvent
 from events.errors import VersionGap
-from events.ids import DocumentId, StreamKind
+from events.ids import KIND_OF_INITIAL, DocumentId, StreamKind
 from events.log import Unreadable
 from projections.documents import NEW, DocumentRow, knowledge_base_of
 from projections.feed import Change
@@ -29,9 +29,6 @@ from projections.rows import KNOWLEDGE_BASE_PROJECTION, TASK_PROJECTION, Row, en
 from projections.tasks import TaskRow, is_retired
 from projections.throughput import Tallies, ThroughputRow, merged, minute_of, row_key
 from projections.views import IndexChange
-
-KIND_OF_INITIAL: Final = {kind.value[0]: kind for kind in StreamKind}
-"""The codec has checked the ids of envelopes; checking them again would be a tenth of the fold."""
 
 Rows = Mapping[RowKey, Row | None]
 R = TypeVar("R", TaskRow, KnowledgeBaseRow)

@@ -9,7 +9,7 @@ from projections.errors import RebuildRefused
 from projections.progress import Progress, Tell
 from projections.projector import PAGE_EVENTS
 from projections.views import Checkpoint, Commit, Lease, ViewStore
-from projections.writer import CACHED_ROWS_MAX, LEASE_MS, Writer
+from projections.writer import CACHED_ROWS_MAX, LEASE_MS, OnPage, Writer
 
 NEAR_EVENTS: Final = 2 * PAGE_EVENTS
 """So close to the live views the last stretch begins: about 50 ms of folding."""
@@ -19,7 +19,13 @@ DROP_LISTS: Final = 1_000
 
 
 async def begin_beside(
-    views: ViewStore, partition: int, live: int, holder: str, on_commit: Callable[[Commit], None] = lambda _commit: None
+    views: ViewStore,
+    partition: int,
+    live: int,
+    holder: str,
+    *,
+    on_commit: Callable[[Commit], None] = lambda _commit: None,
+    on_page: OnPage = lambda _page: None,
 ) -> Writer:
     """An empty generation behind the live one, to hold what that one holds. Raises RebuildRefused.
 
@@ -38,6 +44,7 @@ async def begin_beside(
         rows_max=CACHED_ROWS_MAX,
         retired_before_us=retired_before_us,
         on_commit=on_commit,
+        on_page=on_page,
     )
 
 

@@ -19,7 +19,7 @@ from events.derived import DeadLetterChange, Owed
 from events.digests import Claims, DigestChange, digest_of, moved
 from events.envelope import Envelope, UnknownEvent, UnknownReason
 from events.errors import VersionGap
-from events.ids import KnowledgeBaseId, StreamKind, TaskId, kind_of, pack_stream_id
+from events.ids import KIND_OF_INITIAL, KnowledgeBaseId, StreamKind, TaskId, pack_stream_id
 from events.knowledge_base import KnowledgeBaseDeleted
 from events.log import Tally
 from events.pointer import Pointer
@@ -84,7 +84,7 @@ class Outstanding:
 
     def follow(self, envelope: Envelope) -> None:
         """One more fact; one that cannot follow what its stream held before is counted and passed over."""
-        match kind_of(envelope.stream_id):
+        match KIND_OF_INITIAL[envelope.stream_id[0]]:
             case StreamKind.DOCUMENT:
                 self._follow_document(envelope)
             case StreamKind.TASK:
@@ -156,7 +156,9 @@ class Outstanding:
         return self._claims[knowledge_base]
 
     def _follow_document(self, envelope: Envelope) -> None:
-        known = self._documents.setdefault(envelope.stream_id, _Document())
+        known = self._documents.get(envelope.stream_id)
+        if known is None:
+            known = self._documents[envelope.stream_id] = _Document()
         before = known.unpacked()
         try:
             after = apply(DOCUMENT.evolve, before, envelope)
@@ -172,6 +174,8 @@ class Outstanding:
         _remember(known, envelope, after)
 
     def _count(self, envelope: Envelope, before: DocumentState, after: DocumentState) -> None:
+        if _counts_alike(before, after):
+            return
         place = DOCUMENT.placement(after)
         if isinstance(before, Unknown):
             self._left[place.knowledge_base_id] += 1
@@ -219,6 +223,12 @@ class Outstanding:
             self._deleted[stream] = (_pointer(envelope, KnowledgeBaseId(stream)), envelope.version)
         elif stream in self._deleted:
             self._deleted[stream] = (self._deleted[stream][0], envelope.version)
+
+
+def _counts_alike(before: DocumentState, after: DocumentState) -> bool:
+    """Whether a document only went on: still under way, under the same task, with the same digest. Most facts are of
+    that kind, and change neither tally nor claims."""
+    return isinstance(before, Open) and isinstance(after, Open) and before.record.about is after.record.about
 
 
 def _remember(known: _Document, envelope: Envelope, after: Folded[DocumentState]) -> None:

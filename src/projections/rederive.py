@@ -14,7 +14,7 @@ from events.derived import GUARDED_MAX, DeadLetterChange, DerivedStore, Owed
 from events.digests import Claims, DigestKey
 from events.envelope import Envelope, Position
 from events.ids import TaskId, unpack_stream_id
-from events.log import EventLog, Tally
+from events.log import EventLog, Tally, Unreadable
 from projections.building import check_dense
 from projections.errors import RebuildRefused
 from projections.outstanding import Outstanding
@@ -46,6 +46,25 @@ class Rederived(msgspec.Struct, frozen=True):
     differences: tuple[Difference, ...]
 
 
+class Followed:
+    """A partition's facts up to the event `number`, and what they leave to be done."""
+
+    def __init__(self) -> None:
+        self.number = 0
+        self.after: Position | None = None
+        self.outstanding = Outstanding()
+
+    def follow(self, page: Sequence[Envelope | Unreadable]) -> None:
+        """The next page; events that were followed before are passed over. Raises RebuildRefused at a gap."""
+        new = [entry for entry in page if not 0 < (entry.number or 0) <= self.number]
+        check_dense(new, self.number)
+        for entry in new:
+            if isinstance(entry, Envelope):
+                self.outstanding.follow(entry)
+            self.number = entry.number or self.number
+            self.after = entry.position
+
+
 T = TypeVar("T")
 
 
@@ -59,12 +78,15 @@ async def rederive(
     grace_ms: int = GRACE_MS,
     repairs: bool = True,
     tell: Tell = silent,
+    followed: Followed | None = None,
 ) -> Rederived:
     """Compares, and with `repairs` puts what is missing. Raises RebuildRefused and what log and store raise.
 
+    `followed` has read the log so far while something else was made of it: once is enough for both.
     What is too much (a pointer to what was done, say) is left alone: whoever takes it finds nothing to do.
     """
-    work = _Work(event_log, store, partition, clock_ms, grace_ms, repairs=repairs, tell=tell)
+    known = Followed() if followed is None else followed
+    work = _Work(event_log, store, partition, known, clock_ms, grace_ms, repairs=repairs, tell=tell)
     await work.catch_up()
     differences: list[Difference] = []
     if Kind.TALLIES in kinds:
@@ -84,13 +106,13 @@ class _Work:
         event_log: EventLog,
         store: DerivedStore,
         partition: int,
+        followed: Followed,
         clock_ms: Callable[[], int],
         grace_ms: int,
         *,
         repairs: bool,
         tell: Tell,
     ) -> None:
-        self.number = 0
         self._log = event_log
         self._store = store
         self._partition = partition
@@ -98,23 +120,23 @@ class _Work:
         self._grace_ms = grace_ms
         self._repairs = repairs
         self._tell = tell
-        self._outstanding = Outstanding()
-        self._after: Position | None = None
+        self._followed = followed
+        self._outstanding = followed.outstanding
         self._changed: set[TaskId] = set()
+
+    @property
+    def number(self) -> int:
+        return self._followed.number
 
     async def catch_up(self) -> None:
         """Folds up to where the log ends when this is asked."""
         head = await self._log.head(self._partition)
         while self.number < head.number:
             limit = min(PAGE_EVENTS, head.number - self.number)
-            page = await self._log.read(self._partition, after=self._after, limit=limit)
+            page = await self._log.read(self._partition, after=self._followed.after, limit=limit)
             if not page:
                 raise RebuildRefused("the log ends before it says that it does")
-            check_dense(page, self.number)
-            for entry in page:
-                if isinstance(entry, Envelope):
-                    self._outstanding.follow(entry)
-            self._after, self.number = page[-1].position, page[-1].number or self.number + len(page)
+            self._followed.follow(page)
             self._tell(Progress(self.number, head.number))
         if self._outstanding.newer:
             raise RebuildRefused(

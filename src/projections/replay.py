@@ -13,7 +13,7 @@ from projections.building import begin_beside, come_near, drop_generation, fold_
 from projections.errors import RebuildRefused
 from projections.progress import Tell, silent
 from projections.views import Checkpoint, Commit, Lease, ViewStore
-from projections.writer import LEASE_MS
+from projections.writer import LEASE_MS, OnPage
 
 _log = structlog.get_logger(__name__)
 
@@ -33,6 +33,7 @@ async def rebuild(
     *,
     holder: str,
     on_progress: Tell = silent,
+    on_page: OnPage = lambda _page: None,
     drops_old: bool = True,
 ) -> Rebuilt:
     """Builds, swaps, deletes. `holder` must be nobody else's name. Raises RebuildRefused and what log and store raise.
@@ -40,7 +41,7 @@ async def rebuild(
     A rebuild that is broken off leaves the live generation as it is; the next one deletes what was left.
     """
     live = await views.live_generation(partition)
-    writer = await begin_beside(views, partition, live, holder)
+    writer = await begin_beside(views, partition, live, holder, on_page=on_page)
     await come_near(event_log, views, writer, live, on_progress)
     seized = await seize_live(views, partition, live, holder)
     await fold_until(event_log, writer, seized.checkpoint, on_progress)

@@ -26,7 +26,7 @@ from projections.projection import TABLES, RowKey, Table
 from projections.replay import make_live
 from projections.rows import decode_row
 from projections.views import Checkpoint, Commit, Lease, ViewStore
-from projections.writer import LEASE_MS, Writer
+from projections.writer import LEASE_MS, OnPage, Writer
 
 ROWS_AT_ONCE: Final = 500
 
@@ -65,24 +65,38 @@ class _Suspects:
 
 
 async def verify(
-    event_log: EventLog, views: ViewStore, partition: int, *, holder: str, repairs: bool = False, tell: Tell = silent
+    event_log: EventLog,
+    views: ViewStore,
+    partition: int,
+    *,
+    holder: str,
+    repairs: bool = False,
+    tell: Tell = silent,
+    on_page: OnPage = lambda _page: None,
 ) -> Verified:
     """Compares; nothing is changed unless `repairs` and something differs. Raises like `rebuild`."""
     for _ in range(TRIES_MAX):
-        verified = await _verify(event_log, views, partition, holder, repairs=repairs, tell=tell)
+        verified = await _verify(event_log, views, partition, holder, repairs=repairs, tell=tell, on_page=on_page)
         if verified is not None:
             return verified
     raise RebuildRefused("the live views kept changing while they stood still; try again in a moment")
 
 
 async def _verify(
-    event_log: EventLog, views: ViewStore, partition: int, holder: str, *, repairs: bool, tell: Tell
+    event_log: EventLog,
+    views: ViewStore,
+    partition: int,
+    holder: str,
+    *,
+    repairs: bool,
+    tell: Tell,
+    on_page: OnPage,
 ) -> Verified | None:
     """None where tasks left the views meanwhile, or the comparison outlived its lease."""
     live = await views.live_generation(partition)
     begun = await views.checkpoint(partition, live)
     suspects = _Suspects()
-    writer = await begin_beside(views, partition, live, holder, suspects.note)
+    writer = await begin_beside(views, partition, live, holder, on_commit=suspects.note, on_page=on_page)
     await come_near(event_log, views, writer, live, tell)
     await _fold_all(event_log, writer, await views.checkpoint(partition, live), tell)
     suspects.clear()

@@ -22,6 +22,8 @@ CACHED_ROWS_MAX: Final = 20_000
 LEASE_MS: Final = 5_000
 """How long after a projector's death another takes over."""
 
+OnPage = Callable[[Sequence[Envelope | Unreadable]], None]
+
 _log = structlog.get_logger(__name__)
 
 
@@ -65,8 +67,10 @@ class Writer:
         rows_max: int,
         retired_before_us: int = 0,
         on_commit: Callable[[Commit], None] = lambda _commit: None,
+        on_page: OnPage = lambda _page: None,
     ) -> None:
-        """A rebuild names the mark of the live views: what they have retired is left out again."""
+        """A rebuild names the mark of the live views: what they have retired is left out again. `on_page` is told of
+        each page that was committed."""
         self._views = views
         self._lease = lease
         self._lease_ms = lease_ms
@@ -74,6 +78,7 @@ class Writer:
         self._cache = RowCache(rows_max)
         self._retired_before_us = max(lease.checkpoint.retired_before_us, retired_before_us)
         self._on_commit = on_commit
+        self._on_page = on_page
 
     @property
     def lease(self) -> Lease:
@@ -109,6 +114,7 @@ class Writer:
             return False
         failpoint(Place.PROJECTOR_COMMITTED)
         self._on_commit(commit)
+        self._on_page(page)
         self._cache.keep({**folding.rows, **dict.fromkeys(folding.removed)})
         self._lease = msgspec.structs.replace(self._lease, checkpoint=checkpoint)
         _tell_of_passed_over(self._lease.partition, before, checkpoint)

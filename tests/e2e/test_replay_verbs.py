@@ -12,7 +12,7 @@ from domain.status import TaskPhase
 from events.ids import partition_of
 from events.keys import Keys
 from millstream.commands.recovery import _PROJECTIONS
-from millstream.replaying import PROJECTIONS
+from millstream.replay_wanted import PROJECTIONS
 from tests.e2e.api import Api
 from tests.e2e.papers import text_of
 from tests.e2e.test_command_line import configured, run
@@ -83,6 +83,12 @@ async def test_verbs_of_replay_while_the_service_runs(own_service: ServiceProces
         assert replay("--repair")[0] == 2
         assert replay("--as-of", "yesterday")[0] == 2
         assert replay("--from", "log")[0] == 0
+        other = kb
+        while partition_of(other) == partition_of(kb):
+            other = api.create("in another partition")
+        code, report = replay("--processes", "2")
+        assert (code, report["processes"], report["differences"]) == (0, 2, [])
+        assert replay("--verify", "--processes", "2")[0] == 0
         _damage_and_replay(own_service, replay, folder, env)
     own_service.stop()
 
@@ -104,6 +110,7 @@ def _damage_and_replay(service: ServiceProcess, replay: Any, folder: Path, env: 
     assert replay("--dry-run")[1]["generation"] == generation, "nothing was published"
     kept.replace(segment)
     assert replay("--from", "archive")[0] == 0
-    code, said = replay("--from", "log")
-    assert code == 2
-    assert "archive" in said
+    for processes in ("1", "2"):
+        code, said = replay("--from", "log", "--processes", processes)
+        assert code == 2
+        assert "archive" in said

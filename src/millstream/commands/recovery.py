@@ -12,14 +12,15 @@ from millstream.errors import ExitCode, Stop
 from millstream.settings import load_settings
 
 if TYPE_CHECKING:
-    from millstream.replaying import ReplayReport, Wanted
+    from millstream.replay_wanted import Wanted
+    from millstream.replaying import ReplayReport
     from projections.as_of import Moment
 
 _PROJECTIONS = (
     *("views", "documents", "tasks", "knowledge_bases", "throughput"),
     *("inboxes", "timers", "dead_letters", "tallies", "digests"),
 )
-"""As `millstream.replaying` knows them, which is too heavy for `--help`; a test compares the two."""
+"""As `millstream.replay_wanted` knows them, which is too heavy for `--help`; a test compares the two."""
 
 MEBIBYTE = 1_048_576
 
@@ -31,6 +32,11 @@ MEBIBYTE = 1_048_576
 @click.option("--repair", "repairs", is_flag=True, help="With --verify: put right what is wrong.")
 @click.option("--as-of", "as_of", help="Statuses and counters at a time (RFC 3339) or a position; changes nothing.")
 @click.option("--dry-run", "is_dry_run", is_flag=True, help="Only say what would be done.")
+@click.option(
+    "--processes",
+    type=click.IntRange(1, 64),
+    help="Partitions folded at once; by default one a core where there are 100,000 events or more.",
+)
 @click.option("--json", "json", is_flag=True, help="Print JSON.")
 def replay(
     projection: str | None,
@@ -39,13 +45,15 @@ def replay(
     repairs: bool,
     as_of: str | None,
     is_dry_run: bool,
+    processes: int | None,
     json: bool,
 ) -> None:
     """Rebuild views, inboxes, timers, dead letters, tallies, digests from the log; the service answers meanwhile.
 
     Exit codes: 0 done, 1 differences were found, 2 usage, 3 unreachable, 4 the archive is damaged.
     """
-    from millstream.replaying import Source, Wanted, replay_all
+    from millstream.replay_wanted import Source, Wanted
+    from millstream.replaying import replay_all
 
     wanted = Wanted(
         projection=projection,
@@ -54,6 +62,7 @@ def replay(
         repairs=repairs,
         as_of=None if as_of is None else _moment(as_of),
         is_dry_run=is_dry_run,
+        processes=processes,
     )
     _check(wanted)
     report = asyncio.run(replay_all(load_settings().settings, wanted, quiet=json))
@@ -94,7 +103,7 @@ def _moment(text: str) -> "Moment":
 
 
 def _check(wanted: "Wanted") -> None:
-    from millstream.replaying import ONLY_TOGETHER
+    from millstream.replay_wanted import ONLY_TOGETHER
 
     if wanted.repairs and not wanted.verifies:
         raise click.UsageError("--repair goes with --verify")

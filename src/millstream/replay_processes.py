@@ -1,0 +1,127 @@
+"""Partitions replayed at once, each by a process of a pool: a fold is work for a core, and a process folds on one."""
+
+import asyncio
+import multiprocessing
+import os
+import signal
+import threading
+from collections.abc import Sequence
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing.queues import SimpleQueue
+from typing import Final
+
+import msgspec
+from rich.progress import Progress
+
+from millstream.errors import ExitCode, Stop
+from millstream.replay_bars import bar
+from millstream.replay_partition import PartitionReport, ReplayingPartition, replay_troubles
+from millstream.replay_wanted import Planned, Wanted
+from millstream.settings import Settings
+from millstream.stores import open_stores
+from projections import progress
+
+EVENTS_MIN: Final = 100_000
+"""Fewer are folded before a second process has started, which takes 1 to 2 s of a core."""
+
+PROCESSES_MAX: Final = 64
+
+Told = tuple[int, progress.Progress]
+"""A partition and how far it is."""
+
+
+class Trouble(msgspec.Struct, frozen=True):
+    """A Stop on its way out of a process."""
+
+    what: str
+    hint: str
+    exit_code: ExitCode
+
+
+def processes_for(asked: int | None, planned: Sequence[Planned]) -> int:
+    """As many as asked for, else one a core where there is much to fold; never more than partitions with events."""
+    shares = max(1, sum(one.events > 0 for one in planned))
+    if asked is not None:
+        return min(asked, shares)
+    is_worth_it = sum(one.events for one in planned) >= EVENTS_MIN
+    return min(os.cpu_count() or 1, shares, PROCESSES_MAX) if is_worth_it else 1
+
+
+class ReplayProcesses:
+    """A pool for one replay."""
+
+    def __init__(self, settings: Settings, wanted: Wanted, processes: int) -> None:
+        self._settings = settings
+        self._wanted = wanted
+        self._processes = processes
+
+    async def run(self, planned: Sequence[Planned], bars: Progress) -> list[PartitionReport]:
+        """The largest partitions first. Raises Stop: what other processes had begun is brought to its end before."""
+        context = multiprocessing.get_context("spawn")
+        told: SimpleQueue[Told | None] = context.SimpleQueue()
+        drawing = threading.Thread(target=_draw, args=(told, planned, bars))
+        drawing.start()
+        pool = ProcessPoolExecutor(self._processes, context, _begin, (told,))
+        loop = asyncio.get_running_loop()
+        try:
+            by_size = sorted(planned, key=lambda one: -one.events)
+            pending = [loop.run_in_executor(pool, _replay, self._settings, self._wanted, one) for one in by_size]
+            found = await asyncio.gather(*pending)
+        except BaseException:
+            for process in multiprocessing.active_children():
+                process.terminate()
+            raise
+        finally:
+            await asyncio.to_thread(pool.shutdown, cancel_futures=True)
+            told.put(None)
+            drawing.join()
+        return [_report_or_stop(one) for one in found]
+
+
+def _report_or_stop(found: PartitionReport | Trouble) -> PartitionReport:
+    match found:
+        case Trouble(what, hint, exit_code):
+            raise Stop(what, hint=hint, exit_code=exit_code)
+        case PartitionReport():
+            return found
+
+
+def _draw(told: "SimpleQueue[Told | None]", planned: Sequence[Planned], bars: Progress) -> None:
+    """A bar for each partition, until told that there is no more."""
+    drawn = {one.partition: bar(bars, f"partition {one.partition}", one.events) for one in planned}
+    for partition, far in iter(told.get, None):
+        drawn[partition](far)
+
+
+_told: "SimpleQueue[Told | None]"
+"""Of a process of the pool: where it tells how far it is."""
+
+
+def _begin(told: "SimpleQueue[Told | None]") -> None:
+    """In each process of the pool. Ctrl-C is for the one that the person started; where that dies, so do we."""
+    global _told
+    _told = told
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_die_with_parent, daemon=True).start()
+
+
+def _die_with_parent() -> None:
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)
+
+
+def _replay(settings: Settings, wanted: Wanted, one: Planned) -> PartitionReport | Trouble:
+    return asyncio.run(_replay_partition(settings, wanted, one))
+
+
+async def _replay_partition(settings: Settings, wanted: Wanted, one: Planned) -> PartitionReport | Trouble:
+    def tell(far: progress.Progress) -> None:
+        _told.put((one.partition, far))
+
+    try:
+        async with open_stores(settings) as stores, replay_troubles(settings):
+            return await ReplayingPartition(stores, wanted, one, tell).run()
+    except Stop as stop:
+        return Trouble(stop.what, stop.hint, stop.exit_code)
