@@ -263,6 +263,19 @@ def record_of(state: Reached | Failed | Cancelled) -> Record:
     return state.reached.record if isinstance(state, Failed | Cancelled) else state.record
 
 
+def filename_of(state: DocumentState) -> str:
+    """What it is called; empty for one that does not exist."""
+    match state:
+        case Unknown():
+            return ""
+        case Skipped():
+            return state.filename
+        case Removed() | Erased():
+            return filename_of(state.before)
+        case _:
+            return record_of(state).about.filename
+
+
 def attempts_at(state: DocumentState, step: Step) -> int:
     """How often the step was begun, ever; the next attempt is one more."""
     stage = stage_at(state, step)

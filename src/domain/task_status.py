@@ -39,7 +39,10 @@ class TaskDocuments(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class TaskStatus(msgspec.Struct, frozen=True, kw_only=True):
-    """One task. `version` rises with every change and is its ETag. `usage` is what its documents' vectors cost."""
+    """One task. `version` rises with every change and is its ETag. `usage` is what its documents' vectors cost.
+
+    `filename` is that of its first document, null where it is not known.
+    """
 
     task_id: TaskId
     knowledge_base_id: KnowledgeBaseId
@@ -56,6 +59,7 @@ class TaskStatus(msgspec.Struct, frozen=True, kw_only=True):
     version: int
     links: dict[str, str]
     usage: Usage = NO_USAGE
+    filename: str | None = None
 
 
 def task_status(
@@ -67,6 +71,7 @@ def task_status(
     started_at_us: int | None,
     updated_at_us: int,
     usage: Usage = NO_USAGE,
+    filename: str | None = None,
 ) -> TaskStatus:
     """`counts` are those of the task's documents, `started_at_us` is when the first step of any of them began."""
     submitted = state.submitted
@@ -95,6 +100,7 @@ def task_status(
         version=version,
         links={"self": path, "documents": f"{path}/documents", "stream": f"{path}/stream"},
         usage=usage,
+        filename=filename,
     )
 
 

@@ -8,7 +8,7 @@ from typing import Final
 import msgspec
 
 from domain.counts import Counts, counts_of, task_of
-from domain.document import Cancelled, DocumentState, Erased, Failed, Reached, Removed, Skipped, Unknown, record_of
+from domain.document import Cancelled, DocumentState, Failed, Reached, Skipped, filename_of, record_of
 from domain.status import DocumentPhase, TaskPhase, document_phase, task_phase
 from domain.task import FinishedTask, OpenTask
 from events.ids import DocumentId, TaskId
@@ -79,20 +79,8 @@ def _share(task_id: TaskId, state: DocumentState) -> Counts:
 def _line(document: DocumentId, state: DocumentState) -> DocumentLine:
     return DocumentLine(
         document_id=document,
-        filename=_filename(state),
+        filename=filename_of(state),
         status=document_phase(state),
         duplicate_of=state.duplicate_of if isinstance(state, Skipped) else None,
         replaces=record_of(state).about.replaces if isinstance(state, Reached | Failed | Cancelled) else None,
     )
-
-
-def _filename(state: DocumentState) -> str:
-    match state:
-        case Unknown():
-            return ""
-        case Skipped():
-            return state.filename
-        case Removed() | Erased():
-            return _filename(state.before)
-        case _:
-            return record_of(state).about.filename

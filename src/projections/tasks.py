@@ -10,6 +10,7 @@ from msgspec.structs import replace
 from domain.counts import Counts, differences, task_of
 from domain.decider import Folded, apply
 from domain.deciders import TASK
+from domain.first_document import FirstDocument, first_of
 from domain.status import TaskPhase, TaskStatus, task_phase, task_status
 from domain.task import FinishedTask, OpenTask, TaskState, UnknownTask
 from domain.usage import Usage, spent
@@ -24,7 +25,8 @@ FINISHED_INDEX = "finished"
 class TaskRow(msgspec.Struct, frozen=True, array_like=True):
     """One task. `document_events` counts the facts of its documents while they were its own.
 
-    `started_at_us` is the first start of any step, `updated_at_us` the latest event's time.
+    `started_at_us` is the first start of any step, `updated_at_us` the latest event's time. `first` is None where none
+    of its documents were read yet, and in rows that were written before names were kept.
     """
 
     folded: Folded[TaskState]
@@ -33,6 +35,7 @@ class TaskRow(msgspec.Struct, frozen=True, array_like=True):
     started_at_us: int | None = None
     updated_at_us: int = 0
     usage: Usage = Usage()
+    first: FirstDocument | None = None
 
     @property
     def version(self) -> int:
@@ -79,6 +82,7 @@ class TaskProjection:
             _earlier(known.started_at_us, touch.started_at_us),
             max(known.updated_at_us, touch.updated_at_us),
             known.usage + spent(touch.before, touch.after),
+            known.first if task is None else first_of(task, known.first, touch.document_id, touch.after),
         )
 
     def entries(self, row_id: str, row: TaskRow) -> frozenset[IndexEntry]:
@@ -111,6 +115,7 @@ def status_of(task_id: TaskId, row: TaskRow) -> TaskStatus | None:
         started_at_us=row.started_at_us,
         updated_at_us=row.updated_at_us,
         usage=row.usage,
+        filename=None if row.first is None else row.first.filename,
     )
 
 

@@ -6,15 +6,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from domain.commands import SubmitTask
-from domain.counts import Counts, counts_of, differences
+from domain.counts import Counts, counts_of, differences, task_of
 from domain.decider import Folded
 from domain.deciders import TASK
-from domain.document import Unknown
+from domain.document import Unknown, filename_of
+from domain.first_document import FirstDocument
 from domain.handle import prepare
 from domain.knowledge_base_status import KnowledgeBaseCounts, share_of
 from events.document import ReprocessingRequested
 from events.envelope import Envelope, Position, UnknownEvent, UnknownReason
-from events.ids import EventId, TaskId
+from events.ids import DocumentId, EventId, TaskId, document_id
 from events.log import Unreadable
 from projections import tasks
 from projections.documents import DocumentRow
@@ -112,6 +113,23 @@ def test_law_6_task_counts_by_difference_are_those_of_single_steps(events: Histo
     assert {task: counts for task, counts in found.items() if counts != Counts()} == {
         task: counts for task, counts in expected.items() if counts != Counts()
     }
+
+
+@laws
+@given(mixed)
+def test_a_task_is_named_by_the_first_document_of_its_request_whatever_came_first(events: History) -> None:
+    rows = Rows().fold_pages([events])
+    states = {key.id: row.folded.state for key, row in rows.rows.items() if isinstance(row, DocumentRow)}
+    for key, row in rows.rows.items():
+        if not isinstance(row, TaskRow):
+            continue
+        own = sorted(DocumentId(document) for document, state in states.items() if task_of(state) == key.id)
+        first = document_id(TaskId(key.id), 0)
+        assert row.first is not None
+        if first in own:
+            assert row.first == FirstDocument(first, filename_of(states[first]))
+        elif own and row.first.document_id in own:
+            assert row.first == FirstDocument(own[0], filename_of(states[own[0]]))
 
 
 @laws
