@@ -20,10 +20,11 @@ from blobs.errors import BlobError
 from blobs.store import BlobRef, BlobWriter
 from events.failpoints import Place, failpoint
 from ingest.form_headers import request_too_large
+from ingest.part_headers import malformed, short_ascii
 from ingest.problems import Flaw, ProblemCode, Rejected, invalid
 from ingest.settings import IngestSettings
 from ingest.validation import escape
-from knowledge.filenames import clean_filename, extended_filename
+from knowledge.filenames import clean_filename, clean_path, extended_filename
 from knowledge.media_type import MediaType, is_supported
 from knowledge.type_probe import TypeProbe
 
@@ -36,17 +37,16 @@ PART_HEADERS_MAX: Final = 8
 PREAMBLE_BYTES_MAX: Final = 64 * 1024
 """Text in front of the first boundary was meant for mail readers of 1996; nobody sends it in a form."""
 
-DECLARED_TYPE_CHARS_MAX: Final = 200
-
 _PLAIN_ENCODINGS: Final = frozenset({"", "7bit", "8bit", "binary"})
 
 _log = structlog.get_logger()
 
 
 class StoredFile(msgspec.Struct, frozen=True, kw_only=True):
-    """A file whose bytes are in the blob store, or about to be (`Form.last`)."""
+    """A file whose bytes are in the blob store, or about to be (`Form.last`); `path` is where it lay in its folder."""
 
     filename: str
+    path: str | None = None
     media_type: MediaType
     declared_media_type: str | None
     blob: BlobRef
@@ -96,7 +96,7 @@ async def _read(stream: AsyncIterator[bytes], boundary: str, settings: IngestSet
         if piece:
             await _parse(parser, piece, parts)
         if parts.are_none and received_bytes > PREAMBLE_BYTES_MAX + settings.part_header_bytes_max:
-            raise _malformed("no part begins")
+            raise malformed("no part begins")
     _end(parser, may_have_begun=not parts.are_none or delimiter.startswith(opening))
     return parts.form()
 
@@ -111,9 +111,9 @@ async def _parse(parser: PushMultipartParser, piece: bytes, parts: "_Parts") -> 
             else:
                 await parts.take(event)
     except ParserLimitReached as error:
-        raise _malformed("the headers of a part are too long or too many") from error
+        raise malformed("the headers of a part are too long or too many") from error
     except MultipartError as error:
-        raise _malformed(str(error.args[0])) from error
+        raise malformed(str(error.args[0])) from error
 
 
 def _end(parser: PushMultipartParser, *, may_have_begun: bool) -> None:
@@ -121,7 +121,7 @@ def _end(parser: PushMultipartParser, *, may_have_begun: bool) -> None:
         parser.close()
     except MultipartError as error:
         if not may_have_begun:
-            raise _malformed("its boundary is not the one that Content-Type names") from error
+            raise malformed("its boundary is not the one that Content-Type names") from error
         raise Rejected(
             ProblemCode.MULTIPART_TRUNCATED, "The body ends before its closing boundary; nothing was stored."
         ) from error
@@ -129,6 +129,7 @@ def _end(parser: PushMultipartParser, *, may_have_begun: bool) -> None:
 
 class _File(msgspec.Struct):
     filename: str
+    path: str | None
     declared_media_type: str | None
     writer: BlobWriter
     probe: TypeProbe
@@ -176,7 +177,7 @@ class _Parts:
                         f"A form field may have {self._settings.field_bytes_max:,} bytes.",
                     )
             case None:
-                raise _malformed("data outside of a part")
+                raise malformed("data outside of a part")
 
     async def end(self) -> None:
         match self._current:
@@ -215,9 +216,14 @@ class _Parts:
         if len(self._files) == self._settings.files_max:
             raise Rejected(ProblemCode.TOO_MANY_PARTS, f"One request may have {self._settings.files_max:,} files.")
         self._refuse_unknown()
-        filename = clean_filename(_filename_of(segment))
+        name = _filename_of(segment)
+        filename = clean_filename(name)
         self._current = _File(
-            filename, short_ascii(segment.content_type), self._open_blob(len(self._files)), TypeProbe(filename)
+            filename,
+            clean_path(name),
+            short_ascii(segment.content_type),
+            self._open_blob(len(self._files)),
+            TypeProbe(filename),
         )
 
     def _begin_field(self, segment: MultipartSegment) -> None:
@@ -262,30 +268,11 @@ async def _ended(file: _File, ordinal: int) -> StoredFile:
         raise _unsupported(file.filename, ordinal)
     return StoredFile(
         filename=file.filename,
+        path=file.path,
         media_type=media_type,
         declared_media_type=file.declared_media_type,
         blob=file.writer.ref,
     )
-
-
-def _refuse_encoded_part(segment: MultipartSegment) -> None:
-    """Browsers never encode a part and RFC 7578 (4.7) gave it up: taken for bytes it would be stored as nonsense."""
-    encoding = segment.header("Content-Transfer-Encoding") or ""
-    if encoding.strip().lower() not in _PLAIN_ENCODINGS:
-        raise _malformed("send the bytes of a part as they are, without Content-Transfer-Encoding")
-    if (segment.content_type or "").startswith("multipart/"):
-        raise _malformed("nested multipart bodies are not supported")
-
-
-def _filename_of(segment: MultipartSegment) -> str:
-    extended = extended_filename(segment.header("Content-Disposition") or "")
-    return extended if extended is not None else segment.filename or ""
-
-
-def short_ascii(declared: str | None) -> str | None:
-    """A declared media type that may be kept, None for any other: it is a hint, and its absence no error."""
-    is_kept = declared is not None and declared.isascii() and declared.isprintable()
-    return declared if is_kept and 0 < len(declared or "") <= DECLARED_TYPE_CHARS_MAX else None
 
 
 def _unsupported(filename: str, ordinal: int) -> Rejected:
@@ -296,5 +283,15 @@ def _unsupported(filename: str, ordinal: int) -> Rejected:
     )
 
 
-def _malformed(reason: str) -> Rejected:
-    return Rejected(ProblemCode.MULTIPART_MALFORMED, f"The multipart body cannot be read: {reason}.")
+def _refuse_encoded_part(segment: MultipartSegment) -> None:
+    """Browsers never encode a part and RFC 7578 (4.7) gave it up: taken for bytes it would be stored as nonsense."""
+    encoding = segment.header("Content-Transfer-Encoding") or ""
+    if encoding.strip().lower() not in _PLAIN_ENCODINGS:
+        raise malformed("send the bytes of a part as they are, without Content-Transfer-Encoding")
+    if (segment.content_type or "").startswith("multipart/"):
+        raise malformed("nested multipart bodies are not supported")
+
+
+def _filename_of(segment: MultipartSegment) -> str:
+    extended = extended_filename(segment.header("Content-Disposition") or "")
+    return extended if extended is not None else segment.filename or ""

@@ -19,6 +19,8 @@ METADATA_KEY_CHARS_MAX: Final = 200
 METADATA_VALUE_CHARS_MAX: Final = 2_000
 """Keys and values may be as long as those that a search can filter by."""
 
+PATH_KEY: Final = "path"
+
 INT_MIN: Final = -(2**63)
 INT_MAX: Final = 2**63 - 1
 """What MessagePack and the index can hold."""
@@ -78,6 +80,15 @@ def checked_metadata(metadata: GivenMetadata, settings: IngestSettings, pointer:
     if len(msgspec.json.encode(metadata)) > settings.metadata_bytes_max:
         raise invalid(pointer, f"must have at most {settings.metadata_bytes_max:,} bytes as JSON")
     return dict(metadata)
+
+
+def metadata_with_path(metadata: Metadata, path: str | None, settings: IngestSettings) -> Metadata:
+    """What a client says of its files, with the path of one within its folder as `path`: where the client says nothing
+    of that name, and there is room."""
+    if path is None or PATH_KEY in metadata or len(metadata) >= METADATA_ENTRIES_MAX:
+        return metadata
+    whole = {**metadata, PATH_KEY: path}
+    return whole if len(msgspec.json.encode(whole)) <= settings.metadata_bytes_max else metadata
 
 
 def parse_options(raw: bytes, settings: IngestSettings, now_us: int) -> UploadOptions:

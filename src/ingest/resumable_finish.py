@@ -163,7 +163,11 @@ async def _stored(services: IngestServices, blob: BlobRef, says: Described) -> S
     if not is_supported(media_type):
         raise unsupported(says.filename)
     return StoredFile(
-        filename=says.filename, media_type=media_type, declared_media_type=says.declared_media_type, blob=blob
+        filename=says.filename,
+        path=says.path,
+        media_type=media_type,
+        declared_media_type=says.declared_media_type,
+        blob=blob,
     )
 
 

@@ -28,8 +28,9 @@ from ingest.accepted import REPEATED, AcceptedTask, accepted_message, accepted_t
 from ingest.callbacks import expect_callback
 from ingest.idempotency import Sent, key_sha256, request_sha256
 from ingest.multipart import StoredFile
-from ingest.options import UploadOptions
+from ingest.options import UploadOptions, metadata_with_path
 from ingest.services import IngestServices
+from ingest.settings import IngestSettings
 from ingest.sidecars import let_go, store_sidecars
 from ingest.unclaimed import UnclaimedBlobs
 
@@ -66,7 +67,7 @@ async def submit(services: IngestServices, submission: Submission, unclaimed: Un
     Raises Refused, and what the log and the blob store raise. After LogUnavailable the blobs stay claimed: the events
     may be in the log.
     """
-    accepts = _accept_commands(submission)
+    accepts = _accept_commands(submission, services.settings)
     submit_task = _submit_command(submission)
     sidecars = _sidecars(submission, submit_task, accepts, services.clock_us())
     in_flight_max = services.settings.sidecars_in_flight_max
@@ -115,7 +116,7 @@ def _answer(
     return accepted_task(submission.task_id, task, named, message)
 
 
-def _accept_commands(submission: Submission) -> tuple[AcceptDocument, ...]:
+def _accept_commands(submission: Submission, settings: IngestSettings) -> tuple[AcceptDocument, ...]:
     options, seen = submission.options, set[str]()
     commands = []
     for file in submission.files:
@@ -132,7 +133,7 @@ def _accept_commands(submission: Submission) -> tuple[AcceptDocument, ...]:
                 sha256=file.blob.sha256,
                 source_blob=file.blob.key,
                 declared_media_type=file.declared_media_type,
-                metadata=options.metadata,
+                metadata=metadata_with_path(options.metadata, file.path, settings),
                 lane=options.lane,
                 not_before_us=options.not_before_us,
                 on_duplicate=OnDuplicate.SKIP if is_double else options.duplicates,

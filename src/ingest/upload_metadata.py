@@ -3,12 +3,12 @@
 import msgspec
 
 from events.ids import KnowledgeBaseId, parse_knowledge_base_id
-from ingest.multipart import short_ascii
 from ingest.options import UploadOptions, parse_options
+from ingest.part_headers import short_ascii
 from ingest.problems import invalid
 from ingest.resumable import metadata_of
 from ingest.settings import IngestSettings
-from knowledge.filenames import clean_filename
+from knowledge.filenames import clean_filename, clean_path
 
 
 class Described(msgspec.Struct, frozen=True, kw_only=True):
@@ -16,6 +16,7 @@ class Described(msgspec.Struct, frozen=True, kw_only=True):
 
     knowledge_base_id: KnowledgeBaseId
     filename: str
+    path: str | None
     declared_media_type: str | None
     options: UploadOptions
 
@@ -27,9 +28,11 @@ def described(header: str, settings: IngestSettings, now_us: int) -> Described:
     if knowledge_base is None:
         raise invalid("/knowledge_base", "Upload-Metadata must name the knowledge base by its id, as knowledge_base")
     options = metadata.get("options")
+    name = _text(metadata.get("filename") or metadata.get("name") or b"")
     return Described(
         knowledge_base_id=parse_knowledge_base_id(_text(knowledge_base)),
-        filename=clean_filename(_text(metadata.get("filename") or metadata.get("name") or b"")),
+        filename=clean_filename(name),
+        path=clean_path(name),
         declared_media_type=short_ascii(_text(metadata.get("filetype") or metadata.get("type") or b"")),
         options=UploadOptions() if options is None else parse_options(options, settings, now_us),
     )

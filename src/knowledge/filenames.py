@@ -14,7 +14,11 @@ EXTENSION_BYTES_MAX: Final = 16
 
 UNNAMED: Final = "unnamed"
 
+PATH_CHARACTERS_MAX: Final = 2_000
+"""A path is kept as metadata, and is as long as a search can filter by."""
+
 _SEPARATORS: Final = re.compile(r"[/\\]")
+_ABSOLUTE: Final = re.compile(r"\s*([/\\]|[A-Za-z]:)")
 _EXTENDED: Final = re.compile(
     r";\s*filename\*\s*=\s*\"?([\w-]{1,40})'[^';]{0,40}'([^\s;\"]+)", re.ASCII | re.IGNORECASE
 )
@@ -34,6 +38,18 @@ def clean_filename(name: str) -> str:
     if not base.strip(". "):
         return UNNAMED
     return _shortened(base)
+
+
+def clean_path(name: str) -> str | None:
+    """The path of a file within the folder that it was sent with, `/` between its cleaned parts; None where a name is
+    no more than a name, begins at the root of a disk, steps up, or is longer than PATH_CHARACTERS_MAX."""
+    if _ABSOLUTE.match(name):
+        return None
+    parts = [part for part in _SEPARATORS.split(name) if part.strip() not in {"", "."}]
+    if len(parts) < 2 or any(part.strip() == ".." for part in parts):
+        return None
+    path = "/".join(map(clean_filename, parts))
+    return path if len(path) <= PATH_CHARACTERS_MAX else None
 
 
 def filename_of_url(url: str) -> str:

@@ -26,10 +26,10 @@ def test_a_person_makes_a_knowledge_base_uploads_files_and_finds_a_passage(tab: 
 
     page.get_by_role("main").get_by_role("link", name="Upload").first.click()
     page.get_by_test_id("files").set_input_files([SAMPLES / "safety-handbook.pdf", SAMPLES / "石磨养护规程.pdf"])
-    expect(page.locator('.upload[data-state="accepted"]')).to_have_count(2)
+    expect(page.locator('.upload[data-state="accepted"]')).to_contain_text("2 accepted")
     page.get_by_role("link", name="Watch it being processed").first.click()
     expect(page.locator(".head .badge", has_text="completed")).to_be_visible()
-    expect(page.locator('.stages [data-state="done"]')).to_have_count(4)
+    expect(page.locator('.stages [data-state="done"]')).to_have_count(8)
 
     tab.open("upload")
     page.get_by_test_id("files").set_input_files([SAMPLES / "safety-handbook.pdf"])

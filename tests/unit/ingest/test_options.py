@@ -5,10 +5,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from starlette.datastructures import Headers
 
-from events.document import OnDuplicate
+from events.document import Metadata, OnDuplicate
 from events.steps import Lane
 from ingest.idempotency import Sent, idempotency_key, request_sha256
-from ingest.options import UploadOptions, parse_options
+from ingest.options import METADATA_ENTRIES_MAX, UploadOptions, metadata_with_path, parse_options
 from ingest.problems import ProblemCode, Rejected
 from ingest.settings import IngestSettings
 
@@ -101,3 +101,13 @@ def test_the_order_of_metadata_makes_no_other_request_but_its_values_do() -> Non
 def test_a_setting_out_of_range_is_refused(wrong: dict[str, int]) -> None:
     with pytest.raises(ValueError, match="_max"):
         IngestSettings(**wrong)
+
+
+def test_a_path_becomes_metadata_where_the_client_says_nothing_of_that_name_and_there_is_room() -> None:
+    small = IngestSettings(metadata_bytes_max=1_024)
+    assert metadata_with_path({"year": 2026}, "a/b.md", SETTINGS) == {"year": 2026, "path": "a/b.md"}
+    assert metadata_with_path({"path": "mine"}, "a/b.md", SETTINGS) == {"path": "mine"}
+    assert metadata_with_path({}, None, SETTINGS) == {}
+    assert metadata_with_path({}, "a/" * 600 + "b.md", small) == {}
+    full: Metadata = {str(number): number for number in range(METADATA_ENTRIES_MAX)}
+    assert metadata_with_path(full, "a/b.md", SETTINGS) == full

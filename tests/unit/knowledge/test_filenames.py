@@ -6,7 +6,14 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from knowledge.filenames import NAME_BYTES_MAX, UNNAMED, clean_filename, extended_filename
+from knowledge.filenames import (
+    NAME_BYTES_MAX,
+    PATH_CHARACTERS_MAX,
+    UNNAMED,
+    clean_filename,
+    clean_path,
+    extended_filename,
+)
 
 
 @pytest.mark.parametrize(
@@ -78,3 +85,31 @@ def test_a_cleaned_name_is_safe_and_stays_as_it_is(name: str) -> None:
 )
 def test_an_extended_name_is_read(disposition: str, name: str | None) -> None:
     assert extended_filename(disposition) == name
+
+
+@pytest.mark.parametrize(
+    ("sent", "kept"),
+    [
+        ("reports/2026/may.pdf", "reports/2026/may.pdf"),
+        ("报告\\五月.pdf", "报告/五月.pdf"),
+        ("./reports//may.pdf", "reports/may.pdf"),
+        ("re\x00ports/ma\u202ey.pdf", "re_ports/ma_y.pdf"),
+        ("may.pdf", None),
+        ("./may.pdf", None),
+        ("/etc/passwd", None),
+        ("C:\\fakepath\\may.pdf", None),
+        ("../secret/may.pdf", None),
+        ("reports/../../may.pdf", None),
+        ("a/" * PATH_CHARACTERS_MAX + "may.pdf", None),
+    ],
+)
+def test_a_path_within_a_folder_is_kept_and_no_other(sent: str, kept: str | None) -> None:
+    assert clean_path(sent) == kept
+
+
+@given(st.text(max_size=300))
+def test_a_kept_path_is_clean_already(name: str) -> None:
+    path = clean_path(name)
+    if path is not None:
+        assert clean_path(path) == path
+        assert path.rsplit("/", 1)[-1] == clean_filename(path)

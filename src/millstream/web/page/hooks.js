@@ -6,13 +6,13 @@ import { useCallback, useEffect, useRef, useState } from "./html.js";
 // `{data, problem, isLoading, reload}` of what `load(signal)` brings, anew when one of `changes` differs. What was there
 // stays on view meanwhile.
 export function useLoaded(load, changes) {
-  const [state, setState] = useState({ data: null, problem: null, isLoading: true });
+  const [state, setState] = useState({ data: null, problem: null, isLoading: true, loads: 0 });
   const [turn, setTurn] = useState(0);
   useEffect(() => {
     const controller = new AbortController();
     setState((before) => ({ ...before, isLoading: true }));
     load(controller.signal).then(
-      (data) => { if (!controller.signal.aborted) setState({ data, problem: null, isLoading: false }); },
+      (data) => { if (!controller.signal.aborted) setState((before) => ({ data, problem: null, isLoading: false, loads: before.loads + 1 })); },
       (problem) => { if (!controller.signal.aborted) setState((before) => ({ ...before, problem, isLoading: false })); },
     );
     return () => controller.abort();
@@ -22,20 +22,21 @@ export function useLoaded(load, changes) {
   return { ...state, reload, set };
 }
 
-// A listing, a page after the other: `{rows, total, more, problem, isLoading, reload, set}`; `more` where there are.
+// A listing, a page after the other; `set(change)` is given each page that is on view. Answers
+// `{rows, total, more, problem, isLoading, reload, set}`; `more` where there are.
 export function useListing(path, query = {}) {
   const asked = JSON.stringify([path, query]);
   const [extra, setExtra] = useState({ asked, rows: [], cursor: null, problem: null, isLoading: false });
   const first = useLoaded((signal) => (path ? get(path, query, signal) : Promise.resolve(null)), [asked]);
-  const added = extra.asked === asked && extra.of === first.data ? extra : null;
+  const added = extra.asked === asked && extra.of === first.loads ? extra : null;
   const cursor = added ? added.cursor : first.data?.next_cursor;
   const more = async () => {
-    setExtra({ ...(added ?? { rows: [] }), asked, of: first.data, cursor, isLoading: true, problem: null });
+    setExtra({ ...(added ?? { rows: [] }), asked, of: first.loads, cursor, isLoading: true, problem: null });
     try {
       const page = await get(path, { ...query, cursor });
-      setExtra({ asked, of: first.data, rows: [...(added?.rows ?? []), ...page.data], cursor: page.next_cursor, isLoading: false, problem: null });
+      setExtra({ asked, of: first.loads, rows: [...(added?.rows ?? []), ...page.data], cursor: page.next_cursor, isLoading: false, problem: null });
     } catch (problem) {
-      setExtra({ ...(added ?? { rows: [] }), asked, of: first.data, cursor, isLoading: false, problem });
+      setExtra({ ...(added ?? { rows: [] }), asked, of: first.loads, cursor, isLoading: false, problem });
     }
   };
   return {
@@ -45,7 +46,10 @@ export function useListing(path, query = {}) {
     problem: added?.problem ?? first.problem,
     isLoading: first.isLoading || Boolean(added?.isLoading),
     reload: first.reload,
-    set: first.set,
+    set: (change) => {
+      first.set(change);
+      setExtra((before) => (before.rows.length ? { ...before, rows: change({ data: before.rows }).data } : before));
+    },
   };
 }
 
@@ -89,7 +93,19 @@ export function useAction(act) {
   return [run, state.isRunning, state.problem, () => setState({ isRunning: false, problem: null })];
 }
 
+const BASES_MAX = 10_000;
+
+// All of them, page by page.
 export function useKnowledgeBases() {
-  const found = useLoaded((signal) => get("/knowledge-bases", { limit: 200 }, signal), []);
-  return { ...found, bases: found.data?.data ?? null };
+  const found = useLoaded(async (signal) => {
+    const all = [];
+    let cursor;
+    do {
+      const page = await get("/knowledge-bases", { limit: 200, cursor }, signal);
+      all.push(...page.data);
+      cursor = page.next_cursor;
+    } while (cursor && all.length < BASES_MAX);
+    return all;
+  }, []);
+  return { ...found, bases: found.data };
 }

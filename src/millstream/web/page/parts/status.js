@@ -4,11 +4,11 @@ import { percent } from "../format.js";
 import { named, t } from "../language.js";
 
 const TONES = {
-  completed: "good", enabled: "good", delivered: "good", ready: "good", cited: "good", live: "good", searchable: "good", valid: "good",
+  completed: "good", accepted: "good", enabled: "good", delivered: "good", ready: "good", cited: "good", live: "good", searchable: "good", valid: "good",
   failed: "bad", disabled: "bad", refused: "bad", revoked: "bad",
-  partial: "warn", reconnecting: "warn", waiting: "warn", paused: "warn", expired: "warn",
+  partial: "warn", reconnecting: "warn", waiting: "warn", paused: "warn", patient: "warn", expired: "warn",
   processing: "busy", fetching: "busy", parsing: "busy", chunking: "busy", embedding: "busy", indexing: "busy",
-  uploading: "busy", connecting: "busy", pending: "busy",
+  sending: "busy", connecting: "busy", pending: "busy",
 };
 
 export function Badge({ status, kind = "status", title }) {

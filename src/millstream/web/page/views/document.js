@@ -4,7 +4,9 @@ import { ago, bytes, characters, moment, number, part } from "../format.js";
 import { useAction, useListing, useLoaded } from "../hooks.js";
 import { html, useEffect, useMemo, useRef, useState } from "../html.js";
 import { named, t } from "../language.js";
-import { Badge, Check, Confirm, Copy, Dialog, Empty, Head, Icon, Loading, Pager, ProblemBox, Select, TextArea } from "../parts.js";
+import { Badge, Check, Confirm, Copy, Dialog, Empty, Head, Icon, Loading, Pager, ProblemBox, Segments, Select, TextArea } from "../parts.js";
+import { ChunkPreview } from "../parts/chunk_preview.js";
+import { ChunkSettings, chunkingOf } from "../parts/chunk_settings.js";
 import { go, link, replace } from "../router.js";
 
 const ENDED = ["completed", "failed", "cancelled", "skipped", "deleted"];
@@ -44,6 +46,7 @@ export default function Document({ kb, document: id, query }) {
       ${one.language && html`<div><dt>${t("document.language")}</dt><dd>${one.language}</dd></div>`}
       <div><dt>${t("documents.pages")}</dt><dd>${number(one.counts.pages)}</dd></div><div><dt>${t("documents.chunks")}</dt><dd>${number(one.counts.chunks)}</dd></div>
       <div><dt>${t("documents.added")}</dt><dd><a href=${link(["tasks", one.task_id])} title=${moment(one.accepted_at)}>${ago(one.accepted_at)}</a></dd></div>
+      ${one.chunking && html`<div><dt>${t("setting.chunker")}</dt><dd>${t(`chunker.${one.chunking.chunker}`)} <small class="muted">${t("again.own")}</small></dd></div>`}
       ${one.origin?.url && html`<div><dt>${t("document.from")}</dt><dd>${one.origin.url}</dd></div>`}
       <div><dt>${t("task.id")}</dt><dd><${Copy} text=${one.document_id} label=${`${one.document_id.slice(0, 13)}…${one.document_id.slice(-4)}`} /></dd></div></dl>
       <div class="row between tight wrap"><span class="tags">${Object.entries(one.metadata).map(([key, value]) => html`<span class="tag"><b>${key}</b> ${String(value)}</span>`)}${Object.keys(one.metadata).length === 0 && html`<small class="muted">${t("document.no_metadata")}</small>`}</span>
@@ -53,7 +56,7 @@ export default function Document({ kb, document: id, query }) {
     </section>
     ${one.counts.characters > 0 && !isGone && html`<${Reader} path=${path} place=${["knowledge-bases", kb, "documents", id]} version=${isEnded ? one.index_generation : null} chosen=${query.chunk} onEdited=${document_.reload} />`}
     ${asked === "metadata" && html`<${MetadataDialog} path=${path} metadata=${one.metadata} onClose=${close} onChanged=${(changed) => { document_.set(changed); close(); }} />`}
-    ${asked === "again" && html`<${Again} path=${path} onClose=${close} />`}
+    ${asked === "again" && html`<${Again} path=${path} kb=${kb} one=${one} onClose=${close} />`}
     ${asked === "delete" && html`<${Delete} path=${path} name=${one.filename} kb=${kb} onClose=${close} />`}`;
 }
 
@@ -166,15 +169,31 @@ function read(text) {
   }));
 }
 
-function Again({ path, onClose }) {
+const CUTTING = ["parse", "chunk"]; // steps from which a document is cut anew
+
+// From which step, and cut in which way: as the knowledge base says, or in a way of its own, which can be tried here.
+function Again({ path, kb, one, onClose }) {
+  const base = useLoaded((signal) => get(`/knowledge-bases/${kb}`, {}, signal), [kb]);
   const [step, setStep] = useState("parse");
+  const [way, setWay] = useState(one.chunking ? "own" : "base");
+  const [settings, setSettings] = useState(null);
+  const inForce = settings ?? one.chunking ?? (base.data ? chunkingOf(base.data.settings) : null);
+  const isCut = CUTTING.includes(step);
   const [begin, isRunning, problem] = useAction(async () => {
-    const task = await post(`${path}/reprocess`, { from_step: step });
+    const given = !isCut ? {} : way === "own" ? { settings: chunkingOf(inForce) } : one.chunking ? { settings: {} } : {};
+    const task = await post(`${path}/reprocess`, { from_step: step, ...given });
     onClose();
     go(["tasks", task.task_id]);
   });
-  return html`<${Confirm} title=${t("document.again_title")} action=${t("document.again")} isRunning=${isRunning} problem=${problem} onConfirm=${begin} onClose=${onClose}>
-    <p>${t("document.again_text")}</p><${Select} label=${t("document.from_step")} value=${step} options=${["parse", "chunk", "embed", "index"].map((one) => [one, named("step", one)])} onChange=${setStep} /><//>`;
+  return html`<${Dialog} title=${t("document.again_title")} isWide onClose=${onClose}><form onSubmit=${(event) => { event.preventDefault(); begin(); }}>
+    <div class="dialog-body"><p>${t("document.again_text")}</p>
+      <${Select} label=${t("document.from_step")} hint=${t(`again.${step}`)} value=${step} options=${["parse", "chunk", "embed", "index"].map((name) => [name, named("step", name)])} onChange=${setStep} />
+      ${isCut && html`<${Segments} label=${t("bases.how_cut")} value=${way} onChange=${setWay} options=${[["base", t("again.as_base")], ["own", t("again.own")]]} />
+        <${ProblemBox} problem=${base.problem} onRetry=${base.reload} />
+        ${way === "own" && inForce && html`<${ChunkSettings} settings=${inForce} onChange=${setSettings} />`}
+        ${inForce && base.data && one.counts.characters > 0 && html`<${ChunkPreview} kb=${kb} document=${one.document_id} settings=${chunkingOf(way === "own" ? inForce : base.data.settings)} />`}`}
+      <${ProblemBox} problem=${problem} /></div>
+    <footer><button type="button" onClick=${onClose}>${t("do.cancel")}</button><button type="submit" class="primary" disabled=${isRunning || (way === "own" && !inForce)}>${t("document.again")}</button></footer></form><//>`;
 }
 
 function Delete({ path, name, kb, onClose }) {

@@ -5,7 +5,8 @@ import { useAction, useListing, useLoaded, useStream } from "../hooks.js";
 import { html, useEffect, useRef, useState } from "../html.js";
 import { named, t } from "../language.js";
 import { Badge, Check, Confirm, Copy, Empty, Head, Icon, Input, Live, Loading, Pager, ProblemBox, Segments, Select, Table, TextArea } from "../parts.js";
-import { CHUNKERS } from "../parts/create_knowledge_base.js";
+import { ChunkPreview } from "../parts/chunk_preview.js";
+import { ChunkSettings, chunkingOf } from "../parts/chunk_settings.js";
 import { go, link, replace } from "../router.js";
 import { Figure } from "./knowledge_bases.js";
 
@@ -62,7 +63,7 @@ function Documents({ kb, query, news }) {
       ? html`<${Empty} icon="search" title=${t("documents.no_match")} action=${html`<button type="button" onClick=${() => { setName(""); setMetadata(""); filter({ q: "", status: "", metadata: "" }); }}>${t("filter.clear")}</button>`}>${t("documents.no_match_text")}<//>`
       : html`<${Empty} icon="file" title=${t("documents.none")} action=${html`<a class="button primary" href=${link(["upload"], { kb })}>${t("nav.upload")}</a>`}>${t("documents.none_text")}<//>`)}
     ${listing.rows?.length > 0 && html`<${Table} caption=${t("tasks.documents")} rows=${listing.rows} keyOf=${(one) => one.document_id} isDimmed=${(one) => !one.enabled} columns=${[
-      { name: "name", title: t("documents.document"), isMain: true, show: (one) => html`<a class="strong" href=${link(["knowledge-bases", kb, "documents", one.document_id])}>${one.filename || t("document.unnamed")}</a>${one.title && one.title !== one.filename && html`<small class="muted block">${one.title}</small>`}` },
+      { name: "name", title: t("documents.document"), isMain: true, show: (one) => html`<a class="strong" href=${link(["knowledge-bases", kb, "documents", one.document_id])}>${one.filename || t("document.unnamed")}</a>${one.metadata.path && html`<small class="muted block">${one.metadata.path}</small>`}${one.title && one.title !== one.filename && html`<small class="muted block">${one.title}</small>`}` },
       { name: "status", title: t("tasks.status"), show: (one) => html`<${Badge} status=${one.status} />${!one.enabled && html` <${Badge} status="off" />`}${one.error && html`<small class="block error-text">${one.error.message}</small>`}` },
       { name: "pages", title: t("documents.pages"), isNumber: true, show: (one) => (one.counts.pages ? number(one.counts.pages) : "–") },
       { name: "chunks", title: t("documents.chunks"), isNumber: true, show: (one) => (one.counts.chunks ? number(one.counts.chunks) : "–") },
@@ -96,14 +97,8 @@ function Settings({ base, onChanged }) {
       <div class="row"><${Input} label=${t("bases.name")} maxlength="200" required value=${name} onInput=${setName} /><${Copy} text=${base.knowledge_base_id} /></div>
       <${TextArea} label=${t("bases.description")} rows="2" maxlength="2000" value=${description} onInput=${setDescription} />
       <h2>${t("settings.cutting")}</h2><p class="muted">${t("settings.cutting_text")}</p>
-      <${Select} label=${t("setting.chunker")} hint=${t(`chunker.${one("chunker")}_text`)} value=${one("chunker")} options=${CHUNKERS.map((kind) => [kind, t(`chunker.${kind}`)])} onChange=${put("chunker")} />
-      <div class="grid">
-        <${Input} label=${t("setting.chunk_tokens")} hint=${t("setting.chunk_tokens_text")} type="number" min="16" max="4096" value=${one("chunk_tokens")} onInput=${whole("chunk_tokens")} />
-        <${Input} label=${t("setting.chunk_overlap_tokens")} hint=${t("setting.chunk_overlap_tokens_text")} type="number" min="0" max="1024" value=${one("chunk_overlap_tokens")} onInput=${whole("chunk_overlap_tokens")} />
-        ${one("chunker") === "parents" && html`<${Input} label=${t("setting.chunk_parent_tokens")} hint=${t("setting.chunk_parent_tokens_text")} type="number" min="16" max="8192" placeholder="1024" value=${one("chunk_parent_tokens")} onInput=${whole("chunk_parent_tokens")} />`}
-        ${one("chunker") === "window" && html`<${Input} label=${t("setting.chunk_window_sentences")} hint=${t("setting.chunk_window_sentences_text")} type="number" min="1" max="20" placeholder="3" value=${one("chunk_window_sentences")} onInput=${whole("chunk_window_sentences")} />`}
-        ${one("chunker") === "semantic" && html`<${Input} label=${t("setting.chunk_breakpoint_percentile")} hint=${t("setting.chunk_breakpoint_percentile_text")} type="number" min="1" max="99" placeholder="90" value=${one("chunk_breakpoint_percentile")} onInput=${whole("chunk_breakpoint_percentile")} />`}
-      </div>
+      <${ChunkSettings} settings=${settings} onChange=${(changed_) => { setSaved(false); setSettings(changed_); }} />
+      <${ChunkPreview} kb=${base.knowledge_base_id} settings=${chunkingOf(settings)} />
       <h2>${t("settings.finding")}</h2><p class="muted">${t("settings.finding_text")}</p>
       <div class="grid">
         <${Input} label=${t("setting.vector_weight")} hint=${t("setting.vector_weight_text")} type="number" min="0" max="1" step="0.05" placeholder=${t("setting.by_model")} value=${one("vector_weight")} onInput=${whole("vector_weight")} />
