@@ -20,9 +20,10 @@ from events.append_plan import plan_append
 from events.document import StepStarted
 from events.keys import Keys
 from events.log import EVENTS_PER_STREAM_MAX, Appended, Write
-from events.redis_border import Command, Script, execute
+from events.redis_border import Script, execute
+from events.redis_clients import Clients, make_clients
 from events.redis_log import RedisLog, append_call
-from events.redis_setup import Clients, make_clients
+from events.redis_wire import Command
 from events.steps import Step
 from tests.event_samples import new_document, new_knowledge_base, new_task, write
 from tests.servers.redis_process import RedisProcess, redis_binary
@@ -69,7 +70,7 @@ async def _several(contestant: Contestant, first: int, count: int) -> None:
 
 async def measure(clients: Clients, calls: int) -> None:
     keys, script = Keys(PARTITIONS), Script("append.lua")
-    await script.load(clients.commands)
+    await script.load(clients.commands, ())
     log = RedisLog(clients.commands, clients.blocking, keys)
     payload = plan_append([first_write()], partitions=PARTITIONS).writes[0].payloads[0]
     for in_flight in IN_FLIGHT:

@@ -37,8 +37,9 @@ from events.keys import Keys
 from events.log import Appended, Write
 from events.pointer import INBOX_CODES
 from events.redis_archive import RedisArchive
+from events.redis_clients import Clients, make_clients
 from events.redis_log import RedisLog
-from events.redis_setup import Clients, make_clients, open_installation
+from events.redis_setup import open_installation
 from events.steps import Step
 from projections.archive_reader import Archive
 from projections.history import ArchivedLog

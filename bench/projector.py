@@ -22,8 +22,8 @@ from bench.figures import Peer, note, reported
 from events.codec import decode, encode
 from events.keys import Keys
 from events.log import Appended, Write
+from events.redis_clients import Clients, make_clients
 from events.redis_log import RedisLog
-from events.redis_setup import Clients, make_clients
 from events.task import TaskSubmitted
 from projections.batch import Batch
 from projections.projection import RowKey

@@ -25,8 +25,9 @@ from blobs.local import LocalBlobStore
 from events.keys import Keys
 from events.log import Appended, EventLog, Write
 from events.redis_archive import RedisArchive
+from events.redis_clients import Clients, make_clients
 from events.redis_log import RedisLog
-from events.redis_setup import Clients, make_clients, open_installation
+from events.redis_setup import open_installation
 from events.task import TaskSubmitted
 from projections.archive_reader import Archive
 from projections.history import ArchivedLog

@@ -22,7 +22,7 @@ from urllib.parse import urlsplit
 
 from bench.figures import Peer, note, reported
 from events.ids import TaskId
-from events.redis_setup import make_clients
+from events.redis_clients import make_clients
 from tests.read_world import World
 from tests.servers.read_api import ReadApi
 from tests.servers.redis_process import RedisProcess, redis_binary

@@ -20,8 +20,9 @@ from events.keys import Keys
 from events.pointer import INBOX_CODES
 from events.redis_archive import RedisArchive
 from events.redis_border import execute
+from events.redis_clients import Clients, make_clients
 from events.redis_log import RedisLog
-from events.redis_setup import Clients, make_clients, open_installation
+from events.redis_setup import open_installation
 from projections.archiver import Archiver, ArchiveSettings
 from projections.projector import Projector
 from projections.redis_views import RedisViews

@@ -1,14 +1,13 @@
 """Deletes what follows from the log, as an operator's mistake or a damaged Redis would."""
 
-from redis.asyncio import Redis
-
 from events.keys import Keys
+from events.redis_border import RedisClient
 
 DERIVED = ("inbox:*", "due", "dead", "tally:*", "digests:*")
 VIEWS = ("views:*", "checkpoint:*", "changes")
 
 
-async def delete_derived_keys(client: Redis, partitions: int, *, with_views: bool = False) -> int:
+async def delete_derived_keys(client: RedisClient, partitions: int, *, with_views: bool = False) -> int:
     """Answers how many keys there were."""
     deleted = 0
     for partition in range(partitions):

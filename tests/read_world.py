@@ -9,8 +9,8 @@ import httpx
 import msgspec
 
 from events.keys import Keys
+from events.redis_clients import Clients
 from events.redis_log import RedisLog
-from events.redis_setup import Clients
 from projections.projector import run_projectors
 from projections.redis_feed import RedisFeed
 from projections.redis_views import RedisViews

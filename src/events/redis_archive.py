@@ -4,7 +4,6 @@ from collections.abc import Iterable, Sequence
 from typing import Any, Final
 
 import msgspec
-from redis.asyncio import Redis
 
 from events.archive import (
     DIGEST_OF_NOTHING,
@@ -22,8 +21,9 @@ from events.ids import pack_stream_id
 from events.keys import Keys
 from events.log import Head
 from events.pointer import INBOX_CODES, unpack_pointer
-from events.redis_border import Argument, Script, at_the_border, execute
+from events.redis_border import RedisClient, Script, at_the_border, execute
 from events.redis_log import EPOCH_FIRST
+from events.redis_wire import Argument
 
 TRIM_ENTRIES_MAX: Final = 2_000
 """Entries a call: with their histories 5 ms of server time, of 50,000 that a bare XTRIM could take."""
@@ -41,7 +41,7 @@ _manifest_decoder = msgspec.msgpack.Decoder(SegmentEntry)
 class RedisArchive:
     """ArchiveStore on Redis. Keys are described in `keys.py` and at the head of each script."""
 
-    def __init__(self, client: Redis, keys: Keys) -> None:
+    def __init__(self, client: RedisClient, keys: Keys) -> None:
         self._client = client
         self._keys = keys
         self._advance = Script("advance.lua")
@@ -65,12 +65,13 @@ class RedisArchive:
         await self._hold.run(self._client, [self._keys.archiver(partition)], (holder, 0))
 
     async def state(self, partition: int) -> ArchiveState:
-        names = ["archived", "archived_at", "digest", "trimmed", "epoch", "number", "last"]
+        names = ("archived", "archived_at", "digest", "trimmed", "epoch", "number", "last")
+        meta = self._keys.meta(partition)
         with at_the_border():
-            async with self._client.pipeline(transaction=True) as pipeline:
-                pipeline.hmget(self._keys.meta(partition), names)
-                pipeline.time()
-                (archived, archived_at, digest, trimmed, epoch, number, last), (seconds, us) = await pipeline.execute()
+            # The clock first, as what is younger than it says is kept for longer, never for less.
+            seconds, us = await execute(self._client, "TIME", near=meta)
+            found = await execute(self._client, "HMGET", meta, *names)
+        archived, archived_at, digest, trimmed, epoch, number, last = found
         at = int(epoch or EPOCH_FIRST)
         return ArchiveState(
             mark=Mark(
@@ -80,7 +81,7 @@ class RedisArchive:
             ),
             trimmed_number=int(trimmed or 0),
             head=Head(at, int(number or 0), _position(at, last)),
-            now_ms=seconds * 1_000 + us // 1_000,
+            now_ms=int(seconds) * 1_000 + int(us) // 1_000,
         )
 
     async def entries(self, partition: int, *, after: Position | None, limit: int) -> list[LogEntry]:

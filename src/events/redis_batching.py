@@ -8,11 +8,11 @@ import asyncio
 from collections.abc import Sequence
 from typing import Any, Final
 
-from redis.asyncio import Redis
-from redis.exceptions import NoScriptError, RedisError
+from redis.exceptions import NoScriptError, RedisClusterException, RedisError
 
 from events.errors import LogUnavailable
-from events.redis_border import Argument, Command, Script, exchange, translated
+from events.redis_border import RedisClient, Script, exchange, translated
+from events.redis_wire import Argument, Command
 
 FLIGHTS_MAX: Final = 4
 """Pipelines under way at a time, 1 to the size of the connection pool."""
@@ -25,10 +25,11 @@ BATCH_BYTES_MAX: Final = 8_388_608
 
 
 class _Call:
-    __slots__ = ("answer", "command", "size_bytes")
+    __slots__ = ("answer", "command", "near", "size_bytes")
 
-    def __init__(self, command: Command, size_bytes: int, answer: asyncio.Future[Any]) -> None:
+    def __init__(self, command: Command, near: str, size_bytes: int, answer: asyncio.Future[Any]) -> None:
         self.command = command
+        self.near = near
         self.size_bytes = size_bytes
         self.answer = answer
 
@@ -36,7 +37,7 @@ class _Call:
 class Batching:
     """Sends one script's calls. A call that is cancelled may still take effect."""
 
-    def __init__(self, client: Redis, script: Script) -> None:
+    def __init__(self, client: RedisClient, script: Script) -> None:
         self._client = client
         self._script = script
         self._waiting: list[_Call] = []
@@ -46,7 +47,7 @@ class Batching:
     async def run(self, keys: Sequence[str], arguments: Sequence[Argument], *, size_bytes: int) -> Any:
         """The script's answer. Raises LogUnavailable, LogFull and what else `translated` makes of a refusal."""
         loop = asyncio.get_running_loop()
-        call = _Call(self._script.command(keys, arguments), size_bytes, loop.create_future())
+        call = _Call(self._script.command(keys, arguments), keys[0], size_bytes, loop.create_future())
         self._waiting.append(call)
         if not self._is_launching:
             self._is_launching = True
@@ -80,7 +81,7 @@ class Batching:
             answers = await exchange(self._client, [call.command for call in batch])
             unknown = [place for place, answer in enumerate(answers) if isinstance(answer, NoScriptError)]
             if unknown:
-                await self._script.load(self._client)
+                await self._script.load(self._client, {batch[place].near for place in unknown})
                 again = await exchange(self._client, [batch[place].command for place in unknown])
                 for place, answer in zip(unknown, again, strict=True):
                     answers[place] = answer
@@ -96,7 +97,7 @@ def _settle(batch: list[_Call], answers: Sequence[Any]) -> None:
     for call, answer in zip(batch, answers, strict=True):
         if call.answer.done():
             continue
-        if isinstance(answer, RedisError | OSError):
+        if isinstance(answer, RedisError | RedisClusterException | OSError):
             call.answer.set_exception(translated(answer))
         elif isinstance(answer, Exception):
             call.answer.set_exception(answer)

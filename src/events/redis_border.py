@@ -1,22 +1,24 @@
 """The border to redis-py: its errors become ours, its scripts are sent by their digest."""
 
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
 
-from hiredis import pack_command
 from redis.asyncio import Redis
+from redis.asyncio.cluster import RedisCluster
 from redis.asyncio.connection import AbstractConnection
 from redis.exceptions import ConnectionError as RedisConnectionError
-from redis.exceptions import NoScriptError, OutOfMemoryError, RedisError, ResponseError
+from redis.exceptions import NoScriptError, OutOfMemoryError, RedisClusterException, RedisError, ResponseError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from events.errors import FormatMismatch, LogError, LogFull, LogUnavailable
+from events.redis_cluster import exchange_on_cluster, node_of
+from events.redis_wire import Argument, Command, answer_of, packed, paired
 
-Argument = str | bytes | int
-Command = Sequence[Argument]
+RedisClient = Redis | RedisCluster
+"""One server, or the one that Sentinels name, or a cluster."""
 
 _FULL: Final = ("OOM", "MISCONF")
 _UNAVAILABLE: Final = ("LOADING", "BUSY", "MASTERDOWN", "READONLY", "CLUSTERDOWN", "TRYAGAIN", "NOREPLICAS", "NOPERM")
@@ -25,11 +27,11 @@ _UNAVAILABLE_WITHIN: Final = ("ACL failure in script", "exhausted the last possi
 until an operator acts, and neither must end a process."""
 
 
-def translated(error: RedisError | OSError) -> LogError:
+def translated(error: RedisError | RedisClusterException | OSError) -> LogError:
     """Our error for one of redis-py's; what the server says goes along."""
     text = str(error)
     match error:
-        case RedisConnectionError() | RedisTimeoutError() | OSError():
+        case RedisConnectionError() | RedisTimeoutError() | RedisClusterException() | OSError():
             return LogUnavailable(f"Redis did not answer: {text}")
         case OutOfMemoryError():
             return LogFull(f"Redis refuses writes, its memory is full: {text}")
@@ -52,28 +54,40 @@ def at_the_border() -> Iterator[None]:
     """Whatever redis-py raises inside leaves as one of our errors."""
     try:
         yield
-    except (RedisError, OSError) as error:
+    except (RedisError, RedisClusterException, OSError) as error:
         raise translated(error) from error
 
 
-async def execute(client: Redis, *command: Argument) -> Any:
-    """The server's answer to one command; redis-py's errors stay as they are."""
-    return await client.execute_command(*command)  # type: ignore[no-untyped-call]  # redis-py gives it no types
+async def execute(client: RedisClient, *command: Argument, near: str | None = None) -> Any:
+    """The server's answer to one command; redis-py's errors stay as they are.
+
+    `near` is a key: on a cluster the command goes to the node that serves it. Needed where redis-py would ask a node
+    which keys the command has, or where it has none.
+    """
+    if near is None or not isinstance(client, RedisCluster):
+        return await client.execute_command(*command)
+    return await client.execute_command(*command, target_nodes=await node_of(client, near))
 
 
-async def exchange(client: Redis, commands: Sequence[Command]) -> list[Any]:
+async def exchange(client: RedisClient, commands: Sequence[Command], tail: Command = ()) -> list[Any]:
     """Sends commands at once and reads their answers in order; a refused one's answer is its ResponseError.
 
     As a redis-py pipeline without a transaction, but packed by hiredis: a third less client time a command. A broken
     connection is retried as the client is told to, so each command must be one that may be repeated. Where the
     repetition finds the server full, the first call may have taken effect all the same: that is no refusal.
+
+    `tail` is sent behind them on the same connection; where there is one, each answer but a refusal is a pair of the
+    command's own and the tail's.
     """
-    packed = b"".join(map(_pack, commands))
+    if isinstance(client, RedisCluster):
+        return await exchange_on_cluster(client, commands, tail)
+    sent = packed((*commands, tail) if tail else commands)
     connection: AbstractConnection = await client.connection_pool.get_connection()  # type: ignore[no-untyped-call]  # untyped
 
     async def send_and_read() -> list[Any]:
-        await connection.send_packed_command(packed, check_health=False)
-        return [await _answer(connection) for _ in commands]
+        await connection.send_packed_command(sent, check_health=False)
+        answers = [await answer_of(connection) for _ in commands]
+        return paired(answers, await answer_of(connection)) if tail else answers
 
     tries = 1
 
@@ -96,7 +110,7 @@ async def exchange(client: Redis, commands: Sequence[Command]) -> list[Any]:
 def answered(answers: Sequence[Any]) -> Sequence[Any]:
     """The same answers. Raises the first that is a refusal."""
     for answer in answers:
-        if isinstance(answer, RedisError):
+        if isinstance(answer, Exception):
             raise answer
     return answers
 
@@ -105,18 +119,6 @@ def _in_doubt(answer: Any) -> Any:
     if isinstance(answer, ResponseError) and isinstance(translated(answer), LogFull):
         return RedisConnectionError(f"the answer was lost, and then: {answer}")
     return answer
-
-
-def _pack(command: Command) -> bytes:
-    packed: bytes = pack_command(tuple(command))  # type: ignore[arg-type]  # declared for one argument, takes any number
-    return packed
-
-
-async def _answer(connection: AbstractConnection) -> Any:
-    try:
-        return await connection.read_response()
-    except ResponseError as error:
-        return error
 
 
 class Script:
@@ -129,15 +131,20 @@ class Script:
     def command(self, keys: Sequence[str], arguments: Sequence[Argument]) -> Command:
         return ("EVALSHA", self.digest, len(keys), *keys, *arguments)
 
-    async def load(self, client: Redis) -> None:
-        await execute(client, "SCRIPT", "LOAD", self.text)
+    async def load(self, client: RedisClient, keys: Iterable[str]) -> None:
+        """Into the servers that serve the keys: on a cluster each node has scripts of its own."""
+        if isinstance(client, RedisCluster):
+            for node in {await node_of(client, key) for key in keys}:
+                await client.execute_command("SCRIPT", "LOAD", self.text, target_nodes=node)
+        else:
+            await execute(client, "SCRIPT", "LOAD", self.text)
 
-    async def run(self, client: Redis, keys: Sequence[str], arguments: Sequence[Argument]) -> Any:
+    async def run(self, client: RedisClient, keys: Sequence[str], arguments: Sequence[Argument]) -> Any:
         """Loads the script where the server does not know it: nothing of the first call took effect."""
         command = self.command(keys, arguments)
         with at_the_border():
             try:
                 return await execute(client, *command)
             except NoScriptError:
-                await self.load(client)
+                await self.load(client, keys)
                 return await execute(client, *command)

@@ -4,7 +4,6 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Any, Final
 
 import msgspec
-from redis.asyncio import Redis
 
 from events.derived import ClaimsAt, DeadLetterChange, Errand, Owed, TalliesAt, errand_of
 from events.digests import Claims, DigestKey
@@ -13,7 +12,8 @@ from events.ids import PACKED_BYTES, KnowledgeBaseId, TaskId, pack_stream_id
 from events.keys import Keys
 from events.log import Tally
 from events.pointer import INBOX_CODES, inbox_of_timer, pack_pointer, pack_timer, unpack_pointer
-from events.redis_border import Argument, Script, at_the_border, execute
+from events.redis_border import RedisClient, Script, at_the_border, execute
+from events.redis_wire import Argument
 from events.steps import Step
 
 PAGE_ENTRIES: Final = 1_000
@@ -25,7 +25,7 @@ TALLY_FIELDS: Final = ("o", "s", "f", "c", "k")
 class RedisDerived:
     """DerivedStore on Redis."""
 
-    def __init__(self, client: Redis, keys: Keys) -> None:
+    def __init__(self, client: RedisClient, keys: Keys) -> None:
         self._client = client
         self._keys = keys
         self._owe = Script("owe.lua")

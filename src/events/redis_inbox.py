@@ -9,18 +9,21 @@ reply would succeed and leave the first call's deliveries in this consumer's han
 
 import asyncio
 from collections.abc import Iterator, Sequence
+from itertools import groupby
+from operator import attrgetter
 from typing import Any, Final
 
 import structlog
-from redis.asyncio import Redis
+from redis.asyncio.cluster import RedisCluster
 from redis.exceptions import ResponseError
 
 from events.errors import CorruptEvent
 from events.inbox import RELEASED, Delivery, InboxDepth, InboxKey
 from events.keys import Keys
 from events.pointer import INBOX_CODES, delivery_of
-from events.redis_border import Script, at_the_border, execute
+from events.redis_border import RedisClient, Script, at_the_border
 from events.redis_log import BLOCK_MS_MAX, GROUP
+from events.redis_streams import StreamReads
 
 RELEASED_IDLE_MS: Final = 1_000_000_000
 """Released entries look as if nobody had touched them for 11 days."""
@@ -33,11 +36,12 @@ _log = structlog.get_logger()
 
 
 class RedisInbox:
-    """Inbox on Redis. `blocking_client` waits long and repeats nothing (see `redis_setup.make_clients`)."""
+    """Inbox on Redis. `blocking_client` waits long and repeats nothing (see `redis_clients.make_clients`)."""
 
-    def __init__(self, client: Redis, blocking_client: Redis, keys: Keys) -> None:
+    def __init__(self, client: RedisClient, blocking_client: RedisClient, keys: Keys) -> None:
         self._client = client
         self._blocking = blocking_client
+        self._waits = StreamReads(blocking_client)
         self._keys = keys
         self._take = Script("take.lua")
         self._claim = Script("claim.lua")
@@ -63,8 +67,12 @@ class RedisInbox:
     async def mine(self, inboxes: Sequence[InboxKey], *, consumer: str, count: int) -> list[Delivery]:
         if not inboxes or count <= 0:
             return []
-        found, _ = await self._take.run(self._client, self._names(inboxes), (GROUP, consumer, count, "0", 0))
-        return await self._deliveries(inboxes, found)
+        mine: list[Delivery] = []
+        for part in self._calls(inboxes):
+            if left := count - len(mine):
+                found, _ = await self._take.run(self._client, self._names(part), (GROUP, consumer, left, "0", 0))
+                mine += await self._deliveries(part, found)
+        return mine
 
     async def acknowledge(self, delivery: Delivery) -> None:
         await self._acknowledge.run(self._client, [self._name_of(delivery)], (GROUP, delivery.entry_id))
@@ -86,9 +94,13 @@ class RedisInbox:
             return []
         judge = ("judge", silent_ms_min, CONSUMER_FORGET_MS)
         dead, living = await self._consumers.run(self._client, [self._keys.consumers], judge)
-        arguments = (GROUP, consumer, count, silent_ms_min, RELEASED, len(dead), *dead, *living)
-        found = await self._claim.run(self._blocking, self._names(inboxes), arguments)
-        return await self._deliveries(inboxes, found)
+        claimed: list[Delivery] = []
+        for part in self._calls(inboxes):
+            if left := count - len(claimed):
+                arguments = (GROUP, consumer, left, silent_ms_min, RELEASED, len(dead), *dead, *living)
+                found = await self._claim.run(self._blocking, self._names(part), arguments)
+                claimed += await self._deliveries(part, found)
+        return claimed
 
     async def move_due(self, partition: int, *, limit: int = 100) -> int:
         inboxes = [self._keys.inbox(partition, step, lane) for step, lane in INBOX_CODES]
@@ -120,21 +132,30 @@ class RedisInbox:
 
     async def _sweep(
         self, inboxes: Sequence[InboxKey], consumer: str, count: int
-    ) -> tuple[list[Delivery], dict[InboxKey, bytes]]:
-        """One call for all inboxes: outside a Cluster a script may touch any slot.
+    ) -> tuple[list[Delivery], dict[InboxKey, str]]:
+        """Also answers the last entry of each inbox if nothing was found."""
+        taken: list[Delivery] = []
+        last: dict[InboxKey, str] = {}
+        for part in self._calls(inboxes):
+            arguments = (GROUP, consumer, count - len(taken), ">", 1)
+            found, ends = await self._take.run(self._blocking, self._names(part), arguments)
+            taken += await self._deliveries(part, found)
+            last.update(zip(part, map(bytes.decode, ends), strict=False))
+            if len(taken) >= count:
+                break
+        return taken, last if len(last) == len(inboxes) else {}
 
-        Also answers the last entry of each inbox if nothing was found.
-        """
-        found, last = await self._take.run(self._blocking, self._names(inboxes), (GROUP, consumer, count, ">", 1))
-        return await self._deliveries(inboxes, found), dict(zip(inboxes, last, strict=False))
+    def _calls(self, inboxes: Sequence[InboxKey]) -> list[list[InboxKey]]:
+        """What one call may touch, in order: everything on one server, the inboxes of one slot on a cluster."""
+        if not isinstance(self._client, RedisCluster):
+            return [list(inboxes)]
+        return [list(part) for _, part in groupby(inboxes, key=attrgetter("partition"))]
 
-    async def _wait(self, last: dict[InboxKey, bytes], block_ms: int) -> set[InboxKey]:
+    async def _wait(self, last: dict[InboxKey, str], block_ms: int) -> set[InboxKey]:
         """The inboxes in which something lies behind the last entry that was seen."""
-        names = {self._name(key).encode(): key for key in last}
-        with at_the_border():
-            streams = (*names, *last.values())
-            answer = await execute(self._blocking, "XREAD", "COUNT", 1, "BLOCK", block_ms, "STREAMS", *streams)
-        return {names[name] for name in answer}
+        names = {self._name(key): key for key in last}
+        answer = await self._waits.read(dict(zip(names, last.values(), strict=True)), count=1, block_ms=block_ms)
+        return {names[name.decode()] for name in answer}
 
     async def _deliveries(self, inboxes: Sequence[InboxKey], found: Sequence[Any]) -> list[Delivery]:
         """Entries that hold no pointer lead to no event: they are told of and acknowledged, else they would come back

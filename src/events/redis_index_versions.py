@@ -3,16 +3,14 @@
 Keys are described in `keys.py` (`index_comparers`, `index_version`).
 """
 
-from redis.asyncio import Redis
-
 from events.keys import Keys
-from events.redis_border import Script, at_the_border
+from events.redis_border import RedisClient, Script, at_the_border
 
 
 class RedisIndexVersions:
     """A version is a number and the name of a manifest that is staged for it, empty once that lies at its place."""
 
-    def __init__(self, client: Redis, keys: Keys) -> None:
+    def __init__(self, client: RedisClient, keys: Keys) -> None:
         self._client = client
         self._keys = keys
         self._replace = Script("index_version.lua")

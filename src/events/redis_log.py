@@ -8,7 +8,6 @@ from collections.abc import Iterator, Sequence
 from typing import Any, Final
 
 import msgspec
-from redis.asyncio import Redis
 
 from events.append_plan import Consequence, EnterDead, EnterDue, EnterInbox, LeaveDead, Plan, PlannedDigest, plan_append
 from events.codec import decode
@@ -20,7 +19,8 @@ from events.inbox import Delivery
 from events.keys import Keys
 from events.log import EVENTS_PER_STREAM_MAX, Appended, Conflict, Head, Taken, Tally, Unreadable, Write
 from events.redis_batching import Batching
-from events.redis_border import Argument, Script, answered, at_the_border, exchange, execute
+from events.redis_border import RedisClient, Script, answered, at_the_border, exchange, execute
+from events.redis_wire import Argument
 from events.steps import Lane, Step
 
 GROUP: Final = "mill"
@@ -49,10 +49,15 @@ MOVES: Final[dict[Move, str]] = {Move.FIRST: "<", Move.LAST: ">", Move.RELEASE: 
 
 
 class RedisLog:
-    """EventLog on Redis. `blocking_client` serves nothing but blocking reads (see `redis_setup.make_clients`)."""
+    """EventLog on Redis. `blocking_client` serves nothing but blocking reads (see `redis_clients.make_clients`)."""
 
     def __init__(
-        self, client: Redis, blocking_client: Redis, keys: Keys, *, events_per_stream_max: int = EVENTS_PER_STREAM_MAX
+        self,
+        client: RedisClient,
+        blocking_client: RedisClient,
+        keys: Keys,
+        *,
+        events_per_stream_max: int = EVENTS_PER_STREAM_MAX,
     ) -> None:
         self._client = client
         self._blocking = blocking_client
@@ -60,6 +65,7 @@ class RedisLog:
         self._events_per_stream_max = events_per_stream_max
         self._append = Batching(client, Script("append.lua"))
         self._history = Script("history.lua")
+        self._versions = Script("versions.lua")
 
     @property
     def partitions(self) -> int:
@@ -122,17 +128,18 @@ class RedisLog:
                 raise VersionGap(f"the stream stands at {version}, its history ends at {next_after}")
 
     async def versions(self, stream_ids: Sequence[str]) -> list[int]:
-        if not stream_ids:
-            return []
-        with at_the_border():
-            async with self._client.pipeline(transaction=True) as pipeline:  # a stream is in one of two places
-                for stream in stream_ids:
-                    pipeline.hget(self._keys.stream(stream), "v")
-                    pipeline.hget(self._keys.quiet(stream), pack_stream_id(stream))
-                found = await pipeline.execute()
-        return [
-            int(version or (quiet or b"0").split()[0]) for version, quiet in zip(found[::2], found[1::2], strict=True)
-        ]
+        by_partition: dict[int, list[str]] = {}
+        for stream in stream_ids:
+            by_partition.setdefault(partition_of(stream), []).append(stream)
+        parts = await asyncio.gather(*map(self._versions_of, by_partition.values()))
+        found = {stream: version for part in parts for stream, version in part.items()}
+        return [found[stream] for stream in stream_ids]
+
+    async def _versions_of(self, stream_ids: Sequence[str]) -> dict[str, int]:
+        """Of streams of one partition."""
+        names = [key for stream in stream_ids for key in (self._keys.stream(stream), self._keys.quiet(stream))]
+        versions: list[int] = await self._versions.run(self._client, names, tuple(map(pack_stream_id, stream_ids)))
+        return dict(zip(stream_ids, versions, strict=True))
 
     async def tally(self, task_id: TaskId) -> Tally:
         with at_the_border():
@@ -170,7 +177,7 @@ class RedisLog:
     async def _wait(self, partition: int, after: Position | None, block_ms: int) -> None:
         log, entry_id = self._keys.log(partition), "0-0" if after is None else after.entry_id
         with at_the_border():
-            await execute(self._blocking, "XREAD", "COUNT", 1, "BLOCK", block_ms, "STREAMS", log, entry_id)
+            await execute(self._blocking, "XREAD", "COUNT", 1, "BLOCK", block_ms, "STREAMS", log, entry_id, near=log)
 
     def _check(self, partition: int) -> None:
         if not 0 <= partition < self.partitions:

@@ -9,11 +9,10 @@ from itertools import islice
 from typing import Final
 
 import msgspec
-from redis.asyncio import Redis
 
 from events.ids import pack_stream_id
 from events.keys import Keys
-from events.redis_border import at_the_border, execute
+from events.redis_border import RedisClient, at_the_border, execute
 from events.redis_log import EPOCH_FIRST
 from events.redis_setup import FORMAT_VERSION
 from events.restored import RestoredLog, StreamEnd
@@ -28,14 +27,14 @@ class StoredInstallation(msgspec.Struct, frozen=True):
     is_marked: bool
 
 
-async def stored_installation(client: Redis, namespace: str = "ms") -> StoredInstallation | None:
+async def stored_installation(client: RedisClient, namespace: str = "ms") -> StoredInstallation | None:
     """None for a Redis that no installation has begun in. Raises LogUnavailable."""
     with at_the_border():
         found = await execute(client, "HMGET", Keys(1, namespace).installation, "id", "marked")
     return None if found[0] is None else StoredInstallation(found[0].decode(), found[1] is not None)
 
 
-async def note_marked(client: Redis, keys: Keys) -> None:
+async def note_marked(client: RedisClient, keys: Keys) -> None:
     """From now on a blob store without a marker is another one."""
     with at_the_border():
         await execute(client, "HSET", keys.installation, "marked", "1")
@@ -44,7 +43,7 @@ async def note_marked(client: Redis, keys: Keys) -> None:
 class RedisRestore:
     """Writes into a Redis that nothing else writes to meanwhile."""
 
-    def __init__(self, client: Redis, keys: Keys) -> None:
+    def __init__(self, client: RedisClient, keys: Keys) -> None:
         self._client = client
         self._keys = keys
 

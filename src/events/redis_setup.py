@@ -1,21 +1,19 @@
-"""What is checked and made before the log is used: the server's settings, the stored format, the clients."""
+"""What is checked and made before the log is used: the server's settings and the stored format."""
 
+import hashlib
 import re
 import uuid
-from collections.abc import Callable, Mapping
-from typing import Final, Self
+from collections.abc import Callable, Mapping, Sequence
+from typing import Final
 
 import msgspec
-from redis.asyncio import BlockingConnectionPool, Redis
-from redis.asyncio.retry import Retry
-from redis.backoff import ExponentialWithJitterBackoff, NoBackoff
+from redis.asyncio.cluster import RedisCluster
 from redis.exceptions import NoPermissionError, ResponseError
 
 from events.errors import FormatMismatch, UnsafeConfiguration
 from events.ids import PARTITIONS_MAX
 from events.keys import Keys
-from events.redis_border import at_the_border, execute
-from events.redis_log import BLOCK_MS_MAX
+from events.redis_border import RedisClient, at_the_border, execute
 
 FORMAT_VERSION: Final = 1
 """Of keys and their fields. Raised when a program before would read them wrongly."""
@@ -25,60 +23,9 @@ PARTITIONS_DEFAULT: Final = 8
 SERVER_VERSION_MIN: Final = (7, 2, 5)
 """Below it, consumers are created by blocked reads that time out, and idle times of consumers mean something else."""
 
-COMMAND_TIMEOUT_S: Final = 5.0
-CONNECT_TIMEOUT_S: Final = 2.0
-POOL_WAIT_S: Final = 5.0
-"""How long a call waits for a free connection before the log counts as unavailable."""
-
-RETRIES: Final = 2
-"""Of commands after a broken connection: all of ours may be repeated. The callers' own retries have longer pauses."""
-
-BLOCK_GRACE_S: Final = 3.0
-
-
-class Clients:
-    """Two clients of one server: `commands` for everything that answers at once, `blocking` for reads that wait."""
-
-    def __init__(self, commands: Redis, blocking: Redis) -> None:
-        self.commands = commands
-        self.blocking = blocking
-
-    async def aclose(self) -> None:
-        await self.blocking.aclose()
-        await self.commands.aclose()
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        await self.aclose()
-
-
-def make_clients(url: str, *, connections_max: int = 32, blocking_connections_max: int = 64) -> Clients:
-    """Clients for `redis://`, `rediss://` and `unix://`; nothing is connected yet. Answers are bytes, over RESP3."""
-    backoff = ExponentialWithJitterBackoff(base=0.05, cap=0.5)
-    commands = _client(url, connections_max, COMMAND_TIMEOUT_S, Retry(backoff, RETRIES))
-    blocking_timeout_s = BLOCK_MS_MAX / 1_000 + BLOCK_GRACE_S
-    return Clients(commands, _client(url, blocking_connections_max, blocking_timeout_s, Retry(NoBackoff(), 0)))
-
-
-def _client(url: str, connections_max: int, timeout_s: float, retry: Retry) -> Redis:
-    pool = BlockingConnectionPool.from_url(
-        url,
-        max_connections=connections_max,
-        timeout=POOL_WAIT_S,
-        socket_timeout=timeout_s,
-        socket_connect_timeout=CONNECT_TIMEOUT_S,
-        protocol=3,
-        legacy_responses=False,
-        decode_responses=False,
-        retry=retry,
-    )
-    return Redis.from_pool(pool)
-
 
 async def open_installation(
-    client: Redis,
+    client: RedisClient,
     *,
     partitions: int | None,
     namespace: str = "ms",
@@ -123,16 +70,31 @@ def _agreed(stored_format: bytes | None, stored_partitions: bytes | None, partit
     return int(stored_partitions)
 
 
-async def check_server(client: Redis) -> None:
+async def check_server(client: RedisClient) -> None:
     """Refuses a server that is too old or may lose facts. INFO tells all, so CONFIG may be forbidden.
 
     Raises UnsafeConfiguration with a sentence on what to change, and LogUnavailable.
     """
+    for found in await _infos(client, ("server", "persistence", "memory")):
+        if found.get("redis_mode") == "cluster" and not isinstance(client, RedisCluster):
+            raise UnsafeConfiguration("this Redis is a node of a cluster: write redis+cluster:// before its address")
+        reason = what_is_unsafe(found)
+        if reason is not None:
+            raise UnsafeConfiguration(reason)
+
+
+async def _infos(client: RedisClient, sections: Sequence[str]) -> list[dict[str, str]]:
+    """What INFO tells, of the server or of each of a cluster's masters."""
     with at_the_border():
-        found = [await client.info(section) for section in ("server", "persistence", "memory")]
-    reason = what_is_unsafe({name: str(value) for section in found for name, value in section.items()})
-    if reason is not None:
-        raise UnsafeConfiguration(reason)
+        if not isinstance(client, RedisCluster):
+            found = [[await client.info(section) for section in sections]]
+        else:
+            await client.initialize()
+            found = [
+                [await client.execute_command("INFO", section, target_nodes=node) for section in sections]
+                for node in client.get_primaries()
+            ]
+    return [{name: str(value) for section in told for name, value in section.items()} for told in found]
 
 
 def what_is_unsafe(info: Mapping[str, str]) -> str | None:
@@ -147,6 +109,12 @@ def what_is_unsafe(info: Mapping[str, str]) -> str | None:
     if policy != "noeviction":
         return f"Redis deletes facts when memory is full (maxmemory-policy {policy}): set `maxmemory-policy noeviction`"
     return None
+
+
+SAFETY: Final = {"no": 0, "everysec": 2, "always": 3}
+
+RUN_DIGITS: Final = 40
+"""Of a digest in place of one server's run id, as long as that."""
 
 
 class Durability(msgspec.Struct, frozen=True):
@@ -175,21 +143,39 @@ class Durability(msgspec.Struct, frozen=True):
         return None
 
 
-async def durability(client: Redis) -> Durability:
-    """Raises LogUnavailable."""
-    with at_the_border():
-        server, replication = await client.info("server"), await client.info("replication")
-    second = str(replication.get("master_replid2", ""))
+async def durability(client: RedisClient) -> Durability:
+    """Of a cluster: the least that any of its masters gives; `run_id` names them all. Raises LogUnavailable."""
+    found = await _infos(client, ("server", "replication"))
+    runs = sorted(one.get("run_id", "") for one in found)
+    policies = await _fsync_policies(client)
     return Durability(
-        run_id=str(server.get("run_id", "")), fsync=await fsync_policy(client), was_promoted=second.strip("0") != ""
+        run_id=runs[0] if len(runs) == 1 else hashlib.sha256(" ".join(runs).encode()).hexdigest()[:RUN_DIGITS],
+        fsync=min(policies, key=_safety),
+        was_promoted=any(one.get("master_replid2", "").strip("0") != "" for one in found),
     )
 
 
-async def fsync_policy(client: Redis) -> str | None:
+async def fsync_policy(client: RedisClient) -> str | None:
     """`always`, `everysec` or `no`; None where the server does not let us ask. Only `always` survives a power cut."""
+    return min(await _fsync_policies(client), key=_safety)
+
+
+async def _fsync_policies(client: RedisClient) -> list[str | None]:
     with at_the_border():
         try:
-            found = await execute(client, "CONFIG", "GET", "appendfsync")
+            if not isinstance(client, RedisCluster):
+                found = [await execute(client, "CONFIG", "GET", "appendfsync")]
+            else:
+                await client.initialize()
+                found = [
+                    await client.execute_command("CONFIG", "GET", "appendfsync", target_nodes=node)
+                    for node in client.get_primaries()
+                ]
         except (NoPermissionError, ResponseError):
-            return None
-    return str(found[b"appendfsync"].decode()) if found else None
+            return [None]
+    return [str(one[b"appendfsync"].decode()) if one else None for one in found]
+
+
+def _safety(policy: str | None) -> int:
+    """What may not be asked for counts for less than what is known to be safe."""
+    return SAFETY.get(policy or "", 1)

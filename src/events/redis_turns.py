@@ -5,10 +5,8 @@ Keys are described in `keys.py` (`upkeep`). A lease that ends early costs work t
 
 from typing import Final
 
-from redis.asyncio import Redis
-
 from events.keys import Keys
-from events.redis_border import Script, at_the_border
+from events.redis_border import RedisClient, Script, at_the_border
 
 LEASE: Final = "lease"
 
@@ -16,7 +14,7 @@ LEASE: Final = "lease"
 class RedisTurns:
     """`holder` is unique to the process, `lease` names the work."""
 
-    def __init__(self, client: Redis, keys: Keys, *, holder: str, lease: str = LEASE) -> None:
+    def __init__(self, client: RedisClient, keys: Keys, *, holder: str, lease: str = LEASE) -> None:
         self._client = client
         self._keys = keys
         self._holder = holder

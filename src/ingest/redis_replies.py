@@ -6,10 +6,9 @@ from pathlib import Path
 from typing import Any, Final
 
 import msgspec
-from redis.asyncio import Redis
 
 from events.keys import Keys
-from events.redis_border import Script
+from events.redis_border import RedisClient, Script
 from ingest.replies import Begun, OtherRequest, Reply, Underway
 
 LEVEL: Final = 1
@@ -21,7 +20,7 @@ _decoder: Final = msgspec.msgpack.Decoder(Reply)
 class RedisReplies:
     """Replies that all processes share."""
 
-    def __init__(self, client: Redis, keys: Keys) -> None:
+    def __init__(self, client: RedisClient, keys: Keys) -> None:
         self._client = client
         self._keys = keys
         self._begin = _ReplyScript("reply_begin.lua")

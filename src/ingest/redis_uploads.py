@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import Any, Final
 
 import msgspec
-from redis.asyncio import Redis
 
 from events.keys import Keys
-from events.redis_border import Argument, Script, at_the_border
+from events.redis_border import RedisClient, Script, at_the_border
+from events.redis_wire import Argument
 from ingest.upload_registry import NewUpload, Outcome, Piece, Upload
 
 GONE_KEPT_US: Final = 86_400_000_000
@@ -29,7 +29,7 @@ _outcome: Final = msgspec.json.Decoder(Outcome)
 class RedisUploads:
     """UploadRegistry that all processes share."""
 
-    def __init__(self, client: Redis, keys: Keys) -> None:
+    def __init__(self, client: RedisClient, keys: Keys) -> None:
         self._client = client
         self._keys = keys
         self._admit = _UploadScript("upload_admit.lua")

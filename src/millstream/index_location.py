@@ -15,8 +15,8 @@ from blobs.errors import BlobError
 from blobs.s3_settings import S3Settings
 from events.errors import LogFull, LogUnavailable
 from events.keys import Keys
+from events.redis_clients import Clients
 from events.redis_index_versions import RedisIndexVersions
-from events.redis_setup import Clients
 from knowledge.lance_index import LanceIndex
 from knowledge.lance_versions import LanceVersions, ServerRegister, TableVersions
 from millstream.blob_location import bucket_of, unusable

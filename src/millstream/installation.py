@@ -5,14 +5,14 @@ again.
 """
 
 import contextlib
-from urllib.parse import urlsplit
 
 import structlog
 
 from blobs.store import BlobStore
 from events.errors import FormatMismatch, LogError, LogFull, LogUnavailable, UnsafeConfiguration
 from events.keys import Keys
-from events.redis_setup import Clients, durability, make_clients, open_installation
+from events.redis_clients import Clients, make_clients, shown_url
+from events.redis_setup import durability, open_installation
 from millstream.admission.door_check import check_door
 from millstream.admission.redis_key_store import RedisKeyStore
 from millstream.blob_location import open_blobs
@@ -42,10 +42,8 @@ async def tell_of_risks(clients: Clients) -> None:
 
 def unreachable(settings: Settings, error: Exception) -> Stop:
     """What a person is told when Redis does not answer; a password in the URL is left out."""
-    url = urlsplit(settings.redis_url)
-    shown = f"{url.scheme}://{url.hostname or ''}{f':{url.port}' if url.port else ''}{url.path}"
     return Stop(
-        f"no Redis at {shown}: {error}",
+        f"no Redis at {shown_url(settings.redis_url)}: {error}",
         hint="start it, or correct MILLSTREAM_REDIS_URL; without that setting `millstream up` starts one",
         exit_code=ExitCode.UNREACHABLE,
     )

@@ -12,8 +12,9 @@ import structlog
 from blobs.errors import BlobError, BlobMissing
 from blobs.store import BlobStore
 from events.keys import Keys
+from events.redis_clients import Clients
 from events.redis_restore import StoredInstallation, note_marked, stored_installation
-from events.redis_setup import FORMAT_VERSION, Clients
+from events.redis_setup import FORMAT_VERSION
 from millstream.errors import ExitCode, Stop
 
 MARKER_KEY: Final = "installation.json"

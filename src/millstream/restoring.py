@@ -20,10 +20,11 @@ from events.errors import UnsafeConfiguration
 from events.ids import KnowledgeBaseId, StreamKind, kind_of
 from events.keys import Keys, tags
 from events.redis_archive import RedisArchive
+from events.redis_clients import Clients
 from events.redis_derived import RedisDerived
 from events.redis_log import RedisLog
 from events.redis_restore import RedisRestore
-from events.redis_setup import Clients, check_server
+from events.redis_setup import check_server
 from events.restored import RestoredLog
 from ingest.reconcile import Reconciled, reconcile
 from knowledge.index import Index

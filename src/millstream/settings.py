@@ -33,7 +33,10 @@ class Settings(ModelFields, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     ] = ""
     data_dir: Annotated[str, Meta(min_length=1, description="where the embedded default keeps everything")] = "./data"
     redis_url: Annotated[
-        str, Meta(description="redis://, rediss:// or unix:// of a Redis of your own; empty starts an embedded one")
+        str,
+        Meta(
+            description="redis://, unix://, redis+sentinel:// or redis+cluster://, rediss… with TLS; empty starts one"
+        ),
     ] = ""
     partitions: Annotated[
         int, Meta(ge=0, le=256, description="partitions of the log, fixed at first start; 0 takes what is there, or 8")

@@ -14,9 +14,9 @@ from events.ids import IdFactory
 from events.keys import Keys
 from events.redis_archive import RedisArchive
 from events.redis_border import at_the_border
+from events.redis_clients import Clients
 from events.redis_inbox import RedisInbox
 from events.redis_log import RedisLog
-from events.redis_setup import Clients
 from knowledge.lance_index import LanceIndex
 from millstream.blob_location import open_blobs
 from millstream.embeddings import Embeddings

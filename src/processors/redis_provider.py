@@ -10,10 +10,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
-from redis.asyncio import Redis
-
 from events.keys import Keys
-from events.redis_border import Script
+from events.redis_border import RedisClient, Script
 from processors.breaker import FAILURES_MAX, OPEN_US, PROBE_US
 from processors.pace import Charge
 from processors.provider import (
@@ -40,7 +38,9 @@ _NO_LIMIT: Final = Charge(cost_us=0, credit_us=0)
 class RedisProviderGate:
     """ProviderGate shared by all workers. `clock_us` takes the place of the server's clock, for tests."""
 
-    def __init__(self, client: Redis, keys: Keys, quota: Quota, *, clock_us: Callable[[], int] | None = None) -> None:
+    def __init__(
+        self, client: RedisClient, keys: Keys, quota: Quota, *, clock_us: Callable[[], int] | None = None
+    ) -> None:
         self._client = client
         self._keys = keys
         self._quota = quota

@@ -4,22 +4,22 @@ import asyncio
 from collections.abc import Mapping
 from typing import Any
 
-from redis.asyncio import Redis
-
 from events.keys import Keys
-from events.redis_border import at_the_border, execute
+from events.redis_border import RedisClient, at_the_border
 from events.redis_log import BLOCK_MS_MAX
+from events.redis_streams import StreamReads
 from projections.feed import FeedEntry, FeedPosition, decode_changes
 
 Entries = list[tuple[bytes, dict[bytes, bytes]]]
 
 
 class RedisFeed:
-    """ChangeFeed on Redis. `blocking_client` serves nothing but blocking reads (see `redis_setup.make_clients`)."""
+    """ChangeFeed on Redis. `blocking_client` serves nothing but blocking reads (see `redis_clients.make_clients`)."""
 
-    def __init__(self, client: Redis, blocking_client: Redis, keys: Keys) -> None:
+    def __init__(self, client: RedisClient, blocking_client: RedisClient, keys: Keys) -> None:
         self._client = client
-        self._blocking = blocking_client
+        self._waits = StreamReads(blocking_client)
+        self._reads = StreamReads(client)
         self._keys = keys
         self._partition_of = {keys.changes(partition).encode(): partition for partition in range(keys.partitions)}
 
@@ -58,13 +58,10 @@ class RedisFeed:
         return _entries(partition, found[1:])
 
     async def _read(self, after: Mapping[int, FeedPosition], limit: int, block_ms: int) -> list[FeedEntry]:
-        keys = [self._keys.changes(partition) for partition in after]
-        block: tuple[str | int, ...] = ("BLOCK", block_ms) if block_ms > 0 else ()
-        client = self._blocking if block else self._client
-        places = map(str, after.values())
-        with at_the_border():
-            answer: Any = await execute(client, "XREAD", "COUNT", limit, *block, "STREAMS", *keys, *places)
-        return [entry for key, found in (answer or {}).items() for entry in _entries(self._partition_of[key], found)]
+        places = {self._keys.changes(partition): str(place) for partition, place in after.items()}
+        reads = self._waits if block_ms > 0 else self._reads
+        answer = await reads.read(places, count=limit, block_ms=max(block_ms, 0))
+        return [entry for key, found in answer.items() for entry in _entries(self._partition_of[key], found)]
 
 
 def _entries(partition: int, found: Entries) -> list[FeedEntry]:

@@ -6,12 +6,11 @@ A generation is made of `rows:<table>` (hash), `index:<list>` (zset) and `indexe
 from collections.abc import AsyncIterator, Sequence
 from typing import Any, Final
 
-from redis.asyncio import Redis
-
 from events.envelope import Position
 from events.errors import LogUnavailable
 from events.keys import Keys
-from events.redis_border import Argument, at_the_border
+from events.redis_border import RedisClient, at_the_border
+from events.redis_wire import Argument
 from projections.errors import GenerationIsLive
 from projections.feed import FEED_BYTES_MAX, encode_changes
 from projections.projection import MEMBER_TIME_DIGITS, TABLES, RowKey, Table
@@ -37,7 +36,7 @@ CHECKPOINT_FIELDS: Final = ("position", "number", "unreadable", "unknown", "refu
 class RedisViews:
     """ViewStore on Redis."""
 
-    def __init__(self, client: Redis, keys: Keys, *, feed_bytes_max: int = FEED_BYTES_MAX) -> None:
+    def __init__(self, client: RedisClient, keys: Keys, *, feed_bytes_max: int = FEED_BYTES_MAX) -> None:
         self._client = client
         self._keys = keys
         self._feed_bytes_max = feed_bytes_max

@@ -6,11 +6,11 @@ from operator import attrgetter
 from typing import Any, Final
 
 import msgspec
-from redis.asyncio import Redis
 
 from events.envelope import Position
 from events.keys import Keys
-from events.redis_border import Argument, at_the_border
+from events.redis_border import RedisClient, at_the_border
+from events.redis_wire import Argument
 from webhooks.deliveries import Checkpoint, DeliveryPage, Due, Hold
 from webhooks.delivery import Channel, Delivery, DeliveryId, DeliveryState
 from webhooks.redis_script import WebhookScript
@@ -25,7 +25,7 @@ _decoder = msgspec.msgpack.Decoder(Delivery)
 class RedisDeliveries:
     """DeliveryStore on Redis."""
 
-    def __init__(self, client: Redis, keys: Keys) -> None:
+    def __init__(self, client: RedisClient, keys: Keys) -> None:
         self._client = client
         self._keys = keys
         self._put = WebhookScript("put.lua")

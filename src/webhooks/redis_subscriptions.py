@@ -4,11 +4,10 @@ from collections.abc import Callable
 from typing import Any
 
 import msgspec
-from redis.asyncio import Redis
 
 from events.errors import LogUnavailable
 from events.keys import Keys
-from events.redis_border import at_the_border
+from events.redis_border import RedisClient, at_the_border
 from webhooks.redis_script import WebhookScript
 from webhooks.subscription import Kept, WebhookId
 from webhooks.subscriptions import Everything, Full
@@ -23,7 +22,7 @@ _decoder = msgspec.msgpack.Decoder(Kept)
 class RedisSubscriptions:
     """SubscriptionStore on Redis."""
 
-    def __init__(self, client: Redis, keys: Keys) -> None:
+    def __init__(self, client: RedisClient, keys: Keys) -> None:
         self._client = client
         self._subscriptions = keys.webhook_subscriptions
         self._state = keys.webhook_state

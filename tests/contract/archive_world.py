@@ -13,8 +13,8 @@ from events.memory import MemoryLog
 from events.memory_archive import MemoryArchive
 from events.redis_archive import RedisArchive
 from events.redis_border import execute
+from events.redis_clients import Clients
 from events.redis_log import RedisLog
-from events.redis_setup import Clients
 from projections.archive_reader import Archive
 from projections.archiver import Archived, Archiver, ArchiveSettings
 from projections.history import ArchivedLog

@@ -9,9 +9,9 @@ from events.log import EventLog
 from events.memory import MemoryLog
 from events.memory_inbox import MemoryInbox
 from events.redis_border import execute
+from events.redis_clients import Clients
 from events.redis_inbox import RedisInbox
 from events.redis_log import RedisLog
-from events.redis_setup import Clients
 from events.steps import Lane, Step
 from tests.event_samples import T0_US
 

@@ -10,7 +10,7 @@ from blobs.local import LocalBlobStore
 from blobs.s3 import S3BlobStore
 from blobs.s3_settings import S3Settings
 from events.errors import ArchiveRefused
-from events.redis_setup import Clients
+from events.redis_clients import Clients
 from tests.contract.archive_contract import ArchiveContract
 from tests.contract.archive_world import ArchiveWorld, RedisArchiveWorld, archive_all
 from tests.contract.event_log_contract import STARTED, document_write

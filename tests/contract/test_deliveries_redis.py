@@ -6,7 +6,7 @@ import pytest
 
 from events.keys import Keys
 from events.redis_border import execute
-from events.redis_setup import Clients
+from events.redis_clients import Clients
 from tests.contract.deliveries_contract import PARTITIONS, DeliveriesContract, put
 from tests.webhook_samples import delivery
 from webhooks.deliveries import DeliveryStore

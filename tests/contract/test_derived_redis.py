@@ -4,8 +4,8 @@ import pytest
 
 from events.derived import DeadLetterChange, DerivedStore, Errand
 from events.ids import pack_stream_id
+from events.redis_clients import Clients
 from events.redis_derived import PAGE_ENTRIES, RedisDerived
-from events.redis_setup import Clients
 from events.steps import Lane, Step
 from tests.contract.derived_contract import DerivedContract, DerivedWorld, owed_to
 from tests.contract.digest_contract import DigestContract
@@ -56,9 +56,7 @@ async def test_a_stream_whose_events_have_all_left_the_log_stands_where_it_stood
     (delivery,) = await world.inbox.take(BOTH, consumer="a", count=1)
     await world.lose_everything_derived()
     await redis_clients.commands.delete(world.keys.stream(document), world.keys.history(document))
-    await redis_clients.commands.execute_command(  # type: ignore[no-untyped-call]
-        "HSET", world.keys.quiet(document), pack_stream_id(document), "7 1-0"
-    )
+    await redis_clients.commands.execute_command("HSET", world.keys.quiet(document), pack_stream_id(document), "7 1-0")
     assert await world.derived.put(0, [owed_to(delivery, version=1)]) == [False]
     assert await world.derived.put(0, [owed_to(delivery, version=7)]) == [True]
     assert await world.derived.change_dead_letters(0, [DeadLetterChange(document, 7, 5)]) == [True]

@@ -2,7 +2,7 @@
 
 import pytest
 
-from events.redis_setup import Clients
+from events.redis_clients import Clients
 from tests.contract.event_log_contract import EventLogContract
 from tests.contract.log_world import LogWorld, RedisWorld
 

@@ -6,8 +6,8 @@ import pytest
 
 from events.inbox import InboxDepth
 from events.redis_border import execute
+from events.redis_clients import Clients
 from events.redis_log import GROUP
-from events.redis_setup import Clients
 from events.steps import Step
 from tests.contract.inbox_contract import BOTH, HOUR_MS, INTERACTIVE, InboxContract, put
 from tests.contract.log_world import LogWorld, RedisWorld, inbox_key

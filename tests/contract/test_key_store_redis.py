@@ -3,7 +3,7 @@
 import pytest
 
 from events.keys import Keys
-from events.redis_setup import Clients
+from events.redis_clients import Clients
 from millstream.admission.key_store import KeyStore
 from millstream.admission.redis_key_store import RedisKeyStore
 from tests.contract.key_store_contract import KeyStoreContract

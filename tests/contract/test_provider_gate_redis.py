@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from events.errors import LogUnavailable
 from events.keys import Keys
-from events.redis_setup import Clients, make_clients
+from events.redis_clients import Clients, make_clients
 from processors.memory_provider import MemoryProviderGate
 from processors.provider import Go, Quota, Verdict
 from processors.redis_provider import KEPT_MS, RedisProviderGate

@@ -3,7 +3,7 @@
 import pytest
 
 from events.keys import Keys
-from events.redis_setup import Clients
+from events.redis_clients import Clients
 from ingest.redis_replies import RedisReplies
 from ingest.replies import Replies
 from tests.contract.replies_contract import RepliesContract

@@ -4,7 +4,7 @@ import pytest
 
 from events.errors import LogUnavailable
 from events.keys import Keys
-from events.redis_setup import Clients, make_clients
+from events.redis_clients import Clients, make_clients
 from tests.contract.subscriptions_contract import SubscriptionsContract
 from tests.servers.redis_process import RedisProcess
 from tests.webhook_samples import SECRET, kept, webhook_id

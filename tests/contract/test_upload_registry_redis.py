@@ -7,7 +7,7 @@ import pytest
 from events.errors import LogUnavailable
 from events.ids import TaskId
 from events.keys import Keys, slot_of
-from events.redis_setup import Clients, make_clients
+from events.redis_clients import Clients, make_clients
 from ingest.redis_uploads import GONE_KEPT_US, RedisUploads
 from ingest.upload_registry import Finished
 from tests.contract.upload_registry_contract import (

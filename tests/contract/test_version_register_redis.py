@@ -3,8 +3,8 @@
 import pytest
 
 from events.keys import Keys
+from events.redis_clients import Clients
 from events.redis_index_versions import RedisIndexVersions
-from events.redis_setup import Clients
 from knowledge.lance_versions import VersionRegister
 from millstream.index_manifests import SharedRegister
 from tests.contract.version_register_contract import VersionRegisterContract

@@ -3,7 +3,7 @@
 import pytest
 
 from events.keys import Keys
-from events.redis_setup import Clients
+from events.redis_clients import Clients
 from projections.feed import ChangeFeed
 from projections.redis_feed import RedisFeed
 from projections.redis_views import RedisViews

@@ -20,8 +20,9 @@ from domain.status import TaskPhase
 from events.envelope import Envelope, UnknownEvent, UnknownReason
 from events.ids import IdFactory, KnowledgeBaseId, TaskId, document_id
 from events.knowledge_base import KnowledgeBaseSettings
+from events.redis_clients import Clients, make_clients
 from events.redis_log import RedisLog
-from events.redis_setup import Clients, make_clients, open_installation
+from events.redis_setup import open_installation
 from projections.queries import Queries
 from projections.redis_views import RedisViews
 from tests.newer_version import SOURCE, newer_source

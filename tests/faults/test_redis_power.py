@@ -13,7 +13,7 @@ from events.document import StepStarted
 from events.errors import LogUnavailable
 from events.ids import DocumentId
 from events.log import Appended
-from events.redis_setup import make_clients
+from events.redis_clients import make_clients
 from events.steps import Step
 from tests.contract.log_world import RedisWorld
 from tests.event_samples import new_document, new_knowledge_base, new_task, write

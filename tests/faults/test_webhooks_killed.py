@@ -15,8 +15,8 @@ from standardwebhooks import Webhook
 
 from events.keys import Keys
 from events.redis_border import execute
+from events.redis_clients import Clients
 from events.redis_log import RedisLog
-from events.redis_setup import Clients
 from events.task import CallbackDelivered
 from tests.faults import webhook_sender_child as child
 from tests.servers.redis_process import RedisProcess

@@ -12,8 +12,8 @@ from typing import Final
 from events.failpoints import Failpoints, arm, parse_rules
 from events.ids import IdFactory
 from events.keys import Keys
+from events.redis_clients import make_clients
 from events.redis_log import RedisLog
-from events.redis_setup import make_clients
 from events.redis_turns import RedisTurns
 from outbound.client import OutboundClient
 from outbound.guard import Guard

@@ -25,7 +25,7 @@ from events.ids import DocumentId, IdFactory, KnowledgeBaseId, document_id
 from events.keys import Keys
 from events.memory import MemoryLog
 from events.memory_inbox import MemoryInbox
-from events.redis_setup import Clients
+from events.redis_clients import Clients
 from events.steps import Step
 from knowledge.chunk import Chunk, chunk_ids, encode_chunks
 from knowledge.hash_embedder import HashEmbedder

@@ -10,8 +10,8 @@ import pytest
 import pytest_asyncio
 
 from events.keys import Keys
+from events.redis_clients import Clients, make_clients
 from events.redis_log import RedisLog
-from events.redis_setup import Clients, make_clients
 from projections.redis_views import RedisViews
 from tests.integration.keyed_app import PAPER, KeyedApp, bearer, id_of, keyed_apps
 from tests.projecting import project

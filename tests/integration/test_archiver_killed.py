@@ -16,8 +16,9 @@ from events.keys import Keys, tags
 from events.pointer import INBOX_CODES
 from events.redis_archive import RedisArchive
 from events.redis_border import execute
+from events.redis_clients import Clients
 from events.redis_log import RedisLog
-from events.redis_setup import Clients, open_installation
+from events.redis_setup import open_installation
 from projections.archive_reader import Archive
 from projections.history import ArchivedLog
 from tests.servers.redis_process import RedisProcess

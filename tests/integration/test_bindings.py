@@ -16,8 +16,8 @@ from starlette.routing import Route
 
 from domain.access import Scope, unknown_instead, with_included
 from events.keys import Keys
+from events.redis_clients import make_clients
 from events.redis_log import RedisLog
-from events.redis_setup import make_clients
 from millstream.admission.route_access import ROUTES, Access
 from projections.redis_views import RedisViews
 from tests.integration.keyed_app import KeyedApp, bearer, keyed_apps

@@ -20,8 +20,8 @@ from events.keys import Keys
 from events.log import Tally, Write
 from events.memory import MemoryLog
 from events.memory_inbox import MemoryInbox
+from events.redis_clients import Clients
 from events.redis_log import RedisLog
-from events.redis_setup import Clients
 from events.steps import Lane, Step
 from ingest.reconcile import Found, reconcile
 from knowledge.memory_index import MemoryIndex

@@ -12,7 +12,7 @@ import pytest
 from domain.document import Failed
 from events.document import StepFailed
 from events.ids import DocumentId
-from events.redis_setup import Clients
+from events.redis_clients import Clients
 from processors.provider import Quota
 from tests.integration.embedding_world import CONVERGE_S, World, texts, working
 from tests.servers.embedding_garbage import GARBAGE, refused

@@ -8,7 +8,7 @@ import pytest
 
 from blobs.errors import BlobMissing
 from blobs.local import LocalBlobStore
-from events.redis_setup import Clients
+from events.redis_clients import Clients
 from millstream.installation import open_marked
 from millstream.settings import Settings
 

@@ -10,7 +10,7 @@ import pytest_asyncio
 from starlette.routing import Route
 
 from events.keys import Keys
-from events.redis_setup import Clients, make_clients
+from events.redis_clients import Clients, make_clients
 from ingest.once import Checked, Once
 from millstream.openapi.operations import OPERATIONS
 from tests.integration.keyed_app import KeyedApp, keyed_apps

@@ -7,7 +7,8 @@ from typing import Final
 
 import pytest
 
-from events.redis_setup import Clients, open_installation
+from events.redis_clients import Clients
+from events.redis_setup import open_installation
 from millstream.doctor import Finding, examine
 from millstream.errors import ExitCode, Stop
 from millstream.index_location import Comparer

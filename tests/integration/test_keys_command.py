@@ -11,7 +11,7 @@ from click.testing import CliRunner, Result
 from blobs.local import LocalBlobStore
 from domain.api_keys import parse_key
 from events.keys import Keys
-from events.redis_setup import Clients
+from events.redis_clients import Clients
 from millstream.admission.key_copy import KEYS_BLOB, agree
 from millstream.admission.redis_key_store import RedisKeyStore
 from millstream.cli import root

@@ -12,7 +12,7 @@ import pytest_asyncio
 
 from domain.api_keys import KeyRecord
 from events.keys import Keys
-from events.redis_setup import Clients, make_clients
+from events.redis_clients import Clients, make_clients
 from tests.integration.keyed_app import KeyedApp, bearer, id_of, keyed_apps
 from tests.log_lines import FORMATS, Format, logged
 from tests.servers.redis_process import RedisProcess

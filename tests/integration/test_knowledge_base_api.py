@@ -9,7 +9,7 @@ from typing import Any
 
 from click.testing import CliRunner, Result
 
-from events.redis_setup import make_clients
+from events.redis_clients import make_clients
 from millstream.bootstrap import running_projector, running_worker
 from millstream.cli import root
 from millstream.client import Client

@@ -13,8 +13,8 @@ import pytest
 import pytest_asyncio
 
 from events.keys import Keys
+from events.redis_clients import make_clients
 from events.redis_log import RedisLog
-from events.redis_setup import make_clients
 from millstream.errors import ExitCode
 from millstream.mcp.over_http import BODY_BYTES_MAX
 from projections.redis_views import RedisViews

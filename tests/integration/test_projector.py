@@ -6,8 +6,8 @@ import pytest
 
 from events.errors import LogUnavailable
 from events.keys import Keys
+from events.redis_clients import Clients, make_clients
 from events.redis_log import RedisLog
-from events.redis_setup import Clients, make_clients
 from projections.projection import TASKS
 from projections.projector import Projector, run_projectors
 from projections.redis_feed import RedisFeed

@@ -9,7 +9,7 @@ import httpx
 import pytest
 
 from events.ids import TaskId
-from events.redis_setup import Clients, make_clients
+from events.redis_clients import Clients, make_clients
 from tests.event_samples import new_document, new_task
 from tests.projecting import project
 from tests.read_world import PARTITIONS, World, is_end, is_state, stream, until

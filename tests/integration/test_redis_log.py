@@ -11,8 +11,8 @@ from events.errors import FormatMismatch, HistoryArchived, LogFull, LogUnavailab
 from events.ids import DocumentId
 from events.log import Appended, Conflict, Tally, Write
 from events.redis_border import execute
+from events.redis_clients import Clients, make_clients
 from events.redis_log import HISTORY_PAGE_EVENTS, RedisLog
-from events.redis_setup import Clients, make_clients
 from events.steps import Step
 from tests.contract.inbox_contract import INTERACTIVE, put
 from tests.contract.log_world import RedisWorld

@@ -5,14 +5,14 @@ import io
 
 import pytest
 
-from events import redis_setup
+from events import redis_clients
 from events.document import StepStarted
 from events.errors import LogUnavailable
 from events.ids import DocumentId
 from events.log import Unreadable, Write
 from events.redis_border import execute
+from events.redis_clients import Clients, make_clients
 from events.redis_log import LAST_ENTRY_ID
-from events.redis_setup import Clients, make_clients
 from events.steps import Step
 from tests.contract.inbox_contract import INTERACTIVE, put
 from tests.contract.log_world import RedisWorld
@@ -65,7 +65,7 @@ async def test_a_script_that_may_not_do_all_that_it_does_is_unavailable(own_redi
 async def test_an_append_that_took_effect_is_not_called_refused_when_its_repetition_finds_the_server_full(
     own_redis: RedisProcess, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(redis_setup, "COMMAND_TIMEOUT_S", 0.5)
+    monkeypatch.setattr(redis_clients, "COMMAND_TIMEOUT_S", 0.5)
     document = new_document()
     with TcpProxy(own_redis.url) as proxy:
         async with make_clients(proxy.url) as clients, make_clients(own_redis.url) as direct:

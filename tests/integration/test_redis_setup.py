@@ -6,7 +6,8 @@ import pytest
 
 from events.errors import FormatMismatch, UnsafeConfiguration
 from events.redis_border import execute
-from events.redis_setup import Clients, check_server, fsync_policy, make_clients, open_installation, what_is_unsafe
+from events.redis_clients import Clients, make_clients
+from events.redis_setup import check_server, fsync_policy, open_installation, what_is_unsafe
 from tests.servers.redis_process import RedisProcess
 
 pytest_plugins = ("tests.servers.redis",)

@@ -1,7 +1,7 @@
 """Turns of upkeep on a real Redis: one at a time, until it is given back or ends."""
 
 from events.keys import Keys
-from events.redis_setup import Clients
+from events.redis_clients import Clients
 from events.redis_turns import RedisTurns
 from tests.waiting import wait_for
 

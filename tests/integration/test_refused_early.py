@@ -9,7 +9,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from events.redis_setup import Clients
+from events.redis_clients import Clients
 from tests.integration.keyed_app import KeyedApp, bearer, keyed_apps
 from tests.integration.wire import Answer, connected, pieces_of
 from tests.multipart_forms import CONTENT_TYPE

@@ -9,10 +9,10 @@ from events.errors import SegmentDamaged
 from events.ids import DocumentId
 from events.keys import Keys, tags
 from events.redis_archive import RedisArchive
+from events.redis_clients import Clients
 from events.redis_derived import RedisDerived
 from events.redis_log import RedisLog
 from events.redis_restore import RedisRestore, note_marked, stored_installation
-from events.redis_setup import Clients
 from events.restored import RestoredLog
 from events.steps import Step
 from projections.archive_first import ArchiveFirst

@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from events.redis_setup import Clients
+from events.redis_clients import Clients
 from tests.read_world import World
 from tests.servers.read_api import ReadApi
 from tests.waiting import wait_until

@@ -15,7 +15,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from events.redis_setup import Clients
+from events.redis_clients import Clients
 from tests.read_world import World
 from tests.servers.stream_clients import browser, installed_client, node_client, page_routes
 from tests.waiting import wait_until

@@ -12,7 +12,7 @@ import msgspec
 import pytest
 
 from events.ids import KnowledgeBaseId, TaskId
-from events.redis_setup import Clients
+from events.redis_clients import Clients
 from tests.read_world import World
 from tests.servers.read_api import ReadApi
 from tests.waiting import wait_until

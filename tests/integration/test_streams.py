@@ -6,7 +6,7 @@ import httpx
 import pytest
 
 from domain.commands import DeleteKnowledgeBase
-from events.redis_setup import Clients
+from events.redis_clients import Clients
 from tests.read_world import Event, World, is_end, is_state, stream, until
 
 pytest_plugins = ("tests.servers.redis",)

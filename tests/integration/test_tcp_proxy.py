@@ -13,7 +13,7 @@ from redis.exceptions import RedisError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from events.redis_border import execute
-from events.redis_setup import Clients
+from events.redis_clients import Clients
 from tests.servers.redis_process import RedisProcess
 from tests.servers.tcp_proxy import Loss, TcpProxy, Weather, read_frame
 from tests.waiting import wait_for, wait_until

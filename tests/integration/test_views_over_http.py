@@ -15,9 +15,9 @@ from events.document import Metadata
 from events.errors import InvalidId
 from events.ids import DocumentId
 from events.keys import Keys
+from events.redis_clients import Clients
 from events.redis_inbox import RedisInbox
 from events.redis_log import RedisLog
-from events.redis_setup import Clients
 from projections.changes import ChangeTailer
 from projections.cursors import Cursors
 from projections.errors import InvalidCursor, InvalidQuery

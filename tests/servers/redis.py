@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from events.redis_setup import Clients, make_clients
+from events.redis_clients import Clients, make_clients
 from tests.servers.redis_process import RedisProcess, redis_binary
 
 

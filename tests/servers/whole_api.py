@@ -22,8 +22,8 @@ from blobs.local import LocalBlobStore
 from blobs.store import BlobStore
 from events.ids import DocumentId, KnowledgeBaseId, TaskId
 from events.keys import Keys
+from events.redis_clients import make_clients
 from events.redis_log import RedisLog
-from events.redis_setup import make_clients
 from knowledge.chunk import Chunk, chunk_ids, encode_chunks
 from knowledge.text import ParsedText
 from millstream.api_server import ANSWER_HEADERS

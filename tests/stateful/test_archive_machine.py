@@ -21,7 +21,7 @@ from events.envelope import Envelope, Event, Position
 from events.failpoints import Action, FailpointReached, Failpoints, Place, Rule, arm
 from events.log import Appended, Unreadable, Write
 from events.redis_border import execute
-from events.redis_setup import make_clients
+from events.redis_clients import make_clients
 from events.steps import Step
 from tests.contract.archive_world import (
     ArchiveWorld,

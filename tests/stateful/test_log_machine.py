@@ -29,8 +29,8 @@ from events.inbox import Delivery, InboxDepth, InboxKey
 from events.log import Appended, Conflict, Taken, Tally, Unreadable, Write
 from events.memory_derived import MemoryDerived
 from events.redis_border import execute
+from events.redis_clients import make_clients
 from events.redis_derived import RedisDerived
-from events.redis_setup import make_clients
 from events.steps import Lane, Step
 from events.task import TaskFinished
 from tests.contract.log_world import LogWorld, MemoryWorld, RedisWorld, inbox_key

@@ -5,18 +5,20 @@ import asyncio
 import time
 from collections.abc import Mapping
 from math import ceil
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 from limits import RateLimitItemPerMinute
-from limits.aio.storage import RedisStorage, Storage
+from limits.aio.storage import RedisClusterStorage, RedisStorage, Storage
+from limits.aio.storage.redis.redispy import RedispyBridge
 from limits.aio.strategies import SlidingWindowCounterRateLimiter
 from limits.errors import StorageError
-from redis.asyncio import Redis
+from redis.asyncio.cluster import RedisCluster
 
 from domain.api_keys import KeyLimits
 from events.errors import LogUnavailable
 from events.keys import Keys
+from events.redis_border import RedisClient
 from millstream.admission.route_access import Pace
 
 WINDOW_S: Final = 60
@@ -64,8 +66,10 @@ class Pacer:
         )
 
 
-def on_redis(client: Redis, keys: Keys) -> Storage:
+def on_redis(client: RedisClient, keys: Keys) -> Storage:
     """Counters on the installation's Redis, through the connections that are there."""
+    if isinstance(client, RedisCluster):
+        return _on_cluster(client, keys)
     return RedisStorage(
         "async+redis://",
         wrap_exceptions=True,
@@ -73,6 +77,19 @@ def on_redis(client: Redis, keys: Keys) -> Storage:
         key_prefix=keys.rates,
         connection_pool=client.connection_pool,  # type: ignore[arg-type]  # declared as numbers and texts, takes a pool
     )
+
+
+def _on_cluster(client: RedisCluster, keys: Keys) -> Storage:
+    class Counters(RedisClusterStorage):
+        """The library would open a client of its own, from an address."""
+
+        def configure_bridge(self) -> None:
+            assert isinstance(self.bridge, RedispyBridge)  # noqa: S101  as asked for below
+            connection: Any = client  # declared narrower than what the library's own client is
+            self.bridge.storage = connection
+            self.bridge.connection_getter = lambda _: connection
+
+    return Counters("async+redis+cluster://", wrap_exceptions=True, implementation="redispy", key_prefix=keys.rates)
 
 
 def a_minute_of(pace: Pace, limits: KeyLimits, as_set: Mapping[Pace, int]) -> int:

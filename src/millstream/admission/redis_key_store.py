@@ -7,13 +7,13 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 import msgspec
-from redis.asyncio import Redis
 from redis.asyncio.client import Pipeline
+from redis.asyncio.cluster import ClusterPipeline
 from redis.exceptions import WatchError
 
 from domain.api_keys import KeyRecord
 from events.keys import Keys
-from events.redis_border import at_the_border
+from events.redis_border import RedisClient, at_the_border
 from millstream.admission.key_store import KeysSeen
 
 VERSION: Final = "version"
@@ -26,7 +26,7 @@ _decoder = msgspec.json.Decoder(KeyRecord)
 class RedisKeyStore:
     """KeyStore of an installation."""
 
-    def __init__(self, client: Redis, keys: Keys) -> None:
+    def __init__(self, client: RedisClient, keys: Keys) -> None:
         self._client = client
         self._name = keys.api_keys
         self._used_name = keys.api_keys_used
@@ -78,7 +78,7 @@ class RedisKeyStore:
         return {key.decode(): int(value) for key, value in found.items()}
 
 
-async def _executed(pipeline: Pipeline) -> bool:
+async def _executed(pipeline: Pipeline | ClusterPipeline) -> bool:
     """False where another change came in between."""
     try:
         await pipeline.execute()
