@@ -12,7 +12,7 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 
 from domain.access import unknown_instead
-from events.redis_setup import make_clients
+from events.redis_clients import make_clients
 from millstream.grpc.refusals import REQUEST_ID
 from millstream.grpc.v1 import tasks_pb2 as pb
 from tests.integration.grpc_world import GUARD_S, GrpcWorld, code_of, grpc_world, parts_of, shown
