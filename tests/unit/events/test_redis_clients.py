@@ -3,6 +3,7 @@
 import pytest
 from redis.asyncio import Redis
 from redis.asyncio.cluster import RedisCluster
+from redis.asyncio.sentinel import SentinelConnectionPool
 
 from events.redis_clients import Clients, make_clients, shown_url
 
@@ -30,6 +31,7 @@ async def test_sentinels_are_asked_for_the_service_of_the_path_with_passwords_of
     async with make_clients(url) as clients:
         assert isinstance(clients.commands, Redis)
         pool = clients.commands.connection_pool
+        assert isinstance(pool, SentinelConnectionPool)
         asked = [one.get_connection_kwargs() for one in pool.sentinel_manager.sentinels]
     assert [(one["host"], one["port"], one["password"]) for one in asked] == [
         ("10.0.0.1", 26379, "secret"),
