@@ -80,7 +80,8 @@ async def exchange(client: RedisClient, commands: Sequence[Command], tail: Comma
     command's own and the tail's.
     """
     if isinstance(client, RedisCluster):
-        return await exchange_on_cluster(client, commands, tail)
+        found, repeated = await exchange_on_cluster(client, commands, tail)
+        return [_in_doubt(answer) if place in repeated else answer for place, answer in enumerate(found)]
     sent = packed((*commands, tail) if tail else commands)
     connection: AbstractConnection = await client.connection_pool.get_connection()  # type: ignore[no-untyped-call]  # untyped
 

@@ -55,14 +55,18 @@ async def node_of_slot(client: RedisCluster, slot: int) -> ClusterNode:
     return found
 
 
-async def exchange_on_cluster(client: RedisCluster, commands: Sequence[Command], tail: Command = ()) -> list[Any]:
-    """As `redis_border.exchange`; where no node answered, the answer is redis-py's error.
+async def exchange_on_cluster(
+    client: RedisCluster, commands: Sequence[Command], tail: Command = ()
+) -> tuple[list[Any], set[int]]:
+    """As `redis_border.exchange`; where no node answered, the answer is redis-py's error. Also the places of commands
+    that were sent again.
 
-    Commands of one slot take effect in order: where one of them has to be asked elsewhere, they are sent again together.
+    Commands of one slot take effect in order: where one has to be asked elsewhere, all of them are sent again.
     """
     answers: list[Any] = [None] * len(commands)
     slots = [_slot(command) for command in commands]
     left = list(range(len(commands)))
+    repeated: set[int] = set()
     for pause_s in PAUSES_S:
         await asyncio.sleep(pause_s)
         flights = await _flights(client, commands, slots, left, tail, answers)
@@ -71,8 +75,9 @@ async def exchange_on_cluster(client: RedisCluster, commands: Sequence[Command],
         left = [place for place in left if slots[place] in moved]
         if not left:
             break
+        repeated.update(left)
         await _learn(client, [answers[place] for place in left if isinstance(answers[place], ELSEWHERE)])
-    return answers
+    return answers, repeated
 
 
 async def _flights(
