@@ -17,7 +17,7 @@ from millstream.settings import Settings
 def product_routes() -> list[Route]:
     """What is behind them must never be reached."""
     stores = MagicMock(settings=Settings(), secret=bytes(32))
-    return api_routes(stores, MagicMock(), asyncio.Event(), MagicMock())
+    return api_routes(stores, MagicMock(), asyncio.Event(), MagicMock(), MagicMock())
 
 
 class Call(NamedTuple):

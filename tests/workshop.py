@@ -32,6 +32,10 @@ class Workshop:
     def now_us(self) -> int:
         return FIRST_US + EVENT_US * next(self._ticks)
 
+    def let_pass(self, time_us: int) -> None:
+        """The next event comes so much later."""
+        self._ticks = count(next(self._ticks) + time_us // EVENT_US)
+
     async def create(self, name: str = "handbook", *, partition: int | None = None) -> KnowledgeBaseId:
         knowledge_base = self.ids.knowledge_base(self.log.partitions)
         while partition is not None and partition_of(knowledge_base) != partition:

@@ -96,6 +96,10 @@ class Inbox(Protocol):
         """How much lies in one inbox."""
         ...
 
+    async def depths(self, inboxes: Sequence[InboxKey]) -> list[InboxDepth]:
+        """How much lies in each of several inboxes, in the order asked for. One round trip for all."""
+        ...
+
     async def backlog(self) -> int:
         """How many deliveries lie in all inboxes, given to somebody or not."""
         ...

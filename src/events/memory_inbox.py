@@ -77,6 +77,9 @@ class MemoryInbox:
         state = self._store.partitions[inbox.partition].inbox(inbox.step, inbox.lane)
         return InboxDepth(waiting=len(state.waiting), pending=len(state.pending))
 
+    async def depths(self, inboxes: Sequence[InboxKey]) -> list[InboxDepth]:
+        return [await self.depth(inbox) for inbox in inboxes]
+
     async def backlog(self) -> int:
         inboxes = (inbox for one in self._store.partitions for inbox in one.inboxes.values())
         return sum(len(inbox.waiting) + len(inbox.pending) for inbox in inboxes)

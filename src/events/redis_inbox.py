@@ -108,17 +108,22 @@ class RedisInbox:
         return moved
 
     async def depth(self, inbox: InboxKey) -> InboxDepth:
-        name = self._name(inbox)
+        (found,) = await self.depths([inbox])
+        return found
+
+    async def depths(self, inboxes: Sequence[InboxKey]) -> list[InboxDepth]:
+        if not inboxes:
+            return []
         with at_the_border():
             async with self._client.pipeline(transaction=False) as pipeline:
-                pipeline.xlen(name)
-                pipeline.xpending(name, GROUP)
-                entries, summary = await pipeline.execute(raise_on_error=False)
-            for answer in (entries, summary):
+                for name in self._names(inboxes):
+                    pipeline.xlen(name)
+                    pipeline.xpending(name, GROUP)
+                answers = await pipeline.execute(raise_on_error=False)
+            for answer in answers:
                 if isinstance(answer, Exception) and not _is_no_group(answer):
                     raise answer
-        pending = 0 if isinstance(summary, Exception) else summary["pending"]
-        return InboxDepth(waiting=max(entries - pending, 0), pending=pending)
+        return [_depth(*pair) for pair in zip(answers[::2], answers[1::2], strict=True)]
 
     async def backlog(self) -> int:
         names = [
@@ -182,6 +187,12 @@ class RedisInbox:
 def _entries(inboxes: Sequence[InboxKey], found: Sequence[Any]) -> Iterator[tuple[InboxKey, str, bytes]]:
     for index, entry_id, pointer in zip(found[0::3], found[1::3], found[2::3], strict=True):
         yield inboxes[index - 1], entry_id.decode(), pointer
+
+
+def _depth(entries: Any, summary: Any) -> InboxDepth:
+    """An inbox that nobody has asked yet has no group, and nothing pending."""
+    pending = 0 if isinstance(summary, Exception) else summary["pending"]
+    return InboxDepth(waiting=max(entries - pending, 0), pending=pending)
 
 
 def _is_no_group(error: Exception) -> bool:

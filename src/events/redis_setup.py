@@ -155,6 +155,19 @@ async def durability(client: RedisClient) -> Durability:
     )
 
 
+class Memory(msgspec.Struct, frozen=True):
+    """Of one server, bytes; `max_bytes` 0 is no limit."""
+
+    used_bytes: int
+    max_bytes: int
+
+
+async def memory(client: RedisClient) -> list[Memory]:
+    """Of each server that holds facts: one, or a cluster's masters. Raises LogUnavailable."""
+    found = await _infos(client, ("memory",))
+    return [Memory(int(one.get("used_memory", 0)), int(one.get("maxmemory", 0))) for one in found]
+
+
 async def fsync_policy(client: RedisClient) -> str | None:
     """`always`, `everysec` or `no`; None where the server does not let us ask. Only `always` survives a power cut."""
     return min(await _fsync_policies(client), key=_safety)

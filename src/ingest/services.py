@@ -13,6 +13,7 @@ from domain.handle import Context
 from domain.knowledge_base_status import KnowledgeBaseStatus
 from events.ids import IdFactory, KnowledgeBaseId
 from events.log import EventLog
+from events.trace_context import trace_parent
 from ingest.callbacks import Callbacks
 from ingest.called_urls import CheckUrl, calls_nobody
 from ingest.quota import RoomOf, without_limit
@@ -69,4 +70,10 @@ class IngestServices(msgspec.Struct, frozen=True, kw_only=True):
 
     def context(self, correlation_id: str, actor: str) -> Context:
         """What goes into the envelopes of one request."""
-        return Context(clock_us=self.clock_us, new_event_id=self.ids.event, correlation_id=correlation_id, actor=actor)
+        return Context(
+            clock_us=self.clock_us,
+            new_event_id=self.ids.event,
+            correlation_id=correlation_id,
+            actor=actor,
+            trace_parent=trace_parent(),
+        )

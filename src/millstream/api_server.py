@@ -1,9 +1,7 @@
 """The API as a server process: uvicorn around the application, stopped by an event instead of by uvicorn's signals."""
 
 import asyncio
-import contextlib
 import socket
-from collections.abc import Iterator
 from typing import Final
 
 import uvicorn
@@ -11,6 +9,7 @@ import uvicorn
 from millstream.app import running_app
 from millstream.connection.limits import connection_limits
 from millstream.connection.protocol import connections
+from millstream.quiet_server import QuietServer
 from millstream.settings import Settings
 from millstream.supervisor import listen
 
@@ -20,14 +19,6 @@ ANSWER_HEADERS: Final = [
     ("Cross-Origin-Resource-Policy", "same-origin"),
 ]
 """On every answer, whoever makes it: no browser guesses its type, says where it was, or embeds it in a foreign page."""
-
-
-class _Server(uvicorn.Server):
-    """Leaves signals to the role: uvicorn would raise them again after the drain, and the exit code would not be 0."""
-
-    @contextlib.contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        yield
 
 
 async def serve_api(settings: Settings, stop: asyncio.Event, *, inherited: socket.socket | None = None) -> None:
@@ -47,7 +38,7 @@ async def serve_api(settings: Settings, stop: asyncio.Event, *, inherited: socke
             headers=ANSWER_HEADERS,
             timeout_graceful_shutdown=settings.drain_s_max,
         )
-        server = _Server(config)
+        server = QuietServer(config)
         serving = asyncio.create_task(server.serve(sockets=[listener]))
         stopped = asyncio.create_task(stop.wait())
         await asyncio.wait({serving, stopped}, return_when=asyncio.FIRST_COMPLETED)

@@ -17,6 +17,7 @@ from ingest.redis_replies import RedisReplies
 from ingest.request_id import RequestIdMiddleware
 from ingest.routes import ingest_routes
 from ingest.settings import IngestSettings
+from ingest.trace_context import TraceContextMiddleware
 from ingest.tus_version import TusVersionMiddleware
 from ingest.unread_body import UnreadBodyMiddleware
 from ingest.webhook_routes import webhook_routes
@@ -30,7 +31,7 @@ from millstream.admission.entrance import Entrance, door_of, open_entrance
 from millstream.admission.key_routes import key_routes
 from millstream.answering import AnswerStream, answerer_over
 from millstream.beside import grpc_beside
-from millstream.bootstrap import chunker_for, lists_of, provider_gate, queries_of, search_scope, views_of
+from millstream.bootstrap import chunker_for, lists_of, process_name, provider_gate, queries_of, search_scope, views_of
 from millstream.embedding_misfits import tell_of_misfits
 from millstream.guard import Guard
 from millstream.health import health_routes
@@ -38,6 +39,11 @@ from millstream.ingesting import ingest_services, webhook_services
 from millstream.mcp.over_http import mcp_routes
 from millstream.methods import with_refusals
 from millstream.notifying import deliveries_of, subscriptions_of
+from millstream.observing.requests import MeasuringMiddleware, named_routes
+from millstream.observing.scrape import Scrape, metrics_route, serving_metrics
+from millstream.observing.traced_requests import TracingMiddleware
+from millstream.observing.traces import Traces, opened_traces
+from millstream.observing.wiring import api_scrape
 from millstream.openapi.operations import OPERATIONS
 from millstream.openapi.page import docs_routes
 from millstream.openapi.routes import contract_routes
@@ -83,14 +89,18 @@ async def running_app(settings: Settings, stop: asyncio.Event) -> AsyncIterator[
             # Before anybody watches. Where Redis fails just now, `run` waits for it.
             await tailer.begin()
         tailing = asyncio.create_task(tailer.run(stop))
+        name = process_name("api")
+        scrape = api_scrape(stores, tailer, process=name)
         try:
             can_search = asyncio.Event()
             async with (
                 open_entrance(stores, queries_of(stores), stop) as entrance,
                 in_background(warm_api(stores, can_search)),
                 in_background(tell_of_misfits(lists_of(stores), stores.embeddings)),
+                opened_traces(settings, role="api", process=name) as traces,
+                serving_metrics(settings, scrape),
             ):
-                app = build_app(stores, tailer, can_search, entrance)
+                app = build_app(stores, tailer, can_search, entrance, scrape, traces)
                 async with grpc_beside(app, settings, stop):
                     yield app
         finally:
@@ -98,14 +108,24 @@ async def running_app(settings: Settings, stop: asyncio.Event) -> AsyncIterator[
             await tailing
 
 
-def build_app(stores: Stores, tailer: ChangeTailer, can_search: asyncio.Event, entrance: Entrance) -> Starlette:
+def build_app(
+    stores: Stores,
+    tailer: ChangeTailer,
+    can_search: asyncio.Event,
+    entrance: Entrance,
+    scrape: Scrape,
+    traces: Traces | None = None,
+) -> Starlette:
     """Routes and middleware over open stores; searches wait a while for `can_search`. No route is reached past
     `entrance`."""
     settings = stores.settings
-    routes = strict(api_routes(stores, tailer, can_search, entrance), OPERATIONS)
+    routes = strict(api_routes(stores, tailer, can_search, entrance, scrape), OPERATIONS)
     app = Starlette(
-        routes=with_refusals(admitted_routes(routes, entrance.admission)),
+        routes=with_refusals(named_routes(admitted_routes(routes, entrance.admission))),
         middleware=[
+            Middleware(MeasuringMiddleware, figures=stores.figures),
+            Middleware(TraceContextMiddleware),
+            *([] if traces is None else [Middleware(TracingMiddleware, traces=traces)]),
             Middleware(RequestIdMiddleware, new_request_id=stores.ids.unique),
             Middleware(TusVersionMiddleware),
             Middleware(UnreadBodyMiddleware),
@@ -118,7 +138,9 @@ def build_app(stores: Stores, tailer: ChangeTailer, can_search: asyncio.Event, e
     return app
 
 
-def api_routes(stores: Stores, tailer: ChangeTailer, can_search: asyncio.Event, entrance: Entrance) -> list[Route]:
+def api_routes(
+    stores: Stores, tailer: ChangeTailer, can_search: asyncio.Event, entrance: Entrance, scrape: Scrape
+) -> list[Route]:
     """Every route that is served. Each has an operation in `millstream.openapi`, which says how to add one, and what
     it asks of a key in `millstream.admission.route_access`."""
     queries = queries_of(stores)
@@ -156,6 +178,7 @@ def api_routes(stores: Stores, tailer: ChangeTailer, can_search: asyncio.Event, 
             clock_us=clock_us,
             webhooks=WebhookCounts(subscriptions_of(stores), deliveries_of(stores)),
         ),
+        metrics_route(scrape),
         *key_routes(entrance.book, entrance.ring, queries),
         *webhook_routes(webhook_services(stores)),
         *webhook_reading_routes(

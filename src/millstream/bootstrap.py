@@ -32,6 +32,10 @@ from millstream.errors import ExitCode, Stop
 from millstream.ingesting import ingest_services
 from millstream.installation import tell_of_risks
 from millstream.notifying import webhooks_beside
+from millstream.observing.scrape import serving_metrics
+from millstream.observing.traces import opened_traces
+from millstream.observing.wiring import own_scrape
+from millstream.observing.work import MeasuredAttempts, MeasuredCommits
 from millstream.parser_pool import sandbox_settings, warm_parsers
 from millstream.reworking.reindex import Reindexing
 from millstream.reworking.unsettled import bring_all_on
@@ -82,11 +86,14 @@ async def running_worker(settings: Settings, stop: asyncio.Event, *, name: str, 
             bring_on = partial(bring_all_on, lists, Reindexing(services, lists, queries_of(stores)))
             upkeep = Upkeep(stores, services, bring_on=bring_on, holder=holder)
             async with (
+                opened_traces(settings, role="worker", process=holder) as traces,
+                serving_metrics(settings, own_scrape(stores, role="worker", process=holder)),
                 in_background(warm_worker(stores, served)),
                 in_background(upkeep.run(stop)),
                 webhooks_beside(stores, holder=holder),
             ):
-                await _worker(stores, sandbox, origins, name=holder, steps=served).run(stop)
+                observer = MeasuredAttempts(stores.figures, traces)
+                await _worker(stores, sandbox, origins, name=holder, steps=served, observer=observer).run(stop)
         finally:
             await origins.close()
             await sandbox.close()
@@ -94,15 +101,21 @@ async def running_worker(settings: Settings, stop: asyncio.Event, *, name: str, 
 
 async def running_projector(settings: Settings, stop: asyncio.Event) -> None:
     """A projector and an archiver for every partition, and who looks after the views, until `stop`. Raises Stop."""
-    async with open_stores(settings) as stores:
+    name = process_name("projector")
+    async with (
+        open_stores(settings) as stores,
+        opened_traces(settings, role="projector", process=name) as traces,
+        serving_metrics(settings, own_scrape(stores, role="projector", process=name)),
+    ):
         await tell_of_risks(stores.clients)
         projecting = run_projectors(
             stores.log,
             views_of(stores),
-            holder=process_name("projector"),
+            holder=name,
             stop=stop,
             retention=_retention(settings),
             rebuild=rebuild,
+            observer=MeasuredCommits(stores.figures, clock_us, traces),
         )
         async with asyncio.TaskGroup() as group:
             group.create_task(projecting)
@@ -167,7 +180,15 @@ def process_name(role: str) -> str:
     return f"{role}@{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(4)}"
 
 
-def _worker(stores: Stores, sandbox: Sandbox, origins: Origins, *, name: str, steps: Collection[Step] | None) -> Worker:
+def _worker(
+    stores: Stores,
+    sandbox: Sandbox,
+    origins: Origins,
+    *,
+    name: str,
+    steps: Collection[Step] | None,
+    observer: MeasuredAttempts,
+) -> Worker:
     return Worker(
         name=name,
         log=stores.log,
@@ -185,6 +206,7 @@ def _worker(stores: Stores, sandbox: Sandbox, origins: Origins, *, name: str, st
         steps=steps,
         origins=origins,
         gate=provider_gate(stores),
+        observer=observer,
     )
 
 

@@ -11,7 +11,7 @@ import msgspec
 from msgspec import Meta
 
 from millstream.errors import ExitCode, Stop
-from millstream.settings_models import ModelFields
+from millstream.settings_observing import ObservingFields
 
 ENVIRONMENT_PREFIX = "MILLSTREAM_"
 CONFIG_FILE = "millstream.toml"
@@ -20,7 +20,7 @@ MASK = "••••••"
 _SECRET = {"secret": True}
 
 
-class Settings(ModelFields, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class Settings(ObservingFields, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Flat and typed. A name ends in its unit; 0 for a count that is found out by itself says so."""
 
     host: Annotated[str, Meta(min_length=1, description="address the API listens on")] = "127.0.0.1"

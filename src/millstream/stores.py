@@ -23,6 +23,8 @@ from millstream.embeddings import Embeddings
 from millstream.index_location import OpenIndex, open_index
 from millstream.installation import connect, open_marked, tell_of_risks, unreachable
 from millstream.models import Models
+from millstream.observing.measured_log import MeasuredLog
+from millstream.observing.registry import Registry
 from millstream.settings import Settings
 from projections.archive_reader import Archive
 from projections.history import ArchivedLog
@@ -31,6 +33,7 @@ from projections.history import ArchivedLog
 class Stores(msgspec.Struct, frozen=True, kw_only=True):
     """What a role works with; `log` reads on in the archive, `index_told` says where the index is and who may write.
 
+    `figures` are what this process counts of itself.
     `secret` signs cursors and is the same in every process of an installation.
     """
 
@@ -46,6 +49,7 @@ class Stores(msgspec.Struct, frozen=True, kw_only=True):
     embeddings: Embeddings
     models: Models
     ids: IdFactory
+    figures: Registry
     secret: bytes
 
 
@@ -64,12 +68,13 @@ async def open_stores(settings: Settings) -> AsyncIterator[Stores]:
     try:
         keys = await open_marked(settings, clients, blobs)
         opened = await open_index(settings, clients, keys)
+        figures = Registry()
         archive = Archive(RedisArchive(clients.commands, keys), blobs)
         yield Stores(
             settings=settings,
             clients=clients,
             keys=keys,
-            log=ArchivedLog(RedisLog(clients.commands, clients.blocking, keys), archive),
+            log=ArchivedLog(MeasuredLog(RedisLog(clients.commands, clients.blocking, keys), figures), archive),
             archive=archive,
             inbox=RedisInbox(clients.commands, clients.blocking, keys),
             blobs=blobs,
@@ -78,6 +83,7 @@ async def open_stores(settings: Settings) -> AsyncIterator[Stores]:
             embeddings=embeddings,
             models=models,
             ids=IdFactory(lambda: time.time_ns() // 1_000_000, token_bytes),
+            figures=figures,
             secret=await _secret(settings, clients, keys),
         )
     finally:

@@ -136,6 +136,7 @@ class Supervisor:
         assert self._listener is not None  # noqa: S101  bound on entry
         fd = self._listener.fileno()
         workers = worker_count(self._settings)
+        port = self._settings.metrics_port
         specs = [
             ChildSpec(
                 name="api",
@@ -150,8 +151,9 @@ class Supervisor:
                 for n in range(1, workers + 1)
             ),
         ]
-        for spec in specs:
-            child = Child(spec, environment, self._announce)
+        for place, spec in enumerate(specs):
+            own = {f"{ENVIRONMENT_PREFIX}METRICS_PORT": str(port + place if port else 0)}
+            child = Child(spec, environment | own, self._announce)
             self._children.append(child)
             self._keepers.append(asyncio.create_task(child.keep_running()))
 

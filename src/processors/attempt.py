@@ -5,6 +5,8 @@ from collections.abc import Sequence
 from functools import partial
 from typing import Any, assert_never
 
+import structlog
+
 from domain.commands import DocumentCommand, FailStep
 from domain.decider import Folded
 from domain.deciders import DOCUMENT
@@ -15,9 +17,11 @@ from events.errors import LogError
 from events.failpoints import Place, failpoint
 from events.ids import DocumentId
 from events.inbox import Delivery
+from events.trace_context import trace_parent
 from processors.attempts import Attempts, attempts_of, is_over
 from processors.failures import INTERNAL_ERROR, TIME_LIMIT, WORKER_STOPPED, outcome_of
 from processors.knowledge_bases import KnowledgeBases
+from processors.observing import Ended
 from processors.retry import OUTAGE_CODES, after_outage, next_attempt
 from processors.step import Done, Drop, Outcome, Processor, Reject, Retry, Superseded, Work
 from processors.workbench import Workbench
@@ -80,13 +84,41 @@ class Attempt:
 
     async def carry_out(self) -> None:
         """Runs the processor and reports. Raises what the inbox raises; the log is waited for."""
+        step, observer = self._delivery.step, self._bench.observer
+        observer.began(step)
+        try:
+            with structlog.contextvars.bound_contextvars(attempt=self._number):
+                await self._carry_out()
+        finally:
+            observer.left(step)
+
+    async def _carry_out(self) -> None:
+        began_us = self._bench.clock_us()
         try:
             outcome = await self._run()
         except asyncio.CancelledError:
             await self._hand_over()
             raise
         self._log.info("attempt_ended", outcome=type(outcome).__name__, code=getattr(outcome, "code", None))
+        ran_us = self._bench.clock_us()
         await self._report(outcome)
+        self._bench.observer.ended(self._told(outcome, began_us, ran_us))
+
+    def _told(self, outcome: Outcome, began_us: int, ran_us: int) -> Ended:
+        return Ended(
+            step=self._delivery.step,
+            task=self._delivery.correlation_id,
+            document=self._delivery.stream_id,
+            number=self._number,
+            worker=self._bench.worker,
+            outcome=type(outcome).__name__.lower(),
+            code=getattr(outcome, "code", None),
+            asked_us=min(self._before.called_at_us, began_us),
+            began_us=began_us,
+            ran_us=ran_us,
+            recorded_us=self._bench.clock_us(),
+            trace_parent=trace_parent(),
+        )
 
     async def _run(self) -> Outcome:
         limit_s = self._processor.time_limit_s

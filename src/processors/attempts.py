@@ -8,7 +8,7 @@ from domain.document import DocumentState, Open, Running, awaited_step
 from events import document as facts
 from events.envelope import Envelope
 from events.inbox import Delivery
-from events.routing import ToInbox, ToInboxAt, route
+from events.routing import Route, ToInbox, ToInboxAt, route
 from events.steps import Step
 from processors.retry import OUTAGE_CODES, WAIT_CODES
 
@@ -16,13 +16,15 @@ from processors.retry import OUTAGE_CODES, WAIT_CODES
 class Attempts(msgspec.Struct, frozen=True):
     """Counted since the last reprocessing request.
 
-    `called_at` is the version of the last event that leads to the step: an older delivery is a duplicate.
+    `called_at` is the version of the last event that leads to the step, which is due at `called_at_us`: an older
+    delivery is a duplicate.
     `failures` are the codes of recorded failures, oldest first. `abandoned` starts ended neither in a failure nor in
     progress (a batch), because their worker died; `is_open`: the last start has not ended yet. It was asked for by
     `begun_by` (an entry of the step's inbox; empty where the fact is older than this field) at `begun_at_us`.
     """
 
     called_at: int = 0
+    called_at_us: int = 0
     failures: tuple[str, ...] = ()
     abandoned: int = 0
     is_open: bool = False
@@ -69,12 +71,18 @@ def is_double(state: DocumentState, attempts: Attempts, delivery: Delivery) -> b
     return is_running and attempts.begun_by not in {"", delivery.entry_id}
 
 
+def asked_by(history: Iterable[Envelope], delivery: Delivery) -> Envelope | None:
+    """The event that a delivery points to; None where its stream does not hold it."""
+    return next((one for one in history if one.version == delivery.version), None)
+
+
 def _after(attempts: Attempts, envelope: Envelope, step: Step) -> Attempts:
-    if any(isinstance(one, ToInbox | ToInboxAt) and one.step is step for one in route(envelope.event)):
-        attempts = msgspec.structs.replace(attempts, called_at=envelope.version)
+    due_us = [_due_us(envelope, one) for one in route(envelope.event) if _leads_to(one, step)]
+    if due_us:
+        attempts = msgspec.structs.replace(attempts, called_at=envelope.version, called_at_us=max(due_us))
     match envelope.event:
         case facts.ReprocessingRequested():
-            return Attempts(called_at=attempts.called_at)
+            return Attempts(called_at=attempts.called_at, called_at_us=attempts.called_at_us)
         case facts.StepStarted(step=started) if started is step:
             return msgspec.structs.replace(
                 attempts,
@@ -84,11 +92,23 @@ def _after(attempts: Attempts, envelope: Envelope, step: Step) -> Attempts:
                 begun_at_us=envelope.recorded_at_us,
             )
         case facts.StepFailed(step=failed) if failed is step:
-            failures = (*attempts.failures, envelope.event.code)
-            return Attempts(called_at=attempts.called_at, failures=failures, abandoned=attempts.abandoned)
+            return Attempts(
+                called_at=attempts.called_at,
+                called_at_us=attempts.called_at_us,
+                failures=(*attempts.failures, envelope.event.code),
+                abandoned=attempts.abandoned,
+            )
         case facts.ChunksEmbedded() if step is Step.EMBED:
             # Progress: a worker that dies behind it says nothing against the document, and failures before it say
             # nothing about what is still to do. A document of 3,000 batches may meet a bad minute more than five times.
             return msgspec.structs.replace(attempts, failures=(), abandoned=0, is_open=False)
         case _:
             return attempts
+
+
+def _leads_to(found: Route, step: Step) -> bool:
+    return isinstance(found, ToInbox | ToInboxAt) and found.step is step
+
+
+def _due_us(envelope: Envelope, found: Route) -> int:
+    return max(envelope.recorded_at_us, found.due_at_us) if isinstance(found, ToInboxAt) else envelope.recorded_at_us

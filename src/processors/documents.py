@@ -7,10 +7,12 @@ from domain.decider import Folded, fold_to_decide
 from domain.deciders import DOCUMENT
 from domain.document import DocumentState, attempts_at
 from domain.handle import handle
+from events.envelope import Envelope
 from events.failpoints import Place, failpoint
 from events.inbox import Delivery
+from events.trace_context import traced_by
 from processors.attempt import Attempt
-from processors.attempts import Attempts, attempts_of, is_double, is_over
+from processors.attempts import Attempts, asked_by, attempts_of, is_double, is_over
 from processors.failures import POISON_DOCUMENT
 from processors.knowledge_bases import KnowledgeBases
 from processors.retry import RetryPolicy, after_outage
@@ -33,6 +35,11 @@ class DocumentDeliveries:
         """Everything from reading the history to the result in the log. Only the double of a delivery that is being
         carried out asks to be called again: it is over when that one is."""
         history = await self._bench.log.history(delivery.stream_id)
+        asked = asked_by(history, delivery)
+        with traced_by(None if asked is None else asked.trace_parent):
+            return await self._carry_out(delivery, tries, history)
+
+    async def _carry_out(self, delivery: Delivery, tries: int, history: list[Envelope]) -> float | None:
         document = fold_to_decide(DOCUMENT, history)
         before = attempts_of(history, self._processor.step)
         if is_over(document.state, before, delivery):

@@ -140,6 +140,10 @@ class Runner:
         self._changed.set()
 
     async def _occupy_slot(self, delivery: Delivery) -> None:
+        # Whatever is logged meanwhile, by libraries too, says what it was for; the context is this task's.
+        structlog.contextvars.bind_contextvars(
+            task=delivery.correlation_id, document=delivery.stream_id, step=self.step.value
+        )
         tries = self._tries[delivery] = self._tries[delivery] + 1
         try:
             again_s = await self._carry_out.carry_out(delivery, tries)

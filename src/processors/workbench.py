@@ -10,6 +10,8 @@ from domain.handle import Context
 from events.ids import EventId
 from events.inbox import Delivery, Inbox
 from events.log import EventLog
+from events.trace_context import trace_parent
+from processors.observing import AttemptObserver, NobodyWatches
 from processors.retry import RetryPolicy
 from processors.watch import Watch
 
@@ -28,15 +30,17 @@ class Workbench(msgspec.Struct, frozen=True, kw_only=True):
     random: Callable[[], float]
     policy: RetryPolicy = RetryPolicy()
     watch: Watch = msgspec.field(default_factory=Watch)
+    observer: AttemptObserver = msgspec.field(default_factory=NobodyWatches)
     last_chance: asyncio.Lock = msgspec.field(default_factory=asyncio.Lock)
 
     def context(self, delivery: Delivery) -> Context:
-        """For the envelopes that a delivery leads to: its task, caused by its event."""
+        """For the envelopes that a delivery leads to: its task and trace, caused by its event."""
         return Context(
             clock_us=self.clock_us,
             new_event_id=self.new_event_id,
             correlation_id=delivery.correlation_id,
             causation_id=delivery.event_id,
+            trace_parent=trace_parent(),
         )
 
     def logger(self, delivery: Delivery, *, attempt: int | None = None) -> structlog.typing.FilteringBoundLogger:

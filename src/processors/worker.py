@@ -26,6 +26,7 @@ from processors.index import IndexStep
 from processors.knowledge_bases import KnowledgeBases
 from processors.liveness import beat_until, claim_until, leave
 from processors.memory_provider import MemoryProviderGate
+from processors.observing import AttemptObserver, NobodyWatches
 from processors.origins import Origins
 from processors.parse import ParseStep, TextParser
 from processors.patience import PatientLog
@@ -69,6 +70,7 @@ class Worker:
         steps: Collection[Step] | None = None,
         gate: ProviderGate | None = None,
         origins: Origins | None = None,
+        observer: AttemptObserver | None = None,
     ) -> None:
         self._name = name
         self._log = log
@@ -85,6 +87,7 @@ class Worker:
             new_event_id=ids.event,
             random=rng.random,
             policy=settings.retry,
+            observer=observer or NobodyWatches(),
         )
         self._watch = bench.watch
         self._told = Seldom()

@@ -27,7 +27,7 @@ from projections.knowledge_bases import KnowledgeBaseRow
 from projections.projection import DOCUMENTS, KNOWLEDGE_BASES, TASKS, CountingProjection, RowKey, Touch
 from projections.rows import KNOWLEDGE_BASE_PROJECTION, TASK_PROJECTION, Row, entries_of
 from projections.tasks import TaskRow, is_retired
-from projections.throughput import Tallies, ThroughputRow, merged, minute_of, row_key
+from projections.throughput import TOTAL, Tallies, ThroughputRow, in_total, merged, minute_of, row_key
 from projections.views import IndexChange
 
 Rows = Mapping[RowKey, Row | None]
@@ -97,6 +97,8 @@ class Batch:
         for touch in self._touches:
             keys.update((_task_key(touch), _knowledge_base_key(touch)))
         keys.update(map(row_key, self._minutes))
+        if self._minutes:
+            keys.add(TOTAL)
         return keys
 
     def fold_counts(self, rows: Rows) -> Folding:
@@ -176,6 +178,7 @@ class Batch:
         for more in self._tallies.rows():
             key = row_key(more.minute)
             current[key] = merged(current.get(key), more)
+            current[TOTAL] = merged(current.get(TOTAL), in_total(more))
         self._keep(current)
 
     def _retire(self) -> list[RowKey]:

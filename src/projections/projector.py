@@ -13,6 +13,7 @@ from events.errors import LogFull, LogUnavailable
 from events.log import EventLog
 from events.seldom import Seldom
 from projections.errors import RebuildRefused
+from projections.observing import CommitObserver, NobodyWatches
 from projections.retention import SWEEP_INTERVAL_US, Retention, expired
 from projections.views import Checkpoint, Lease, LeaseHeld, NotLive, ViewStore
 from projections.writer import CACHED_ROWS_MAX, LEASE_MS, Writer
@@ -61,6 +62,7 @@ class Projector:
         retention: Retention | None = None,
         rebuild: Rebuild | None = None,
         told: Seldom | None = None,
+        observer: CommitObserver | None = None,
     ) -> None:
         self._log = event_log
         self._views = views
@@ -74,6 +76,7 @@ class Projector:
         self._next_sweep_us = 0
         self._rebuild = rebuild
         self._told = told or Seldom()
+        self._observer = observer or NobodyWatches()
         self._writer: Writer | None = None
         self._stood_at = Checkpoint()
 
@@ -102,8 +105,10 @@ class Projector:
         after = writer.lease.checkpoint.position
         page = await self._log.read(self._partition, after=after, limit=self._page_events, wait_ms=wait_ms)
         if page:
+            began_us = self._observer.begins()
             if not await writer.write(page):
                 return 0
+            self._observer.committed(self._partition, page, began_us)
             self._writer, self._stood_at = writer, writer.lease.checkpoint
         elif await self._renews(writer.lease) and not await self._is_beyond_log(writer.lease.checkpoint):
             self._writer = writer
@@ -202,6 +207,7 @@ async def run_projectors(
     lease_poll_ms: int = LEASE_POLL_MS,
     retention: Retention | None = None,
     rebuild: Rebuild | None = None,
+    observer: CommitObserver | None = None,
 ) -> None:
     """One projector a partition until told to stop. Without `retention` finished tasks stay for ever."""
     told = Seldom()
@@ -216,6 +222,7 @@ async def run_projectors(
                 retention=retention,
                 rebuild=rebuild,
                 told=told,
+                observer=observer,
             )
             group.create_task(projector.run(stop))
 

@@ -16,6 +16,7 @@ from projections.projection import THROUGHPUT
 from projections.throughput import (
     MINUTE_US,
     MINUTES_KEPT,
+    TOTAL,
     StepThroughput,
     ThroughputRow,
     decode,
@@ -104,7 +105,7 @@ class System:
         wanted = range(first, first + minutes + 1)
         partitions = range(self._views.partitions)
         rows = [row for part in await gathered(partitions, lambda one: self._rows(one, wanted)) for row in part]
-        lags = await gathered(partitions, self._freshness.ask)
+        lags = await self.lags()
         steps = {one.step: one for one in summed(step for row in rows for step in row.steps)}
         depths = await self._depths()
         events = dict.fromkeys(wanted, 0)
@@ -118,8 +119,35 @@ class System:
             steps=tuple(_step(steps.get(step) or StepThroughput(step), depths[step], window_s) for step in Step),
             partitions=tuple(map(_partition, partitions, lags)),
             minutes=tuple(Minute(utc(minute * MINUTE_US), count) for minute, count in events.items()),
-            webhooks=None if self._webhooks is None else await self._webhooks(),
+            webhooks=await self.webhook_counts(),
         )
+
+    async def totals(self) -> ThroughputRow:
+        """Everything that the views have ever counted, all partitions together."""
+        found = await gathered(range(self._views.partitions), self._total)
+        return ThroughputRow(0, sum(one.events for one in found), summed(step for one in found for step in one.steps))
+
+    async def depths(self) -> dict[InboxKey, InboxDepth]:
+        """What lies in each inbox now."""
+        keys = [
+            InboxKey(partition, step, lane)
+            for partition in range(self._views.partitions)
+            for step in Step
+            for lane in Lane
+        ]
+        return dict(zip(keys, await self._inbox.depths(keys), strict=True))
+
+    async def lags(self) -> list[Lag]:
+        """How far the views are behind, by partition."""
+        return await gathered(range(self._views.partitions), self._freshness.ask)
+
+    async def webhook_counts(self) -> WebhookFlow | None:
+        """None where there are none to ask."""
+        return None if self._webhooks is None else await self._webhooks()
+
+    async def _total(self, partition: int) -> ThroughputRow:
+        (payload,) = await self._views.rows(partition, THROUGHPUT, [TOTAL.id])
+        return decode(payload) if payload else ThroughputRow(0, 0)
 
     async def _rows(self, partition: int, minutes: range) -> list[ThroughputRow]:
         ids = [row_key(minute).id for minute in minutes]
@@ -128,14 +156,8 @@ class System:
         return [row for row in found if row.minute in minutes]
 
     async def _depths(self) -> dict[Step, InboxDepth]:
-        keys = [
-            InboxKey(partition, step, lane)
-            for partition in range(self._views.partitions)
-            for step in Step
-            for lane in Lane
-        ]
         found = dict.fromkeys(Step, InboxDepth(0, 0))
-        for key, depth in zip(keys, await gathered(keys, self._inbox.depth), strict=True):
+        for key, depth in (await self.depths()).items():
             known = found[key.step]
             found[key.step] = InboxDepth(known.waiting + depth.waiting, known.pending + depth.pending)
         return found

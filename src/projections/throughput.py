@@ -1,7 +1,8 @@
 """Throughput rows: what each step did in a minute: attempts begun and ended, how they ended, how long they took.
 
-A partition keeps a ring of minutes: a later minute takes the place of the one an hour before it, so that the view never
-grows, needs no sweep, and is the same in whatever order the events came. Everything in a row is a sum.
+A partition keeps a ring of minutes: a later minute takes the place of the one an hour before it, so that it never
+grows, needs no sweep, and is the same in whatever order the events came. Everything in a row is a sum. One more,
+the total, adds up all minutes that ever were: counters for who compares two readings.
 """
 
 from collections.abc import Iterable
@@ -27,7 +28,8 @@ BUCKETS_MAX: Final = 42
 class StepThroughput(msgspec.Struct, frozen=True, array_like=True):
     """Attempts at one step; those that ended are succeeded + retried + failed.
 
-    `durations` counts ended attempts by `bucket_of` their duration, without the zeros behind the last.
+    `durations` counts ended attempts by `bucket_of` their duration, without the zeros behind the last; `duration_ms` is
+    the sum of those durations.
     """
 
     step: Step
@@ -36,6 +38,7 @@ class StepThroughput(msgspec.Struct, frozen=True, array_like=True):
     retried: int = 0
     failed: int = 0
     durations: tuple[int, ...] = ()
+    duration_ms: int = 0
 
 
 class ThroughputRow(msgspec.Struct, frozen=True, array_like=True):
@@ -51,7 +54,7 @@ _decoder = msgspec.msgpack.Decoder(ThroughputRow)
 
 
 def encode(row: ThroughputRow) -> bytes:
-    """At most 400 bytes."""
+    """Some 400 bytes; the total, where every step has met every duration, some 2 kB."""
     return _encoder.encode(row)
 
 
@@ -66,6 +69,15 @@ def minute_of(at_us: int) -> int:
 def row_key(minute: int) -> RowKey:
     """A minute's place in the ring."""
     return RowKey(THROUGHPUT, f"{minute % MINUTES_KEPT:02d}")
+
+
+TOTAL: Final = RowKey(THROUGHPUT, "total")
+"""The row of everything since the first event; its minute says nothing."""
+
+
+def in_total(row: ThroughputRow) -> ThroughputRow:
+    """What a minute adds to the total."""
+    return ThroughputRow(0, row.events, row.steps)
 
 
 def merged(row: ThroughputRow | None, more: ThroughputRow) -> ThroughputRow:
@@ -94,6 +106,11 @@ def bucket_of(duration_us: int) -> int:
     octave = duration_ms.bit_length() - 1
     is_upper_half = duration_ms * duration_ms >= 1 << (2 * octave + 1)
     return min(1 + 2 * octave + is_upper_half, BUCKETS_MAX - 1)
+
+
+def bucket_end_ms(bucket: int) -> float:
+    """Every duration in a bucket is shorter; the last one has no end."""
+    return float("inf") if bucket == BUCKETS_MAX - 1 else 2 ** (bucket / 2)
 
 
 def quantile_ms(durations: tuple[int, ...], share: float) -> float | None:
@@ -147,7 +164,9 @@ class _Minute:
         counts[place] += 1
         since_us = None if place == _STARTED else _running_since_us(before, step)
         if since_us is not None:
-            counts[_DURATIONS + bucket_of(envelope.recorded_at_us - since_us)] += 1
+            took_us = envelope.recorded_at_us - since_us
+            counts[_DURATIONS + bucket_of(took_us)] += 1
+            counts[_DURATION_MS] += max(took_us, 0) // 1_000
 
     def row(self, minute: int) -> ThroughputRow:
         steps = (
@@ -158,13 +177,14 @@ class _Minute:
                 counts[_RETRIED],
                 counts[_FAILED],
                 _trimmed(counts[_DURATIONS:]),
+                counts[_DURATION_MS],
             )
             for step, counts in self._steps.items()
         )
         return ThroughputRow(minute, self._events, summed(steps))
 
 
-_STARTED, _SUCCEEDED, _RETRIED, _FAILED, _DURATIONS = range(5)
+_STARTED, _SUCCEEDED, _RETRIED, _FAILED, _DURATION_MS, _DURATIONS = range(6)
 
 _DONE: Final[dict[type, Step]] = {
     d.DocumentFetched: Step.FETCH,
@@ -201,6 +221,7 @@ def _sum(one: StepThroughput, other: StepThroughput) -> StepThroughput:
         one.retried + other.retried,
         one.failed + other.failed,
         tuple(a + b for a, b in zip_longest(one.durations, other.durations, fillvalue=0)),
+        one.duration_ms + other.duration_ms,
     )
 
 

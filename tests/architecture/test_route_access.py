@@ -20,7 +20,7 @@ from millstream.settings import Settings
 def routes() -> list[Route]:
     """Of the product; what is behind them is never reached here."""
     stores = MagicMock(settings=Settings(), secret=bytes(32))
-    return api_routes(stores, MagicMock(), asyncio.Event(), MagicMock())
+    return api_routes(stores, MagicMock(), asyncio.Event(), MagicMock(), MagicMock())
 
 
 def test_every_route_has_an_entry_and_every_entry_a_route(routes: list[Route]) -> None:

@@ -172,6 +172,9 @@ class EventLogContract:
         assert await append(world, submitted, *writes) == Appended(answer.positions, is_repeat=True)
         assert await world.log.tally(TASK) == Tally(open_documents=1_000)
         assert await depth(world, Step.PARSE) == InboxDepth(waiting=1_000, pending=0)
+        several = await world.inbox.depths([inbox_key(Step.CHUNK), inbox_key(Step.PARSE)])
+        assert several == [InboxDepth(0, 0), InboxDepth(1_000, 0)]
+        assert await world.inbox.depths([]) == []
 
     async def test_what_breaks_the_contract_is_refused_before_anything_is_written(self, world: LogWorld) -> None:
         good = document_write(new_document(), 0, STARTED)

@@ -101,7 +101,12 @@ def nobodys(owner: Owned) -> Owned:
 def path_of(route: Route, owner: Owned) -> str:
     given = owner._asdict() | ({"document_id": owner.failed} if route.name == "delete_dead_letter" else {})
     params = {name: given.get(name, "0123456789abcdef") for name in route.param_convertors}
-    return str(route.url_path_for(route.name, **params)).removeprefix("/api/v1")
+    return str(route.url_path_for(route.name, **params))
+
+
+def url_of(world: World, route: Route, owner: Owned) -> str:
+    """Not everything lies below /api/v1."""
+    return f"http://127.0.0.1:{world.app.port}{path_of(route, owner)}"
 
 
 class Answered(NamedTuple):
@@ -116,7 +121,9 @@ async def ask(world: World, route: Route, owner: Owned, key: str | None, query: 
     options: dict[str, Any] = {}
     if method in {"POST", "PATCH"}:
         options["json"] = body_of(route.name, owner)
-    async with world.app.client.stream(method, path_of(route, owner) + query, headers=bearer(key), **options) as answer:
+    async with world.app.client.stream(
+        method, url_of(world, route, owner) + query, headers=bearer(key), **options
+    ) as answer:
         if answer.headers.get("content-type", "").startswith("text/event-stream"):
             return Answered(answer.status_code, None, "")
         return answered(answer.status_code, await answer.aread(), owner)

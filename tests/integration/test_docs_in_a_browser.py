@@ -37,7 +37,7 @@ async def test_the_page_shows_the_contract_and_breaks_no_rule(tmp_path: Path) ->
     stores = MagicMock(settings=Settings(), secret=bytes(32))
     entrance = MagicMock()
     entrance.ring.is_open = False
-    app = Starlette(routes=api_routes(stores, MagicMock(), asyncio.Event(), entrance))
+    app = Starlette(routes=api_routes(stores, MagicMock(), asyncio.Event(), entrance, MagicMock()))
     async with serving(app) as port:
         page, said = await asyncio.to_thread(shown, f"http://127.0.0.1:{port}/docs", tmp_path / "profile")
     assert 'data-ready="yes"' in page, said[-2_000:]

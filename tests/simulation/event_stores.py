@@ -145,6 +145,9 @@ class SimulatedInbox:
     async def move_due(self, partition: int, *, limit: int = 100) -> int:
         return await self._call(lambda: self._inbox.move_due(partition, limit=limit))
 
+    async def depths(self, inboxes: Sequence[InboxKey]) -> list[InboxDepth]:
+        return [await self.depth(inbox) for inbox in inboxes]
+
     async def depth(self, inbox: InboxKey) -> InboxDepth:
         return await self._call(lambda: self._inbox.depth(inbox))
 

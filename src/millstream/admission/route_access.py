@@ -46,6 +46,9 @@ CREATE: Final = Access(scope=Scope.WRITE, pace=Pace.WRITE, is_whole=True)
 ADMIN: Final = Access(scope=Scope.ADMIN, pace=Pace.WRITE, is_whole=True)
 ADMIN_READ: Final = Access(scope=Scope.ADMIN, is_whole=True)
 
+WHOLE: Final = Access(scope=Scope.READ, is_whole=True)
+"""Figures of everything, without a name in them: a monitoring system needs no key that could change anything."""
+
 MESSAGES: Final = READ
 """Of the Model Context Protocol. What its tools do is asked of the routes below, in this process and with the same key:
 those judge and count it as if it had come by itself."""
@@ -121,6 +124,7 @@ ROUTES: Final[Mapping[str, Access]] = {
     "redeliver": WRITE,
     "redeliver_many": WRITE,
     # the whole, and who gets in
+    "metrics": WHOLE,
     "get_system": ADMIN_READ,
     "create_key": ADMIN,
     "list_keys": ADMIN_READ,

@@ -72,6 +72,12 @@ OPERATIONS: Final[Mapping[str, Operation]] = {
         ),
         answers=(Answer(description="The flow.", structs=(SystemFlow,)),),
     ),
+    "metrics": Operation(
+        summary="Read the metrics",
+        description="Those of the installation and of this process, in the text format of Prometheus.",
+        tag=Tag.OPERATIONS,
+        answers=(Answer(description="The metrics.", media_type="text/plain", schema=TEXT),),
+    ),
     "healthz": Operation(
         summary="Whether the service lives",
         tag=Tag.OPERATIONS,

@@ -20,6 +20,7 @@ NAMES = Settings.__struct_fields__
 SECRETS = ("s3_access_key", "s3_secret_key", "openai_api_key", "rerank_api_key", "llm_api_key")
 RANGES = {
     "port": (0, 65_535),
+    "metrics_port": (0, 65_000),
     "partitions": (0, 256),
     "grpc_port": (-1, 65_535),
     "grpc_message_bytes_max": (65_536, 1_073_741_824),
@@ -285,7 +286,7 @@ def test_the_settings_know_no_other_module_of_the_product_than_errors() -> None:
     imported = {node.module for node in ast.walk(tree) if isinstance(node, ast.ImportFrom) and node.module}
     assert {module for module in imported if module.startswith("millstream")} == {
         "millstream.errors",
-        "millstream.settings_models",
+        "millstream.settings_observing",
     }
 
 
@@ -294,6 +295,8 @@ def values_of(name: str) -> st.SearchStrategy[Any]:
     match getattr(Settings(), name):
         case bool():
             return st.booleans()
+        case float():
+            return st.floats(0, 1)
         case int():
             least, most = RANGES.get(name, (268_435_456, 10**12))
             return st.integers(least, most)

@@ -25,6 +25,7 @@ from events.knowledge_base import KnowledgeBaseSettings
 from events.memory import MemoryLog
 from events.memory_inbox import MemoryInbox
 from events.steps import Lane, Step
+from events.trace_context import trace_parent
 from processors.documents import DocumentDeliveries
 from processors.knowledge_bases import KnowledgeBases
 from processors.retry import RetryPolicy
@@ -61,7 +62,12 @@ class Mill:
         self.knowledge_base = self.ids.knowledge_base(PARTITIONS)
 
     def context(self, correlation_id: str) -> Context:
-        return Context(clock_us=self.clock, new_event_id=self.ids.event, correlation_id=correlation_id)
+        return Context(
+            clock_us=self.clock,
+            new_event_id=self.ids.event,
+            correlation_id=correlation_id,
+            trace_parent=trace_parent(),
+        )
 
     def bench(self, worker: str = WORKER, policy: RetryPolicy | None = None) -> Workbench:
         return Workbench(

@@ -33,7 +33,7 @@ def counted(*events: DocumentEvent) -> Attempts:
             stream_id="doc",
             version=version,
             event=event,
-            recorded_at_us=1,
+            recorded_at_us=version,
             correlation_id="task",
         )
         for version, event in enumerate(events, start=1)
@@ -43,15 +43,15 @@ def counted(*events: DocumentEvent) -> Attempts:
 
 def test_nothing_has_happened_at_first() -> None:
     assert counted() == Attempts()
-    assert counted(CALL) == Attempts(called_at=1)
+    assert counted(CALL) == Attempts(called_at=1, called_at_us=1)
 
 
 def test_other_steps_are_not_counted() -> None:
-    assert counted(CALL, start(step=Step.PARSE), failure(step=Step.PARSE)) == Attempts(called_at=1)
+    assert counted(CALL, start(step=Step.PARSE), failure(step=Step.PARSE)) == Attempts(called_at=1, called_at_us=1)
 
 
 def test_a_failure_ends_its_start_and_calls_again() -> None:
-    assert counted(CALL, start(), failure()) == Attempts(called_at=3, failures=("odd",))
+    assert counted(CALL, start(), failure()) == Attempts(called_at=3, called_at_us=3, failures=("odd",))
 
 
 def test_starts_without_an_end_add_up() -> None:
@@ -70,4 +70,4 @@ def test_outages_do_not_count_and_everything_else_does() -> None:
 
 
 def test_a_request_to_reprocess_forgives_everything() -> None:
-    assert counted(CALL, start(), failure(), start(2), AGAIN) == Attempts(called_at=5)
+    assert counted(CALL, start(), failure(), start(2), AGAIN) == Attempts(called_at=5, called_at_us=5)

@@ -21,9 +21,11 @@ from projections.throughput import (
     BUCKETS_MAX,
     MINUTE_US,
     MINUTES_KEPT,
+    TOTAL,
     StepThroughput,
     Tallies,
     ThroughputRow,
+    bucket_end_ms,
     bucket_of,
     decode,
     encode,
@@ -38,7 +40,7 @@ from tests.workshop import FIRST_US, Workshop
 
 counts = st.integers(0, 5)
 durations = st.lists(counts, max_size=4).map(lambda found: (*found, 1))
-steps = st.builds(StepThroughput, st.sampled_from(Step), counts, counts, counts, counts, durations)
+steps = st.builds(StepThroughput, st.sampled_from(Step), counts, counts, counts, counts, durations, counts)
 rows = st.builds(
     ThroughputRow,
     st.sampled_from([7, 7 + MINUTES_KEPT, 7 + 2 * MINUTES_KEPT]),
@@ -150,8 +152,36 @@ async def test_a_minute_of_an_hour_ago_is_none_of_the_present_window() -> None:
     await world.workshop.through(knowledge_base)
     await project(world.log, world.views)
     held = [row async for row in world.views.scan_rows(partition_of(knowledge_base), 1, THROUGHPUT)]
-    assert len(held) == 1
+    assert [name for name, _ in held if name != TOTAL.id] == [row_key(FIRST_US // MINUTE_US).id]
     world.now_us += MINUTES_KEPT * MINUTE_US
     flow = await world.system.flow()
     assert sum(one.events for one in flow.minutes) == 0
     assert all(one.started == 0 for one in flow.steps)
+
+
+async def test_the_total_counts_what_left_the_ring_long_ago_and_is_the_same_when_it_is_folded_again() -> None:
+    world = World()
+    for _ in range(2):
+        # The ring has no place for both: the second comes hours after the first.
+        world.workshop.let_pass(5 * MINUTES_KEPT * MINUTE_US)
+        await world.workshop.through(await world.workshop.create())
+        await project(world.log, world.views)
+    live = await world.system.totals()
+    steps = {one.step: one for one in live.steps}
+    parse = steps[Step.PARSE]
+    assert (parse.started, parse.succeeded, sum(parse.durations)) == (2, 2, 2)
+    assert parse.duration_ms >= 2, "each took a tick of a millisecond at least"
+    assert steps[Step.FINISH].succeeded == 2
+    assert live.events == sum([(await world.log.head(partition)).number for partition in range(2)])
+    anew = System(
+        world.log, again := MemoryViews(partitions=2, clock_ms=lambda: 1_000), MemoryInbox(world.log), clock_us=int
+    )
+    await project(world.log, again)
+    assert await anew.totals() == live
+
+
+@given(st.integers(0, 10**12))
+def test_a_bucket_ends_behind_every_duration_in_it(duration_us: int) -> None:
+    bucket = bucket_of(duration_us)
+    assert duration_us // 1_000 < bucket_end_ms(bucket)
+    assert bucket == 0 or duration_us // 1_000 >= bucket_end_ms(bucket - 1) - 1e-6

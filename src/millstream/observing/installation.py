@@ -1,0 +1,106 @@
+"""Figures of the whole installation, read from Redis: what the log and the views say, and how Redis is."""
+
+import asyncio
+from collections.abc import Callable
+
+import msgspec
+
+from events.errors import LogError
+from events.keys import Keys
+from events.redis_border import RedisClient, at_the_border
+from events.redis_setup import durability, memory
+from millstream.observing import catalogue
+from millstream.observing.registry import Distribution, Registry
+from projections.system import System
+from projections.throughput import BUCKETS_MAX, StepThroughput
+from projections.webhook_flow import WebhookFlow
+
+
+class Kept(msgspec.Struct, frozen=True):
+    """How many there are of what only Redis counts."""
+
+    dead_letters: int
+    timers: int
+    workers: int
+
+
+class Installation:
+    """`lease_ms`: a worker is alive as long as its heartbeat is no older. `clock_ms` is unix ms."""
+
+    def __init__(
+        self, system: System, client: RedisClient, keys: Keys, *, lease_ms: int, clock_ms: Callable[[], int]
+    ) -> None:
+        self._system = system
+        self._client = client
+        self._keys = keys
+        self._lease_ms = lease_ms
+        self._clock_ms = clock_ms
+
+    async def look(self) -> Registry:
+        """All figures as they are now; where Redis does not answer, only that it does not."""
+        found = Registry()
+        try:
+            await asyncio.gather(self._put_flow(found), self._put_kept(found), self._put_redis(found))
+        except LogError:
+            found = Registry()
+            found.set(catalogue.REDIS_UP, 0)
+            return found
+        found.set(catalogue.REDIS_UP, 1)
+        return found
+
+    async def _put_flow(self, found: Registry) -> None:
+        totals, depths, lags = await asyncio.gather(self._system.totals(), self._system.depths(), self._system.lags())
+        for partition, lag in enumerate(lags):
+            found.set(catalogue.EVENTS, lag.as_of + lag.events, str(partition))
+            found.set(catalogue.PROJECTOR_LAG, lag.events, str(partition))
+        for inbox, depth in depths.items():
+            found.add(catalogue.WAITING, depth.waiting, inbox.step.value, inbox.lane.value)
+            found.add(catalogue.PENDING, depth.pending, inbox.step.value, inbox.lane.value)
+        for step in totals.steps:
+            _put_step(found, step)
+        webhooks = await self._system.webhook_counts()
+        if webhooks is not None:
+            _put_webhooks(found, webhooks)
+
+    async def _put_kept(self, found: Registry) -> None:
+        kept = await self._kept()
+        found.set(catalogue.DEAD_LETTERS, kept.dead_letters)
+        found.set(catalogue.TIMERS, kept.timers)
+        found.set(catalogue.WORKERS, kept.workers)
+
+    async def _kept(self) -> Kept:
+        partitions = range(self._keys.partitions)
+        with at_the_border():
+            async with self._client.pipeline(transaction=False) as pipeline:
+                pipeline.zcount(self._keys.consumers, self._clock_ms() - self._lease_ms, "+inf")
+                for partition in partitions:
+                    pipeline.zcard(self._keys.dead(partition))
+                    pipeline.zcard(self._keys.due(partition))
+                workers, *counts = await pipeline.execute()
+        return Kept(dead_letters=sum(counts[::2]), timers=sum(counts[1::2]), workers=workers)
+
+    async def _put_redis(self, found: Registry) -> None:
+        for place, one in enumerate(await memory(self._client)):
+            found.set(catalogue.REDIS_MEMORY, one.used_bytes, str(place))
+            found.set(catalogue.REDIS_MEMORY_MAX, one.max_bytes, str(place))
+        found.set(catalogue.REDIS_MAY_LOSE, (await durability(self._client)).may_lose)
+
+
+def _put_step(found: Registry, step: StepThroughput) -> None:
+    name = step.step.value
+    found.set(catalogue.STEP_STARTS, step.started, name)
+    for outcome, count in (("succeeded", step.succeeded), ("retried", step.retried), ("failed", step.failed)):
+        found.set(catalogue.STEP_ENDS, count, name, outcome)
+    found.put(catalogue.STEP_SECONDS, distribution_of(step), name)
+
+
+def distribution_of(step: StepThroughput) -> Distribution:
+    """The buckets of the views, two by two: an octave each, as the bounds of the family are."""
+    first, *between, last = [*step.durations, *[0] * (BUCKETS_MAX - len(step.durations))]
+    octaves = [lower + upper for lower, upper in zip(between[::2], between[1::2], strict=True)]
+    return Distribution([first, *octaves, last], step.duration_ms / 1_000)
+
+
+def _put_webhooks(found: Registry, webhooks: WebhookFlow) -> None:
+    found.set(catalogue.WEBHOOKS, webhooks.pending, "pending")
+    found.set(catalogue.WEBHOOKS, webhooks.failed, "failed")

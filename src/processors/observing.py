@@ -1,0 +1,54 @@
+"""Who watches attempts: told as data, so that whoever watches neither waits for anything nor changes anything."""
+
+from typing import Protocol
+
+import msgspec
+
+from events.steps import Step
+
+
+class Ended(msgspec.Struct, frozen=True, kw_only=True):
+    """One attempt at a step of a document, from the event that asked for it until its result was recorded.
+
+    Times are unix µs; `asked_us` is when it was due. `outcome` is the name of what the processor answered, `code` that
+    of its failure.
+    """
+
+    step: Step
+    task: str
+    document: str
+    number: int
+    worker: str
+    outcome: str
+    code: str | None
+    asked_us: int
+    began_us: int
+    ran_us: int
+    recorded_us: int
+    trace_parent: str | None
+
+
+class AttemptObserver(Protocol):
+    """Called in the worker's event loop; raises nothing."""
+
+    def began(self, step: Step) -> None:
+        """An attempt is in the log."""
+        ...
+
+    def ended(self, attempt: Ended) -> None:
+        """Its result is in the log, or it was refused there."""
+        ...
+
+    def left(self, step: Step) -> None:
+        """It is in this worker's hands no more, ended or not."""
+        ...
+
+
+class NobodyWatches:
+    """Where nothing is measured."""
+
+    def began(self, step: Step) -> None: ...
+
+    def ended(self, attempt: Ended) -> None: ...
+
+    def left(self, step: Step) -> None: ...
