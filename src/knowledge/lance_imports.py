@@ -1,9 +1,14 @@
 """LanceDB, imported when it is first wanted (0.6 s), and by one thread at a time."""
 
+import asyncio
 import threading
-from typing import Any
+from datetime import timedelta
+from typing import Any, Final
 
 from knowledge.packages_on_demand import load_on_demand
+
+CACHE_BYTES_MAX: Final = 1024**3
+"""What one process holds in memory of all indices, those on words included; LanceDB itself would take 6 GB."""
 
 _importing = threading.Lock()
 """Its modules import one another in a circle: a second thread would meet them half made."""
@@ -18,6 +23,17 @@ def import_lancedb() -> Any:
         import lancedb
 
     return lancedb
+
+
+async def connect(uri: str, storage_options: dict[str, str] | None, cache_bytes_max: int) -> Any:
+    """A connection whose tables look for the newest version at each call."""
+    lancedb = await asyncio.to_thread(import_lancedb)
+    return await lancedb.connect_async(
+        uri,
+        read_consistency_interval=timedelta(0),
+        storage_options=storage_options,
+        session=lancedb.Session(index_cache_size_bytes=cache_bytes_max),
+    )
 
 
 def import_match_query() -> Any:

@@ -9,7 +9,6 @@ import asyncio
 import random
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Sequence
 from contextlib import asynccontextmanager
-from datetime import timedelta
 from typing import Any, NamedTuple
 
 from knowledge.chunk import Chunk
@@ -21,8 +20,9 @@ from knowledge.index import Hit, IndexRow, IndexTable, check_rows
 from knowledge.lance_columns import make_complete
 from knowledge.lance_commits import Commits, says
 from knowledge.lance_creation import copy_table, create_table
-from knowledge.lance_imports import import_lancedb, import_match_query
+from knowledge.lance_imports import CACHE_BYTES_MAX, connect, import_match_query
 from knowledge.lance_names import name_of, table_of
+from knowledge.lance_vectors import VECTOR_INDEX_ROWS_MIN, exactly
 from knowledge.lance_versions import LanceVersions
 from knowledge.lance_writer import LanceWriter, Upsert, fitting, of_document
 from knowledge.neighbours import Place
@@ -64,12 +64,16 @@ class LanceIndex:
         rng: random.Random | None = None,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
         compact_writes_min: int = WRITES_MIN,
+        vector_index_rows_min: int = VECTOR_INDEX_ROWS_MIN,
+        cache_bytes_max: int = CACHE_BYTES_MAX,
     ) -> None:
         self._uri = uri
         self._storage_options = storage_options
         self._versions = versions
         self._commits = Commits(rng or random.Random(), sleep)  # noqa: S311  # spreads retries, guards nothing
         self._compact_writes_min = compact_writes_min
+        self._vector_index_rows_min = vector_index_rows_min
+        self._cache_bytes_max = cache_bytes_max
         self._connecting = asyncio.Lock()
         self._opening = asyncio.Lock()
         self._connection: Any = None
@@ -140,7 +144,7 @@ class LanceIndex:
             if handle is None:
                 return []
             handle.check_dimensions(vector.shape[0])
-            query = handle.rows.query().nearest_to(vector).distance_type("dot")
+            query = exactly(handle.rows.query().nearest_to(vector))
             # LanceDB's dot distance is 1 - dot product.
             return await read_hits(query, limit, filters, "_distance", lambda distance: 1.0 - distance)
 
@@ -218,10 +222,7 @@ class LanceIndex:
     async def _connect(self) -> Any:
         async with self._connecting:
             if self._connection is None:
-                lancedb = await asyncio.to_thread(import_lancedb)
-                self._connection = await lancedb.connect_async(
-                    self._uri, read_consistency_interval=timedelta(0), storage_options=self._storage_options
-                )
+                self._connection = await connect(self._uri, self._storage_options, self._cache_bytes_max)
         return self._connection
 
     async def _open(self, table: IndexTable) -> _Handle | None:
@@ -246,7 +247,7 @@ class LanceIndex:
 
     def _handle(self, table: IndexTable, rows: Any, dimensions: int) -> _Handle:
         """One writer a table: what several callers write at once it commits together."""
-        writer = LanceWriter(rows, dimensions, self._commits)
+        writer = LanceWriter(rows, dimensions, self._commits, vector_index_rows_min=self._vector_index_rows_min)
 
         async def write(upserts: Sequence[Upsert]) -> list[Overtaken | None]:
             overtaken = await writer.write(upserts)

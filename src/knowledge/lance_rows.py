@@ -9,7 +9,7 @@ Data dictionary of a table (one row a chunk):
   context                 the larger passage that is answered in place of the chunk; empty where there is none
   fence                   number of the attempt that wrote the row: a lower one never replaces it
   vector_key              what the vector was made of (index.py), to be found by those who need the same one
-  vector                  float32, unit length; searched exactly, without an index
+  vector                  float32, unit length; in a large table indexed, none of it rounded (lance_vectors.py)
 """
 
 import json

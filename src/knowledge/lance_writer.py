@@ -7,7 +7,7 @@ looks behind its commit and takes out what it should not have added; for one tha
 next compaction does.
 """
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import timedelta
 from typing import Any, NamedTuple
 
@@ -15,6 +15,7 @@ from knowledge.errors import IndexUnavailable, Overtaken
 from knowledge.filter_sql import text_literal
 from knowledge.index import IndexRow
 from knowledge.lance_commits import Commits, is_conflict
+from knowledge.lance_vectors import VECTOR_INDEX_ROWS_MIN, build_vector_index, wants_vector_index
 
 # Versions younger than this stay: a reader in the middle of a search still needs their files.
 VERSIONS_KEPT = timedelta(minutes=15)
@@ -50,10 +51,13 @@ def fitting(upserts: Sequence[Upsert]) -> int:
 class LanceWriter:
     """Writes to one open table whose vectors have `dimensions`."""
 
-    def __init__(self, table: Any, dimensions: int, commits: Commits) -> None:
+    def __init__(
+        self, table: Any, dimensions: int, commits: Commits, *, vector_index_rows_min: int = VECTOR_INDEX_ROWS_MIN
+    ) -> None:
         self._table = table
         self._dimensions = dimensions
         self._commits = commits
+        self._vector_index_rows_min = vector_index_rows_min
 
     async def write(self, upserts: Sequence[Upsert]) -> list[Overtaken | None]:
         """Carries out upserts of different documents; answers for each whether it came too late."""
@@ -87,21 +91,30 @@ class LanceWriter:
                 await self.erase(document_id, newest - 1)
 
     async def optimize(self, *, gives_way: bool = False) -> None:
-        """Compacts, and removes what no reader needs. Where another process commits meanwhile it tries again or, giving
-        way, leaves it: rows are found as they are, and the next round does the rest."""
+        """Compacts, removes what no reader needs, and sees to the index on vectors. Where another process commits
+        meanwhile it tries again or, giving way, leaves it: rows are found as they are, and the next round does the
+        rest."""
         await self.take_out_overtaken()
-        try:
-            await self._table.optimize(cleanup_older_than=VERSIONS_KEPT)
-        except (RuntimeError, ValueError, OSError) as error:
-            if not is_conflict(error):
-                raise
-            if not gives_way:
-                await self._commits.run(lambda: self._table.optimize(cleanup_older_than=VERSIONS_KEPT))
+        await self._maintain(lambda: self._table.optimize(cleanup_older_than=VERSIONS_KEPT), gives_way)
+        await self._maintain(self._index_vectors, gives_way)
 
     async def forget_fences(self) -> None:
         """What is older than other rows of its document goes first: afterwards nobody could tell."""
         await self.take_out_overtaken()
         await self._commits.run(lambda: self._table.update({"fence": 0}, where="fence > 0"))
+
+    async def _index_vectors(self) -> None:
+        if await wants_vector_index(self._table, self._vector_index_rows_min):
+            await build_vector_index(self._table)
+
+    async def _maintain(self, commit: Callable[[], Awaitable[object]], gives_way: bool) -> None:
+        try:
+            await commit()
+        except (RuntimeError, ValueError, OSError) as error:
+            if not is_conflict(error):
+                raise
+            if not gives_way:
+                await self._commits.run(commit)
 
     async def _settle(self, upsert: Upsert, *, is_written: bool = False) -> Overtaken | None:
         """Writes until the rows are there, once, and alone; or until newer ones are."""

@@ -127,7 +127,7 @@ async def open_index(settings: Settings, clients: Clients, keys: Keys) -> OpenIn
     """Finds out who compares commits. Raises Stop that says what to do."""
     location = locate_index(settings)
     if location.bucket is None:
-        return OpenIndex(LanceIndex(location.uri), location, Comparer.DIRECTORY)
+        return OpenIndex(_lance_index(settings, location), location, Comparer.DIRECTORY)
     from millstream.index_manifests import BucketManifests, SharedRegister
 
     manifests = BucketManifests(location.bucket)
@@ -146,8 +146,17 @@ async def open_index(settings: Settings, clients: Clients, keys: Keys) -> OpenIn
         prefix=location.bucket.prefix,
         is_for_new_tables=manifests.compared,
     )
-    index = LanceIndex(location.uri, storage_options=lance_options(location.bucket), versions=versions)
-    return OpenIndex(index, location, comparer, manifests)
+    return OpenIndex(_lance_index(settings, location, versions), location, comparer, manifests)
+
+
+def _lance_index(settings: Settings, location: IndexLocation, versions: LanceVersions | None = None) -> LanceIndex:
+    return LanceIndex(
+        location.uri,
+        storage_options=None if location.bucket is None else lance_options(location.bucket),
+        versions=versions,
+        vector_index_rows_min=settings.index_vectors_rows_min,
+        cache_bytes_max=settings.index_cache_mb * 1024**2,
+    )
 
 
 async def _agree(

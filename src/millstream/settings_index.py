@@ -24,3 +24,21 @@ class IndexFields(WebhookFields, frozen=True, kw_only=True):
             "If-None-Match, or Redis"
         ),
     ] = "auto"
+    index_vectors_rows_min: Annotated[
+        int,
+        Meta(
+            ge=1_000,
+            le=100_000_000,
+            description="rows of a knowledge base from which on its vectors have an index, held in memory by the API; "
+            "fewer are scanned at each search. What is found is the same",
+        ),
+    ] = 5_000
+    index_cache_mb: Annotated[
+        int,
+        Meta(
+            ge=64,
+            le=1_000_000,
+            description="memory that one process may take for indices, in MB: vectors of 512 numbers take 2 kB a row; "
+            "what finds no room is read at each search",
+        ),
+    ] = 1_024

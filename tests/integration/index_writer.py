@@ -3,7 +3,10 @@
 import asyncio
 from multiprocessing.synchronize import Event
 
+from knowledge.lance_imports import import_lancedb
 from knowledge.lance_index import LanceIndex
+from knowledge.lance_names import name_of
+from knowledge.lance_vectors import build_vector_index
 from tests.contract.index_contract import TABLE, rows_of
 
 DOCUMENTS = 8
@@ -25,3 +28,14 @@ async def _write(uri: str, name: str) -> None:
             await index.upsert(TABLE, document_id, rows_of(document_id, ["grain", "stone"]))
         await index.upsert(TABLE, "shared", rows_of("shared", ["water"]))
     await index.close()
+
+
+def build_for_ever(uri: str) -> None:
+    """Builds the index on vectors again and again, until somebody kills this process."""
+    asyncio.run(_build(uri))
+
+
+async def _build(uri: str) -> None:
+    table = await (await import_lancedb().connect_async(uri)).open_table(name_of(TABLE))
+    while True:
+        await build_vector_index(table)

@@ -7,18 +7,22 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+from msgspec import structs
 
 from knowledge.errors import IndexUnavailable, Overtaken
 from knowledge.filters import of_documents
-from knowledge.index import Index
+from knowledge.index import Index, IndexRow
 from knowledge.lance_creation import create_table
 from knowledge.lance_imports import import_lancedb
 from knowledge.lance_index import LanceIndex
 from knowledge.lance_names import name_of
 from knowledge.lance_rows import to_table
+from knowledge.lance_vectors import SEGMENTS_MAX, VECTOR_COLUMN
 from tests.contract.index_contract import DIMENSIONS, TABLE, IndexContract, direction, rows_of
-from tests.integration.index_writer import DOCUMENTS, write_documents
+from tests.integration.index_writer import DOCUMENTS, build_for_ever, write_documents
+from tests.waiting import wait_until
 
 CREATORS = 8
 
@@ -27,6 +31,16 @@ class TestLanceIndex(IndexContract):
     @pytest.fixture
     async def index(self, tmp_path: Path) -> AsyncIterator[Index]:
         index = LanceIndex(str(tmp_path / "index"))
+        yield index
+        await index.close()
+
+
+class TestLanceIndexWithAnIndexOnVectors(IndexContract):
+    """Built behind the first write and seen to behind every further one."""
+
+    @pytest.fixture
+    async def index(self, tmp_path: Path) -> AsyncIterator[Index]:
+        index = LanceIndex(str(tmp_path / "index"), compact_writes_min=1, vector_index_rows_min=1)
         yield index
         await index.close()
 
@@ -192,6 +206,123 @@ async def test_a_table_from_before_fences_is_written_and_read_on(tmp_path: Path)
         "four",
         "three",
     ]
+    await index.close()
+
+
+ROWS_OF_MANY = 600
+
+
+def scattered(count: int) -> list[IndexRow]:
+    """Rows all over the sphere, two of each vector, so that there are ties."""
+    numbers = np.random.default_rng(11).normal(size=(count, DIMENSIONS)).astype(np.float32)
+    numbers /= np.linalg.norm(numbers, axis=1, keepdims=True)
+    rows = rows_of("doc_many", [f"sack {number}" for number in range(count)])
+    return [structs.replace(row, vector=numbers[number // 2]) for number, row in enumerate(rows)]
+
+
+async def agreeing_index(folder: Path) -> LanceIndex:
+    """A table with an index on its vectors, rows from before it and since, changed and erased ones."""
+    index = LanceIndex(str(folder), vector_index_rows_min=1)
+    await index.upsert(TABLE, "doc_many", scattered(ROWS_OF_MANY), fence=1)
+    await index.upsert(TABLE, "doc_gone", rows_of("doc_gone", ["grain", "stone"]), fence=2)
+    await index.upsert(TABLE, "doc_edited", rows_of("doc_edited", ["old"], angle=0.3), fence=3)
+    await index.optimize(TABLE)
+    await index.erase(TABLE, "doc_gone")
+    await index.upsert(TABLE, "doc_edited", rows_of("doc_edited", ["new", "newer"], angle=0.7), fence=4)
+    await index.upsert(TABLE, "doc_late", rows_of("doc_late", ["fresh"], angle=1.1), fence=5)
+    return index
+
+
+async def found_by_index_and_by_scan(index: LanceIndex, folder: Path) -> tuple[list[list[float]], list[list[float]]]:
+    """Scores of the nearest 50 of several queries, by each."""
+    table = await (await connect(folder)).open_table(name_of(TABLE))
+    by_index, by_scan = [], []
+    for angle in (0.0, 0.5, 1.0, 2.0, 4.0):
+        hits = await index.search_vector(TABLE, direction(angle), limit=50)
+        query = table.query().nearest_to(direction(angle)).distance_type("dot").bypass_vector_index()
+        scanned = (await query.limit(50).select(["_distance"]).to_arrow())["_distance"].to_pylist()
+        by_index.append([round(hit.score, 5) for hit in hits])
+        by_scan.append([round(1.0 - distance, 5) for distance in scanned])
+    return by_index, by_scan
+
+
+async def vector_index(folder: Path) -> Any:
+    table = await (await connect(folder)).open_table(name_of(TABLE))
+    return next((one for one in await table.list_indices() if one.columns == [VECTOR_COLUMN]), None)
+
+
+async def test_an_index_on_vectors_finds_what_a_scan_finds_whatever_happened_since(tmp_path: Path) -> None:
+    index = await agreeing_index(tmp_path)
+    for _ in range(3):
+        assert (await vector_index(tmp_path)).num_indexed_rows >= ROWS_OF_MANY
+        by_index, by_scan = await found_by_index_and_by_scan(index, tmp_path)
+        assert by_index == by_scan
+        texts = [hit.chunk.text for hit in await index.search_vector(TABLE, direction(0.7), limit=700)]
+        assert len(texts) == ROWS_OF_MANY + 3
+        assert {"new", "newer", "fresh"} < set(texts)
+        assert not {"old", "grain", "stone"} & set(texts)
+        await index.optimize(TABLE)
+    await index.close()
+
+
+async def test_a_partition_that_was_split_is_searched_whole(tmp_path: Path) -> None:
+    """LanceDB splits partitions of the index when it compacts; a query that looks into one alone misses rows."""
+    from lancedb.index import IvfFlat
+
+    index = await agreeing_index(tmp_path)
+    table = index._handles[TABLE].rows
+    await table.create_index("vector", config=IvfFlat(distance_type="dot", num_partitions=24), replace=True)
+    by_index, by_scan = await found_by_index_and_by_scan(index, tmp_path)
+    assert by_index == by_scan
+    await index.close()
+
+
+async def test_few_vectors_have_no_index_and_many_parts_become_one(tmp_path: Path) -> None:
+    index = LanceIndex(str(tmp_path), vector_index_rows_min=20)
+    await index.upsert(TABLE, "doc_1", rows_of("doc_1", [f"sack {number}" for number in range(19)]))
+    await index.optimize(TABLE)
+    assert await vector_index(tmp_path) is None
+    parts = []
+    for number in range(2, SEGMENTS_MAX + 6):
+        await index.upsert(TABLE, f"doc_{number}", rows_of(f"doc_{number}", ["grain"]))
+        await index.optimize(TABLE)
+        parts.append((await vector_index(tmp_path)).num_segments)
+    assert max(parts) <= SEGMENTS_MAX
+    assert parts[0] == 1
+    await index.close()
+
+
+async def test_an_index_that_two_build_at_once_is_built_and_writers_go_on(tmp_path: Path) -> None:
+    one = await agreeing_index(tmp_path)
+    other = LanceIndex(str(tmp_path), vector_index_rows_min=1)
+    await one._handles[TABLE].rows.drop_index("vector_idx")
+    await asyncio.gather(
+        one.optimize(TABLE),
+        other.optimize(TABLE),
+        *(one.upsert(TABLE, f"doc_{number}", rows_of(f"doc_{number}", ["beside"])) for number in range(5)),
+    )
+    assert await vector_index(tmp_path) is not None
+    by_index, by_scan = await found_by_index_and_by_scan(other, tmp_path)
+    assert by_index == by_scan
+    assert await one.count(TABLE) == ROWS_OF_MANY + 3 + 5
+    await one.close()
+    await other.close()
+
+
+async def test_a_process_killed_while_it_builds_the_index_harms_nobody(tmp_path: Path) -> None:
+    index = await agreeing_index(tmp_path)
+    await index._handles[TABLE].rows.drop_index("vector_idx")
+    before = files_in(tmp_path, "_indices")
+    builder = multiprocessing.get_context("spawn").Process(target=build_for_ever, args=(str(tmp_path),))
+    builder.start()
+    await wait_until(lambda: files_in(tmp_path, "_indices") > before + 2, "the builder has begun")
+    builder.kill()
+    builder.join(60)
+    by_index, by_scan = await found_by_index_and_by_scan(index, tmp_path)
+    assert by_index == by_scan
+    await index.optimize(TABLE)
+    assert await vector_index(tmp_path) is not None
+    assert await found_by_index_and_by_scan(index, tmp_path) == (by_scan, by_scan)
     await index.close()
 
 

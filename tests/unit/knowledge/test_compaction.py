@@ -1,4 +1,4 @@
-from knowledge.compaction import ROWS_MIN, WRITES_MIN, Compaction
+from knowledge.compaction import ROWS_MIN, WRITES_MAX, WRITES_MIN, Compaction
 
 
 def writes_until_due(compaction: Compaction, rows: int) -> int:
@@ -16,9 +16,15 @@ def test_few_large_writes_are_due() -> None:
 def test_a_large_table_waits_for_a_share_of_itself() -> None:
     compaction = Compaction()
     compaction.compacted(100_000)
-    assert writes_until_due(compaction, rows=1) == 5_000
+    assert writes_until_due(compaction, rows=1) == 250
     compaction.compacted(100_000)
     assert writes_until_due(compaction, rows=100) == 100
+
+
+def test_the_files_that_a_search_has_to_open_have_an_end() -> None:
+    compaction = Compaction()
+    compaction.compacted(10_000_000)
+    assert writes_until_due(compaction, rows=1) == WRITES_MAX
 
 
 def test_counting_starts_again_after_compacting() -> None:

@@ -37,6 +37,8 @@ RANGES = {
     "ocr_s_max": (1, 3_600),
     "drain_s_max": (1, 60),
     "orphan_grace_s": (1, 31_536_000),
+    "index_vectors_rows_min": (1_000, 100_000_000),
+    "index_cache_mb": (64, 1_000_000),
     "reconcile_age_s": (1, 3_600),
     "collect_interval_s": (1, 2_592_000),
     "s3_call_s_max": (1, 3_600),
