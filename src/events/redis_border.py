@@ -26,6 +26,10 @@ _UNAVAILABLE_WITHIN: Final = ("ACL failure in script", "exhausted the last possi
 """Refusals without a code of their own: a right that a script lacks, a stream that takes no more entries. Both last
 until an operator acts, and neither must end a process."""
 
+_CLOSED: Final = "the handler is closed"
+"""What uvloop says, as a RuntimeError that redis-py lets through, of a write to a connection that the other side ended
+since it was made."""
+
 
 def translated(error: RedisError | RedisClusterException | OSError) -> LogError:
     """Our error for one of redis-py's; what the server says goes along."""
@@ -56,6 +60,10 @@ def at_the_border() -> Iterator[None]:
         yield
     except (RedisError, RedisClusterException, OSError) as error:
         raise translated(error) from error
+    except RuntimeError as error:
+        if _CLOSED not in str(error):
+            raise
+        raise LogUnavailable("Redis did not answer: the connection ended while it was made") from error
 
 
 async def execute(client: RedisClient, *command: Argument, near: str | None = None) -> Any:

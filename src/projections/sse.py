@@ -140,7 +140,7 @@ class Wire:
 def _let_the_kernel_give_up(transport: asyncio.Transport, stall_s: float) -> None:
     """Linux cuts off a peer that acknowledges nothing or keeps its window shut (RFC 5482, tcp(7)): megabytes may wait
     in the kernel before `send` does, and a machine that lost its power never closes."""
-    connection = transport.get_extra_info("socket")
+    connection = None if transport.is_closing() else transport.get_extra_info("socket")
     if connection is not None and hasattr(socket, "TCP_USER_TIMEOUT"):
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, int(stall_s * 1_000))
 

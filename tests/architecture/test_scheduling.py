@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.scheduling import SHARE_A_MILL, SHARE_A_SERVICE
+from tests.scheduling import SHARE_A_MILL, SHARE_A_SERVICE, last_of
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -18,6 +18,14 @@ def test_modules_that_ask_for_servers_of_the_session_are_kept_together(
 ) -> None:
     modules = (ROOT / "tests" / folder).glob("test_*.py")
     assert {module.relative_to(ROOT).as_posix() for module in modules if asks(module, fixture)} == named
+
+
+def test_what_files_share_ends_behind_the_last_test_of_them(request: pytest.FixtureRequest) -> None:
+    collected = request.session.items
+    own = [item for item in collected if item.path == request.path]
+
+    assert last_of(collected, {"tests/architecture/test_scheduling.py"}) == own[-1:]
+    assert last_of(collected, {"tests/architecture/test_of_nobody.py"}) == []
 
 
 def asks(module: Path, fixture: str) -> bool:

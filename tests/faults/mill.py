@@ -6,7 +6,6 @@ import os
 import re
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
@@ -17,6 +16,7 @@ from pathlib import Path
 from typing import Final, NamedTuple, Self
 
 from millstream.settings import Settings, load_settings
+from tests.servers.ports import reserved_port
 from tests.servers.redis_process import RedisProcess, redis_binary
 from tests.servers.service_process import environment_with, processes_in_sessions
 from tests.waiting import is_alive, poll
@@ -87,7 +87,7 @@ class Mill:
         self.redis_url = self.redis.url
         self._variables = dict(variables or {})
         self._program = program
-        self._port = _reserved_port()
+        self._port = reserved_port()
         self._processes: dict[str, _Process] = {}
 
     def __enter__(self) -> Self:
@@ -288,11 +288,3 @@ def answers(port: int, path: str, within_s: float = 2.0) -> bool:
         return False
     finally:
         connection.close()
-
-
-def _reserved_port() -> socket.socket:
-    """Bound and not listening: the API may listen there again and again, and nobody else gets the port meanwhile."""
-    reserved = socket.socket()
-    reserved.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    reserved.bind(("127.0.0.1", 0))
-    return reserved

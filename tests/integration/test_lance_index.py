@@ -25,6 +25,8 @@ from tests.integration.index_writer import DOCUMENTS, build_for_ever, write_docu
 from tests.waiting import wait_until
 
 CREATORS = 8
+WRITERS_S_MAX = 150
+"""Three processes that each import LanceDB, on a machine that may do ten other things."""
 
 
 class TestLanceIndex(IndexContract):
@@ -45,6 +47,7 @@ class TestLanceIndexWithAnIndexOnVectors(IndexContract):
         await index.close()
 
 
+@pytest.mark.timeout(2 * WRITERS_S_MAX)
 async def test_processes_that_start_at_once_write_one_table_and_lose_nothing(tmp_path: Path) -> None:
     context = multiprocessing.get_context("spawn")
     uri = str(tmp_path / "index")
@@ -56,7 +59,7 @@ async def test_processes_that_start_at_once_write_one_table_and_lose_nothing(tmp
     assert await reader.count(TABLE) == 0
     start.set()
     for writer in writers:
-        writer.join(60)
+        writer.join(WRITERS_S_MAX)
         assert writer.exitcode == 0
     # Each writes its documents twice and all write "shared"; the reader's handle is older than every row.
     assert await reader.count(TABLE) == 3 * DOCUMENTS * 2 + 1

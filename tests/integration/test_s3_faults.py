@@ -234,7 +234,7 @@ async def test_a_download_that_breaks_off_is_no_short_blob(settings: S3Settings,
 async def test_a_slow_reader_does_not_block_more_than_its_connection(
     settings: S3Settings, open_store: OpenStore
 ) -> None:
-    store = open_store(changed(settings, concurrency_max=1, call_timeout_s=0.5))
+    store = open_store(changed(settings, concurrency_max=1, call_timeout_s=2.0))
     await store.put("large", PARTS)
     pieces = store.read("large")
     await anext(pieces)

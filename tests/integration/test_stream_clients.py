@@ -2,7 +2,7 @@
 
 import asyncio
 import socket
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AbstractContextManager, asynccontextmanager
 from typing import Any
 from urllib.parse import quote
@@ -15,12 +15,18 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from events.ids import DocumentId, TaskId
 from events.redis_clients import Clients
 from tests.read_world import World
+from tests.servers.ports import reserved_port
 from tests.servers.stream_clients import browser, installed_client, node_client, page_routes
 from tests.waiting import wait_until
 
 pytest_plugins = ("tests.servers.redis",)
+
+
+Client = Callable[[str, str], AbstractContextManager[None]]
+"""Follows the stream at one address and reports to the other, while inside."""
 
 
 class Reports:
@@ -56,16 +62,25 @@ async def reporting() -> AsyncIterator[Reports]:
             await running
 
 
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
-async def follow_across_a_restart(world: World, client: Callable[[str, str], AbstractContextManager[None]]) -> None:
-    knowledge_base, port = await world.workshop.create("手册"), free_port()
-    task, documents = await world.workshop.submit(knowledge_base, 3)
+async def follow_across_a_restart(world: World, client: Client) -> None:
+    task, documents = await world.workshop.submit(await world.workshop.create("手册"), 3)
     await world.project()
+    with reserved_port() as reserved:
+        port = int(reserved.getsockname()[1])
+        reports = await reports_across_a_restart(world, client, task, documents, port)
+    assert reports.names[:4] == ["status", "document", "document", "document"]
+    told = [event["data"].get("document_id", task) for event in reports.events]
+    assert told[4:8] == [documents[0], task, documents[1], task]
+    assert set(told[8:-1]) == {documents[2], task}
+    states = [(row, event["data"]["version"]) for row, event in zip(told[:-1], reports.events, strict=False)]
+    assert len(states) == len(set(states)), "each state once"
+    assert reports.events[-2]["data"]["status"] == "completed"
+
+
+async def reports_across_a_restart(
+    world: World, client: Client, task: TaskId, documents: Sequence[DocumentId], port: int
+) -> Reports:
+    """What the client was told while the API at this port went away and came back."""
     path = f"http://127.0.0.1:{port}/api/v1/tasks/{task}/stream"
     async with reporting() as reports:
         async with world.serving(port=port, extra_routes=page_routes()):
@@ -75,7 +90,7 @@ async def follow_across_a_restart(world: World, client: Callable[[str, str], Abs
                 await wait_until(lambda: len(reports.events) == 4, "the client has the beginning", 60)
                 await world.workshop.complete(documents[0])
                 await world.project()
-                await wait_until(lambda: len(reports.events) == 6, "and the first change")
+                await wait_until(lambda: len(reports.events) == 6, "and the first change", 60)
             except BaseException:
                 started.__exit__(None, None, None)
                 raise
@@ -84,7 +99,7 @@ async def follow_across_a_restart(world: World, client: Callable[[str, str], Abs
             await world.workshop.complete(documents[1])
             await world.project()
             async with world.serving(port=port, extra_routes=page_routes()) as api:
-                await wait_until(lambda: len(reports.events) == 8, "the client came back and has what it missed", 30)
+                await wait_until(lambda: len(reports.events) == 8, "the client came back and has what it missed", 60)
                 await world.workshop.complete(documents[2])
                 await world.workshop.finish(task)
                 await world.project()
@@ -92,13 +107,7 @@ async def follow_across_a_restart(world: World, client: Callable[[str, str], Abs
                 await wait_until(lambda: api.tailer.count == 0, "the client has left")
         finally:
             await asyncio.to_thread(started.__exit__, None, None, None)
-    assert reports.names[:4] == ["status", "document", "document", "document"]
-    told = [event["data"].get("document_id", task) for event in reports.events]
-    assert told[4:8] == [documents[0], task, documents[1], task]
-    assert set(told[8:-1]) == {documents[2], task}
-    states = [(row, event["data"]["version"]) for row, event in zip(told[:-1], reports.events, strict=False)]
-    assert len(states) == len(set(states)), "each state once"
-    assert reports.events[-2]["data"]["status"] == "completed"
+    return reports
 
 
 @pytest.fixture

@@ -10,6 +10,7 @@ from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from domain.errors import Refused
 from events.errors import InvalidId, LogUnavailable
@@ -24,7 +25,14 @@ from projections.routes import projection_routes
 from projections.views import ViewStore
 from tests.waiting import wait_until
 
-STATUS = {Refused: 404, InvalidId: 404, InvalidQuery: 422, InvalidCursor: 400, TooManyStreams: 503}
+STATUS: dict[type[Exception], int] = {
+    Refused: 404,
+    InvalidId: 404,
+    InvalidQuery: 422,
+    InvalidCursor: 400,
+    TooManyStreams: 503,
+    LogUnavailable: 503,
+}
 """Problem documents are made elsewhere; here only the kind of error counts."""
 
 
@@ -33,11 +41,23 @@ async def _answer(_request: Request, error: Exception) -> Response:
 
 
 class ReadApi:
-    """A running server. `tailer` counts the open streams."""
+    """A running server. `tailer` counts the open streams, `begun` all that were answered."""
 
     def __init__(self, url: str, tailer: ChangeTailer) -> None:
         self.url = url
         self.tailer = tailer
+        self.begun = 0
+
+    def counting(self, app: ASGIApp) -> ASGIApp:
+        async def counted(scope: Scope, receive: Receive, send: Send) -> None:
+            async def sending(message: Message) -> None:
+                if message["type"] == "http.response.start":
+                    self.begun += (b"content-type", b"text/event-stream; charset=utf-8") in message["headers"]
+                await send(message)
+
+            await app(scope, receive, sending)
+
+        return counted
 
 
 @asynccontextmanager
@@ -67,8 +87,9 @@ async def serving(
         listening.bind(("127.0.0.1", port))
         if send_buffer_bytes is not None:
             listening.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, send_buffer_bytes)
+        api = ReadApi(f"http://127.0.0.1:{listening.getsockname()[1]}/api/v1", tailer)
         server = uvicorn.Server(
-            uvicorn.Config(app, http=connections(ConnectionLimits()), log_level="warning", lifespan="off")
+            uvicorn.Config(api.counting(app), http=connections(ConnectionLimits()), log_level="warning", lifespan="off")
         )
         with suppress(LogUnavailable):
             await tailer.begin()
@@ -76,7 +97,7 @@ async def serving(
         running = asyncio.create_task(server.serve(sockets=[listening]))
         await wait_until(lambda: server.started, "the server listens")
         try:
-            yield ReadApi(f"http://127.0.0.1:{listening.getsockname()[1]}/api/v1", tailer)
+            yield api
         finally:
             stop.set()
             await tailing

@@ -5,30 +5,49 @@ Types and functions come from `tests.servers.service_process`: a plugin must not
 
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from pathlib import Path
 
 import pytest
 
+from tests.scheduling import SHARE_A_SERVICE, last_of
 from tests.servers.service_process import ServiceProcess
 
 LOG_CHARS_SHOWN = 20_000
 """Of the service's log, beside a test that failed."""
 
 
+_last: list[pytest.Item] = []
+_running: list[ServiceProcess] = []
+"""The session's service, while it runs."""
+
+
+def pytest_collection_finish(session: pytest.Session) -> None:
+    _last[:] = last_of(session.items, SHARE_A_SERVICE)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_teardown(item: pytest.Item) -> Generator[None, None, None]:
+    """Behind its last test the service has to stop well; that it does not is that test's error."""
+    yield
+    while item in _last and _running:
+        _running.pop().stop()
+
+
 @pytest.fixture(scope="session")
 def service() -> Iterator[ServiceProcess]:
-    """One service for the session, with one worker; no test kills or stops any of it. At the end it has to stop well.
+    """One service for the session, with one worker; no test kills or stops any of it.
 
     A module that asks for it is named in `tests.scheduling`, so that a parallel run starts it once.
     """
     with tempfile.TemporaryDirectory(prefix="ms-service-") as directory:
         started = ServiceProcess(Path(directory) / "data", {"MILLSTREAM_WORKERS": "1"})
         started.start()
+        _running.append(started)
         try:
             yield started
-            started.stop()
         finally:
+            _running.clear()
             started.end()
             print(started.errors[-LOG_CHARS_SHOWN:], file=sys.stderr)
 

@@ -170,7 +170,7 @@ FLAWS: Final[tuple[Patch, ...]] = (
 )
 
 
-SEEDS_OF_RARE: Final[dict[Patch, range]] = {late_rows_stay: range(1_080, 1_400)}
+SEEDS_OF_RARE: Final[dict[Patch, range]] = {late_rows_stay: range(1_120, 1_440)}
 """One world in thirty shows it: a removal has to come while a worker stands still behind its rows. With so many, any
 change of the schedule leaves some that do; none is looked at behind the first."""
 

@@ -1,4 +1,4 @@
-"""Worlds 150 to 299: everything holds at every step, and everything converges once the faults stop."""
+"""Worlds 80 to 159: everything holds at every step, and everything converges once the faults stop."""
 
 import pytest
 
@@ -7,6 +7,6 @@ from tests.simulation.seeds import assert_worlds_go_well
 WORLDS_A_TEST = 10
 
 
-@pytest.mark.parametrize("first", range(150, 300, WORLDS_A_TEST))
+@pytest.mark.parametrize("first", range(80, 160, WORLDS_A_TEST))
 def test_worlds_go_well_from(first: int) -> None:
     assert_worlds_go_well(range(first, first + WORLDS_A_TEST))
