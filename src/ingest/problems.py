@@ -24,6 +24,7 @@ class ProblemCode(StrEnum):
     BAD_HOST = "bad_host"
     BAD_IDEMPOTENCY_KEY = "bad_idempotency_key"
     BAD_REQUEST = "bad_request"
+    BAD_RESULT = "bad_result"
     CHECKSUM_MISMATCH = "checksum_mismatch"
     CLIENT_DISCONNECTED = "client_disconnected"
     CONTENT_ENCODING_NOT_SUPPORTED = "content_encoding_not_supported"
@@ -49,6 +50,7 @@ class ProblemCode(StrEnum):
     INVALID_JSON = "invalid_json"
     KEY_ENDED = "key_ended"
     KNOWLEDGE_BASE_DELETED = "knowledge_base_deleted"
+    LEASE_LOST = "lease_lost"
     LANGUAGE_MODEL_REJECTED = "language_model_rejected"
     LANGUAGE_MODEL_UNAVAILABLE = "language_model_unavailable"
     METHOD_NOT_ALLOWED = "method_not_allowed"
@@ -79,6 +81,7 @@ class ProblemCode(StrEnum):
     TOO_MANY_UPLOADS = "too_many_uploads"
     TUS_VERSION = "tus_version"
     TOO_MANY_WEBHOOKS = "too_many_webhooks"
+    TOO_MANY_WORKERS = "too_many_workers"
     UNAUTHENTICATED = "unauthenticated"
     UNKNOWN_CHUNK = "unknown_chunk"
     UNKNOWN_DELIVERY = "unknown_delivery"
@@ -115,6 +118,7 @@ _ANSWERS: Final[Mapping[ProblemCode, tuple[int, str]]] = {
     ProblemCode.BAD_HOST: (400, "The Host header is not one of this service"),
     ProblemCode.BAD_IDEMPOTENCY_KEY: (400, "The Idempotency-Key header is not valid"),
     ProblemCode.BAD_REQUEST: (400, "The request cannot be understood"),
+    ProblemCode.BAD_RESULT: (422, "The result cannot be used"),
     ProblemCode.CHECKSUM_MISMATCH: (460, "The bytes do not have the checksum that came with them"),
     ProblemCode.CLIENT_DISCONNECTED: (400, "The request ended before its body did"),
     ProblemCode.CONTENT_ENCODING_NOT_SUPPORTED: (415, "Compressed request bodies are not supported"),
@@ -142,6 +146,7 @@ _ANSWERS: Final[Mapping[ProblemCode, tuple[int, str]]] = {
     ProblemCode.KNOWLEDGE_BASE_DELETED: (409, "The knowledge base was deleted"),
     ProblemCode.LANGUAGE_MODEL_REJECTED: (502, "The language model refused the question"),
     ProblemCode.LANGUAGE_MODEL_UNAVAILABLE: (503, "The language model does not answer"),
+    ProblemCode.LEASE_LOST: (409, "The lease is not, or no longer, yours"),
     ProblemCode.METHOD_NOT_ALLOWED: (405, "This method is not allowed here"),
     ProblemCode.MISSING_FILE: (400, "The request has no file"),
     ProblemCode.MULTIPART_MALFORMED: (400, "The multipart body is malformed"),
@@ -170,6 +175,7 @@ _ANSWERS: Final[Mapping[ProblemCode, tuple[int, str]]] = {
     ProblemCode.TOO_MANY_UPLOADS: (429, "Too many uploads are open"),
     ProblemCode.TUS_VERSION: (412, "This version of tus is not spoken here"),
     ProblemCode.TOO_MANY_WEBHOOKS: (409, "There are too many webhooks"),
+    ProblemCode.TOO_MANY_WORKERS: (429, "Too many workers at the same time"),
     ProblemCode.UNAUTHENTICATED: (401, "A valid key is needed"),
     ProblemCode.UNKNOWN_CHUNK: (404, "There is no such chunk"),
     ProblemCode.UNKNOWN_DELIVERY: (404, "There is no such delivery"),

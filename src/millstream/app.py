@@ -44,6 +44,7 @@ from millstream.observing.scrape import Scrape, metrics_route, serving_metrics
 from millstream.observing.traced_requests import TracingMiddleware
 from millstream.observing.traces import Traces, opened_traces
 from millstream.observing.wiring import api_scrape
+from millstream.observing.work import MeasuredAttempts
 from millstream.openapi.operations import OPERATIONS
 from millstream.openapi.page import docs_routes
 from millstream.openapi.routes import contract_routes
@@ -101,7 +102,8 @@ async def running_app(settings: Settings, stop: asyncio.Event) -> AsyncIterator[
                 serving_metrics(settings, scrape),
             ):
                 app = build_app(stores, tailer, can_search, entrance, scrape, traces)
-                async with grpc_beside(app, settings, stop):
+                observer = MeasuredAttempts(stores.figures, traces)
+                async with grpc_beside(app, stores, entrance.admission, observer, stop):
                     yield app
         finally:
             stop.set()

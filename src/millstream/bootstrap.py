@@ -71,7 +71,7 @@ PARSE_MARGIN_S: Final = 180.0
 
 async def running_worker(settings: Settings, stop: asyncio.Event, *, name: str, steps: str) -> None:
     """A worker until `stop`, then its drain. Raises Stop."""
-    served = _steps(steps)
+    served = _served_here(settings, steps)
     async with open_stores(settings) as stores:
         await tell_at_start(stores)
         sandbox, origins = Sandbox(sandbox_settings(settings)), open_origins(settings)
@@ -202,7 +202,7 @@ def _worker(
         clock_us=clock_us,
         ids=stores.ids,
         rng=random.Random(),  # noqa: S311  spreads retries and turns, guards nothing
-        settings=_worker_settings(stores.settings),
+        settings=worker_settings(stores.settings),
         steps=steps,
         origins=origins,
         gate=provider_gate(stores),
@@ -217,7 +217,8 @@ def provider_gate(stores: Stores) -> ProviderGate:
     return RedisProviderGate(stores.clients.commands, stores.keys, quota)
 
 
-def _worker_settings(settings: Settings) -> WorkerSettings:
+def worker_settings(settings: Settings) -> WorkerSettings:
+    """How workers work, those elsewhere too."""
     lease_ms = settings.lease_s * 1_000
     default = WorkerSettings()
     return WorkerSettings(
@@ -234,12 +235,17 @@ def _worker_settings(settings: Settings) -> WorkerSettings:
     )
 
 
-def _steps(named: str) -> frozenset[Step]:
-    """The steps that a worker serves: all where none is named. Raises Stop."""
-    if not named.strip():
-        return frozenset(Step)
+def _served_here(settings: Settings, named: str) -> frozenset[Step]:
+    """The steps that a worker was told to serve, else all but those that are left to others. Raises Stop."""
+    if named.strip():
+        return steps_of(named, hint="")
+    return frozenset(Step) - steps_of(settings.steps_elsewhere, hint="correct MILLSTREAM_STEPS_ELSEWHERE; ")
+
+
+def steps_of(named: str, *, hint: str) -> frozenset[Step]:
+    """Steps by their names, comma-separated. Raises Stop."""
     try:
-        return frozenset(Step(name.strip()) for name in named.split(","))
+        return frozenset(Step(name.strip()) for name in named.split(",") if name.strip())
     except ValueError as error:
         names = ", ".join(step.value for step in Step if step is not Step.CALLBACK)
-        raise Stop(str(error), hint=f"steps are: {names}", exit_code=ExitCode.USAGE) from None
+        raise Stop(str(error), hint=f"{hint}steps are: {names}", exit_code=ExitCode.USAGE) from None

@@ -5,6 +5,7 @@ again.
 """
 
 import contextlib
+from typing import Final
 
 import structlog
 
@@ -19,6 +20,12 @@ from millstream.blob_location import open_blobs
 from millstream.errors import ExitCode, Stop
 from millstream.marker import check_marker, put_marker
 from millstream.settings import Settings
+
+BLOCKING_CONNECTIONS: Final = 64
+"""Reads of one process that wait, without workers elsewhere."""
+
+LEASED_STEPS_MAX: Final = 2
+"""parse and embed."""
 
 
 async def check_installation(settings: Settings) -> None:
@@ -58,9 +65,15 @@ def connect(settings: Settings) -> Clients:
             exit_code=ExitCode.CONFIGURATION,
         )
     try:
-        return make_clients(settings.redis_url)
+        return make_clients(settings.redis_url, blocking_connections_max=_blocking_connections_max(settings))
     except ValueError as error:
         raise Stop(f"MILLSTREAM_REDIS_URL is not valid: {error}", exit_code=ExitCode.CONFIGURATION) from None
+
+
+def _blocking_connections_max(settings: Settings) -> int:
+    """Each step of each worker over gRPC waits for deliveries on a connection of its own."""
+    elsewhere = 0 if settings.grpc_port < 0 else LEASED_STEPS_MAX * settings.grpc_workers_max
+    return BLOCKING_CONNECTIONS + elsewhere
 
 
 async def open_marked(settings: Settings, clients: Clients, blobs: BlobStore) -> Keys:

@@ -28,3 +28,24 @@ class GrpcFields(ConnectionSettings, frozen=True, kw_only=True):
         int,
         Meta(ge=1, le=7_200, description="clients that ping more often lose their connection, seconds between pings"),
     ] = 10
+    grpc_lease_s: Annotated[
+        int,
+        Meta(
+            ge=1,
+            le=3_600,
+            description="silence after which a worker over gRPC has lost what it leased and others take over, seconds",
+        ),
+    ] = 60
+    grpc_workers_max: Annotated[
+        int, Meta(ge=1, le=1_000, description="workers over gRPC that one API process serves at a time")
+    ] = 64
+    grpc_slots_max: Annotated[
+        int, Meta(ge=1, le=1_024, description="deliveries of each step that one worker over gRPC may hold at a time")
+    ] = 64
+    steps_elsewhere: Annotated[
+        str,
+        Meta(
+            description="steps that no worker here takes, comma-separated: parse or embed for workers over gRPC; "
+            "`millstream worker --steps` names its own"
+        ),
+    ] = ""

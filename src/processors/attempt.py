@@ -23,7 +23,7 @@ from processors.failures import INTERNAL_ERROR, TIME_LIMIT, WORKER_STOPPED, outc
 from processors.knowledge_bases import KnowledgeBases
 from processors.observing import Ended
 from processors.retry import OUTAGE_CODES, after_outage, next_attempt
-from processors.step import Done, Drop, Outcome, Processor, Reject, Retry, Superseded, Work
+from processors.step import Done, Drop, Outcome, Processor, Reject, Retry, Superseded, Work, WorkerLost
 from processors.workbench import Workbench
 
 HAND_OVER_S = 1.0
@@ -83,7 +83,7 @@ class Attempt:
         )
 
     async def carry_out(self) -> None:
-        """Runs the processor and reports. Raises what the inbox raises; the log is waited for."""
+        """Runs the processor and reports. Raises WorkerLost and what the inbox raises; the log is waited for."""
         step, observer = self._delivery.step, self._bench.observer
         observer.began(step)
         try:
@@ -125,6 +125,8 @@ class Attempt:
         try:
             async with self._bench.watch.over(self) as unwanted, asyncio.timeout(limit_s) as timer:
                 return await self._processor.run(self._work)
+        except WorkerLost:
+            raise
         except Exception as error:
             if unwanted.expired():
                 return Superseded()

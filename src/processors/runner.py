@@ -17,6 +17,7 @@ from events.seldom import Seldom
 from events.steps import Step
 from processors.drain import finish_or_cancel
 from processors.retry import RetryPolicy, after_outage
+from processors.step import WorkerLost
 from processors.turns import fair_turns, inboxes_in_turn
 from processors.waiting import also_set, pause
 
@@ -155,6 +156,9 @@ class Runner:
                 step=self.step.value,
                 reason=str(error),
             )
+            await self._give_back(delivery)
+            again_s = None
+        except WorkerLost:
             await self._give_back(delivery)
             again_s = None
         except Exception as error:

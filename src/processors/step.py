@@ -55,6 +55,11 @@ class Superseded(msgspec.Struct, frozen=True):
 Outcome = Done | Retry | Reject | Drop | Superseded
 
 
+class WorkerLost(Exception):
+    """Whoever carried the work out elsewhere is silent. That ends no attempt, as little as the death of a worker of
+    ours does: the start stays without an end, and the delivery is given back."""
+
+
 class Work(msgspec.Struct, frozen=True, kw_only=True):
     """One attempt at one step of one document.
 

@@ -1,17 +1,14 @@
-"""One worker: a runner for each step, heartbeats, claims, timers, and a graceful stop."""
+"""One worker: every step with what it needs, served under the worker's name."""
 
 import asyncio
 import random
-from collections.abc import Callable, Collection, Coroutine
-
-import structlog
+from collections.abc import Callable, Collection
 
 from blobs.store import BlobStore
 from events.ids import IdFactory
 from events.inbox import Inbox
 from events.knowledge_base import KnowledgeBaseSettings
 from events.log import EventLog
-from events.seldom import Seldom
 from events.steps import Step
 from knowledge.index import Index
 from processors.chunk import ChunkerFor, ChunkStep
@@ -24,7 +21,6 @@ from processors.fetch import FetchStep
 from processors.finish import FinishStep
 from processors.index import IndexStep
 from processors.knowledge_bases import KnowledgeBases
-from processors.liveness import beat_until, claim_until, leave
 from processors.memory_provider import MemoryProviderGate
 from processors.observing import AttemptObserver, NobodyWatches
 from processors.origins import Origins
@@ -34,11 +30,10 @@ from processors.provider import ProviderGate, Quota
 from processors.provider_calls import ProviderCalls
 from processors.revise import Reviser, ReviseStep
 from processors.rows import RowMaker, embed_through
-from processors.runner import GIVE_BACK_S, CarryOut, Runner
+from processors.runner import CarryOut
+from processors.serving import Serving
 from processors.settings import WorkerSettings
 from processors.step import Errand, Processor
-from processors.timers import move_due_until
-from processors.watch import look_until
 from processors.workbench import Workbench
 
 
@@ -72,12 +67,7 @@ class Worker:
         origins: Origins | None = None,
         observer: AttemptObserver | None = None,
     ) -> None:
-        self._name = name
-        self._log = log
-        self._inbox = inbox
-        self._partitions = log.partitions
-        self._settings = settings
-        self._random = rng.random
+        self._drain_s = settings.drain_s
         patient = PatientLog(log, random=rng.random)
         bench = Workbench(
             log=patient,
@@ -89,8 +79,6 @@ class Worker:
             policy=settings.retry,
             observer=observer or NobodyWatches(),
         )
-        self._watch = bench.watch
-        self._told = Seldom()
         known = KnowledgeBases(patient, clock_us=clock_us)
         parse_s, chunk_s = settings.parse_time_limit_s, settings.chunk_time_limit_s
         embed_s, index_s = settings.embed_time_limit_s, settings.index_time_limit_s
@@ -119,51 +107,13 @@ class Worker:
         ]
         served: dict[Step, CarryOut] = {one.step: DocumentDeliveries(one, bench, known) for one in documents}
         served |= {one.step: ErrandDeliveries(one, bench) for one in errands}
-        self._runners = [
-            self._runner(step, carry_out)
-            for step, carry_out in served.items()
-            if settings.slots(step) > 0 and (steps is None or step in steps)
-        ]
+        self._serving = Serving(
+            {step: one for step, one in served.items() if steps is None or step in steps}, bench, log, settings
+        )
 
     async def run(self, stop: asyncio.Event) -> None:
         """Works until `stop`, drains, leaves. Raises an ExceptionGroup where a loop broke: a bug, never an outage."""
-        ended = asyncio.Event()
-        steps = [runner.step.value for runner in self._runners]
-        structlog.get_logger().info("worker_started", worker=self._name, steps=steps)
-        try:
-            async with asyncio.TaskGroup() as loops:
-                for loop in self._loops(stop, ended):
-                    loops.create_task(loop)
-                async with asyncio.TaskGroup() as runners:
-                    for runner in self._runners:
-                        runners.create_task(runner.run(stop, self._settings.drain_s))
-                ended.set()
-        finally:
-            await leave(self._inbox, self._name, timeout_s=GIVE_BACK_S)
-        structlog.get_logger().info("worker_stopped", worker=self._name)
-
-    def _loops(self, stop: asyncio.Event, ended: asyncio.Event) -> list[Coroutine[None, None, None]]:
-        settings, inbox = self._settings, self._inbox
-        heartbeat_s, interval_s = settings.heartbeat_ms / 1_000, settings.claim_interval_ms / 1_000
-        return [
-            beat_until(ended, inbox, self._name, heartbeat_s=heartbeat_s),
-            claim_until(stop, inbox, self._runners, self._name, interval_s=interval_s, lease_ms=settings.lease_ms),
-            move_due_until(stop, inbox, partitions=self._partitions, interval_s=settings.timer_interval_ms / 1_000),
-            look_until(ended, self._watch, self._log, interval_s=settings.watch_interval_ms / 1_000),
-        ]
-
-    def _runner(self, step: Step, carry_out: CarryOut) -> Runner:
-        return Runner(
-            step,
-            carry_out,
-            self._inbox,
-            consumer=self._name,
-            partitions=self._partitions,
-            slots=self._settings.slots(step),
-            take_wait_ms=self._settings.take_wait_ms,
-            random=self._random,
-            told=self._told,
-        )
+        await self._serving.run(stop, drain_s=self._drain_s)
 
 
 def _fetch_step(blobs: BlobStore, origins: Origins, settings: WorkerSettings) -> FetchStep:

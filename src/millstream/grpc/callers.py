@@ -1,6 +1,5 @@
 """Who calls, from the metadata and the address of a call: what HTTP has in its headers."""
 
-from collections.abc import Mapping
 from typing import Final
 from urllib.parse import unquote
 
@@ -27,8 +26,3 @@ def client_of(context: Context) -> tuple[str, int]:
     _, _, address = unquote(context.peer()).partition(":")
     host, _, port = address.rpartition(":")
     return host.strip("[]") or "unknown", int(port) if port.isdigit() else 0
-
-
-def with_headers(context: Context, more: Mapping[str, str]) -> dict[str, str]:
-    """The caller's headers and these. Raises Rejected."""
-    return {**headers_of(context), **more}

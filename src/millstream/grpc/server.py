@@ -1,8 +1,11 @@
 """The gRPC server: limits, health, reflection, and an end that lets calls under way finish."""
 
 import asyncio
+import random
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import partial
+from secrets import token_urlsafe
 from typing import Final
 
 import grpc
@@ -13,36 +16,52 @@ from grpc_health.v1._async import HealthServicer
 from grpc_reflection.v1alpha import reflection
 from starlette.types import ASGIApp
 
+from millstream.admission.admit import Admission
+from millstream.bootstrap import process_name, provider_gate, worker_settings
 from millstream.errors import ExitCode, Stop
 from millstream.grpc.servicer import TaskService
 from millstream.grpc.task_calls import TaskCalls
 from millstream.grpc.v1 import tasks_pb2
 from millstream.grpc.v1.tasks_pb2_grpc import add_TaskServiceServicer_to_server
+from millstream.grpc.worker_calls import WorkerCalls
+from millstream.grpc.workers import Workers
+from millstream.parser_pool import sandbox_settings
 from millstream.settings import Settings
+from millstream.stores import Stores, clock_us
+from processors.leased_worker import LeasedParts
+from processors.leases import LeaseDesk
+from processors.observing import AttemptObserver
 
 KEEPALIVE_ANSWER_S: Final = 20
 """A peer that does not answer a ping for so long is gone."""
 
 SERVICE: Final = tasks_pb2.DESCRIPTOR.services_by_name["TaskService"].full_name
 
+TOKEN_BYTES: Final = 24
+"""Of a lease; 192 random bits are not guessed."""
+
 _log = structlog.get_logger()
 
 
 @asynccontextmanager
-async def serving_grpc(app: ASGIApp, settings: Settings, stop: asyncio.Event) -> AsyncIterator[int]:
+async def serving_grpc(
+    app: ASGIApp, stores: Stores, admission: Admission, observer: AttemptObserver, stop: asyncio.Event
+) -> AsyncIterator[int]:
     """On the port that it yields, until the body ends. From `stop` on health says so and new calls are refused; those
     under way have the drain time. Raises Stop where the port is in use."""
+    settings, workers = stores.settings, _workers(stores, observer)
     server = grpc.aio.server(options=_options(settings), maximum_concurrent_rpcs=settings.grpc_calls_max)
-    add_TaskServiceServicer_to_server(TaskService(TaskCalls(app)), server)  # type: ignore[no-untyped-call]  # generated
+    service = TaskService(TaskCalls(app), WorkerCalls(admission, workers))
+    add_TaskServiceServicer_to_server(service, server)  # type: ignore[no-untyped-call]  # generated
     health = HealthServicer()
     health_pb2_grpc.add_HealthServicer_to_server(health, server)
     reflection.enable_server_reflection((SERVICE, health_pb2.DESCRIPTOR.services_by_name["Health"].full_name), server)
     port = _bound(server, settings)
     await server.start()
-    for service in ("", SERVICE):
-        await health.set(service, health_pb2.HealthCheckResponse.SERVING)
+    for name in ("", SERVICE):
+        await health.set(name, health_pb2.HealthCheckResponse.SERVING)
     _log.info("grpc_listening", host=settings.host, port=port)
-    draining = asyncio.create_task(_drain(server, health, settings, stop))
+    draining = asyncio.create_task(_drain(server, health, workers, stop, settings.drain_s_max))
     try:
         yield port
     finally:
@@ -50,10 +69,40 @@ async def serving_grpc(app: ASGIApp, settings: Settings, stop: asyncio.Event) ->
         await draining
 
 
-async def _drain(server: Server, health: HealthServicer, settings: Settings, stop: asyncio.Event) -> None:
+async def _drain(
+    server: Server, health: HealthServicer, workers: Workers, stop: asyncio.Event, within_s: float
+) -> None:
+    """Workers first, while their answers are still taken: a server that stops refuses every new call."""
     await stop.wait()
     await health.enter_graceful_shutdown()
-    await server.stop(settings.drain_s_max)
+    ends_s = asyncio.get_running_loop().time() + within_s
+    await workers.drain(within_s / 2)
+    await server.stop(max(0.0, ends_s - asyncio.get_running_loop().time()))
+
+
+def _workers(stores: Stores, observer: AttemptObserver) -> Workers:
+    settings = stores.settings
+    parts = LeasedParts(
+        log=stores.log,
+        inbox=stores.inbox,
+        blobs=stores.blobs,
+        index=stores.index,
+        embedder_for=stores.embeddings.by,
+        gate=provider_gate(stores),
+        limits=sandbox_settings(settings).limits,
+        clock_us=clock_us,
+        ids=stores.ids,
+        rng=random.Random(),  # noqa: S311  spreads retries, guards nothing
+        settings=worker_settings(settings),
+        observer=observer,
+    )
+    return Workers(
+        parts,
+        LeaseDesk(lease_s=settings.grpc_lease_s, new_token=partial(token_urlsafe, TOKEN_BYTES)),
+        name_of=process_name,
+        workers_max=settings.grpc_workers_max,
+        slots_max=settings.grpc_slots_max,
+    )
 
 
 def _bound(server: Server, settings: Settings) -> int:

@@ -1,6 +1,7 @@
 """The service as grpc calls it: each method hands over, and what is refused becomes a status."""
 
-from collections.abc import AsyncIterator, Awaitable
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable
+from contextlib import aclosing
 from typing import TypeVar
 
 import structlog
@@ -12,6 +13,8 @@ from millstream.grpc.refusals import Context, refuse
 from millstream.grpc.task_calls import TaskCalls
 from millstream.grpc.v1 import tasks_pb2 as pb
 from millstream.grpc.v1.tasks_pb2_grpc import TaskServiceServicer
+from millstream.grpc.worker_calls import WorkerCalls, lost_problem
+from processors.leases import LeaseLost
 
 T = TypeVar("T")
 
@@ -21,8 +24,9 @@ _log = structlog.get_logger()
 class TaskService(TaskServiceServicer):
     """Names are those of the proto."""
 
-    def __init__(self, tasks: TaskCalls) -> None:
+    def __init__(self, tasks: TaskCalls, workers: WorkerCalls) -> None:
         self._tasks = tasks
+        self._workers = workers
 
     async def SubmitTask(  # noqa: N802
         self, requests: AsyncIterator[pb.SubmitTaskRequest], context: Context
@@ -38,6 +42,29 @@ class TaskService(TaskServiceServicer):
         async for response in _streamed(self._tasks.watch(request, context), context):
             yield response
 
+    async def PollSteps(self, request: pb.PollStepsRequest, context: Context) -> AsyncIterator[pb.Delivery]:  # noqa: N802
+        async for delivery in _streamed(self._workers.poll(request, context), context):
+            yield delivery
+
+    async def ReadSource(  # noqa: N802
+        self, request: pb.ReadSourceRequest, context: Context
+    ) -> AsyncIterator[pb.SourcePiece]:
+        async for piece in _streamed(self._workers.read(request, context), context):
+            yield piece
+
+    async def ReportProgress(  # noqa: N802
+        self, request: pb.ReportProgressRequest, context: Context
+    ) -> pb.ReportProgressResponse:
+        return await _answered(self._workers.report(request, context), context)
+
+    async def CompleteStep(  # noqa: N802
+        self, request: pb.CompleteStepRequest, context: Context
+    ) -> pb.CompleteStepResponse:
+        return await _answered(self._workers.complete(request, context), context)
+
+    async def FailStep(self, request: pb.FailStepRequest, context: Context) -> pb.FailStepResponse:  # noqa: N802
+        return await _answered(self._workers.fail(request, context), context)
+
 
 async def _answered(answer: Awaitable[T], context: Context) -> T:
     try:
@@ -48,10 +75,11 @@ async def _answered(answer: Awaitable[T], context: Context) -> T:
         await refuse(context, _problem_of(error))
 
 
-async def _streamed(answers: AsyncIterator[T], context: Context) -> AsyncIterator[T]:
+async def _streamed(answers: AsyncGenerator[T, None], context: Context) -> AsyncIterator[T]:
     try:
-        async for answer in answers:
-            yield answer
+        async with aclosing(answers):
+            async for answer in answers:
+                yield answer
     except AbortError:
         raise
     except Exception as error:
@@ -60,7 +88,7 @@ async def _streamed(answers: AsyncIterator[T], context: Context) -> AsyncIterato
 
 def _problem_of(error: Exception) -> Problem:
     """The text of an unexpected error may hold anything: it goes to the log alone."""
-    known = problem_of(error)
+    known = lost_problem() if isinstance(error, LeaseLost) else problem_of(error)
     if known is not None:
         return known
     _log.error("unexpected_error", exc_info=error)

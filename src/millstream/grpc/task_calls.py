@@ -1,6 +1,6 @@
 """SubmitTask, GetTask and WatchTask: each is a call of the HTTP API, admitted, counted and refused there."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
 from secrets import token_hex
 from typing import TypeVar
 from urllib.parse import quote
@@ -51,7 +51,7 @@ class TaskCalls:
                 await refuse_as_answered(context, answer)
             return task_of(msgspec.json.decode(await answer.content(), type=TaskStatus))
 
-    async def watch(self, request: pb.WatchTaskRequest, context: Context) -> AsyncIterator[pb.WatchTaskResponse]:
+    async def watch(self, request: pb.WatchTaskRequest, context: Context) -> AsyncGenerator[pb.WatchTaskResponse, None]:
         """A task's event stream, from its cursor. Raises Rejected."""
         more = {"last-event-id": _header_value(request.cursor)} if request.cursor else {}
         call = self._call("GET", f"/tasks/{_segment(request.task_id)}/stream", context, more)

@@ -1,0 +1,117 @@
+"""The workers elsewhere that this process serves, from their first poll to the end of their last lease."""
+
+import asyncio
+import re
+from collections.abc import AsyncGenerator, Callable, Collection, Iterator
+from contextlib import contextmanager
+from typing import Final
+
+import structlog
+
+from events.steps import Step
+from ingest.problems import ProblemCode, Rejected, invalid
+from processors.leased_worker import LeasedParts, LeasedWorker
+from processors.leases import Lease, LeaseDesk
+
+DRAINED_S_MAX: Final = 2.0
+"""What workers may take to leave once no lease is open: their runners give back what they have not begun."""
+
+_NAME: Final = re.compile(r"[A-Za-z0-9._-]{1,64}")
+_log = structlog.get_logger()
+
+
+class Workers:
+    """`name_of` makes a name unique; `workers_max` may poll at a time, each with `slots_max` deliveries a step."""
+
+    def __init__(
+        self,
+        parts: LeasedParts,
+        desk: LeaseDesk,
+        *,
+        name_of: Callable[[str], str],
+        workers_max: int,
+        slots_max: int,
+    ) -> None:
+        self.desk = desk
+        self._parts = parts
+        self._name_of = name_of
+        self._workers_max = workers_max
+        self._slots_max = slots_max
+        self._polls: set[asyncio.Event] = set()
+        self._running: set[asyncio.Task[None]] = set()
+        self._is_stopping = False
+
+    @contextmanager
+    def poll(self, holder: str, name: str, steps: Collection[Step], slots: int) -> Iterator["Poll"]:
+        """A worker takes deliveries as long as the body lasts; its leases go on behind it. Raises Rejected."""
+        if not _NAME.fullmatch(name):
+            raise invalid("/worker", "is 1 to 64 letters, digits, dots, hyphens and underscores")
+        if not 1 <= slots <= self._slots_max:
+            raise invalid("/slots", f"is 1 to {self._slots_max:,}")
+        if self._is_stopping:
+            raise Rejected(ProblemCode.DEPENDENCY_UNAVAILABLE, "The service is being stopped; poll another, or again.")
+        if len(self._polls) >= self._workers_max:
+            detail = f"{self._workers_max:,} workers poll this process already."
+            raise Rejected(ProblemCode.TOO_MANY_WORKERS, detail)
+        unique = self._name_of(name)
+        worker = LeasedWorker(self._parts, self.desk, name=unique, holder=holder, steps=steps, slots=slots)
+        stop = asyncio.Event()
+        self._polls.add(stop)
+        running = asyncio.create_task(self._run(worker, stop))
+        self._running.add(running)
+        running.add_done_callback(self._running.discard)
+        try:
+            yield Poll(worker, stop)
+        finally:
+            self._polls.discard(stop)
+            stop.set()
+            worker.leasing.withdraw()
+
+    async def drain(self, within_s: float) -> None:
+        """No worker gets anything more; those that hold something may end it, then it is handed back."""
+        self._is_stopping = True
+        for stop in list(self._polls):
+            stop.set()
+        await self.desk.drain(within_s)
+        if self._running:
+            await asyncio.wait(self._running, timeout=DRAINED_S_MAX)
+        for running in list(self._running):
+            running.cancel()
+        await asyncio.gather(*self._running, return_exceptions=True)
+
+    async def _run(self, worker: LeasedWorker, stop: asyncio.Event) -> None:
+        try:
+            await worker.run(stop)
+        except Exception:
+            # A bug, never an outage; the worker is told to poll again.
+            _log.exception("leased_worker_broke")
+        finally:
+            stop.set()
+
+
+class Poll:
+    """What one worker is offered."""
+
+    def __init__(self, worker: LeasedWorker, stop: asyncio.Event) -> None:
+        self._offered = worker.leasing.offered
+        self._stop = stop
+
+    async def leases(self, ended: asyncio.Event) -> AsyncGenerator[Lease, None]:
+        """Each that is still open when it is its turn; until `ended`, or nothing more is offered."""
+        ends = [asyncio.create_task(one.wait()) for one in (ended, self._stop)]
+        taking = asyncio.create_task(self._offered.get())
+        try:
+            while True:
+                await asyncio.wait({taking, *ends}, return_when=asyncio.FIRST_COMPLETED)
+                if ended.is_set() or self._stop.is_set():
+                    return
+                lease = taking.result()
+                taking = asyncio.create_task(self._offered.get())
+                if lease.is_open:
+                    yield lease
+        finally:
+            for end in ends:
+                end.cancel()
+            if taking.done():
+                self._offered.put_nowait(taking.result())
+            taking.cancel()

@@ -1,0 +1,99 @@
+"""The leases of one worker elsewhere: offered to it as its steps ask for work, settled as they end."""
+
+import asyncio
+from typing import assert_never
+
+from events.inbox import Delivery
+from processors.leases import Answer, Asked, Failed, Lease, LeaseDesk, Lost, Recorded, Refused, Verdict
+from processors.runner import CarryOut
+from processors.step import Done, Drop, Outcome, Reject, Retry, Superseded, Work
+
+STOPPED = "the worker was stopped before it had begun"
+
+
+class HandedBack(Exception):
+    """The worker failed: its attempt ends with this outcome."""
+
+    def __init__(self, outcome: Retry | Reject) -> None:
+        super().__init__(outcome.message)
+        self.outcome = outcome
+
+
+class Leasing:
+    """`holder` is who may answer. `offered` are the leases that the worker has not been told of yet."""
+
+    def __init__(self, desk: LeaseDesk, holder: str) -> None:
+        self._desk = desk
+        self._holder = holder
+        self.offered: asyncio.Queue[Lease] = asyncio.Queue()
+        self._last: dict[Delivery, Lease] = {}
+        self._outcomes: dict[Delivery, Outcome] = {}
+
+    async def answer(self, work: Work, asked: Asked) -> Answer:
+        """A lease for the work, and the worker's result. Raises HandedBack and WorkerLost.
+
+        The result that the attempt asked for before this one is recorded, or refused, by now.
+        """
+        if (before := self._last.get(work.delivery)) is not None:
+            self._desk.settle(before, Recorded())
+        lease = self._last[work.delivery] = self._desk.open(self._holder, work, asked)
+        self.offered.put_nowait(lease)
+        given = await self._desk.answer_to(lease)
+        if isinstance(given, Failed):
+            raise HandedBack(given.outcome)
+        return given
+
+    def refuse(self, work: Work, code: str, message: str) -> None:
+        """The last result of the attempt is none."""
+        self._desk.settle(self._last[work.delivery], Refused(code, message))
+
+    def ends_with(self, work: Work, outcome: Outcome) -> None:
+        """What the attempt reports, unless nobody wants it any more."""
+        self._outcomes[work.delivery] = outcome
+
+    def is_unwanted(self, work: Work) -> None:
+        """The document went on without the attempt; what a failure leaves behind is taken back in the same way."""
+        if not isinstance(self._outcomes.get(work.delivery), Reject):
+            self._outcomes[work.delivery] = Superseded()
+
+    def close(self, delivery: Delivery) -> None:
+        """The attempt is over, its outcome in the log or refused."""
+        outcome = self._outcomes.pop(delivery, Superseded())
+        if (lease := self._last.pop(delivery, None)) is not None:
+            self._desk.settle(lease, _verdict(lease, outcome))
+
+    def withdraw(self) -> None:
+        """The worker takes no more: what it was not told of is handed back."""
+        while not self.offered.empty():
+            self._desk.hand_back(self.offered.get_nowait(), STOPPED)
+
+
+class LeasedDeliveries:
+    """Around what carries out the deliveries of a step: their leases end with them."""
+
+    def __init__(self, deliveries: CarryOut, leasing: Leasing) -> None:
+        self._deliveries = deliveries
+        self._leasing = leasing
+
+    async def carry_out(self, delivery: Delivery, tries: int) -> float | None:
+        """As `CarryOut`."""
+        try:
+            return await self._deliveries.carry_out(delivery, tries)
+        finally:
+            self._leasing.close(delivery)
+
+
+def _verdict(lease: Lease, outcome: Outcome) -> Verdict:
+    if lease.answer.done() and not lease.answer.cancelled() and lease.answer.exception() is None:
+        has_failed = isinstance(lease.answer.result(), Failed)
+    else:
+        return Lost()
+    match outcome:
+        case Done():
+            return Recorded()
+        case Retry() | Reject():
+            return Recorded() if has_failed else Refused(outcome.code, outcome.message)
+        case Drop() | Superseded():
+            return Lost()
+        case _:
+            assert_never(outcome)

@@ -1,0 +1,211 @@
+"""Leases: who may answer, until when, and what whoever answers is told."""
+
+import asyncio
+from itertools import count
+
+import pytest
+
+from domain.document import Unknown
+from events.ids import EventId, KnowledgeBaseId
+from events.inbox import Delivery
+from events.steps import Lane, Step
+from processors.failures import WORKER_STOPPED
+from processors.leases import (
+    EmbedAsked,
+    Failed,
+    Lease,
+    LeaseDesk,
+    LeaseLost,
+    Lost,
+    Recorded,
+    Refused,
+    VectorsMade,
+    Verdict,
+)
+from processors.leasing import HandedBack, LeasedDeliveries, Leasing
+from processors.step import Done, Outcome, Reject, Retry, Superseded, Work, WorkerLost
+
+ASKED = EmbedAsked("hash", 2, ("a",))
+ANSWER = VectorsMade([[1.0, 0.0]])
+DELIVERY = Delivery(
+    step=Step.EMBED,
+    lane=Lane.INTERACTIVE,
+    partition=0,
+    entry_id="1-0",
+    stream_id="doc_1",
+    version=1,
+    event_id=EventId("e"),
+    correlation_id="task_1",
+    knowledge_base_id=KnowledgeBaseId("kb_1"),
+)
+
+
+async def never(*_: object) -> None:
+    raise AssertionError("nobody asks")
+
+
+WORK = Work(
+    delivery=DELIVERY,
+    document=Unknown(),
+    version=2,
+    attempt=1,
+    worker="w",
+    failures=(),
+    record=never,  # type: ignore[arg-type]
+    knowledge_base=never,  # type: ignore[arg-type]
+    knowledge_base_now=never,  # type: ignore[arg-type]
+)
+
+
+def desk_with(lease_s: float = 60) -> LeaseDesk:
+    numbers = count(1)
+    return LeaseDesk(lease_s=lease_s, new_token=lambda: f"lease-{next(numbers)}")
+
+
+async def offered(leasing: Leasing) -> tuple[Lease, asyncio.Task[object]]:
+    """A lease, and the step that waits for its answer."""
+    asking: asyncio.Task[object] = asyncio.create_task(leasing.answer(WORK, ASKED))
+    return await leasing.offered.get(), asking
+
+
+async def test_an_answer_is_told_what_became_of_it_once_the_attempt_has_ended() -> None:
+    cases: list[tuple[Outcome, Verdict]] = [
+        (Done(()), Recorded()),
+        (Retry("blob_store_full", "no room"), Refused("blob_store_full", "no room")),
+        (Reject("embedding_invalid", "nan"), Refused("embedding_invalid", "nan")),
+        (Superseded(), Lost()),
+    ]
+    for outcome, verdict in cases:
+        desk = desk_with()
+        leasing = Leasing(desk, "key")
+        lease, asking = await offered(leasing)
+        giving = asyncio.create_task(desk.give(lease.token, "key", ANSWER))
+        assert await asking == ANSWER
+        assert not giving.done()
+        leasing.ends_with(WORK, outcome)
+        leasing.close(DELIVERY)
+        assert await giving == verdict
+        assert await desk.give(lease.token, "key", ANSWER) == verdict, "it is remembered"
+
+
+async def test_the_next_batch_of_an_attempt_says_that_the_one_before_is_recorded() -> None:
+    desk = desk_with()
+    leasing = Leasing(desk, "key")
+    first, asking = await offered(leasing)
+    giving = asyncio.create_task(desk.give(first.token, "key", ANSWER))
+    await asking
+    second, waiting = await offered(leasing)
+
+    assert await giving == Recorded()
+    assert second.token != first.token
+    waiting.cancel()
+
+
+async def test_a_result_of_an_attempt_that_nobody_wants_is_lost() -> None:
+    desk = desk_with()
+    leasing = Leasing(desk, "key")
+    lease, asking = await offered(leasing)
+    giving = asyncio.create_task(desk.give(lease.token, "key", ANSWER))
+    await asking
+    leasing.ends_with(WORK, Done(()))
+    leasing.is_unwanted(WORK)
+    leasing.close(DELIVERY)
+
+    assert await giving == Lost()
+
+
+async def test_a_lease_runs_out_unless_it_is_renewed() -> None:
+    desk = desk_with(lease_s=0.05)
+    leasing = Leasing(desk, "key")
+    lease, asking = await offered(leasing)
+
+    assert desk.renew(lease.token, "key") == 0.05
+    with pytest.raises(WorkerLost):
+        await asking
+    with pytest.raises(LeaseLost):
+        desk.renew(lease.token, "key")
+    leasing.close(DELIVERY)
+    assert await desk.give(lease.token, "key", ANSWER) == Lost()
+
+
+async def test_a_lease_is_its_holders_alone() -> None:
+    desk = desk_with()
+    lease, asking = await offered(Leasing(desk, "key"))
+
+    assert await desk.give(lease.token, "another key", ANSWER) == Lost()
+    with pytest.raises(LeaseLost):
+        desk.held(lease.token, "another key")
+    assert desk.held(lease.token, "key") is lease
+    asking.cancel()
+
+
+async def test_whoever_stops_waiting_for_the_verdict_takes_nothing_back() -> None:
+    desk = desk_with()
+    leasing = Leasing(desk, "key")
+    lease, asking = await offered(leasing)
+    giving = asyncio.create_task(desk.give(lease.token, "key", ANSWER))
+    await asking
+    giving.cancel()
+    leasing.ends_with(WORK, Done(()))
+    leasing.close(DELIVERY)
+
+    assert await desk.give(lease.token, "key", ANSWER) == Recorded()
+
+
+async def test_a_failure_ends_the_attempt_and_is_recorded() -> None:
+    desk = desk_with()
+    leasing = Leasing(desk, "key")
+    lease, asking = await offered(leasing)
+    outcome = Reject("handwriting", "unreadable")
+    giving = asyncio.create_task(desk.give(lease.token, "key", Failed(outcome)))
+    with pytest.raises(HandedBack) as handed:
+        await asking
+    assert handed.value.outcome == outcome
+    leasing.ends_with(WORK, outcome)
+    leasing.is_unwanted(WORK)  # what a failed attempt left behind is taken back
+    leasing.close(DELIVERY)
+
+    assert await giving == Recorded()
+
+
+async def test_what_is_open_when_the_service_stops_is_handed_back() -> None:
+    desk = desk_with()
+    await desk.drain(within_s=60)  # nothing is open
+    leasing = Leasing(desk, "key")
+    lease, asking = await offered(leasing)
+    await desk.drain(within_s=0.01)
+
+    with pytest.raises(HandedBack) as handed:
+        await asking
+    assert handed.value.outcome.code == WORKER_STOPPED
+    assert not lease.is_open
+
+
+async def test_what_a_worker_was_not_told_of_is_handed_back_when_it_leaves() -> None:
+    desk = desk_with()
+    leasing = Leasing(desk, "key")
+    asking = asyncio.create_task(leasing.answer(WORK, ASKED))
+    await asyncio.sleep(0)
+    leasing.withdraw()
+
+    with pytest.raises(HandedBack):
+        await asking
+
+
+async def test_every_lease_ends_with_the_delivery_however_that_ends() -> None:
+    desk = desk_with()
+    leasing = Leasing(desk, "key")
+
+    class Breaks:
+        async def carry_out(self, _delivery: Delivery, _tries: int) -> float | None:
+            await leasing.answer(WORK, ASKED)
+            raise RuntimeError("a bug")
+
+    carrying = asyncio.create_task(LeasedDeliveries(Breaks(), leasing).carry_out(DELIVERY, 1))
+    lease = await leasing.offered.get()
+    giving = asyncio.create_task(desk.give(lease.token, "key", ANSWER))
+    with pytest.raises(RuntimeError):
+        await carrying
+
+    assert await giving == Lost()
+    await desk.drain(within_s=60)
