@@ -9,6 +9,7 @@ from typing import Final
 import msgspec
 
 from bench.figures import Bound, Goal, Of
+from bench.peers.queues import QUEUES
 
 
 class Promise(msgspec.Struct, frozen=True, kw_only=True):
@@ -84,6 +85,26 @@ PROMISES: Final[tuple[Promise, ...]] = (
         goals={"scan of a head, browser": at_most(10)},
     ),
     Promise(
+        name="consume",
+        text="Taking from an inbox and acknowledging, beside raw XREADGROUP and XACK",
+        module="consume",
+        goals={"taken and acknowledged": ratio_at_least(0.5)},
+    ),
+    Promise(
+        name="empty_steps",
+        text="Empty steps of two worker processes, beside seven queues",
+        module="empty_steps",
+        goals={
+            **{f"drained beside {queue.name}": ratio_at_least(1) for queue in QUEUES},
+            **{f"drained beside {queue.name}, everysec": ratio_at_least(1) for queue in QUEUES},
+            "enqueue to start: p50": at_most(2),
+            "enqueue to start: p99": at_most(6),
+        },
+        seconds_max=900,
+        plot="drained beside",
+        peers=True,
+    ),
+    Promise(
         name="projector",
         text="Fold, and the live projector",
         module="projector",
@@ -156,5 +177,11 @@ PROMISES: Final[tuple[Promise, ...]] = (
         text="What a finished one-file task takes in Redis",
         module="task_memory",
         goals={"before archiving": at_most(3_000), "after archiving": at_most(1_000)},
+    ),
+    Promise(
+        name="start",
+        text="How long starting takes",
+        module="start",
+        goals={"millstream --help": at_most(0.3), "millstream up, to ready": at_most(5)},
     ),
 )
