@@ -41,7 +41,7 @@ def start_s3_server(directory: Path) -> tuple[subprocess.Popen[bytes], S3Server]
     data.mkdir(exist_ok=True)
     if not (directory / "meta").exists():
         _format_volume(binary, volume, data)
-    port = _free_port()
+    port = free_port()
     process = _start_gateway(binary, volume, port, directory)
     server = S3Server(f"http://127.0.0.1:{port}", BUCKET, ACCESS_KEY, SECRET_KEY)
     try:
@@ -96,7 +96,7 @@ def _start_gateway(binary: str, volume: str, port: int, directory: Path) -> subp
         return subprocess.Popen(command, env=environment, stdout=output, stderr=output, cwd=directory)
 
 
-def _free_port() -> int:
+def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]
