@@ -19,9 +19,9 @@ from bench.figures import Peer, note, reported
 from events.inbox import InboxKey
 from events.keys import Keys
 from events.redis_border import execute
+from events.redis_clients import Clients, make_clients
 from events.redis_inbox import RedisInbox
 from events.redis_log import RedisLog
-from events.redis_setup import Clients, make_clients
 from events.steps import Lane, Step
 from tests.servers.redis_process import RedisProcess, redis_binary
 from tests.workshop import Workshop

@@ -18,9 +18,10 @@ from bench.peers.sending import Send
 from domain.commands import RecordParsed
 from domain.document import Accepted, DocumentState
 from events.ids import IdFactory
+from events.redis_clients import make_clients
 from events.redis_inbox import RedisInbox
 from events.redis_log import RedisLog
-from events.redis_setup import make_clients, open_installation
+from events.redis_setup import open_installation
 from events.steps import Step
 from processors.documents import DocumentDeliveries
 from processors.knowledge_bases import KnowledgeBases

@@ -19,8 +19,9 @@ from pathlib import Path
 from typing import Final
 
 from bench.figures import note, reported
+from events.redis_clients import make_clients
 from events.redis_log import RedisLog
-from events.redis_setup import make_clients, open_installation
+from events.redis_setup import open_installation
 from tests.servers.redis_process import RedisProcess, redis_binary
 from tests.servers.service_process import ServiceProcess
 from tests.workshop import Workshop

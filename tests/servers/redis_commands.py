@@ -30,7 +30,7 @@ class Commands:
 
     def __init__(self, port: int) -> None:
         self._client = Redis(port=port)
-        self._monitor: Any = self._client.monitor()  # type: ignore[no-untyped-call]  redis-py types it not
+        self._monitor: Any = self._client.monitor()  # type: ignore[no-untyped-call]  # redis-py gives no types
         self._seen: list[Command] = []
         self._thread = threading.Thread(target=self._listen, daemon=True)
 
