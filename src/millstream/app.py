@@ -43,7 +43,7 @@ from millstream.observing.requests import MeasuringMiddleware, named_routes
 from millstream.observing.scrape import Scrape, metrics_route, serving_metrics
 from millstream.observing.traced_requests import TracingMiddleware
 from millstream.observing.traces import Traces, opened_traces
-from millstream.observing.wiring import api_scrape
+from millstream.observing.wiring import api_scrape, standing_of
 from millstream.observing.work import MeasuredAttempts
 from millstream.openapi.operations import OPERATIONS
 from millstream.openapi.page import docs_routes
@@ -179,6 +179,7 @@ def api_routes(
             stores.inbox,
             clock_us=clock_us,
             webhooks=WebhookCounts(subscriptions_of(stores), deliveries_of(stores)),
+            standing=standing_of(stores),
         ),
         metrics_route(scrape),
         *key_routes(entrance.book, entrance.ring, queries),

@@ -30,6 +30,7 @@ _LAZY_COMMANDS = {
     "collect": "millstream.commands.upkeep:collect",
     "reconcile": "millstream.commands.upkeep:reconcile",
     "doctor": "millstream.commands.operations:doctor",
+    "top": "millstream.commands.top:top",
     "settings": "millstream.commands.operations:settings",
     "demo": "millstream.commands.demo:demo",
 }
@@ -58,6 +59,7 @@ _SUMMARIES = {
     "collect": "Delete blobs, uploads and rows that no document needs.",
     "reconcile": "Accept uploads again whose events Redis has lost.",
     "doctor": "Check each dependency and setting; say what to do.",
+    "top": "Watch the flow of the mill: steps, queues, lag, workers.",
     "settings": "Print each setting with its origin; secrets masked.",
     "demo": "Show the whole way on the documents under samples/.",
 }

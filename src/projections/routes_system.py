@@ -10,6 +10,7 @@ from starlette.routing import Route
 from events.inbox import Inbox
 from events.log import EventLog
 from projections.parameters import Parameters
+from projections.standing import AskStanding
 from projections.system import MINUTES_DEFAULT, MINUTES_MAX, System
 from projections.views import ViewStore
 from projections.webhook_flow import AskWebhooks
@@ -22,9 +23,10 @@ def system_routes(
     *,
     clock_us: Callable[[], int],
     webhooks: AskWebhooks | None = None,
+    standing: AskStanding | None = None,
 ) -> list[Route]:
     """Raises InvalidQuery and LogUnavailable."""
-    system = System(event_log, views, inbox, clock_us=clock_us, webhooks=webhooks)
+    system = System(event_log, views, inbox, clock_us=clock_us, webhooks=webhooks, standing=standing)
 
     async def get_system(request: Request) -> Response:
         asked = Parameters(request.query_params.multi_items(), known=frozenset({"minutes"}))

@@ -13,6 +13,7 @@ from events.steps import Lane, Step
 from projections.freshness import Freshness, Lag
 from projections.on_demand import gathered
 from projections.projection import THROUGHPUT
+from projections.standing import AskStanding, Standing
 from projections.throughput import (
     MINUTE_US,
     MINUTES_KEPT,
@@ -77,6 +78,7 @@ class SystemFlow(msgspec.Struct, frozen=True, kw_only=True):
     partitions: tuple[PartitionFlow, ...]
     minutes: tuple[Minute, ...]
     webhooks: WebhookFlow | None
+    standing: Standing | None
 
 
 class System:
@@ -90,8 +92,10 @@ class System:
         *,
         clock_us: Callable[[], int],
         webhooks: AskWebhooks | None = None,
+        standing: AskStanding | None = None,
     ) -> None:
         self._webhooks = webhooks
+        self._standing = standing
         self._views = views
         self._inbox = inbox
         self._freshness = Freshness(event_log, views)
@@ -120,6 +124,7 @@ class System:
             partitions=tuple(map(_partition, partitions, lags)),
             minutes=tuple(Minute(utc(minute * MINUTE_US), count) for minute, count in events.items()),
             webhooks=await self.webhook_counts(),
+            standing=None if self._standing is None else await self._standing(),
         )
 
     async def totals(self) -> ThroughputRow:

@@ -1,9 +1,13 @@
 """What an operator sees of a whole service from outside: metrics of every process, one document's trace, log lines."""
 
 import json
+import os
+import pty
 import shutil
+import signal
 import socket
 import subprocess
+import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,7 +21,7 @@ from millstream.observing import catalogue
 from millstream.observing.exposition import CONTENT_TYPE
 from tests.prometheus_text import Metric, read
 from tests.servers.otlp import Collector, Span, collecting
-from tests.servers.service_process import ServiceProcess
+from tests.servers.service_process import ServiceProcess, environment_with
 from tests.waiting import poll
 
 TRACE: Final = "0af7651916cd43dd8448eb211c80319c"
@@ -44,7 +48,8 @@ class Observed(msgspec.Struct, frozen=True):
 
 def free_ports(count: int) -> int:
     """The first of some ports in a row that nobody listens on."""
-    for first in range(21_000, 32_000, count):
+    begin = 21_000 + os.getpid() % 3_000 * count
+    for first in range(begin, begin + 300, count):
         sockets = [socket.socket() for _ in range(count)]
         try:
             for place, one in enumerate(sockets):
@@ -178,3 +183,51 @@ def test_every_line_of_a_worker_s_step_names_task_document_step_and_attempt(obse
     for line in ended:
         assert (line["task"], line["document"], line["attempt"]) == (observed.task, observed.document, 1)
         assert line["role"] == "worker-1"
+
+
+def test_top_shows_the_flow_once_as_a_table_or_as_json(observed: Observed) -> None:
+    table = top(observed, "--once", "--minutes", "59")
+    assert table.returncode == 0, table.stderr
+    done = {line.split()[0]: line.split() for line in table.stdout.splitlines() if line.split()[:1]}
+    assert [done[step][4] for step in STEPS] == ["1"] * len(STEPS)
+    assert "workers 1" in table.stdout
+    flow = json.loads(top(observed, "--json").stdout)
+    assert flow["standing"] == {"dead_letters": 0, "timers": 0, "workers": 1}
+    refused = top(observed, "--once", "--url", "http://127.0.0.1:9")
+    assert refused.returncode == 3
+    assert "Traceback" not in refused.stderr
+
+
+def test_top_stays_in_a_terminal_and_ends_by_ctrl_c(observed: Observed) -> None:
+    ours, theirs = pty.openpty()
+    command = [sys.executable, "-m", "millstream", "top", "--every", "0.5", "--url", observed.service.url]
+    running = subprocess.Popen(
+        command, stdin=theirs, stdout=theirs, stderr=theirs, start_new_session=True, env=environment_with({})
+    )
+    os.close(theirs)
+    try:
+        seen = b""
+        while seen.count(b"events ") < 2:
+            seen += os.read(ours, 65_536)
+        running.send_signal(signal.SIGINT)
+        while True:
+            try:
+                seen += os.read(ours, 65_536)
+            except OSError:  # the other side of a terminal is closed
+                break
+        assert running.wait(20) == 0
+        assert b"Traceback" not in seen
+    finally:
+        running.kill()
+        os.close(ours)
+
+
+def top(observed: Observed, *arguments: str) -> "subprocess.CompletedProcess[str]":
+    return subprocess.run(
+        [sys.executable, "-m", "millstream", "top", "--url", observed.service.url, *arguments],
+        env=environment_with({"COLUMNS": "120"}),
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )

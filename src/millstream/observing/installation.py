@@ -1,46 +1,31 @@
 """Figures of the whole installation, read from Redis: what the log and the views say, and how Redis is."""
 
 import asyncio
-from collections.abc import Callable
-
-import msgspec
 
 from events.errors import LogError
-from events.keys import Keys
-from events.redis_border import RedisClient, at_the_border
+from events.redis_border import RedisClient
 from events.redis_setup import durability, memory
 from millstream.observing import catalogue
 from millstream.observing.registry import Distribution, Registry
+from projections.standing import AskStanding
 from projections.system import System
 from projections.throughput import BUCKETS_MAX, StepThroughput
 from projections.webhook_flow import WebhookFlow
 
 
-class Kept(msgspec.Struct, frozen=True):
-    """How many there are of what only Redis counts."""
-
-    dead_letters: int
-    timers: int
-    workers: int
-
-
 class Installation:
-    """`lease_ms`: a worker is alive as long as its heartbeat is no older. `clock_ms` is unix ms."""
+    """Asked once a scrape."""
 
-    def __init__(
-        self, system: System, client: RedisClient, keys: Keys, *, lease_ms: int, clock_ms: Callable[[], int]
-    ) -> None:
+    def __init__(self, system: System, standing: AskStanding, client: RedisClient) -> None:
         self._system = system
+        self._standing = standing
         self._client = client
-        self._keys = keys
-        self._lease_ms = lease_ms
-        self._clock_ms = clock_ms
 
     async def look(self) -> Registry:
         """All figures as they are now; where Redis does not answer, only that it does not."""
         found = Registry()
         try:
-            await asyncio.gather(self._put_flow(found), self._put_kept(found), self._put_redis(found))
+            await asyncio.gather(self._put_flow(found), self._put_standing(found), self._put_redis(found))
         except LogError:
             found = Registry()
             found.set(catalogue.REDIS_UP, 0)
@@ -62,22 +47,11 @@ class Installation:
         if webhooks is not None:
             _put_webhooks(found, webhooks)
 
-    async def _put_kept(self, found: Registry) -> None:
-        kept = await self._kept()
-        found.set(catalogue.DEAD_LETTERS, kept.dead_letters)
-        found.set(catalogue.TIMERS, kept.timers)
-        found.set(catalogue.WORKERS, kept.workers)
-
-    async def _kept(self) -> Kept:
-        partitions = range(self._keys.partitions)
-        with at_the_border():
-            async with self._client.pipeline(transaction=False) as pipeline:
-                pipeline.zcount(self._keys.consumers, self._clock_ms() - self._lease_ms, "+inf")
-                for partition in partitions:
-                    pipeline.zcard(self._keys.dead(partition))
-                    pipeline.zcard(self._keys.due(partition))
-                workers, *counts = await pipeline.execute()
-        return Kept(dead_letters=sum(counts[::2]), timers=sum(counts[1::2]), workers=workers)
+    async def _put_standing(self, found: Registry) -> None:
+        standing = await self._standing()
+        found.set(catalogue.DEAD_LETTERS, standing.dead_letters)
+        found.set(catalogue.TIMERS, standing.timers)
+        found.set(catalogue.WORKERS, standing.workers)
 
     async def _put_redis(self, found: Registry) -> None:
         for place, one in enumerate(await memory(self._client)):

@@ -7,6 +7,7 @@ from millstream.observing.registry import Registry
 from millstream.observing.scrape import Scrape
 from millstream.stores import Stores, clock_us
 from projections.changes import ChangeTailer
+from projections.redis_standing import RedisStanding
 from projections.redis_views import RedisViews
 from projections.system import System
 from projections.webhook_flow import WebhookCounts
@@ -21,18 +22,22 @@ def api_scrape(stores: Stores, tailer: ChangeTailer, *, process: str) -> Scrape:
         clock_us=clock_us,
         webhooks=WebhookCounts(subscriptions_of(stores), deliveries_of(stores)),
     )
-    installation = Installation(
-        system,
-        stores.clients.commands,
-        stores.keys,
-        lease_ms=stores.settings.lease_s * 1_000,
-        clock_ms=lambda: clock_us() // 1_000,
-    )
+    installation = Installation(system, standing_of(stores), stores.clients.commands)
 
     def before(figures: Registry) -> None:
         figures.set(catalogue.SSE_SUBSCRIBERS, tailer.count)
 
     return Scrape(stores.figures, role="api", process=process, look=installation.look, before=before)
+
+
+def standing_of(stores: Stores) -> RedisStanding:
+    """Dead letters, timers and workers of the installation."""
+    return RedisStanding(
+        stores.clients.commands,
+        stores.keys,
+        lease_ms=stores.settings.lease_s * 1_000,
+        clock_ms=lambda: clock_us() // 1_000,
+    )
 
 
 def own_scrape(stores: Stores, *, role: str, process: str) -> Scrape:

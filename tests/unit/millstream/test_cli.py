@@ -14,7 +14,8 @@ from millstream.cli import main, root
 COMMANDS = (
     *("up", "api", "worker", "projector", "ingest", "search", "ask", "kb", "documents", "tasks", "events"),
     *("cancel", "retry", "dead"),
-    *("webhooks", "mcp", "replay", "restore", "archive", "keys", "collect", "reconcile", "doctor", "settings", "demo"),
+    *("webhooks", "mcp", "replay", "restore", "archive", "keys", "collect", "reconcile", "doctor"),
+    *("top", "settings", "demo"),
 )
 PRINTING = (
     "ingest",
@@ -27,6 +28,7 @@ PRINTING = (
     "collect",
     "reconcile",
     "doctor",
+    "top",
     "settings",
 )
 HEAVY = (
