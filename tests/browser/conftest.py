@@ -50,7 +50,13 @@ def language_model() -> Iterator[str]:
 
 @pytest.fixture(scope="session")
 def mill(language_model: str) -> Iterator[Mill]:
-    with Mill({"MILLSTREAM_LLM_MODEL": "says-the-same", "MILLSTREAM_LLM_BASE_URL": language_model}) as started:
+    with Mill(
+        {
+            "MILLSTREAM_LLM_MODEL": "says-the-same",
+            "MILLSTREAM_LLM_BASE_URL": language_model,
+            "MILLSTREAM_OUTBOUND_ALLOW": "127.0.0.1/32",
+        }
+    ) as started:
         yield started.start_all([WORKER])
 
 

@@ -1,5 +1,5 @@
 // Where files and folders are dropped, pasted, or chosen.
-import { html, useEffect, useRef, useState } from "../../html.js";
+import { html, useLayoutEffect, useRef, useState } from "../../html.js";
 import { t } from "../../language.js";
 import { Icon } from "../../parts.js";
 import { addUploads } from "../../uploads.js";
@@ -29,7 +29,7 @@ export function DropZone({ target }) {
     setNothing(event.target.files.length > 0 && found.files.length === 0);
     event.target.value = "";
   };
-  useEffect(() => {
+  useLayoutEffect(() => {
     const paste = (event) => { if (event.clipboardData?.files.length) { event.preventDefault(); take(event.clipboardData); } };
     addEventListener("paste", paste);
     return () => removeEventListener("paste", paste);
