@@ -13,6 +13,11 @@ from tests.e2e.api import Api
 SAMPLES: Final = Path(__file__).resolve().parents[2] / "samples"
 MANY: Final = 24
 NARROW: Final = ViewportSize(width=360, height=740)
+OVERFLOWING: Final = """
+[...document.querySelectorAll("main .card, main .preview, dialog")]
+    .filter((one) => one.scrollWidth > one.clientWidth + 1)
+    .map((one) => one.className)
+"""
 TEXT: Final = "\n\n".join(
     f"# Stone {one}\n\n" + f"Stone {one} is of granite and is dressed in spring. " * 6 for one in range(6)
 )
@@ -188,6 +193,7 @@ def test_what_opens_within_a_view_has_no_serious_finding_of_axe_and_fits_a_small
         serious = [one for one in told["violations"] if one["impact"] in {"serious", "critical"}]
         assert serious == [], f"{what}: {[(one['id'], one['nodes'][0]['target']) for one in serious]}"
         assert page.evaluate("document.documentElement.scrollWidth") <= NARROW["width"], f"{what} is too wide"
+        assert page.evaluate(OVERFLOWING) == [], f"{what} does not fit its frame"
 
     files = [SAMPLES / "safety-handbook.pdf", SAMPLES / "石磨养护规程.pdf"]
     page.get_by_test_id("files").set_input_files(files)

@@ -165,10 +165,11 @@ def test_files_whose_answer_was_lost_are_taken_once_though_they_are_chosen_again
 
     tab.open(f"upload?kb={kb}")
     line = context.new_cdp_session(page)
-    line.on(
-        "Fetch.requestPaused",
-        lambda paused: line.send("Fetch.failRequest", {"requestId": paused["requestId"], "errorReason": "Failed"}),
-    )
+
+    def lose(paused: dict[str, str]) -> None:
+        line.send("Fetch.failRequest", {"requestId": paused["requestId"], "errorReason": "Failed"})
+
+    line.on("Fetch.requestPaused", lose)
     answers = {"urlPattern": f"*/knowledge-bases/{kb}/documents", "requestStage": "Response"}
     line.send("Fetch.enable", {"patterns": [answers]})
     page.get_by_test_id("files").set_input_files(files)

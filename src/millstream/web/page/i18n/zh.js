@@ -96,6 +96,7 @@ export default {
   "bases.size": "大小",
   "bases.searchable": "可检索",
   "bases.in_work": "处理中",
+  "bases.skipped": "已跳过的重复",
   "bases.working": "{n} 个处理中",
   "bases.failed": "{n} 个失败",
   "bases.changed": "更新于{time}",

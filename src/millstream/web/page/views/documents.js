@@ -8,7 +8,7 @@ import { Badge, Check, Confirm, Copy, Empty, Head, Icon, Input, Live, Loading, P
 import { ChunkPreview } from "../parts/chunk_preview.js";
 import { ChunkSettings, chunkingOf } from "../parts/chunk_settings.js";
 import { go, link, replace } from "../router.js";
-import { Figure } from "./knowledge_bases.js";
+import { Figure, held } from "./knowledge_bases.js";
 
 const STATUSES = ["queued", "fetching", "parsing", "chunking", "embedding", "indexing", "completed", "failed", "cancelled", "skipped"];
 const RELOAD_MS = 700;
@@ -29,9 +29,10 @@ export default function KnowledgeBase({ kb, query }) {
   return html`<${Head} title=${one.name} lead=${one.description} back=${{ href: link(["knowledge-bases"]), title: t("bases.title") }}
       actions=${html`<a class="button" href=${link(["search"], { kb })}><${Icon} name="search" size=${18} />${t("nav.search")}</a><a class="button primary" href=${link(["upload"], { kb })}><${Icon} name="upload" size=${18} />${t("nav.upload")}</a>`}><${Live} state=${live} /><//>
     <div class="card figures wide">
-      <${Figure} value=${number(documents.total)} name=${t("bases.documents", { n: documents.total })} /><${Figure} value=${number(documents.searchable)} name=${t("bases.searchable")} />
+      <${Figure} value=${number(held(one))} name=${t("bases.documents", { n: held(one) })} /><${Figure} value=${number(documents.searchable)} name=${t("bases.searchable")} />
       <${Figure} value=${number(documents.queued + documents.processing)} name=${t("bases.in_work")} /><${Figure} value=${number(documents.failed)} name=${named("status", "failed")} />
       <${Figure} value=${number(one.chunks)} name=${t("bases.chunks", { n: one.chunks })} /><${Figure} value=${bytes(one.size_bytes)} name=${t("bases.size")} />
+      ${documents.skipped > 0 && html`<${Figure} value=${number(documents.skipped)} name=${t("bases.skipped", { n: documents.skipped })} />`}
     </div>
     <${Segments} label=${t("bases.parts")} value=${tab} onChange=${(chosen) => replace(["knowledge-bases", kb], { tab: chosen })} options=${[["documents", t("tasks.documents"), "file"], ["settings", t("settings.title"), "settings"]]} />
     ${tab === "documents" ? html`<${Documents} kb=${kb} query=${query} news=${news} />` : html`<${Settings} base=${one} onChanged=${base.reload} />`}`;
@@ -63,13 +64,19 @@ function Documents({ kb, query, news }) {
       ? html`<${Empty} icon="search" title=${t("documents.no_match")} action=${html`<button type="button" onClick=${() => { setName(""); setMetadata(""); filter({ q: "", status: "", metadata: "" }); }}>${t("filter.clear")}</button>`}>${t("documents.no_match_text")}<//>`
       : html`<${Empty} icon="file" title=${t("documents.none")} action=${html`<a class="button primary" href=${link(["upload"], { kb })}>${t("nav.upload")}</a>`}>${t("documents.none_text")}<//>`)}
     ${listing.rows?.length > 0 && html`<${Table} caption=${t("tasks.documents")} rows=${listing.rows} keyOf=${(one) => one.document_id} isDimmed=${(one) => !one.enabled} columns=${[
-      { name: "name", title: t("documents.document"), isMain: true, show: (one) => html`<a class="strong" href=${link(["knowledge-bases", kb, "documents", one.document_id])}>${one.filename || t("document.unnamed")}</a>${one.metadata.path && html`<small class="muted block">${one.metadata.path}</small>`}${one.title && one.title !== one.filename && html`<small class="muted block">${one.title}</small>`}` },
+      { name: "name", title: t("documents.document"), isMain: true, show: (one) => html`<a class="strong" href=${link(["knowledge-bases", kb, "documents", one.document_id])}>${one.filename || t("document.unnamed")}</a>${about(one) && html`<small class="muted block">${about(one)}</small>`}` },
       { name: "status", title: t("tasks.status"), show: (one) => html`<${Badge} status=${one.status} />${!one.enabled && html` <${Badge} status="off" />`}${one.error && html`<small class="block error-text">${one.error.message}</small>`}` },
       { name: "pages", title: t("documents.pages"), isNumber: true, show: (one) => (one.counts.pages ? number(one.counts.pages) : "–") },
       { name: "chunks", title: t("documents.chunks"), isNumber: true, show: (one) => (one.counts.chunks ? number(one.counts.chunks) : "–") },
       { name: "size", title: t("bases.size"), isNumber: true, show: (one) => bytes(one.size_bytes) },
       { name: "added", title: t("documents.added"), show: (one) => html`<a href=${link(["tasks", one.task_id])}>${ago(one.accepted_at)}</a>` },
     ]} /><${Pager} listing=${listing} />`}`;
+}
+
+// The folder that it came in with, and what it calls itself.
+function about(one) {
+  const folder = String(one.metadata.path ?? "").split("/").slice(0, -1).join("/");
+  return [folder && `${folder}/`, one.title !== one.filename && one.title].filter(Boolean).join(" · ");
 }
 
 function Settings({ base, onChanged }) {
@@ -94,7 +101,7 @@ function Settings({ base, onChanged }) {
   const needsIndex = problem?.code === "reindex_required" && !isConfirming;
   const one = (key) => settings[key] ?? "";
   return html`<form class="card stack settings" onSubmit=${(event) => { event.preventDefault(); save(false); }}>
-      <div class="row"><${Input} label=${t("bases.name")} maxlength="200" required value=${name} onInput=${setName} /><${Copy} text=${base.knowledge_base_id} /></div>
+      <div class="row"><${Input} label=${t("bases.name")} maxlength="200" required value=${name} onInput=${setName} /><${Copy} text=${base.knowledge_base_id} label=${`${base.knowledge_base_id.slice(0, 12)}…${base.knowledge_base_id.slice(-4)}`} /></div>
       <${TextArea} label=${t("bases.description")} rows="2" maxlength="2000" value=${description} onInput=${setDescription} />
       <h2>${t("settings.cutting")}</h2><p class="muted">${t("settings.cutting_text")}</p>
       <${ChunkSettings} settings=${settings} onChange=${(changed_) => { setSaved(false); setSettings(changed_); }} />

@@ -48,8 +48,8 @@ function Cards({ bases }) {
   return html`<ul class="bases">${bases.map((one) => html`<li key=${one.knowledge_base_id} class="card base">
       <a class="base-name" href=${link(["knowledge-bases", one.knowledge_base_id])}>${one.name}</a>
       ${one.description && html`<p class="muted clamp">${one.description}</p>`}
-      <div class="figures"><${Figure} value=${number(one.documents.total)} name=${t("bases.documents", { n: one.documents.total })} /><${Figure} value=${number(one.chunks)} name=${t("bases.chunks", { n: one.chunks })} /><${Figure} value=${bytes(one.size_bytes)} name=${t("bases.size")} /></div>
-      ${one.documents.queued + one.documents.processing > 0 && html`<${Progress} share=${one.documents.searchable / one.documents.total} label=${t("bases.searchable")} />`}
+      <div class="figures"><${Figure} value=${number(held(one))} name=${t("bases.documents", { n: held(one) })} /><${Figure} value=${number(one.chunks)} name=${t("bases.chunks", { n: one.chunks })} /><${Figure} value=${bytes(one.size_bytes)} name=${t("bases.size")} /></div>
+      ${one.documents.queued + one.documents.processing > 0 && html`<${Progress} share=${one.documents.searchable / held(one)} label=${t("bases.searchable")} />`}
       <div class="row tight base-foot">
         ${one.documents.queued + one.documents.processing > 0 && html`<span class="badge" data-tone="busy">${t("bases.working", { n: one.documents.queued + one.documents.processing })}</span>`}
         ${one.documents.failed > 0 && html`<a class="badge" data-tone="bad" href=${link(["knowledge-bases", one.knowledge_base_id], { status: "failed" })}>${t("bases.failed", { n: one.documents.failed })}</a>`}
@@ -57,6 +57,9 @@ function Cards({ bases }) {
         <small class="muted">${t("bases.changed", { time: ago(one.updated_at) })}</small>
       </div></li>`)}</ul>`;
 }
+
+// Duplicates that were skipped are known, and not held.
+export const held = (base) => base.documents.total - base.documents.skipped;
 
 export function Figure({ value, name }) {
   return html`<span class="figure"><strong>${value}</strong><small>${name}</small></span>`;
