@@ -5,13 +5,16 @@ A lease keeps two projectors from doing the same work twice; what keeps the view
 
 import asyncio
 import contextlib
+from collections.abc import Sequence
 from typing import Final, Protocol
 
 import structlog
 
+from events.envelope import Envelope
 from events.errors import LogFull, LogUnavailable
-from events.log import EventLog
+from events.log import EventLog, Unreadable
 from events.seldom import Seldom
+from events.unless import unless
 from projections.errors import RebuildRefused
 from projections.observing import CommitObserver, NobodyWatches
 from projections.retention import SWEEP_INTERVAL_US, Retention, expired
@@ -21,8 +24,8 @@ from projections.writer import CACHED_ROWS_MAX, LEASE_MS, Writer
 PAGE_EVENTS: Final = 1_000
 """Events a commit. Larger pages hold the server's only thread for longer and save nothing."""
 
-IDLE_WAIT_MS: Final = 500
-"""One wait for new events; stopping takes no longer."""
+IDLE_WAIT_MS: Final = 1_500
+"""One wait for new events, behind which the lease is renewed: three times before it would end."""
 
 LEASE_POLL_MS: Final = 100
 """How often one that waits for the lease asks again: what a swap of generations may cost in lag."""
@@ -84,7 +87,7 @@ class Projector:
         """Goes on until told to stop, then gives the lease up. An unavailable store is waited for."""
         while not stop.is_set():
             try:
-                if await self.advance(wait_ms=IDLE_WAIT_MS) is None:
+                if await self.advance(wait_ms=IDLE_WAIT_MS, stop=stop) is None:
                     await _pause(stop, self._lease_poll_s)
             except (LogUnavailable, LogFull) as error:
                 self._writer = None
@@ -93,17 +96,17 @@ class Projector:
                 await _pause(stop, RETRY_PAUSE_S)
         await self._leave()
 
-    async def advance(self, *, wait_ms: int = 0) -> int | None:
+    async def advance(self, *, wait_ms: int = 0, stop: asyncio.Event | None = None) -> int | None:
         """Reads, folds and commits one page; answers its events, None where somebody else has the lease.
 
-        With nothing to read the lease is renewed. A page that is lost to another writer counts as 0 events.
+        With nothing to read the lease is renewed. A page that is lost to another writer counts as 0 events. `stop` ends
+        the wait for events and nothing else.
         """
         writer = self._writer or await self._take_over()
         if writer is None:
             return None
         self._writer = None
-        after = writer.lease.checkpoint.position
-        page = await self._log.read(self._partition, after=after, limit=self._page_events, wait_ms=wait_ms)
+        page = await self._read(writer.lease.checkpoint, wait_ms, stop)
         if page:
             began_us = self._observer.begins()
             if not await writer.write(page):
@@ -114,6 +117,12 @@ class Projector:
             self._writer = writer
         await self._sweep()
         return len(page)
+
+    async def _read(
+        self, behind: Checkpoint, wait_ms: int, stop: asyncio.Event | None
+    ) -> Sequence[Envelope | Unreadable]:
+        read = self._log.read(self._partition, after=behind.position, limit=self._page_events, wait_ms=wait_ms)
+        return await read if stop is None else await unless(stop, read, ())
 
     async def _sweep(self) -> None:
         """Once a minute, a part at a time: between two parts the log is read."""
