@@ -116,6 +116,8 @@ end
 local answer = {1, epoch, 0}
 if is_repeat then
   answer[3] = 1
+  -- WAIT waits for what its own connection wrote last: without this, a repetition would pass for confirmed.
+  if number > 0 then call('HSET', META, 'number', string.format('%d', number)) end
   for w = 1, write_count do
     local write = writes[w]
     local from = write.expected - (write.version - write.kept)

@@ -8,6 +8,7 @@ import asyncio
 from collections.abc import Sequence
 from typing import Any, Final
 
+import msgspec
 from redis.exceptions import NoScriptError, RedisClusterException, RedisError
 
 from events.errors import LogUnavailable
@@ -24,6 +25,13 @@ BATCH_BYTES_MAX: Final = 8_388_608
 """Arguments a pipeline; a single larger call goes alone. Redis cuts a connection that has 1 GiB of unread commands."""
 
 
+class Confirmation(msgspec.Struct, frozen=True):
+    """That a call counts as done when this many replicas have it too, which may take `wait_ms` (WAIT; 1 or more)."""
+
+    replicas: int
+    wait_ms: int
+
+
 class _Call:
     __slots__ = ("answer", "command", "near", "size_bytes")
 
@@ -37,15 +45,19 @@ class _Call:
 class Batching:
     """Sends one script's calls. A call that is cancelled may still take effect."""
 
-    def __init__(self, client: RedisClient, script: Script) -> None:
+    def __init__(self, client: RedisClient, script: Script, confirmation: Confirmation | None = None) -> None:
         self._client = client
         self._script = script
+        self._confirmation = confirmation
         self._waiting: list[_Call] = []
         self._is_launching = False
         self._flights: set[asyncio.Task[None]] = set()
 
     async def run(self, keys: Sequence[str], arguments: Sequence[Argument], *, size_bytes: int) -> Any:
-        """The script's answer. Raises LogUnavailable, LogFull and what else `translated` makes of a refusal."""
+        """The script's answer. Raises LogUnavailable, LogFull and what else `translated` makes of a refusal.
+
+        LogUnavailable too where no replica confirmed in time: the call took effect and may be repeated.
+        """
         loop = asyncio.get_running_loop()
         call = _Call(self._script.command(keys, arguments), keys[0], size_bytes, loop.create_future())
         self._waiting.append(call)
@@ -78,11 +90,11 @@ class Batching:
 
     async def _fly(self, batch: list[_Call]) -> None:
         try:
-            answers = await exchange(self._client, [call.command for call in batch])
+            answers = await self._exchange(batch)
             unknown = [place for place, answer in enumerate(answers) if isinstance(answer, NoScriptError)]
             if unknown:
                 await self._script.load(self._client, {batch[place].near for place in unknown})
-                again = await exchange(self._client, [batch[place].command for place in unknown])
+                again = await self._exchange([batch[place] for place in unknown])
                 for place, answer in zip(unknown, again, strict=True):
                     answers[place] = answer
         except Exception as error:  # whatever it is, those who wait must hear of it
@@ -91,6 +103,25 @@ class Batching:
             _settle(batch, [LogUnavailable("the call was broken off; whether it took effect is unknown")] * len(batch))
             raise
         _settle(batch, answers)
+
+    async def _exchange(self, batch: Sequence[_Call]) -> list[Any]:
+        commands = [call.command for call in batch]
+        if self._confirmation is None:
+            return await exchange(self._client, commands)
+        tail = ("WAIT", self._confirmation.replicas, self._confirmation.wait_ms)
+        return [_confirmed(found, self._confirmation) for found in await exchange(self._client, commands, tail)]
+
+
+def _confirmed(found: Any, confirmation: Confirmation) -> Any:
+    if isinstance(found, Exception):
+        return found
+    answer, replicas = found
+    if isinstance(replicas, int) and replicas >= confirmation.replicas:
+        return answer
+    return LogUnavailable(
+        f"{replicas} replicas confirmed within {confirmation.wait_ms} ms, {confirmation.replicas} are wanted: "
+        "the events are on the primary alone; the call may be repeated"
+    )
 
 
 def _settle(batch: list[_Call], answers: Sequence[Any]) -> None:

@@ -93,7 +93,7 @@ async def _flights(
     for place in left:
         asked = answers[place]
         try:
-            node = client.get_node(asked.host, asked.port) if isinstance(asked, AskError) else None
+            node = client.get_node(asked.host, asked.port) if type(asked) is AskError else None
             is_asked = node is not None
             node = node or await node_of_slot(client, slots[place])
         except (RedisClusterException, RedisError, OSError) as error:
@@ -168,10 +168,10 @@ async def _learn(client: RedisCluster, told: Sequence[Any]) -> None:
     lost = False
     for one in told:
         match one:
+            case MovedError():  # before what it is derived from in redis-py
+                await client.nodes_manager.move_slot(one)
             case AskError() | TryAgainError():
                 pass
-            case MovedError():
-                await client.nodes_manager.move_slot(one)
             case _:
                 lost = True
     if lost:

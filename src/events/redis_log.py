@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any, Final
 
 import msgspec
+from redis.asyncio.cluster import RedisCluster
 
 from events.append_plan import Consequence, EnterDead, EnterDue, EnterInbox, LeaveDead, Plan, PlannedDigest, plan_append
 from events.codec import decode
@@ -18,7 +19,7 @@ from events.ids import TaskId, pack_stream_id, partition_of
 from events.inbox import Delivery
 from events.keys import Keys
 from events.log import EVENTS_PER_STREAM_MAX, Appended, Conflict, Head, Taken, Tally, Unreadable, Write
-from events.redis_batching import Batching
+from events.redis_batching import Batching, Confirmation
 from events.redis_border import RedisClient, Script, answered, at_the_border, exchange, execute
 from events.redis_wire import Argument
 from events.steps import Lane, Step
@@ -58,12 +59,16 @@ class RedisLog:
         keys: Keys,
         *,
         events_per_stream_max: int = EVENTS_PER_STREAM_MAX,
+        confirmation: Confirmation | None = None,
     ) -> None:
         self._client = client
         self._blocking = blocking_client
         self._keys = keys
         self._events_per_stream_max = events_per_stream_max
-        self._append = Batching(client, Script("append.lua"))
+        # A node that is down holds up what waits in one batch with its calls: on a cluster a batch is of one slot.
+        batches = keys.partitions if isinstance(client, RedisCluster) else 1
+        script = Script("append.lua")
+        self._appends = tuple(Batching(client, script, confirmation) for _ in range(batches))
         self._history = Script("history.lua")
         self._versions = Script("versions.lua")
 
@@ -77,7 +82,8 @@ class RedisLog:
         plan = plan_append(writes, partitions=self.partitions, acknowledge=acknowledge)
         keys, arguments = append_call(plan, self._keys, acknowledge, self._events_per_stream_max)
         size_bytes = sum(len(payload) for write in plan.writes for payload in write.payloads)
-        answer: list[Any] = await self._append.run(keys, arguments, size_bytes=size_bytes)
+        batching = self._appends[plan.partition % len(self._appends)]
+        answer: list[Any] = await batching.run(keys, arguments, size_bytes=size_bytes)
         match answer:
             case [1, int(epoch), int(is_repeat), *entry_ids]:
                 return Appended(tuple(_position(epoch, entry) for entry in entry_ids), is_repeat=is_repeat == 1)

@@ -4,6 +4,7 @@ import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from secrets import token_bytes, token_hex
+from typing import assert_never
 
 import msgspec
 import structlog
@@ -13,6 +14,7 @@ from events.errors import LogFull, LogUnavailable
 from events.ids import IdFactory
 from events.keys import Keys
 from events.redis_archive import RedisArchive
+from events.redis_batching import Confirmation
 from events.redis_border import at_the_border
 from events.redis_clients import Clients
 from events.redis_inbox import RedisInbox
@@ -74,7 +76,7 @@ async def open_stores(settings: Settings) -> AsyncIterator[Stores]:
             settings=settings,
             clients=clients,
             keys=keys,
-            log=ArchivedLog(MeasuredLog(RedisLog(clients.commands, clients.blocking, keys), figures), archive),
+            log=ArchivedLog(MeasuredLog(_log(settings, clients, keys), figures), archive),
             archive=archive,
             inbox=RedisInbox(clients.commands, clients.blocking, keys),
             blobs=blobs,
@@ -113,3 +115,14 @@ async def _secret(settings: Settings, clients: Clients, keys: Keys) -> bytes:
         raise unreachable(settings, error) from None
     assert isinstance(found, bytes)  # noqa: S101  set above, if not long ago
     return found
+
+
+def _log(settings: Settings, clients: Clients, keys: Keys) -> RedisLog:
+    match settings.confirm:
+        case "primary":
+            confirmation = None
+        case "replica":
+            confirmation = Confirmation(replicas=1, wait_ms=settings.confirm_ms_max)
+        case _:
+            assert_never(settings.confirm)
+    return RedisLog(clients.commands, clients.blocking, keys, confirmation=confirmation)

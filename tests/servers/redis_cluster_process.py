@@ -42,6 +42,16 @@ class ClusterNode:
             self._process.kill()
             self._process.wait()
 
+    def come_back(self) -> None:
+        """Whatever was done to it."""
+        if self._process is not None and self._process.poll() is None:
+            self.go_on()
+        else:
+            self.start()
+
+    def is_master(self) -> bool:
+        return _role(self) == "master"
+
     def pause(self) -> None:
         """As a machine that hangs: connections stay open and nobody answers."""
         assert self._process is not None
@@ -65,7 +75,8 @@ class ClusterNode:
         fixed = ["--port", str(self.port), "--bind", "127.0.0.1", "--dir", str(self._directory), "--save", ""]
         safe = ["--appendonly", "yes", "--appendfsync", "always", "--maxmemory-policy", "noeviction"]
         cluster = ["--cluster-enabled", "yes", "--cluster-node-timeout", str(NODE_TIMEOUT_MS)]
-        return [*fixed, *safe, *cluster, "--repl-diskless-sync-delay", "0"]
+        partly = ["--cluster-require-full-coverage", "no", "--repl-diskless-sync-delay", "0"]
+        return [*fixed, *safe, *cluster, *partly]
 
 
 class RedisCluster:
