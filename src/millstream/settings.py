@@ -32,23 +32,6 @@ class Settings(ObservingFields, frozen=True, kw_only=True, forbid_unknown_fields
         str, Meta(description="host names, comma-separated, that requests may name besides loopback")
     ] = ""
     data_dir: Annotated[str, Meta(min_length=1, description="where the embedded default keeps everything")] = "./data"
-    redis_url: Annotated[
-        str,
-        Meta(
-            description="redis://, unix://, redis+sentinel:// or redis+cluster://, rediss… with TLS; empty starts one"
-        ),
-    ] = ""
-    confirm: Annotated[
-        Literal["primary", "replica"],
-        Meta(description="who must have an event before it counts as kept: the primary, or a replica of it too"),
-    ] = "primary"
-    confirm_ms_max: Annotated[
-        int,
-        Meta(ge=1, le=30_000, description="time for a replica to confirm; the call is answered 503 after it, ms"),
-    ] = 1_000
-    partitions: Annotated[
-        int, Meta(ge=0, le=256, description="partitions of the log, fixed at first start; 0 takes what is there, or 8")
-    ] = 0
     blobs_url: Annotated[
         str, Meta(description="file:///path or s3://bucket/prefix; empty is a folder of the data directory")
     ] = ""

@@ -4,10 +4,10 @@ from typing import Annotated
 
 from msgspec import Meta
 
-from millstream.connection.settings import ConnectionSettings
+from millstream.settings_redis import RedisFields
 
 
-class GrpcFields(ConnectionSettings, frozen=True, kw_only=True):
+class GrpcFields(RedisFields, frozen=True, kw_only=True):
     """See docs/grpc.md. Off unless a port is named: it costs 25 MB of memory, and a second service on the same machine
     would not find the port free."""
 
