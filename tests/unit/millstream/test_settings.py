@@ -310,6 +310,7 @@ def values_of(name: str) -> st.SearchStrategy[Any]:
                 "llamaindex_arguments": ["", '{"model_name":"m","embed_batch_size":8}'],
                 "auth": ["auto", "keys", "open"],
                 "ocr": ["auto", "off"],
+                "confirm": ["primary", "replica"],
                 "index_commits": ["auto", "redis"],
                 "log_level": ["debug", "info", "warning", "error"],
                 "log_format": ["auto", "json", "console"],
