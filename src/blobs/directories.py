@@ -8,6 +8,7 @@ for its own; what is below makes that four.
 import os
 import threading
 from collections import OrderedDict
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Final
 
@@ -34,14 +35,16 @@ class DirectorySyncs:
         self._turns: dict[Path, _Turn] = {}
         self._lasting: OrderedDict[Path, None] = OrderedDict()
 
-    def make_last(self, directory: Path, *, is_new: bool) -> None:
+    def make_last(self, directory: Path, *, made: Iterable[Path]) -> None:
         """Syncs a directory for what was put into it, and those above it as far as they may be new.
 
-        `is_new`: it, or one above it, was made just now, whatever is remembered of an earlier one of that name.
+        `made` were made just now, whatever is remembered of earlier ones of their names.
         """
+        for new in made:
+            self.forget(new)
         self.sync(directory)
         child = directory
-        while child != self._root and (is_new or not self._is_lasting(child)):
+        while child != self._root and not self._is_lasting(child):
             self.sync(child.parent)
             self._remember(child)
             child = child.parent

@@ -9,6 +9,7 @@ import io
 import os
 import tempfile
 import threading
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Final
@@ -30,10 +31,9 @@ class PendingFile:
     a discard waits for the call before it, and a call that starts after a discard does nothing.
     """
 
-    def __init__(self, root: Path, target: Path, syncs: DirectorySyncs, *, is_new: bool = False) -> None:
+    def __init__(self, root: Path, target: Path, *, is_new: bool = False) -> None:
         self._root = root
         self._is_new = is_new
-        self._syncs = syncs
         self._target = target
         self._temporary: Path | None = None
         self._file: int | None = None
@@ -55,13 +55,18 @@ class PendingFile:
             finally:
                 os.close(descriptor)
 
-    def finish(self, tail: io.BytesIO) -> None:
-        """Write the last bytes, sync them, move the file to its place and make that last."""
+    @property
+    def directory(self) -> Path:
+        """Where it is to lie; `finish_together` makes that last."""
+        return self._target.parent
+
+    def place(self, tail: io.BytesIO) -> list[Path]:
+        """Write the last bytes, sync them, move the file to its place; answer the directories that had to be made."""
         with self._lock:
             try:
                 self._write(tail)
                 self._sync_and_close()
-                self._move_to_target()
+                return self._move_to_target()
             except (OSError, TargetExists):
                 self._remove()
                 raise
@@ -94,12 +99,13 @@ class PendingFile:
             descriptor, self._file = self._file, None
             os.close(descriptor)
 
-    def _move_to_target(self) -> None:
+    def _move_to_target(self) -> list[Path]:
         self._refuse_if_discarded()
-        if self._temporary is not None:
-            made_directories = move_into_place(self._temporary, self._target, is_new=self._is_new)
-            self._temporary = None
-            self._syncs.make_last(self._target.parent, is_new=made_directories)
+        if self._temporary is None:
+            return []
+        made = move_into_place(self._temporary, self._target, is_new=self._is_new)
+        self._temporary = None
+        return made
 
     def _remove(self) -> None:
         self._close()
@@ -112,17 +118,38 @@ class PendingFile:
             raise OSError(errno.ECANCELED, "the blob was given up", str(self._target))
 
 
-def move_into_place(temporary: Path, target: Path, *, is_new: bool = False) -> bool:
-    """Rename over whatever is at the target; True where the directories above it had to be made.
+def finish_together(
+    files: Sequence[tuple[PendingFile, io.BytesIO]], syncs: DirectorySyncs
+) -> list[OSError | TargetExists | None]:
+    """Place files of one directory and make that last, with one sync of it; answer what went wrong with each."""
+    errors: list[OSError | TargetExists | None] = []
+    made: list[Path] = []
+    for file, tail in files:
+        try:
+            made += file.place(tail)
+            errors.append(None)
+        except (OSError, TargetExists) as error:
+            errors.append(error)
+    if None in errors:
+        try:
+            syncs.make_last(files[0][0].directory, made=made)
+        except OSError as error:
+            return [known or error for known in errors]
+    return errors
+
+
+def move_into_place(temporary: Path, target: Path, *, is_new: bool = False) -> list[Path]:
+    """Rename over whatever is at the target; answer the directories above it that had to be made.
 
     With `is_new` nothing may be there: a link is made where a rename would replace, and the old name taken away.
     Raises TargetExists, NotADirectoryError where a blob lies above the target, IsADirectoryError where blobs lie
     beneath.
     """
+    made: list[Path] = []
     for attempt in range(1, PLACE_ATTEMPTS_MAX + 1):
         try:
             if attempt > 1:
-                target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+                _make_directory(target.parent, made)
             if is_new:
                 _link(temporary, target)
             else:
@@ -134,8 +161,20 @@ def move_into_place(temporary: Path, target: Path, *, is_new: bool = False) -> b
             if attempt == PLACE_ATTEMPTS_MAX or not _remove_if_empty(target):
                 raise
         else:
-            return attempt > 1
+            return made
     raise AssertionError("the last attempt returns or raises")
+
+
+def _make_directory(directory: Path, made: list[Path]) -> None:
+    """With those above it; each that was not there is noted."""
+    try:
+        directory.mkdir(mode=0o700)
+    except FileExistsError:
+        return
+    except FileNotFoundError:
+        _make_directory(directory.parent, made)
+        directory.mkdir(mode=0o700, exist_ok=True)
+    made.append(directory)
 
 
 def _link(temporary: Path, target: Path) -> None:

@@ -37,6 +37,17 @@ _P = ParamSpec("_P")
 _T = TypeVar("_T")
 
 
+_Errors = list[OSError | durable.TargetExists | None]
+
+
+class _Ending:
+    """Files of one directory that are about to be finished by one call, and what goes wrong with each."""
+
+    def __init__(self) -> None:
+        self.files: list[tuple[durable.PendingFile, Batch]] = []
+        self.errors: asyncio.Task[_Errors]
+
+
 def _now() -> datetime:
     return datetime.now(UTC)
 
@@ -54,6 +65,7 @@ class LocalBlobStore:
         except OSError as error:
             raise _of_disk(error, self._root) from error
         self._syncs = DirectorySyncs(self._root)
+        self._ending: dict[Path, _Ending] = {}
         self._threads = ThreadPoolExecutor(max_workers=threads_max, thread_name_prefix="blobs")
         self._is_closed = False
 
@@ -97,7 +109,7 @@ class LocalBlobStore:
         try:
             for key, _ in sources:
                 await self.run(key, file.append_file, self._path(key))
-            await self.run(to, file.finish, io.BytesIO())
+            await self.finish(to, file, io.BytesIO())
         except BaseException:
             await asyncio.shield(asyncio.ensure_future(self.run(to, file.discard)))
             raise
@@ -139,7 +151,26 @@ class LocalBlobStore:
 
     def pending_file(self, key: str, *, is_new: bool) -> durable.PendingFile:
         """Prepare the file of a blob in the making; nothing is on the disk yet."""
-        return durable.PendingFile(self._root, self._path(key), self._syncs, is_new=is_new)
+        return durable.PendingFile(self._root, self._path(key), is_new=is_new)
+
+    async def finish(self, key: str, file: durable.PendingFile, tail: Batch) -> None:
+        """Make a blob visible and durable; those that end in one directory at the same moment do so in one call."""
+        ending = self._ending.get(file.directory)
+        if ending is None:
+            ending = self._ending[file.directory] = _Ending()
+            ending.errors = asyncio.create_task(self._finish_together(key, file.directory))
+            ending.errors.add_done_callback(_take_note)
+        place = len(ending.files)
+        ending.files.append((file, tail))
+        error = (await asyncio.shield(ending.errors))[place]
+        if isinstance(error, OSError):
+            raise _translated(error, key, self._root) from error
+        if error is not None:
+            raise error
+
+    async def _finish_together(self, key: str, directory: Path) -> _Errors:
+        """A task's first step comes after all that was due before it: a source and its sidecar meet here."""
+        return await self.run(key, durable.finish_together, self._ending.pop(directory).files, self._syncs)
 
     async def run(self, key: str, call: Callable[_P, _T], *args: _P.args, **kwargs: _P.kwargs) -> _T:
         """Run a blocking call on a thread and translate its errors.
@@ -176,7 +207,7 @@ class _LocalSink:
         await self._store.run(self._key, self._file.append, batch)
 
     async def finish(self, tail: Batch, _sha256: str, /) -> None:
-        await self._store.run(self._key, self._file.finish, tail)
+        await self._store.finish(self._key, self._file, tail)
 
     async def discard(self) -> None:
         await self._store.run(self._key, self._file.discard)

@@ -1,5 +1,6 @@
 """As few syncs as make a rename last, and no fewer."""
 
+import asyncio
 import os
 import threading
 from concurrent.futures import ThreadPoolExecutor
@@ -8,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from blobs.directories import DirectorySyncs
+from blobs.errors import BlobExists
 from blobs.local import LocalBlobStore
 
 
@@ -34,6 +36,28 @@ async def test_a_second_blob_of_a_directory_syncs_its_file_and_the_directory(
     await store.put("documents/d1/text", b"2")
     assert [path.parent.name for path in synced[:1]] == [".tmp"]
     assert synced[1:] == [tmp_path / "documents" / "d1"]
+    await store.close()
+
+
+async def test_blobs_that_end_in_a_new_directory_together_share_its_syncs(tmp_path: Path, synced: list[Path]) -> None:
+    store = LocalBlobStore(tmp_path)
+    await store.put("documents/d1/source", b"1")
+    synced.clear()
+    await asyncio.gather(*(store.put(f"documents/d2/{name}", b"2") for name in ("source", "source.json")))
+    assert [path.parent.name for path in synced[:2]] == [".tmp", ".tmp"]
+    assert synced[2:] == [tmp_path / "documents" / "d2", tmp_path / "documents"]
+    await store.close()
+
+
+async def test_of_blobs_that_end_together_each_has_its_own_error(tmp_path: Path) -> None:
+    store = LocalBlobStore(tmp_path)
+    await store.put("documents/d1/source", b"1")
+    one, other = await asyncio.gather(
+        store.put_new("documents/d1/source", b"2"), store.put("documents/d1/text", b"2"), return_exceptions=True
+    )
+    assert isinstance(one, BlobExists)
+    assert not isinstance(other, BaseException)
+    assert (await store.get("documents/d1/source"), await store.get("documents/d1/text")) == (b"1", b"2")
     await store.close()
 
 

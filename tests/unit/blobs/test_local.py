@@ -14,7 +14,6 @@ from typing import Any
 import pytest
 
 from blobs import durable
-from blobs.directories import DirectorySyncs
 from blobs.errors import BlobStoreFull, BlobStoreUnavailable
 from blobs.local import BATCH_BYTES, LocalBlobStore
 
@@ -155,10 +154,10 @@ async def test_a_commit_cancelled_on_the_disk_leaves_no_half_file(
 async def test_a_writer_given_up_before_its_thread_began_writes_nothing(tmp_path: Path) -> None:
     root = tmp_path / "blobs"
     (root / ".tmp").mkdir(parents=True)
-    pending = durable.PendingFile(root, root / "k", DirectorySyncs(root))
+    pending = durable.PendingFile(root, root / "k")
     pending.discard()
     with pytest.raises(OSError, match="given up"):
-        pending.finish(io.BytesIO(b"late"))
+        pending.place(io.BytesIO(b"late"))
     assert unfinished(tmp_path) == []
     assert not (root / "k").exists()
 
