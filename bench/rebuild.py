@@ -11,6 +11,7 @@ read from the log and decoded, and the archive read and decoded. Goal: 0.5 of ea
 import asyncio
 import os
 import platform
+import resource
 import subprocess
 import sys
 import tempfile
@@ -22,6 +23,7 @@ import msgspec
 
 from bench.figures import Peer, note, reported
 from blobs.local import LocalBlobStore
+from events.envelope import Event
 from events.keys import Keys
 from events.log import Appended, EventLog, Write
 from events.redis_archive import RedisArchive
@@ -41,6 +43,14 @@ TASK_DOCUMENTS: Final = 10
 TASKS_AN_APPEND: Final = 10
 GOAL: Final = 0.5
 MEBIBYTE: Final = 1_048_576
+MICROSECONDS: Final = 1_000_000
+
+
+class Bare(msgspec.Struct, frozen=True):
+    """Events a second, and processor time of one (µs)."""
+
+    per_s: float
+    cpu_us: float
 
 
 class Bench:
@@ -94,19 +104,24 @@ class Bench:
         )
 
     def run(self, *command: str) -> tuple[int, Any]:
-        """Exit code, and what it printed."""
+        """Exit code, and what it printed, with the processor time that all of its processes took (`cpu_s`)."""
+        before_s = _cpu_of_children_s()
         role = self.start(*command, "--json")
         out, _ = role.communicate()
-        return role.returncode, msgspec.json.decode(out) if out else None
+        report = msgspec.json.decode(out) if out else None
+        if isinstance(report, dict):
+            report["cpu_s"] = _cpu_of_children_s() - before_s
+        return role.returncode, report
 
-    async def bare(self, log: EventLog) -> float:
-        """Events a second of reading and decoding alone."""
-        begun_s, events = time.perf_counter(), 0
+    async def bare(self, log: EventLog) -> Bare:
+        """Reading and decoding alone."""
+        begun_s, begun_cpu_s, events = time.perf_counter(), time.process_time(), 0
         for partition in range(self.keys.partitions):
             after = None
             while page := await log.read(partition, after=after):
                 after, events = page[-1].position, events + len(page)
-        return events / (time.perf_counter() - begun_s)
+        cpu_us = (time.process_time() - begun_cpu_s) / events * MICROSECONDS
+        return Bare(events / (time.perf_counter() - begun_s), cpu_us)
 
     def archived(self) -> ArchivedLog:
         blobs = LocalBlobStore(self._directory / "blobs")
@@ -128,24 +143,37 @@ class Bench:
 def _task(partition: int, knowledge_base: Any) -> list[Write]:
     task = new_task(partition)
     submitted = TaskSubmitted(knowledge_base_id=knowledge_base, documents=TASK_DOCUMENTS)
-    events = (accepted(task, knowledge_base), *UNTIL_INDEXED[1:])
     return [
         write(task, 0, submitted, knowledge_base=knowledge_base, task=task),
         *(
-            write(new_document(partition), 0, *events, knowledge_base=knowledge_base, task=task)
+            write(new_document(partition), 0, *_life(task, knowledge_base), knowledge_base=knowledge_base, task=task)
             for _ in range(TASK_DOCUMENTS)
         ),
     ]
 
 
-def _told(what: str, report: Any, bare_per_s: float | None = None) -> None:
-    per_s = report["events_per_s"]
-    note(what, "events/s", per_s, beside=None if bare_per_s is None else Peer("reading alone", [bare_per_s]))
+def _life(task: Any, knowledge_base: Any) -> tuple[Event, ...]:
+    """Of a document with bytes that no other has: who claims a digest is a list, which grows with each double."""
+    born = msgspec.structs.replace(accepted(task, knowledge_base), sha256=os.urandom(32).hex())
+    return (born, *UNTIL_INDEXED[1:])
+
+
+def _cpu_of_children_s() -> float:
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
+
+
+def _told(what: str, report: Any, bare: Bare | None = None) -> None:
+    per_s, cpu_us = report["events_per_s"], report["cpu_s"] / report["events"] * MICROSECONDS
+    note(what, "events/s", per_s, beside=None if bare is None else Peer("reading alone", [bare.per_s]))
+    note(f"{what}: CPU", "µs", cpu_us, beside=None if bare is None else Peer("reading alone", [bare.cpu_us]))
     note(f"{what}: peak memory", "MiB", report["peak_memory_bytes"] / MEBIBYTE)
-    beside = "" if bare_per_s is None else f", {per_s / bare_per_s:.2f} of reading alone (goal {GOAL})"
+    beside = "" if bare is None else f", {per_s / bare.per_s:.2f} of reading alone (goal {GOAL})"
     print(
-        f"{what}: {report['events']:,} events in {report['seconds']:.1f} s, {per_s:,.0f}/s, peak memory "
-        f"{report['peak_memory_bytes'] / MEBIBYTE:.0f} MiB, {len(report['differences'])} differences{beside}"
+        f"{what}: {report['events']:,} events in {report['seconds']:.1f} s, {per_s:,.0f}/s by {report['processes']} "
+        f"processes, {cpu_us:.1f} µs CPU an event, peak memory {report['peak_memory_bytes'] / MEBIBYTE:.0f} MiB, "
+        f"{len(report['differences'])} differences{beside}",
+        flush=True,
     )
 
 
@@ -166,7 +194,7 @@ async def measure(bench: Bench, events_max: int) -> None:
     events = await bench.fill(events_max)
     print(f"live projector, {events:,} events behind: {await bench.project(events):,.0f} events/s")
     bare = await bench.bare(bench.log)
-    print(f"log read and decoded alone: {bare:,.0f} events/s")
+    print(f"log read and decoded alone: {bare.per_s:,.0f} events/s, {bare.cpu_us:.1f} µs CPU an event")
     code, report = bench.run("replay", "--from", "log")
     assert code == 0
     _told("rebuild from the log", report, bare)
@@ -181,7 +209,7 @@ async def measure(bench: Bench, events_max: int) -> None:
     code, report = bench.run("archive", "now", "--trim")
     assert code == 0
     bare = await bench.bare(bench.archived())
-    print(f"archive read and decoded alone: {bare:,.0f} events/s")
+    print(f"archive read and decoded alone: {bare.per_s:,.0f} events/s, {bare.cpu_us:.1f} µs CPU an event")
     code, report = bench.run("replay", "--from", "archive")
     assert code == 0
     _told("rebuild from the archive", report, bare)
