@@ -7,6 +7,7 @@ import signal
 import threading
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from multiprocessing.queues import SimpleQueue
 from typing import Final
 
@@ -56,7 +57,7 @@ class ReplayProcesses:
         self._processes = processes
 
     async def run(self, planned: Sequence[Planned], bars: Progress) -> list[PartitionReport]:
-        """The largest partitions first. Raises Stop: what other processes had begun is brought to its end before."""
+        """The largest partitions first. Raises Stop: what was begun is brought to its end before, and no more begun."""
         context = multiprocessing.get_context("spawn")
         told: SimpleQueue[Told | None] = context.SimpleQueue()
         drawing = threading.Thread(target=_draw, args=(told, planned, bars))
@@ -66,7 +67,14 @@ class ReplayProcesses:
         try:
             by_size = sorted(planned, key=lambda one: -one.events)
             pending = [loop.run_in_executor(pool, _replay, self._settings, self._wanted, one) for one in by_size]
-            found = await asyncio.gather(*pending)
+            return await asyncio.gather(*map(_report_or_stop, pending))
+        except Stop:
+            raise
+        except BrokenProcessPool:
+            raise Stop(
+                "a process of the replay was killed",
+                hint="if memory was short: --processes 1; what was not swapped yet is as it was",
+            ) from None
         except BaseException:
             for process in multiprocessing.active_children():
                 process.terminate()
@@ -75,15 +83,14 @@ class ReplayProcesses:
             await asyncio.to_thread(pool.shutdown, cancel_futures=True)
             told.put(None)
             drawing.join()
-        return [_report_or_stop(one) for one in found]
 
 
-def _report_or_stop(found: PartitionReport | Trouble) -> PartitionReport:
-    match found:
+async def _report_or_stop(pending: "asyncio.Future[PartitionReport | Trouble]") -> PartitionReport:
+    match await pending:
         case Trouble(what, hint, exit_code):
             raise Stop(what, hint=hint, exit_code=exit_code)
-        case PartitionReport():
-            return found
+        case report:
+            return report
 
 
 def _draw(told: "SimpleQueue[Told | None]", planned: Sequence[Planned], bars: Progress) -> None:
