@@ -1,0 +1,88 @@
+"""The whole service on a Redis Cluster: from upload to search, while a master dies."""
+
+from collections.abc import Iterator
+
+import httpx
+import pytest
+
+from domain.status import DocumentPhase
+from events.ids import partition_of
+from events.keys import Keys, slot_of
+from tests.e2e.api import Api
+from tests.e2e.papers import text_of, word_of
+from tests.servers.redis_cluster_process import RedisCluster
+from tests.servers.service_process import ServiceProcess
+from tests.waiting import poll
+
+pytest_plugins = ("tests.servers.redis_cluster",)
+
+PARTITIONS = 8
+"""The default."""
+
+PAPERS = 6
+
+
+@pytest.fixture(scope="module")
+def service(redis_cluster: RedisCluster, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServiceProcess]:
+    started = ServiceProcess(
+        tmp_path_factory.mktemp("cluster") / "data",
+        {
+            "MILLSTREAM_REDIS_URL": redis_cluster.url,
+            "MILLSTREAM_WORKERS": "1",
+            "MILLSTREAM_EMBEDDING": "hash",
+            "MILLSTREAM_CONFIRM": "replica",
+        },
+    )
+    started.start()
+    try:
+        yield started
+        started.stop()
+    finally:
+        started.end()
+
+
+@pytest.fixture
+def api(service: ServiceProcess) -> Iterator[Api]:
+    with Api(service.url) as api:
+        yield api
+
+
+def test_documents_of_every_partition_are_accepted_processed_and_found(api: Api) -> None:
+    bases: dict[int, str] = {}
+    for number in range(100):
+        kb = api.create(f"cluster-{number}")
+        bases.setdefault(partition_of(kb), kb)
+        if len(bases) == PARTITIONS:
+            break
+    assert len(bases) == PARTITIONS
+    tasks = {kb: api.upload(kb, [(f"{partition}.txt", text_of(partition))]) for partition, kb in bases.items()}
+    for partition, kb in bases.items():
+        api.ended(tasks[kb])
+        (document,) = api.documents(tasks[kb])
+        assert document.status is DocumentPhase.COMPLETED, document.error
+        found = api.search(kb, word_of(partition), mode="keyword", top_k=5)
+        assert [passage.filename for passage in found] == [f"{partition}.txt"]
+
+
+def test_a_master_that_dies_while_its_documents_are_processed_costs_none_of_them(
+    api: Api, service: ServiceProcess, redis_cluster: RedisCluster
+) -> None:
+    kb = api.create("dies")
+    slot = slot_of(Keys(PARTITIONS).log(partition_of(kb)))
+    task = api.upload(kb, [(f"{number}.txt", text_of(number)) for number in range(PAPERS)])
+    dead = redis_cluster.master_of(slot)
+    successor = redis_cluster.replica_of(dead)
+    dead.kill()
+    poll(successor.is_master, "the replica takes over", 60)
+    dead.start()
+    redis_cluster.wait_until_whole()
+    api.ended(task)
+    documents = api.documents(task)
+    assert [one.status for one in documents] == [DocumentPhase.COMPLETED] * PAPERS
+    later = api.upload(kb, [("later.txt", text_of(PAPERS))])
+    api.ended(later)
+    for number in range(PAPERS):
+        found = [one.filename for one in api.search(kb, word_of(number), mode="keyword", top_k=50)]
+        assert found == [f"{number}.txt"]
+    assert httpx.get(f"{service.url}/readyz").status_code == 200
+    assert "Traceback" not in service.errors
