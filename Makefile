@@ -24,7 +24,9 @@ SEED ?= 1
 # Images of Python set it: every process that a test starts would compile all of src/ anew, 0.3 s each time.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help demo run test test-unit simulate schemathesis seeded-bugs check format lint types contracts proto lock bench \
+AUDIT := $(VENV)-audit
+
+.PHONY: audit dist sbom licences help demo run test test-unit simulate schemathesis seeded-bugs check format lint types contracts proto lock bench \
   bench-table clean
 .DEFAULT_GOAL := help
 
@@ -88,7 +90,7 @@ lint: $(DEV_STAMP) ## form and rules of the code
 	@$(BIN)/ruff check -q .
 
 types: $(DEV_STAMP) ## strict types
-	@$(BIN)/mypy src tests bench
+	@$(BIN)/mypy src tests bench release
 
 contracts: $(DEV_STAMP) ## who may import whom
 	@$(BIN)/lint-imports
@@ -100,10 +102,31 @@ format: $(DEV_STAMP) ## put the code in its one form
 	@$(BIN)/ruff format -q .
 	@$(BIN)/ruff check -q --fix .
 
+$(AUDIT)/.installed: requirements/audit.txt | $(BIN)/python
+	@$(BIN)/python -m venv $(AUDIT)
+	@$(AUDIT)/bin/pip --disable-pip-version-check --no-input install -q --require-hashes -r requirements/audit.txt
+	@touch $@
+
+audit: $(DEV_STAMP) $(AUDIT)/.installed ## licences, and advisories about what is locked: asks PyPI, says NOT AUDITED where it cannot
+	@$(BIN)/python -m release.licences --check
+	@PATH="$(abspath $(AUDIT))/bin:$$PATH" $(AUDIT)/bin/python -m release.audit
+
+dist: $(RUN_STAMP) ## the wheel and the source archive, by the locked build backend
+	@rm -rf dist && $(BIN)/python -m hatchling build -d dist
+
+sbom: $(AUDIT)/.installed ## the list of materials of what a user installs (CycloneDX): dist/millstream.cdx.json
+	@mkdir -p dist
+	@$(AUDIT)/bin/cyclonedx-py requirements --pyproject pyproject.toml --output-reproducible --of JSON \
+	  -o dist/millstream.cdx.json requirements/runtime.txt
+	@echo "dist/millstream.cdx.json"
+
+licences: $(DEV_STAMP) ## write docs/licences.md from what is installed
+	@$(BIN)/python -m release.licences
+
 lock: ## resolve the requirements anew (needs uv); commit the result
-	@for name in requirements/build requirements/runtime requirements/dev bench/peers/requirements; do \
+	@for name in requirements/build requirements/runtime requirements/dev requirements/audit bench/peers/requirements; do \
 	  uv pip compile -q --universal --generate-hashes --python-version 3.11 \
 	  --no-emit-index-url --no-header --no-annotate -o $$name.txt $$name.in; done
 
 clean: ## remove the environment and caches; ./data stays
-	@rm -rf $(VENV) $(BENCH_VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	@rm -rf $(VENV) $(AUDIT) dist $(BENCH_VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

@@ -13,7 +13,7 @@ import events
 
 ROOT = Path(__file__).resolve().parents[2]
 REQUIREMENTS = ROOT / "requirements"
-LOCKS = ("build.txt", "runtime.txt", "dev.txt")
+LOCKS = ("build.txt", "runtime.txt", "dev.txt", "audit.txt")
 FORBIDDEN = {"events", "opensearch-py"}
 """The PyPI package Events has the import name of `src/events`; opensearch-py brings it in."""
 
@@ -86,7 +86,8 @@ def test_the_package_depends_on_what_the_lock_was_made_from() -> None:
 
 
 @pytest.mark.parametrize(
-    ("source", "lock"), [("build.in", "build.txt"), ("runtime.in", "runtime.txt"), ("dev.in", "dev.txt")]
+    ("source", "lock"),
+    [("build.in", "build.txt"), ("runtime.in", "runtime.txt"), ("dev.in", "dev.txt"), ("audit.in", "audit.txt")],
 )
 def test_everything_asked_for_is_locked(source: str, lock: str) -> None:
     names = {normalised(re.split(r"[<>=!~\[;]", requirement)[0]) for requirement in asked_for(source)}

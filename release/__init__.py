@@ -1,0 +1,1 @@
+"""What is done for a release: advisories, licences, the list of materials."""
