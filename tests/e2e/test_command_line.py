@@ -78,7 +78,8 @@ def test_ingest_waits_and_search_finds_for_people_and_for_programs(service: Serv
 
     found = run("search", "by command", word_of(302), "--mode", "keyword", "--json", cwd=folder, **env)
     assert found.exit_code == 0, found.stderr
-    assert [passage["filename"] for passage in found.json["passages"]] == ["二.txt"]
+    (passage,) = found.json["passages"]
+    assert (passage["filename"], passage["metadata"]) == ("二.txt", {"path": "deep/二.txt"})
     shown = run("search", "by command", "what does the miller trust", cwd=folder, **env)
     assert shown.exit_code == 0
     assert "1. " in shown.stdout

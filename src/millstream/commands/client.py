@@ -58,9 +58,9 @@ def tasks(task_id: str | None, watch: bool, json: bool, url: str) -> None:
 
 def _task_line(task: TaskStatus) -> str:
     documents = task.documents
+    others = f" +{documents.total - 1}" if documents.total > 1 else ""
+    named = "" if task.filename is None else f"  {task.filename}{others}"
     ended = documents.total - documents.queued - documents.processing
     failed = f", {documents.failed} failed" if documents.failed else ""
-    submitted = task.submitted_at.isoformat(timespec="seconds")
-    return (
-        f"{task.task_id}  {task.status.value:<10} {task.progress:>4.0%}  {ended}/{documents.total}{failed}  {submitted}"
-    )
+    how_far = f"{task.status.value:<10} {task.progress:>4.0%}  {ended}/{documents.total}{failed}"
+    return f"{task.task_id}  {how_far}  {task.submitted_at.isoformat(timespec='seconds')}{named}"

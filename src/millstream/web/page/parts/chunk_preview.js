@@ -14,23 +14,24 @@ const SETTLE_MS = 400; // after the last key
 const CHARACTERS_MAX = 200_000; // of a text that is tried
 
 // Of the document that is named, or of one that is chosen, or of a text.
-export function ChunkPreview({ kb, settings, document = null }) {
+// `news` changes where the knowledge base has more documents to choose from.
+export function ChunkPreview({ kb, settings, document = null, news = 0 }) {
   const [isOpen, setOpen] = useState(false);
   if (!isOpen) return html`<div class="row"><button type="button" onClick=${() => setOpen(true)}><${Icon} name="eye" size=${18} />${t("preview.do")}</button><small class="muted">${t("preview.text")}</small></div>`;
   return html`<section class="preview stack" aria-label=${t("preview.title")} data-testid="preview">
     <div class="row between"><h3>${t("preview.title")}</h3><button type="button" class="quiet" onClick=${() => setOpen(false)}>${t("do.close")}</button></div>
-    ${document ? html`<${Shown} kb=${kb} settings=${settings} source=${{ document_id: document }} />` : html`<${OfSomething} kb=${kb} settings=${settings} />`}
+    ${document ? html`<${Shown} kb=${kb} settings=${settings} source=${{ document_id: document }} />` : html`<${OfSomething} kb=${kb} settings=${settings} news=${news} />`}
   </section>`;
 }
 
 // A document of the knowledge base, found by a part of its name, or a text of one's own.
-function OfSomething({ kb, settings }) {
+function OfSomething({ kb, settings, news }) {
   const [way, setWay] = useState("document");
   const [name, setName] = useState("");
   const [chosen, setChosen] = useState(null);
   const [text, setText] = useState(t("preview.sample"));
   const settled = useSettled(name);
-  const found = useLoaded((signal) => get(`/knowledge-bases/${kb}/documents`, { limit: 50, q: settled.trim(), status: "completed" }, signal), [kb, settled]);
+  const found = useLoaded((signal) => get(`/knowledge-bases/${kb}/documents`, { limit: 50, q: settled.trim(), status: "completed" }, signal), [kb, settled, news]);
   const documents = found.data?.data ?? [];
   const document = documents.find((one) => one.document_id === chosen) ?? documents[0];
   const isEmpty = found.data && !documents.length && !settled;

@@ -50,6 +50,9 @@ function Documents({ kb, query, news }) {
     const timer = setTimeout(() => { last.current = Date.now(); listing.reload(); }, Math.max(0, RELOAD_MS - (Date.now() - last.current)));
     return () => clearTimeout(timer);
   }, [news]);
+  // Where few are like that, the service answers how far it has looked, and is asked to look on.
+  const looksOn = listing.rows?.length === 0 && Boolean(listing.more) && !listing.problem;
+  useEffect(() => { if (looksOn && !listing.isLoading) listing.more(); }, [looksOn, listing.isLoading]);
   const filter = (change) => replace(["knowledge-bases", kb], { ...query, ...change });
   const isFiltered = Boolean(query.status || query.q || query.metadata);
   return html`<form class="filters" role="search" onSubmit=${(event) => { event.preventDefault(); filter({ q: name, metadata }); }}>
@@ -59,8 +62,8 @@ function Documents({ kb, query, news }) {
       <button type="submit" class="beside">${t("filter.apply")}</button>
     </form>
     <${ProblemBox} problem=${listing.problem} onRetry=${listing.reload} />
-    ${!listing.rows && !listing.problem && html`<${Loading} />`}
-    ${listing.rows?.length === 0 && (isFiltered
+    ${(looksOn || (!listing.rows && !listing.problem)) && html`<${Loading} />`}
+    ${listing.rows?.length === 0 && !looksOn && (isFiltered
       ? html`<${Empty} icon="search" title=${t("documents.no_match")} action=${html`<button type="button" onClick=${() => { setName(""); setMetadata(""); filter({ q: "", status: "", metadata: "" }); }}>${t("filter.clear")}</button>`}>${t("documents.no_match_text")}<//>`
       : html`<${Empty} icon="file" title=${t("documents.none")} action=${html`<a class="button primary" href=${link(["upload"], { kb })}>${t("nav.upload")}</a>`}>${t("documents.none_text")}<//>`)}
     ${listing.rows?.length > 0 && html`<${Table} caption=${t("tasks.documents")} rows=${listing.rows} keyOf=${(one) => one.document_id} isDimmed=${(one) => !one.enabled} columns=${[
@@ -105,7 +108,7 @@ function Settings({ base, onChanged }) {
       <${TextArea} label=${t("bases.description")} rows="2" maxlength="2000" value=${description} onInput=${setDescription} />
       <h2>${t("settings.cutting")}</h2><p class="muted">${t("settings.cutting_text")}</p>
       <${ChunkSettings} settings=${settings} onChange=${(changed_) => { setSaved(false); setSettings(changed_); }} />
-      <${ChunkPreview} kb=${base.knowledge_base_id} settings=${chunkingOf(settings)} />
+      <${ChunkPreview} kb=${base.knowledge_base_id} settings=${chunkingOf(settings)} news=${base.documents.completed} />
       <h2>${t("settings.finding")}</h2><p class="muted">${t("settings.finding_text")}</p>
       <div class="grid">
         <${Input} label=${t("setting.vector_weight")} hint=${t("setting.vector_weight_text")} type="number" min="0" max="1" step="0.05" placeholder=${t("setting.by_model")} value=${one("vector_weight")} onInput=${whole("vector_weight")} />
