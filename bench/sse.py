@@ -17,12 +17,15 @@ import tempfile
 import time
 from contextlib import AsyncExitStack
 from pathlib import Path
-from typing import Final
+from typing import Final, cast
 from urllib.parse import urlsplit
+
+import uvloop
 
 from bench.figures import Peer, note, reported
 from events.ids import TaskId
 from events.redis_clients import make_clients
+from millstream.warming import collect_seldom
 from tests.read_world import World
 from tests.servers.read_api import ReadApi
 from tests.servers.redis_process import RedisProcess, redis_binary
@@ -47,8 +50,7 @@ class Counter(asyncio.Protocol):
         self.seen = 0
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        transport.write(self._request)
+        cast("asyncio.Transport", transport).write(self._request)  # uvloop's is none by inheritance
 
     def data_received(self, data: bytes) -> None:
         count = data.count(END)
@@ -196,4 +198,5 @@ async def main(streams: int, idle: int) -> None:
 if __name__ == "__main__":
     with reported():
         given = [int(argument) for argument in sys.argv[1:]]
-        asyncio.run(main(*(given + [1_000, 5_000][len(given) :])))
+        collect_seldom()  # as the API does, and on the loop that it runs on
+    uvloop.run(main(*(given + [1_000, 5_000][len(given) :])))

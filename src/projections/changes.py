@@ -138,6 +138,7 @@ class ChangeTailer:
         try:
             yield subscription
         finally:
+            subscription.leave()
             self._count -= 1
             watched.subscriptions.discard(subscription)
             if not watched.subscriptions:

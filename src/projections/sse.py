@@ -26,6 +26,9 @@ PART_BYTES: Final = 16_384
 TRANSPORT_BYTES_MAX: Final = 32_768
 """What may wait in the transport before `send` waits, besides one part; what the kernel holds comes on top."""
 
+TRANSPORT_BYTES_FREE: Final = 8_192
+"""With no more than this in the transport `send` does not wait, so it needs no timer."""
+
 TRANSPORT: Final = "millstream.transport"
 """ASGI extension: `{"transport": asyncio.Transport}` of the connection, to bound it and to cut it off."""
 
@@ -117,12 +120,16 @@ class Wire:
         extension = scope.get("extensions", {}).get(TRANSPORT)
         self._transport: asyncio.Transport | None = None if extension is None else extension["transport"]
         if self._transport is not None:
-            self._transport.set_write_buffer_limits(high=TRANSPORT_BYTES_MAX)
+            self._transport.set_write_buffer_limits(high=TRANSPORT_BYTES_MAX, low=TRANSPORT_BYTES_FREE)
             _let_the_kernel_give_up(self._transport, stall_s)
 
     async def send(self, events: Iterable[bytes]) -> None:
         for part in parts_of(events):
-            await self._send_within({"type": "http.response.body", "body": part, "more_body": True})
+            message = {"type": "http.response.body", "body": part, "more_body": True}
+            if self._transport is not None and self._transport.get_write_buffer_size() <= TRANSPORT_BYTES_FREE:
+                await self._send(message)
+            else:
+                await self._send_within(message)
 
     async def end(self) -> None:
         await self._send_within({"type": "http.response.body", "body": b""})

@@ -1,12 +1,12 @@
 """One watcher's share of the changes: the newest state of each row that it has not handed on yet, bounded."""
 
-import asyncio
 from collections.abc import Mapping
 from typing import Final
 
 import msgspec
 
 from domain.status import TaskPhase, TaskStatus
+from projections.bell import Bell
 from projections.rows import Status
 
 WAITING_MAX: Final = 256
@@ -52,7 +52,7 @@ class Subscription:
         self._waiting: dict[str, Frame] = {}
         self._waiting_bytes = 0
         self._is_fresh_start = False
-        self._rung = asyncio.Event()
+        self._bell = Bell()
 
     def offer(self, frame: Frame) -> None:
         if not self._is_fresh_start:
@@ -61,32 +61,31 @@ class Subscription:
             self._waiting_bytes += len(frame.data) - (0 if older is None else len(older.data))
             if len(self._waiting) > WAITING_MAX or self._waiting_bytes > WAITING_BYTES_MAX:
                 self.start_afresh()
-        self._rung.set()
+        self._bell.ring()
 
     def start_afresh(self) -> None:
         self._clear()
         self._is_fresh_start = True
-        self._rung.set()
+        self._bell.ring()
 
     def close(self) -> None:
         self.is_closed = True
-        self._rung.set()
+        self._bell.ring()
+
+    def leave(self) -> None:
+        """The reader is gone, and waits no more."""
+        self._bell.leave()
 
     async def wait(self, timeout_s: float) -> bool:
         """True when there is something to take, or the subscription was closed; False when the time is over."""
-        try:
-            async with asyncio.timeout(timeout_s):
-                await self._rung.wait()
-        except TimeoutError:
-            return False
-        return True
+        return await self._bell.wait(timeout_s)
 
     def take(self) -> Taken:
         """Everything that waits; what comes later rings again."""
         taken = Taken(tuple(self._waiting.values()), self._is_fresh_start)
         self._clear()
         self._is_fresh_start = False
-        self._rung.clear()
+        self._bell.still()
         return taken
 
     def _clear(self) -> None:

@@ -155,14 +155,19 @@ class Story:
             if self._subscription.is_closed:
                 return
             if not has_news:
-                await self._told.forget()
+                await self._forget_told()
                 yield Group()
                 continue
             # In one turn: the place is where that leads to which is taken.
             taken, place = self._subscription.take(), self._present_place()
-            async for group in self._next(taken, place):
-                yield group
-                if group.is_end:
+            if taken.is_fresh_start:
+                async for group in self._afresh():
+                    yield group
+                    if group.is_end:
+                        return
+            elif (news := await self._news(taken, place)) is not None:
+                yield news
+                if news.is_end:
                     return
 
     async def _beginning(self, resume_from: Place | None) -> AsyncIterator[Group]:
@@ -223,16 +228,17 @@ class Story:
         frames = (frame_for(topic, change, statuses.get(row_id)) for row_id, change in changed.changes.items())
         return [frame for frame in frames if frame is not None]
 
-    async def _next(self, taken: Taken, place: Place) -> AsyncIterator[Group]:
-        if taken.is_fresh_start:
-            async for group in self._afresh():
-                yield group
-            return
+    async def _news(self, taken: Taken, place: Place) -> Group | None:
         frames = [one for one in taken.frames if one.version > max(self._told.version(one.id), self._version_told(one))]
-        await self._told.forget()
-        if frames:
-            self._remember_topic(frames)
-            yield self._group(frames, place)
+        await self._forget_told()
+        if not frames:
+            return None
+        self._remember_topic(frames)
+        return self._group(frames, place)
+
+    async def _forget_told(self) -> None:
+        if self._told.versions is not None:
+            await self._told.forget()
 
     def _group(self, frames: list[Frame], place: Place) -> Group:
         """Behind each frame but the last stands the place before with what was told on top."""

@@ -27,6 +27,7 @@ from millstream.connection.framing import HEAD_END, Framing, check_begun, scan_h
 from millstream.connection.limits import ConnectionLimits
 from millstream.connection.pace import Pace
 from millstream.connection.plain_answer import plain_answer
+from millstream.connection.rounds import Rounds
 from projections.sse import TRANSPORT
 
 HELD_BYTES_MAX: Final = 65_536
@@ -54,6 +55,7 @@ class Connection(HttpToolsProtocol):
 
     limits: ClassVar[ConnectionLimits]
     crowd: ClassVar[Crowd]
+    rounds: ClassVar[Rounds]
 
     def __init__(
         self,
@@ -73,7 +75,6 @@ class Connection(HttpToolsProtocol):
         """When a head, or the end of a refused connection, is waited for no longer."""
         self._unsent = Unsent()
         self._reading: Reading
-        self._look: asyncio.TimerHandle | None = None
 
     # What uvicorn's loop calls
 
@@ -81,7 +82,7 @@ class Connection(HttpToolsProtocol):
         super().connection_made(transport)
         self.flow = self._reading = Reading(transport, self.loop)
         self._due_s = self.loop.time() + self.limits.header_s_max
-        self._look_later()
+        self.rounds.enter(self, self.loop)
         if self.crowd.enter(self):
             self.crowd.waits(self)
         elif self.crowd.turn_away(self):
@@ -91,8 +92,7 @@ class Connection(HttpToolsProtocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self.crowd.leave(self)
-        if self._look is not None:
-            self._look.cancel()
+        self.rounds.leave(self)
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
@@ -235,11 +235,8 @@ class Connection(HttpToolsProtocol):
 
     # Deadlines
 
-    def _look_later(self) -> None:
-        self._look = self.loop.call_later(self.limits.look_every_s, self._look_at_the_clock)
-
-    def _look_at_the_clock(self) -> None:
-        self._look_later()
+    def look_at_the_clock(self) -> None:
+        """Ends what has waited too long for its client."""
         now_s = self.loop.time()
         if self._unsent.is_stuck(self.transport.get_write_buffer_size(), now_s, self.limits.answer_silence_s_max):
             self.transport.abort()
@@ -273,4 +270,5 @@ def connections(limits: ConnectionLimits) -> type[Connection]:
 
     Configured.limits = limits
     Configured.crowd = Crowd(limits.connections_max)
+    Configured.rounds = Rounds(limits.look_every_s)
     return Configured
