@@ -30,6 +30,10 @@ def ratio_at_least(number: float) -> Goal:
     return Goal(Bound.AT_LEAST, Of.RATIO, number)
 
 
+def ratio_at_most(number: float) -> Goal:
+    return Goal(Bound.AT_MOST, Of.RATIO, number)
+
+
 def at_least(number: float) -> Goal:
     return Goal(Bound.AT_LEAST, Of.VALUE, number)
 
@@ -143,6 +147,30 @@ PROMISES: Final[tuple[Promise, ...]] = (
             "fact to client, 1,000 open: p99": at_most(15),
             "memory of an open stream, 5,000 open": at_most(40),
         },
+    ),
+    Promise(
+        name="pipeline",
+        text="Small documents from accepted to searchable, beside loops without a log",
+        module="pipeline",
+        arguments=("--documents", "300", "--rounds", "5"),
+        goals={
+            "local: documents, beside plain loop": ratio_at_least(0.85),
+            "wordllama: documents, beside LlamaIndex": ratio_at_least(1),
+        },
+        seconds_max=900,
+        peers=True,
+    ),
+    Promise(
+        name="growth",
+        text="What growth to 100,000 tasks costs",
+        module="growth",
+        goals={
+            "append p99, 100,000 tasks": ratio_at_most(1.5),
+            "list p99, 100,000 tasks": ratio_at_most(1.5),
+            "fold of an event, 100,000 tasks": ratio_at_most(1.2),
+            "server's time of an event, 100,000 tasks": ratio_at_most(1.2),
+        },
+        seconds_max=600,
     ),
     Promise(
         name="search",

@@ -31,7 +31,7 @@ def render(promises: Sequence[Promise]) -> list[Path]:
 
 def _page(found: Sequence[tuple[Promise, Result]]) -> str:
     goals = [figure for _, result in found for figure in result.latest.figures if figure.share is not None]
-    met = sum(_is_met(figure) for figure in goals)
+    met = sum(goal_reached(figure) for figure in goals)
     parts = [
         f"{met} of {len(goals)} goals are met. `measured` is the median of the rounds, `ratio` ours to the peer's in",
         "the same run, `before` the figure of an earlier commit (its ratio, where the goal is about one).",
@@ -41,7 +41,7 @@ def _page(found: Sequence[tuple[Promise, Result]]) -> str:
     for promise, result in found:
         parts.append(f"\n### {promise.text}\n")
         parts.append(_told(promise, result.latest))
-        parts.append("\n" + "\n".join([HEAD, f"|{'---|' * 8}", *_rows(result)]))
+        parts.append("\n" + "\n".join([HEAD, f"|{'---|' * 8}", *rows_of(result)]))
         if promise.plot:
             parts.append(f"\n![{promise.text}]({_plot_name(promise)})")
     return "\n".join(parts)
@@ -58,20 +58,22 @@ def _told(promise: Promise, run: Run) -> str:
     )
 
 
-def _rows(result: Result) -> Iterable[str]:
+def rows_of(result: Result) -> Iterable[str]:
+    """A line of the table for each figure of the latest run, beside the earlier one."""
     earlier = {figure.name: figure for figure in result.before.figures} if result.before else {}
     for figure in result.latest.figures:
         spread = f"{_shown(figure.low)} to {_shown(figure.high)}" if figure.rounds > 1 else ""
         peer = f"{figure.peer}: {_shown(figure.peer_value)}" if figure.peer_value is not None else ""
         ratio = f"{figure.ratio:.2f}" if figure.ratio is not None else ""
         goal = _goal(figure.goal) if figure.goal else ""
-        reached = "" if figure.share is None else "yes" if _is_met(figure) else f"**{figure.share:.2f} of it**"
+        reached = "" if figure.share is None else "yes" if goal_reached(figure) else f"**{figure.share:.2f} of it**"
         measured = f"{_shown(figure.value)} {figure.unit}"
         before = _before(earlier.get(figure.name), result.before)
         yield f"| {figure.name} | {measured} | {spread} | {peer} | {ratio} | {goal} | {reached} | {before} |"
 
 
-def _is_met(figure: Figure) -> bool:
+def goal_reached(figure: Figure) -> bool:
+    """False without a goal."""
     return figure.share is not None and figure.share >= 1
 
 
