@@ -147,7 +147,12 @@ def _cluster(scheme: str, parts: SplitResult, way: _Way) -> RedisCluster:
 
 
 class _SentinelPool(SentinelConnectionPool, BlockingConnectionPool):
-    """Lets calls wait for a free connection, as the pool of a single server does."""
+    """Lets calls wait for a free connection, as the pool of a single server does, and lets go of the Sentinels too."""
+
+    async def disconnect(self, inuse_connections: bool = True) -> None:
+        await super().disconnect(inuse_connections)
+        for sentinel in self.sentinel_manager.sentinels:
+            await sentinel.connection_pool.disconnect()
 
 
 def _sentinel(scheme: str, parts: SplitResult, way: _Way) -> Redis:
