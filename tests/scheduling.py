@@ -1,7 +1,7 @@
 """Which tests of a parallel run go to one process: those of a file, and those of files that share servers; and which of
 them is the last, behind which the servers end.
 
-A service takes seven seconds of processor time before it has done anything; each process would start one of its own.
+A service takes five seconds of processor time before it has done anything; each process would start one of its own.
 """
 
 from collections.abc import Collection, Iterable

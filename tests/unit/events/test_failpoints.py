@@ -28,9 +28,10 @@ def test_what_is_no_rule_is_refused_with_what_would_be_one(text: str) -> None:
         parse_rules(text)
 
 
-def test_nothing_happens_where_nothing_is_armed() -> None:
+def test_nothing_happens_where_nothing_is_armed(tmp_path: Path) -> None:
     for place in Place:
-        Failpoints().reach(place)
+        Failpoints((), tmp_path).reach(place)
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_rule_fires_at_its_passage_and_never_again() -> None:

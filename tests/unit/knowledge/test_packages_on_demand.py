@@ -1,7 +1,6 @@
 """A module is imported without the rest of its package; whoever asks the package gets all of it."""
 
 import importlib
-import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator
@@ -95,28 +94,3 @@ def test_what_is_imported_already_or_not_there_is_left_alone(ran: Ran) -> None:
 
     assert sys.modules["library"] is before
     assert "library_that_nobody_has" not in sys.modules
-
-
-@pytest.mark.parametrize(
-    ("imported", "spared"),
-    [
-        ("knowledge.llama_splitter", "sqlalchemy"),
-        ("knowledge.llama_splitter", "llama_index.core.indices"),
-        ("knowledge.lance_imports as lance; lance.import_match_query()", "lance_namespace_urllib3_client.api"),
-    ],
-)
-def test_what_a_worker_imports_does_not_bring_the_rest_of_the_library(imported: str, spared: str) -> None:
-    program = f"import {imported}; import sys; sys.exit({spared!r} in sys.modules)"
-
-    assert subprocess.run([sys.executable, "-c", program], check=False, timeout=60).returncode == 0
-
-
-def test_all_of_llama_index_is_there_after_its_splitter_for_who_asks_for_more() -> None:
-    program = (
-        "import knowledge.llama_splitter as ours; import knowledge.llama_chat, knowledge.llama_retriever;"
-        "from llama_index.core.node_parser import SentenceSplitter, MarkdownNodeParser;"
-        "from llama_index.core import Settings, VectorStoreIndex;"
-        "assert SentenceSplitter is ours.SentenceSplitter"
-    )
-
-    assert subprocess.run([sys.executable, "-c", program], check=False, timeout=60).returncode == 0

@@ -24,7 +24,9 @@ def test_a_process_fails_where_its_settings_say() -> None:
 
 def test_nothing_is_armed_by_default() -> None:
     arm_failpoints(Settings())
-    failpoint(Place.WORKER_PARSED)
+    for place in Place:
+        failpoint(place)
+    assert Settings().failpoints == ""
 
 
 @pytest.mark.parametrize(

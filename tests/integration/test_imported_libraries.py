@@ -1,0 +1,25 @@
+"""A process that needs a part of LlamaIndex and LanceDB loads that part; who needs all of it has all of it."""
+
+import subprocess
+import sys
+
+
+def ended_well(program: str) -> bool:
+    return subprocess.run([sys.executable, "-c", program], check=False, timeout=60).returncode == 0
+
+
+def test_what_a_worker_imports_does_not_bring_the_rest_of_the_libraries() -> None:
+    assert ended_well(
+        "import sys, knowledge.llama_splitter, knowledge.lance_imports as lance; lance.import_match_query();"
+        "spared = {'sqlalchemy', 'llama_index.core.indices', 'lance_namespace_urllib3_client.api'};"
+        "sys.exit(bool(spared & set(sys.modules)))"
+    )
+
+
+def test_all_of_llama_index_is_there_after_its_splitter_for_who_asks_for_more() -> None:
+    assert ended_well(
+        "import knowledge.llama_splitter as ours; import knowledge.llama_chat, knowledge.llama_retriever;"
+        "from llama_index.core.node_parser import SentenceSplitter, MarkdownNodeParser;"
+        "from llama_index.core import Settings, VectorStoreIndex;"
+        "assert SentenceSplitter is ours.SentenceSplitter"
+    )
