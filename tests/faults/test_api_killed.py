@@ -69,7 +69,7 @@ def mill(both: tuple[S3Mill, Mill]) -> Mill:
     return both[1]
 
 
-@pytest.mark.timeout(180 * ROUNDS)
+@pytest.mark.timeout(300 * ROUNDS)
 def test_an_api_killed_at_any_boundary_leaves_one_document_for_each_key(mill: Mill, history: History) -> None:
     runs = [(turn, name, place) for turn in range(ROUNDS) for name, place in BOUNDARIES.items()]
     mill.kill(API)
@@ -93,7 +93,7 @@ def test_an_api_killed_at_any_boundary_leaves_one_document_for_each_key(mill: Mi
                 assert len(key_documents) == 1
 
 
-@pytest.mark.timeout(180 * ROUNDS)
+@pytest.mark.timeout(300 * ROUNDS)
 def test_an_api_killed_within_an_upload_in_parts_leaves_one_document_for_each_key(
     both: tuple[S3Mill, Mill], history: History
 ) -> None:
@@ -130,7 +130,7 @@ RESUMED: Final = {
 }
 
 
-@pytest.mark.timeout(180 * ROUNDS)
+@pytest.mark.timeout(300 * ROUNDS)
 def test_f27_an_api_killed_within_a_resumable_upload_loses_nothing_that_an_offset_said(
     both: tuple[S3Mill, Mill], history: History, tmp_path: Path
 ) -> None:

@@ -75,7 +75,7 @@ class Listener:
         self._versions[name] = max(version, self._versions.get(name, 0))
 
 
-@pytest.mark.timeout(180 * ROUNDS)
+@pytest.mark.timeout(300 * ROUNDS)
 def test_a_projector_killed_around_its_commit_shows_nobody_a_step_back(mill: Mill, history: History) -> None:
     for turn in range(ROUNDS):
         with recorded("F-08", "projector crash at P1, then at P2", "kill9 at both, one SSE client all along") as row:

@@ -69,23 +69,23 @@ def server(mill: Mill) -> Iterator[Redis]:
 
 def test_uploads_are_accepted_as_fast_as_a_slow_redis_lets_them(mill: Mill, history: History, proxy: TcpProxy) -> None:
     kb = history.create("F-18 slow")
-    fair_s = _median_s(submit_each(history, kb, texts(10, "fair"), at_once=4))
+    fair = submit_each(history, kb, texts(10, "fair"), at_once=4)
     with recorded("F-18", "Redis slow, 200 ms a command", "proxy delays each reply, one event each append") as row:
         proxy.become(Weather(delay_s=SLOW_S))
         calls = submit_each(history, kb, texts(20, "slow"), at_once=4)
         proxy.become()
         judged = verdict(mill, history, kb).assert_clean()
-        p50_s, p99_s = _median_s(calls), max(call.seconds for call in calls)
-        row.add({**judged.figures, "fair_p50_s": fair_s, "accepted_p50_s": p50_s, "accepted_p99_s": p99_s})
-        # Of the machine alone: how long everything but the waiting takes.
-        assert p50_s - fair_s <= ROUND_TRIPS_MAX * SLOW_S
+        figures = {"fair_p50_s": _quantile_s(fair, 0.5), "accepted_p50_s": _quantile_s(calls, 0.5)}
+        row.add({**judged.figures, **figures, "accepted_p99_s": max(call.seconds for call in calls)})
+        # Less what the machine alone takes. Of the faster calls: a round trip too many is in each, a machine that
+        # was busy for a moment is not.
+        assert _quantile_s(calls, 0.25) - _quantile_s(fair, 0.25) <= ROUND_TRIPS_MAX * SLOW_S
 
 
-def _median_s(calls: list[Call]) -> float:
-    return sorted(call.seconds for call in calls)[len(calls) // 2]
+def _quantile_s(calls: list[Call], share: float) -> float:
+    return sorted(call.seconds for call in calls)[int(share * len(calls))]
 
 
-@pytest.mark.timeout(120)
 def test_a_very_slow_redis_delays_and_breaks_nothing(mill: Mill, history: History, proxy: TcpProxy) -> None:
     kb = history.create("F-18 very slow")
     with recorded("F-18", "Redis very slow, 2 s a command", "proxy delays each reply") as row:
@@ -97,7 +97,7 @@ def test_a_very_slow_redis_delays_and_breaks_nothing(mill: Mill, history: Histor
         row.add({**judged.figures, "lines_max": quiet.assert_kept()})
 
 
-@pytest.mark.timeout(60 + 60 * ROUNDS)
+@pytest.mark.timeout(300 * ROUNDS)
 @pytest.mark.parametrize("loss", list(Loss))
 def test_an_append_whose_reply_is_lost_is_one_event(mill: Mill, history: History, proxy: TcpProxy, loss: Loss) -> None:
     kb = history.create(f"F-19 {loss.name}")
@@ -156,7 +156,6 @@ def allow_everything(server: Redis, proxy: TcpProxy) -> None:
     proxy.admit()
 
 
-@pytest.mark.timeout(120)
 @pytest.mark.parametrize("forbid", [forbid_appends, forbid_scripts, ask_for_a_password, take_no_more_clients, refuse])
 def test_a_redis_that_lets_nobody_in_is_waited_for(
     mill: Mill, history: History, proxy: TcpProxy, server: Redis, forbid: Callable[[Redis, TcpProxy], None]

@@ -134,7 +134,6 @@ def test_entries_from_a_clock_that_is_a_day_ahead_change_nothing(mill: Mill, his
         row.add({**judged.figures, "ids_behind_tomorrow": behind})
 
 
-@pytest.mark.timeout(120)
 def test_a_log_that_takes_no_more_entries_is_waited_for_until_an_operator_has_rolled_it(
     mill: Mill, history: History, server: Redis
 ) -> None:

@@ -45,7 +45,7 @@ def server(mill: Mill) -> Iterator[Redis]:
         yield client
 
 
-@pytest.mark.timeout(60 + 60 * ROUNDS)
+@pytest.mark.timeout(300 * ROUNDS)
 def test_redis_that_is_killed_and_started_again_loses_nothing(mill: Mill, history: History) -> None:
     kb = history.create("F-10")
     with recorded("F-10", "redis-server killed", f"kill -9 and start, {KILLS} times under load, always") as row:
@@ -70,7 +70,6 @@ def _kill_once(mill: Mill, history: History, settled: list[Call]) -> float:
     return seconds
 
 
-@pytest.mark.timeout(120)
 def test_a_redis_that_stands_still_longer_than_any_timeout_gets_each_event_once(mill: Mill, history: History) -> None:
     kb = history.create("F-18 stopped")
     with recorded("F-18", "redis-server stands still", f"SIGSTOP for {STOPPED_S:g} s under load") as row:
@@ -86,7 +85,6 @@ def test_a_redis_that_stands_still_longer_than_any_timeout_gets_each_event_once(
         assert went_on_s <= RECONNECTED_S_MAX
 
 
-@pytest.mark.timeout(120)
 def test_a_full_redis_refuses_uploads_and_goes_on_once_there_is_room(
     mill: Mill, history: History, server: Redis
 ) -> None:
@@ -117,7 +115,6 @@ def test_a_full_redis_refuses_uploads_and_goes_on_once_there_is_room(
         assert time.monotonic() - freed_s <= RECOVERED_S_MAX + 2
 
 
-@pytest.mark.timeout(120)
 def test_a_log_that_lost_its_end_is_told_of_and_what_was_accepted_is_done_again(mill: Mill, history: History) -> None:
     kb = history.create("F-13")
     with recorded("F-13", "tail of the append-only file cut", "kill -9, cut mid record behind DocumentAccepted") as row:

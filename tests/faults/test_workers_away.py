@@ -56,7 +56,7 @@ def mill() -> Iterator[Mill]:
         yield started.start_all(workers=[SURVIVOR])
 
 
-@pytest.mark.timeout(180 * ROUNDS)
+@pytest.mark.timeout(300 * ROUNDS)
 def test_what_a_worker_does_after_others_finished_its_work_changes_nothing(mill: Mill, history: History) -> None:
     armed = "; ".join(f"{place}={action}" for _, place, action in AWAY)
     for turn in range(ROUNDS):
