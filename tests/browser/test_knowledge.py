@@ -9,6 +9,7 @@ from playwright.sync_api import Page, ViewportSize, expect
 
 from tests.browser.tab import Tab
 from tests.e2e.api import Api
+from tests.waiting import poll
 
 SAMPLES: Final = Path(__file__).resolve().parents[2] / "samples"
 MANY: Final = 24
@@ -84,11 +85,27 @@ def test_a_document_is_cut_in_a_way_of_its_own_that_was_tried_first(tab: Tab, ap
     wanted = passages_said(page)
     assert wanted > document.counts.chunks
     dialog.get_by_role("button", name="Process again").click()
-    expect(page.get_by_role("heading", name=re.compile("Reprocessing|stones.md"))).to_be_visible()
+    page.wait_for_url("**/tasks/**")
     expect(page.locator(".head .badge", has_text="completed")).to_be_visible()
     tab.open(f"knowledge-bases/{kb}/documents/{document.document_id}")
     expect(page.locator(".facts")).to_contain_text("Single sentences")
     assert api.documents(task)[0].counts.chunks == wanted
+
+
+def test_settings_that_need_another_index_build_it_when_somebody_says_so(tab: Tab, api: Api) -> None:
+    page, kb = tab.page, api.create("another index")
+    api.ended(api.upload(kb, [("stones.md", TEXT.encode())]))
+    tab.open(f"knowledge-bases/{kb}?tab=settings")
+    page.get_by_label("Largest passage, tokens").fill("64")
+    page.get_by_role("button", name="Save").click()
+    expect(page.get_by_role("alert")).to_contain_text("This needs a new index")
+    assert api.knowledge_base(kb).settings.chunk_tokens == 256, "nothing has happened yet"
+    page.get_by_role("button", name="Build it").click()
+    page.get_by_role("dialog").get_by_role("button", name="Build it").click()
+    expect(page.get_by_role("dialog")).to_have_count(0)
+    poll(lambda: api.knowledge_base(kb).index_generation == 2, "the other index serves", 60)
+    assert api.knowledge_base(kb).settings.chunk_tokens == 64
+    expect(page.get_by_text("Searches read generation 2.")).to_be_visible()
 
 
 def test_a_passage_is_edited_found_by_its_new_words_and_switched_off(tab: Tab, stones: dict[str, str]) -> None:

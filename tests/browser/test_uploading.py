@@ -109,6 +109,30 @@ def first_time(answer: Callable[[Route], None]) -> Callable[[Route], None]:
     return handle
 
 
+def test_files_are_packed_so_that_small_ones_travel_together_and_large_ones_alone(tab: Tab) -> None:
+    tab.open("upload")
+    packed = tab.page.evaluate(
+        """async () => {
+            const module = await import(`${new URL(document.querySelector("script[type=module]").src).pathname
+                .replace("app.js", "uploads/parcels.js")}`);
+            const files = [];
+            for (let n = 0; n < 2500; n += 1) files.push({ name: `${n}.md`, bytes: 1000 + n });
+            for (let n = 0; n < 40; n += 1) files.push({ name: `${n}.xyz`, bytes: 6_000_000 });
+            for (const bytes of [9e9, 8 * 1024 * 1024, 2e8]) files.push({ name: `${bytes}.pdf`, bytes });
+            return module.pack(files).map(({ kind, files }) => ({ kind, files }));
+        }"""
+    )
+    forms = [one["files"] for one in packed if one["kind"] == "form"]
+    large = [one["files"] for one in packed if one["kind"] == "resumable"]
+    assert [len(files) for files in large] == [1, 1, 1]
+    assert sum(map(len, forms)) == 2540, "each file once"
+    assert len({(file["name"], file["bytes"]) for files in forms for file in files}) == 2540
+    assert all(len(files) <= 1_000 for files in forms)
+    assert all(sum(file["bytes"] for file in files) <= 128 * 1024 * 1024 for files in forms)
+    assert len(forms) == 4, "no more forms than the limits ask for"
+    assert forms[0][0]["name"].endswith(".xyz"), "what may be refused has little in front of it"
+
+
 def test_a_dropped_folder_is_one_task_with_the_outcome_of_each_file(tab: Tab, api: Api, folder: Path) -> None:
     page, kb = tab.page, api.create("folders")
     tab.open(f"upload?kb={kb}")
@@ -207,6 +231,27 @@ def test_a_busy_service_and_a_lost_line_are_waited_for(
     expect(page.get_by_test_id("waits")).to_contain_text("The service cannot be reached")
     context.set_offline(False)
     expect(page.locator(".upload").first).to_have_attribute("data-state", "accepted")
+
+
+def test_what_is_too_much_for_one_request_is_halved(
+    tab: Tab, context: BrowserContext, api: Api, tmp_path: Path
+) -> None:
+    page, kb = tab.page, api.create("halves")
+    files = [tmp_path / f"{name}.md" for name in ("a", "b", "c")]
+    for file in files:
+        file.write_text(f"# {file.name}")
+    problem = {"status": 400, "code": "too_many_parts", "title": "The request has too many parts"}
+
+    def refuse(route: Route) -> None:
+        route.fulfill(status=400, headers={"content-type": "application/problem+json"}, body=json.dumps(problem))
+
+    context.route(f"**/knowledge-bases/{kb}/documents", first_time(refuse))
+    tab.open(f"upload?kb={kb}")
+    page.get_by_test_id("files").set_input_files(files)
+    choice = page.locator(".upload")
+    expect(choice).to_have_attribute("data-state", "accepted")
+    expect(choice.locator(".counts")).to_have_text("3 accepted")
+    expect(choice.get_by_role("link", name="Watch")).to_have_count(2)
 
 
 def test_what_only_a_person_can_mend_is_told_with_what_to_do(tab: Tab, api: Api, folder: Path) -> None:

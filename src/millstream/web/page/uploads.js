@@ -121,7 +121,10 @@ function fail(parcel, problem) {
   if (verdict.what === "without") return without(parcel, verdict.places, problem);
   if (verdict.what === "split") return split(parcel);
   const met = verdict.what === "stop" ? parcel.choice.parcels.filter((one) => isOpen(one) && one.state !== "sending") : [];
-  for (const one of new Set([parcel, ...met])) Object.assign(one, { state: "failed", problem });
+  for (const one of new Set([parcel, ...met])) {
+    clearTimeout(one.timer);
+    Object.assign(one, { state: "failed", problem });
+  }
   if (problem.status === 401) askForKey();
   return settle();
 }
