@@ -1,14 +1,15 @@
-"""Syncs of directories, as few as make a rename last. Blocking calls for the threads of `local.py`; raises OSError.
+"""Syncs of directories, as few as make a rename last. Raises what a thread raises.
 
 A new file is there after a power cut once its directory is synced; a new directory, once the one above it is. Measured
 on ext4 with 10 uploads in flight beside busy workers: eight syncs an upload kept Redis, on the same disk, waiting 10 ms
-for its own; what is below makes that four.
+for its own; what is below makes that three.
 """
 
+import asyncio
 import os
 import threading
 from collections import OrderedDict
-from collections.abc import Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from pathlib import Path
 from typing import Final
 
@@ -16,58 +17,48 @@ KNOWN_MAX: Final = 10_000
 """Directories remembered as lasting, the least recently used go first; about 200 bytes each."""
 
 
-class _Turn:
-    """Who waits for a sync of one directory: tickets are given out in order, and done up to `done`."""
-
-    def __init__(self) -> None:
-        self.lock = threading.Lock()
-        self.users = 0
-        self.requested = 0
-        self.done = 0
-
-
 class DirectorySyncs:
-    """What one process knows of the directories under a root."""
+    """What one process knows of the directories under a root; `in_thread` runs a blocking call."""
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, in_thread: Callable[[Callable[[Path], None], Path], Awaitable[None]]) -> None:
         self._root = root
+        self._in_thread = in_thread
         self._guard = threading.Lock()
-        self._turns: dict[Path, _Turn] = {}
         self._lasting: OrderedDict[Path, None] = OrderedDict()
+        self._running: dict[Path, asyncio.Task[None]] = {}
+        self._next: dict[Path, asyncio.Task[None]] = {}
 
-    def make_last(self, directory: Path, *, made: Iterable[Path]) -> None:
-        """Syncs a directory for what was put into it, and those above it as far as they may be new.
+    async def make_last(self, directory: Path, *, made: Iterable[Path]) -> None:
+        """Syncs those above a directory that was synced itself, as far as they may be new.
 
         `made` were made just now, whatever is remembered of earlier ones of their names.
         """
         for new in made:
             self.forget(new)
-        self.sync(directory)
         child = directory
         while child != self._root and not self._is_lasting(child):
-            self.sync(child.parent)
+            await self.sync(child.parent)
             self._remember(child)
             child = child.parent
 
-    def sync(self, directory: Path) -> None:
-        """One sync serves all that asked before it began."""
-        with self._guard:
-            turn = self._turns.setdefault(directory, _Turn())
-            turn.users += 1
-            turn.requested += 1
-            ticket = turn.requested
+    async def sync(self, directory: Path) -> None:
+        """One sync serves all that asked before it began. Whoever waits holds no thread: of 16 a quarter did."""
+        following = self._next.get(directory)
+        if following is None:
+            following = self._next[directory] = asyncio.create_task(self._sync_next(directory))
+            following.add_done_callback(_take_note)
+        await asyncio.shield(following)
+
+    async def _sync_next(self, directory: Path) -> None:
+        running = self._running.get(directory)
+        if running is not None:
+            await asyncio.wait({running})
+        mine = self._running[directory] = self._next.pop(directory)
         try:
-            with turn.lock:
-                if turn.done < ticket:
-                    with self._guard:
-                        serves = turn.requested
-                    sync_directory(directory)
-                    turn.done = serves
+            await self._in_thread(sync_directory, directory)
         finally:
-            with self._guard:
-                turn.users -= 1
-                if turn.users == 0:
-                    del self._turns[directory]
+            if self._running[directory] is mine:
+                del self._running[directory]
 
     def forget(self, directory: Path) -> None:
         """The directory was removed; the next of its name is new."""
@@ -86,6 +77,12 @@ class DirectorySyncs:
             self._lasting[directory] = None
             while len(self._lasting) > KNOWN_MAX:
                 self._lasting.popitem(last=False)
+
+
+def _take_note(ended: asyncio.Task[None]) -> None:
+    """Where all who waited were cancelled nobody asks for the error; the event loop would log it as a surprise."""
+    if not ended.cancelled():
+        ended.exception()
 
 
 def sync_directory(directory: Path) -> None:

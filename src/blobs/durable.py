@@ -14,6 +14,8 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Final
 
+import msgspec
+
 from blobs.directories import DirectorySyncs, sync_directory
 from blobs.files import TEMPORARY_DIRECTORY, copy_all, file_status, open_regular, walk
 
@@ -57,7 +59,7 @@ class PendingFile:
 
     @property
     def directory(self) -> Path:
-        """Where it is to lie; `finish_together` makes that last."""
+        """Where it is to lie."""
         return self._target.parent
 
     def place(self, tail: io.BytesIO) -> list[Path]:
@@ -118,10 +120,15 @@ class PendingFile:
             raise OSError(errno.ECANCELED, "the blob was given up", str(self._target))
 
 
-def finish_together(
-    files: Sequence[tuple[PendingFile, io.BytesIO]], syncs: DirectorySyncs
-) -> list[OSError | TargetExists | None]:
-    """Place files of one directory and make that last, with one sync of it; answer what went wrong with each."""
+class Finished(msgspec.Struct, frozen=True):
+    """What went wrong with each of several files, and which directories were made for them."""
+
+    errors: tuple[OSError | TargetExists | None, ...]
+    made: tuple[Path, ...]
+
+
+def finish_together(files: Sequence[tuple[PendingFile, io.BytesIO]]) -> Finished:
+    """Place files of one directory and sync it once; those above it are the caller's to sync."""
     errors: list[OSError | TargetExists | None] = []
     made: list[Path] = []
     for file, tail in files:
@@ -132,10 +139,10 @@ def finish_together(
             errors.append(error)
     if None in errors:
         try:
-            syncs.make_last(files[0][0].directory, made=made)
+            sync_directory(files[0][0].directory)
         except OSError as error:
-            return [known or error for known in errors]
-    return errors
+            errors = [known or error for known in errors]
+    return Finished(tuple(errors), tuple(made))
 
 
 def move_into_place(temporary: Path, target: Path, *, is_new: bool = False) -> list[Path]:
@@ -195,7 +202,7 @@ def remove_file(root: Path, path: Path, syncs: DirectorySyncs) -> bool:
         path.unlink()
     except FileNotFoundError:
         return False
-    syncs.sync(path.parent)
+    sync_directory(path.parent)
     _prune(path.parent, up_to=root, syncs=syncs)
     return True
 
@@ -210,7 +217,7 @@ def remove_under(root: Path, prefix: str, syncs: DirectorySyncs) -> int:
         parents.add(path.parent)
         removed += 1
     for parent in sorted(parents, reverse=True):
-        syncs.sync(parent)
+        sync_directory(parent)
         _prune(parent, up_to=root, syncs=syncs)
     return removed
 

@@ -6,6 +6,7 @@ import io
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import Final, ParamSpec, TypeVar
@@ -37,15 +38,12 @@ _P = ParamSpec("_P")
 _T = TypeVar("_T")
 
 
-_Errors = list[OSError | durable.TargetExists | None]
-
-
 class _Ending:
-    """Files of one directory that are about to be finished by one call, and what goes wrong with each."""
+    """Files of one directory that are about to be finished by one call, and how that ends."""
 
     def __init__(self) -> None:
         self.files: list[tuple[durable.PendingFile, Batch]] = []
-        self.errors: asyncio.Task[_Errors]
+        self.finished: asyncio.Task[durable.Finished]
 
 
 def _now() -> datetime:
@@ -64,7 +62,7 @@ class LocalBlobStore:
             durable.prepare_root(self._root, now=clock(), abandoned_after=ABANDONED_AFTER)
         except OSError as error:
             raise _of_disk(error, self._root) from error
-        self._syncs = DirectorySyncs(self._root)
+        self._syncs = DirectorySyncs(self._root, partial(self.run, ""))
         self._ending: dict[Path, _Ending] = {}
         self._threads = ThreadPoolExecutor(max_workers=threads_max, thread_name_prefix="blobs")
         self._is_closed = False
@@ -158,19 +156,22 @@ class LocalBlobStore:
         ending = self._ending.get(file.directory)
         if ending is None:
             ending = self._ending[file.directory] = _Ending()
-            ending.errors = asyncio.create_task(self._finish_together(key, file.directory))
-            ending.errors.add_done_callback(_take_note)
+            ending.finished = asyncio.create_task(self._finish_together(key, file.directory))
+            ending.finished.add_done_callback(_take_note)
         place = len(ending.files)
         ending.files.append((file, tail))
-        error = (await asyncio.shield(ending.errors))[place]
+        error = (await asyncio.shield(ending.finished)).errors[place]
         if isinstance(error, OSError):
             raise _translated(error, key, self._root) from error
         if error is not None:
             raise error
 
-    async def _finish_together(self, key: str, directory: Path) -> _Errors:
+    async def _finish_together(self, key: str, directory: Path) -> durable.Finished:
         """A task's first step comes after all that was due before it: a source and its sidecar meet here."""
-        return await self.run(key, durable.finish_together, self._ending.pop(directory).files, self._syncs)
+        finished = await self.run(key, durable.finish_together, self._ending.pop(directory).files)
+        if None in finished.errors:
+            await self._syncs.make_last(directory, made=finished.made)
+        return finished
 
     async def run(self, key: str, call: Callable[_P, _T], *args: _P.args, **kwargs: _P.kwargs) -> _T:
         """Run a blocking call on a thread and translate its errors.

@@ -2,14 +2,13 @@
 
 import asyncio
 import os
-import threading
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from blobs.directories import DirectorySyncs
-from blobs.errors import BlobExists
+from blobs.errors import BlobExists, BlobStoreUnavailable
 from blobs.local import LocalBlobStore
 
 
@@ -71,25 +70,49 @@ async def test_a_directory_made_again_after_its_removal_is_new(tmp_path: Path, s
     await store.close()
 
 
-def test_syncs_asked_for_while_one_is_under_way_share_the_next(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    syncs, began, goes_on = DirectorySyncs(tmp_path), threading.Event(), threading.Event()
-    count = 0
+async def test_syncs_asked_for_while_one_is_under_way_share_the_next(tmp_path: Path) -> None:
+    began, goes_on, synced = asyncio.Event(), asyncio.Event(), list[Path]()
 
-    def slow_sync(_descriptor: int) -> None:
-        nonlocal count
-        count += 1
+    async def slow_sync(_call: Callable[[Path], None], directory: Path) -> None:
+        synced.append(directory)
         began.set()
-        assert goes_on.wait(10)
+        await goes_on.wait()
 
-    monkeypatch.setattr(os, "fsync", slow_sync)
-    with ThreadPoolExecutor(8) as threads:
-        first = threads.submit(syncs.sync, tmp_path)
-        assert began.wait(10)
-        others = [threads.submit(syncs.sync, tmp_path) for _ in range(7)]
-        while syncs._turns[tmp_path].requested < 8:
-            threading.Event().wait(0.001)
-        goes_on.set()
-        for done in (first, *others):
-            done.result(10)
-    assert count == 2
-    assert syncs._turns == {}
+    syncs = DirectorySyncs(tmp_path, slow_sync)
+    first = asyncio.create_task(syncs.sync(tmp_path))
+    await began.wait()
+    others = [asyncio.create_task(syncs.sync(tmp_path)) for _ in range(7)]
+    elsewhere = asyncio.create_task(syncs.sync(tmp_path / "other"))
+    goes_on.set()
+    await asyncio.gather(first, *others, elsewhere)
+    assert sorted(synced) == [tmp_path, tmp_path, tmp_path / "other"]
+
+
+async def test_a_sync_that_fails_fails_all_that_it_served_and_none_after(tmp_path: Path) -> None:
+    fails = iter([True, False])
+
+    async def failing_sync(_call: Callable[[Path], None], _directory: Path) -> None:
+        await asyncio.sleep(0)
+        if next(fails):
+            raise BlobStoreUnavailable("the disk is away")
+
+    syncs = DirectorySyncs(tmp_path, failing_sync)
+    served = await asyncio.gather(syncs.sync(tmp_path), syncs.sync(tmp_path), return_exceptions=True)
+    assert [type(one) for one in served] == [BlobStoreUnavailable, BlobStoreUnavailable]
+    await syncs.sync(tmp_path)
+
+
+async def test_who_stops_waiting_for_a_sync_stops_nobody_else(tmp_path: Path) -> None:
+    goes_on = asyncio.Event()
+
+    async def slow_sync(_call: Callable[[Path], None], _directory: Path) -> None:
+        await goes_on.wait()
+
+    syncs = DirectorySyncs(tmp_path, slow_sync)
+    one, other = (asyncio.create_task(syncs.sync(tmp_path)) for _ in range(2))
+    await asyncio.sleep(0)
+    one.cancel()
+    goes_on.set()
+    await other
+    with pytest.raises(asyncio.CancelledError):
+        await one
