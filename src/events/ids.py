@@ -40,9 +40,9 @@ KIND_OF_INITIAL: Final = {kind.value[0]: kind for kind in StreamKind}
 PACKED_BYTES: Final = 18
 """The length of a packed id: kind, partition, uuid."""
 
-UNPACKED_CACHED: Final = 8_192
-"""Ids of streams whose text form is kept, about 200 bytes each: those of a document, its task and its knowledge base
-are read with each of its events."""
+IDS_CACHED: Final = 8_192
+"""Ids of streams whose other form and whose partition are kept, about 200 bytes each: those of a document, its task and
+its knowledge base are read with each of its events, and written several times with each."""
 
 _ID = re.compile(r"(kb|task|doc)_([0-9a-f]{2})([0-9a-f]{12}[78][0-9a-f]{3}[89ab][0-9a-f]{15})")
 
@@ -111,6 +111,7 @@ def kind_of(stream: str) -> StreamKind:
     return StreamKind(_match(stream)[1])
 
 
+@lru_cache(maxsize=IDS_CACHED)
 def partition_of(stream: str) -> int:
     """Raises InvalidId."""
     return int(_match(stream)[2], 16)
@@ -131,13 +132,14 @@ def parse_document_id(text: str) -> DocumentId:
     return DocumentId(_expect(StreamKind.DOCUMENT, text))
 
 
+@lru_cache(maxsize=IDS_CACHED)
 def pack_stream_id(stream: str) -> bytes:
     """`PACKED_BYTES`: kind, partition, uuid. The text form would double the size of every envelope."""
     matched = _match(stream)
     return _KIND_BYTE[matched[1]] + bytes.fromhex(stream[len(matched[1]) + 1 :])
 
 
-@lru_cache(maxsize=UNPACKED_CACHED)
+@lru_cache(maxsize=IDS_CACHED)
 def unpack_stream_id(packed: bytes) -> str:
     """Raises InvalidId for bytes that `pack_stream_id` never wrote."""
     kind = _KIND_OF_BYTE.get(packed[:1])
