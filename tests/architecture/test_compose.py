@@ -28,6 +28,10 @@ def own_services() -> dict[str, Any]:
     return {name: service for name, service in services().items() if service["image"].startswith("millstream:")}
 
 
+def of_profile(profile: str) -> dict[str, Any]:
+    return {name: service for name, service in services().items() if service["profiles"] == [profile]}
+
+
 def dockerfile_lines() -> list[str]:
     return DOCKERFILE.read_text(encoding="utf-8").replace("\\\n", " ").splitlines()
 
@@ -49,7 +53,25 @@ def test_every_variable_of_ours_is_a_setting() -> None:
     assert {name.lower() for name in named} - set(Settings.__struct_fields__) == set()
 
 
-@pytest.mark.parametrize("name", sorted(own_services()))
+def test_each_service_belongs_to_one_size_and_waits_for_none_of_the_other() -> None:
+    small, scaled = of_profile("small"), of_profile("scaled")
+    assert small.keys() | scaled.keys() == services().keys()
+    assert list(small) == ["small"]
+    for service in scaled.values():
+        assert set(service.get("depends_on", {})) <= scaled.keys()
+
+
+def test_the_small_one_needs_nothing_beside_it_and_keeps_its_data() -> None:
+    (service,) = of_profile("small").values()
+    settings = load_settings(
+        {key: without_interpolation(value) for key, value in service["environment"].items()}
+    ).settings
+    assert (settings.redis_url, settings.blobs_url, settings.index_url) == ("", "", "")
+    assert service["command"] == ["up"]
+    assert service["volumes"] == [f"data:{settings.data_dir}"]
+
+
+@pytest.mark.parametrize("name", sorted(own_services().keys() & of_profile("scaled").keys()))
 def test_the_environment_of_each_service_is_taken_by_the_settings(name: str) -> None:
     environment = {key: without_interpolation(value) for key, value in own_services()[name]["environment"].items()}
     settings = load_settings(environment).settings
@@ -60,11 +82,12 @@ def test_the_environment_of_each_service_is_taken_by_the_settings(name: str) -> 
 
 
 def test_the_published_port_is_the_one_the_api_listens_on_and_loopback_alone() -> None:
-    api = services()["api"]
-    port = api["environment"]["MILLSTREAM_PORT"]
-    assert api["ports"] == [f"127.0.0.1:{port}:{port}"]
-    assert f":{port}/readyz" in api["healthcheck"]["test"][-1]
-    assert all("ports" not in service for name, service in services().items() if name != "api")
+    for profile, name in (("small", "small"), ("scaled", "api")):
+        api = of_profile(profile)[name]
+        port = api["environment"]["MILLSTREAM_PORT"]
+        assert api["ports"] == [f"127.0.0.1:{port}:{port}"]
+        assert f":{port}/readyz" in api["healthcheck"]["test"][-1]
+        assert all("ports" not in one for other, one in of_profile(profile).items() if other != name)
 
 
 @pytest.mark.parametrize("name", sorted(services()))
