@@ -36,6 +36,7 @@ class Supervisor:
         self._children: list[Child] = []
         self._keepers: list[asyncio.Task[None]] = []
         self._stopping = asyncio.Event()
+        self._grpc_port = settings.grpc_port
 
     @property
     def url(self) -> str:
@@ -52,10 +53,8 @@ class Supervisor:
 
     async def __aenter__(self) -> Self:
         self._listener = listen(self._settings.host, self._settings.port)
-        if self._settings.grpc_port > 0:
-            # gRPC takes no socket that is bound already; that the port is free is better told here than by a child.
-            listen(self._settings.host, self._settings.grpc_port, "MILLSTREAM_GRPC_PORT").close()
         try:
+            self._grpc_port = _free_port(self._settings)
             await self._start_redis()
             await self._check_installation()
             self._start_children()
@@ -95,8 +94,7 @@ class Supervisor:
 
     @property
     def _served_at(self) -> str:
-        grpc_port = self._settings.grpc_port
-        return self.url if grpc_port < 0 else f"{self.url}, gRPC on port {grpc_port or 'of its choice'}"
+        return self.url if self._grpc_port < 0 else f"{self.url}, gRPC on port {self._grpc_port}"
 
     @property
     def _port(self) -> int:
@@ -141,8 +139,7 @@ class Supervisor:
             ChildSpec(
                 name="api",
                 arguments=("api", "--supervised", "--listen-fd", str(fd)),
-                detail=self.url
-                + ("" if self._settings.grpc_port < 0 else f", gRPC on port {self._settings.grpc_port}"),
+                detail=self._served_at,
                 inherited_fds=(fd,),
             ),
             ChildSpec(name="projector", arguments=("projector", "--supervised")),
@@ -158,8 +155,10 @@ class Supervisor:
             self._keepers.append(asyncio.create_task(child.keep_running()))
 
     def _reachable_settings(self) -> Settings:
-        """The settings with what was only found out at start: the free port, the embedded Redis."""
-        settings = msgspec.structs.replace(self._settings, data_dir=str(self._settings.data_path), port=self._port)
+        """The settings with what was only found out at start: the free ports, the embedded Redis."""
+        settings = msgspec.structs.replace(
+            self._settings, data_dir=str(self._settings.data_path), port=self._port, grpc_port=self._grpc_port
+        )
         return settings if self._redis is None else msgspec.structs.replace(settings, redis_url=self._redis.url)
 
     def _environment(self) -> dict[str, str]:
@@ -170,6 +169,15 @@ class Supervisor:
             **{name: value for name, value in os.environ.items() if not name.startswith(ENVIRONMENT_PREFIX)},
             **environment_of(self._reachable_settings()),
         }
+
+
+def _free_port(settings: Settings) -> int:
+    """Where gRPC will listen, the same after each restart of the API; -1 is nowhere. gRPC takes no socket that is bound
+    already, so that this one is let go again. Raises Stop where the port is in use."""
+    if settings.grpc_port < 0:
+        return settings.grpc_port
+    with listen(settings.host, settings.grpc_port, "MILLSTREAM_GRPC_PORT") as found:
+        return int(found.getsockname()[1])
 
 
 def environment_of(settings: Settings) -> dict[str, str]:

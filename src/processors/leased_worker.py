@@ -50,12 +50,17 @@ class LeasedParts(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class LeasedWorker:
-    """`name` is unique to worker and process, `holder` who may answer; `slots` deliveries of each step at a time."""
+    """`name` is unique to worker and process, `holder` who may answer; `slots` deliveries of each step at a time.
+
+    `stop` ends it, and is set where a lease runs out: then it `is_silent`.
+    """
 
     def __init__(
         self, parts: LeasedParts, desk: LeaseDesk, *, name: str, holder: str, steps: Collection[Step], slots: int
     ) -> None:
-        self.leasing = Leasing(desk, holder)
+        self.stop = asyncio.Event()
+        self.is_silent = False
+        self.leasing = Leasing(desk, holder, self._fall_silent)
         self.steps = LEASED_STEPS & frozenset(steps)
         settings = msgspec.structs.replace(parts.settings, parse_slots=slots, embed_slots=slots)
         self._drain_s = max(settings.parse_time_limit_s, settings.embed_time_limit_s)
@@ -82,6 +87,10 @@ class LeasedWorker:
         }
         self._serving = Serving(served, bench, parts.log, settings)
 
-    async def run(self, stop: asyncio.Event) -> None:
+    async def run(self) -> None:
         """Takes deliveries until `stop`; then its leases go on to their ends, each of which is near."""
-        await self._serving.run(stop, drain_s=self._drain_s)
+        await self._serving.run(self.stop, drain_s=self._drain_s)
+
+    def _fall_silent(self) -> None:
+        self.is_silent = True
+        self.stop.set()

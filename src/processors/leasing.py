@@ -1,12 +1,13 @@
 """The leases of one worker elsewhere: offered to it as its steps ask for work, settled as they end."""
 
 import asyncio
+from collections.abc import Callable
 from typing import assert_never
 
 from events.inbox import Delivery
 from processors.leases import Answer, Asked, Failed, Lease, LeaseDesk, Lost, Recorded, Refused, Verdict
 from processors.runner import CarryOut
-from processors.step import Done, Drop, Outcome, Reject, Retry, Superseded, Work
+from processors.step import Done, Drop, Outcome, Reject, Retry, Superseded, Work, WorkerLost
 
 STOPPED = "the worker was stopped before it had begun"
 
@@ -20,9 +21,14 @@ class HandedBack(Exception):
 
 
 class Leasing:
-    """`holder` is who may answer. `offered` are the leases that the worker has not been told of yet."""
+    """`holder` is who may answer. `offered` are the leases that the worker has not been told of yet.
 
-    def __init__(self, desk: LeaseDesk, holder: str) -> None:
+    `on_silence` is called where a lease runs out: the worker counts as dead, and gets nothing more until it polls anew.
+    It would else be the first to be free for what it has just lost, and three of those park a document.
+    """
+
+    def __init__(self, desk: LeaseDesk, holder: str, on_silence: Callable[[], None]) -> None:
+        self._on_silence = on_silence
         self._desk = desk
         self._holder = holder
         self.offered: asyncio.Queue[Lease] = asyncio.Queue()
@@ -38,7 +44,11 @@ class Leasing:
             self._desk.settle(before, Recorded())
         lease = self._last[work.delivery] = self._desk.open(self._holder, work, asked)
         self.offered.put_nowait(lease)
-        given = await self._desk.answer_to(lease)
+        try:
+            given = await self._desk.answer_to(lease)
+        except WorkerLost:
+            self._on_silence()
+            raise
         if isinstance(given, Failed):
             raise HandedBack(given.outcome)
         return given

@@ -55,18 +55,21 @@ async def grpc_world(url: str, data_dir: Path, *, steps: str, **settings: Any) -
         apps = await stack.enter_async_context(keyed_apps(url, data_dir, grpc_port=0, **settings))
         app, stop = apps[0], asyncio.Event()
         made = Settings(redis_url=url, data_dir=str(data_dir), embedding="hash", partitions=2, **settings)
+        # Before the worker loads its libraries, which holds this process up for seconds.
+        admin = await app.make_key()
+        own, foreign = [await app.make_knowledge_base(admin, name) for name in ("own", "foreign")]
+        write, read = [await app.make_key(admin, scopes=[scope]) for scope in ("write", "read")]
+        bound = await app.make_key(admin, scopes=["write"], knowledge_bases=[own])
         await stack.enter_async_context(in_background(running_projector(made, stop)))
         await stack.enter_async_context(in_background(running_worker(made, stop, name="local", steps=steps)))
         stack.callback(stop.set)
-        admin = await app.make_key()
-        own, foreign = [await app.make_knowledge_base(admin, name) for name in ("own", "foreign")]
         yield GrpcWorld(
             app,
             await stack.enter_async_context(grpc.aio.insecure_channel(f"127.0.0.1:{app.app.state.grpc_port}")),
             admin,
-            await app.make_key(admin, scopes=["write"]),
-            await app.make_key(admin, scopes=["read"]),
-            await app.make_key(admin, scopes=["write"], knowledge_bases=[own]),
+            write,
+            read,
+            bound,
             own,
             foreign,
         )

@@ -1,4 +1,5 @@
-"""An OpenAI-compatible embedding endpoint on loopback, whose account can be closed and opened again."""
+"""An OpenAI-compatible embedding endpoint on loopback, whose account can be closed and opened again, and which can be
+made to think for long."""
 
 import json
 import threading
@@ -11,15 +12,22 @@ from knowledge.hash_embedder import HashEmbedder
 
 DIMENSIONS: Final = 256
 
+THINKS_S_MAX: Final = 60
+"""After a test that failed, so that nothing hangs."""
+
 
 class EmbeddingEndpoint(ThreadingHTTPServer):
-    """Answers with vectors of `DIMENSIONS`, or with 401 while `is_closed`."""
+    """Answers with vectors of `DIMENSIONS`, or with 401 while `is_closed`; not before `may_answer` is set, which it is
+    at first. `asked` is set by every call."""
 
     daemon_threads = True
 
     def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), _Handler)
         self.is_closed = False
+        self.may_answer = threading.Event()
+        self.may_answer.set()
+        self.asked = threading.Event()
         self.calls = 0
 
     @property
@@ -40,6 +48,8 @@ class _Handler(BaseHTTPRequestHandler):
     def do_POST(self) -> None:
         body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
         self.server.calls += 1
+        self.server.asked.set()
+        self.server.may_answer.wait(THINKS_S_MAX)
         if self.server.is_closed:
             self._answer(401, {"error": {"message": "no such account"}})
             return

@@ -29,15 +29,20 @@ follow(EventSource, asked.get("stream"), asked.get("report"));
 
 def installed_client(cache: Path) -> Path:
     """The folder with the Node.js client, installed as the lock file says; skips at home where there is no npm."""
+    return installed(CLIENTS, cache / "stream-clients")
+
+
+def installed(sources: Path, folder: Path) -> Path:
+    """The files of a Node.js program in a folder of their own, with what its lock file says; skips as above."""
     if shutil.which("node") is None or shutil.which("npm") is None:
         assert "CI" not in os.environ, "node and npm are needed"
         pytest.skip("node and npm are not installed")
-    folder = cache / "stream-clients"
-    lock = (CLIENTS / LOCK).read_bytes()
+    lock = (sources / LOCK).read_bytes()
     done = folder / "installed"
     folder.mkdir(parents=True, exist_ok=True)
-    for source in CLIENTS.iterdir():
-        shutil.copy(source, folder / source.name)
+    for source in sources.iterdir():
+        if source.is_file():
+            shutil.copy(source, folder / source.name)
     if not done.exists() or done.read_bytes() != lock:
         command = ["npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error"]
         subprocess.run(command, cwd=folder, check=True, stdin=subprocess.DEVNULL, timeout=INSTALL_S_MAX)

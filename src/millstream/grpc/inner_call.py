@@ -11,7 +11,7 @@ from typing import Any, Final
 import msgspec
 from starlette.types import ASGIApp, Message, Scope
 
-from projections.sse import TRANSPORT
+from projections.sse import TRANSPORT, TRANSPORT_BYTES_MAX
 
 HOST: Final = "localhost"
 """What the guard of the HTTP side takes for this machine: no browser sends what comes in here."""
@@ -80,20 +80,29 @@ async def inner_answer(
         await asyncio.gather(answering, return_exceptions=True)
 
 
-class _Transport:
+class _Transport(asyncio.Transport):
     """What an event stream wants of a connection: to be cut off where its reader takes nothing."""
 
     def __init__(self) -> None:
+        super().__init__()
         self.gone = asyncio.Event()
+
+    def get_extra_info(self, _name: str, default: Any = None) -> Any:
+        """There is no socket."""
+        return default
 
     def abort(self) -> None:
         self.gone.set()
 
-    def set_write_buffer_limits(self, high: int) -> None:
+    def is_closing(self) -> bool:
+        return self.gone.is_set()
+
+    def set_write_buffer_limits(self, high: int | None = None, low: int | None = None) -> None:
         """Nothing is buffered: a piece is sent when the one before it was taken."""
 
-    def get_extra_info(self, _name: str) -> None:
-        """There is no socket."""
+    def get_write_buffer_size(self) -> int:
+        """Never so little that a piece could be sent without waiting: the time of each is measured."""
+        return TRANSPORT_BYTES_MAX
 
 
 class _Exchange:

@@ -30,13 +30,16 @@ class WorkerCalls:
         self._workers = workers
 
     async def poll(self, request: pb.PollStepsRequest, context: Context) -> AsyncGenerator[pb.Delivery, None]:
-        """Deliveries until the caller has enough, its key ends or the service stops. Raises Rejected."""
+        """Deliveries until the caller has enough, or lets a lease run out; until its key ends or the service stops.
+        Raises Rejected."""
         async with admitted(self._admission, POLL, context) as (principal, visit):
             steps, slots = steps_of(request), request.slots or 1
             with self._workers.poll(principal.actor, request.worker or "worker", steps, slots) as poll:
                 async with aclosing(poll.leases(visit.ended)) as leases:
                     async for lease in leases:
                         yield delivery_of(lease, self._workers.desk.lease_s)
+                if poll.is_silent:
+                    return
             if visit.ended.is_set():
                 raise Rejected(ProblemCode.UNAUTHENTICATED, "The key was revoked, or has expired, meanwhile.")
         raise Rejected(ProblemCode.DEPENDENCY_UNAVAILABLE, "The service is being stopped; poll another, or again.")

@@ -37,7 +37,7 @@ class Workers:
         self._name_of = name_of
         self._workers_max = workers_max
         self._slots_max = slots_max
-        self._polls: set[asyncio.Event] = set()
+        self._polls: set[LeasedWorker] = set()
         self._running: set[asyncio.Task[None]] = set()
         self._is_stopping = False
 
@@ -55,23 +55,22 @@ class Workers:
             raise Rejected(ProblemCode.TOO_MANY_WORKERS, detail)
         unique = self._name_of(name)
         worker = LeasedWorker(self._parts, self.desk, name=unique, holder=holder, steps=steps, slots=slots)
-        stop = asyncio.Event()
-        self._polls.add(stop)
-        running = asyncio.create_task(self._run(worker, stop))
+        self._polls.add(worker)
+        running = asyncio.create_task(self._run(worker))
         self._running.add(running)
         running.add_done_callback(self._running.discard)
         try:
-            yield Poll(worker, stop)
+            yield Poll(worker)
         finally:
-            self._polls.discard(stop)
-            stop.set()
+            self._polls.discard(worker)
+            worker.stop.set()
             worker.leasing.withdraw()
 
     async def drain(self, within_s: float) -> None:
         """No worker gets anything more; those that hold something may end it, then it is handed back."""
         self._is_stopping = True
-        for stop in list(self._polls):
-            stop.set()
+        for worker in list(self._polls):
+            worker.stop.set()
         await self.desk.drain(within_s)
         if self._running:
             await asyncio.wait(self._running, timeout=DRAINED_S_MAX)
@@ -79,31 +78,36 @@ class Workers:
             running.cancel()
         await asyncio.gather(*self._running, return_exceptions=True)
 
-    async def _run(self, worker: LeasedWorker, stop: asyncio.Event) -> None:
+    async def _run(self, worker: LeasedWorker) -> None:
         try:
-            await worker.run(stop)
+            await worker.run()
         except Exception:
             # A bug, never an outage; the worker is told to poll again.
             _log.exception("leased_worker_broke")
         finally:
-            stop.set()
+            worker.stop.set()
 
 
 class Poll:
     """What one worker is offered."""
 
-    def __init__(self, worker: LeasedWorker, stop: asyncio.Event) -> None:
+    def __init__(self, worker: LeasedWorker) -> None:
+        self._worker = worker
         self._offered = worker.leasing.offered
-        self._stop = stop
+
+    @property
+    def is_silent(self) -> bool:
+        """Whether it ended because a lease ran out."""
+        return self._worker.is_silent
 
     async def leases(self, ended: asyncio.Event) -> AsyncGenerator[Lease, None]:
         """Each that is still open when it is its turn; until `ended`, or nothing more is offered."""
-        ends = [asyncio.create_task(one.wait()) for one in (ended, self._stop)]
+        ends = [asyncio.create_task(one.wait()) for one in (ended, self._worker.stop)]
         taking = asyncio.create_task(self._offered.get())
         try:
             while True:
                 await asyncio.wait({taking, *ends}, return_when=asyncio.FIRST_COMPLETED)
-                if ended.is_set() or self._stop.is_set():
+                if ended.is_set() or self._worker.stop.is_set():
                     return
                 lease = taking.result()
                 taking = asyncio.create_task(self._offered.get())

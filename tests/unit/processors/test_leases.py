@@ -1,6 +1,7 @@
 """Leases: who may answer, until when, and what whoever answers is told."""
 
 import asyncio
+from collections.abc import Callable
 from itertools import count
 
 import pytest
@@ -62,6 +63,10 @@ def desk_with(lease_s: float = 60) -> LeaseDesk:
     return LeaseDesk(lease_s=lease_s, new_token=lambda: f"lease-{next(numbers)}")
 
 
+def leasing_at(desk: LeaseDesk, on_silence: Callable[[], None] = lambda: None) -> Leasing:
+    return Leasing(desk, "key", on_silence)
+
+
 async def offered(leasing: Leasing) -> tuple[Lease, asyncio.Task[object]]:
     """A lease, and the step that waits for its answer."""
     asking: asyncio.Task[object] = asyncio.create_task(leasing.answer(WORK, ASKED))
@@ -77,7 +82,7 @@ async def test_an_answer_is_told_what_became_of_it_once_the_attempt_has_ended() 
     ]
     for outcome, verdict in cases:
         desk = desk_with()
-        leasing = Leasing(desk, "key")
+        leasing = leasing_at(desk)
         lease, asking = await offered(leasing)
         giving = asyncio.create_task(desk.give(lease.token, "key", ANSWER))
         assert await asking == ANSWER
@@ -90,7 +95,7 @@ async def test_an_answer_is_told_what_became_of_it_once_the_attempt_has_ended() 
 
 async def test_the_next_batch_of_an_attempt_says_that_the_one_before_is_recorded() -> None:
     desk = desk_with()
-    leasing = Leasing(desk, "key")
+    leasing = leasing_at(desk)
     first, asking = await offered(leasing)
     giving = asyncio.create_task(desk.give(first.token, "key", ANSWER))
     await asking
@@ -103,7 +108,7 @@ async def test_the_next_batch_of_an_attempt_says_that_the_one_before_is_recorded
 
 async def test_a_result_of_an_attempt_that_nobody_wants_is_lost() -> None:
     desk = desk_with()
-    leasing = Leasing(desk, "key")
+    leasing = leasing_at(desk)
     lease, asking = await offered(leasing)
     giving = asyncio.create_task(desk.give(lease.token, "key", ANSWER))
     await asking
@@ -115,13 +120,14 @@ async def test_a_result_of_an_attempt_that_nobody_wants_is_lost() -> None:
 
 
 async def test_a_lease_runs_out_unless_it_is_renewed() -> None:
-    desk = desk_with(lease_s=0.05)
-    leasing = Leasing(desk, "key")
+    desk, silences = desk_with(lease_s=0.05), list[str]()
+    leasing = leasing_at(desk, lambda: silences.append("silent"))
     lease, asking = await offered(leasing)
 
     assert desk.renew(lease.token, "key") == 0.05
     with pytest.raises(WorkerLost):
         await asking
+    assert silences == ["silent"], "whoever lets a lease run out gets nothing more"
     with pytest.raises(LeaseLost):
         desk.renew(lease.token, "key")
     leasing.close(DELIVERY)
@@ -130,7 +136,7 @@ async def test_a_lease_runs_out_unless_it_is_renewed() -> None:
 
 async def test_a_lease_is_its_holders_alone() -> None:
     desk = desk_with()
-    lease, asking = await offered(Leasing(desk, "key"))
+    lease, asking = await offered(leasing_at(desk))
 
     assert await desk.give(lease.token, "another key", ANSWER) == Lost()
     with pytest.raises(LeaseLost):
@@ -141,7 +147,7 @@ async def test_a_lease_is_its_holders_alone() -> None:
 
 async def test_whoever_stops_waiting_for_the_verdict_takes_nothing_back() -> None:
     desk = desk_with()
-    leasing = Leasing(desk, "key")
+    leasing = leasing_at(desk)
     lease, asking = await offered(leasing)
     giving = asyncio.create_task(desk.give(lease.token, "key", ANSWER))
     await asking
@@ -154,7 +160,7 @@ async def test_whoever_stops_waiting_for_the_verdict_takes_nothing_back() -> Non
 
 async def test_a_failure_ends_the_attempt_and_is_recorded() -> None:
     desk = desk_with()
-    leasing = Leasing(desk, "key")
+    leasing = leasing_at(desk)
     lease, asking = await offered(leasing)
     outcome = Reject("handwriting", "unreadable")
     giving = asyncio.create_task(desk.give(lease.token, "key", Failed(outcome)))
@@ -171,7 +177,7 @@ async def test_a_failure_ends_the_attempt_and_is_recorded() -> None:
 async def test_what_is_open_when_the_service_stops_is_handed_back() -> None:
     desk = desk_with()
     await desk.drain(within_s=60)  # nothing is open
-    leasing = Leasing(desk, "key")
+    leasing = leasing_at(desk)
     lease, asking = await offered(leasing)
     await desk.drain(within_s=0.01)
 
@@ -183,7 +189,7 @@ async def test_what_is_open_when_the_service_stops_is_handed_back() -> None:
 
 async def test_what_a_worker_was_not_told_of_is_handed_back_when_it_leaves() -> None:
     desk = desk_with()
-    leasing = Leasing(desk, "key")
+    leasing = leasing_at(desk)
     asking = asyncio.create_task(leasing.answer(WORK, ASKED))
     await asyncio.sleep(0)
     leasing.withdraw()
@@ -194,7 +200,7 @@ async def test_what_a_worker_was_not_told_of_is_handed_back_when_it_leaves() -> 
 
 async def test_every_lease_ends_with_the_delivery_however_that_ends() -> None:
     desk = desk_with()
-    leasing = Leasing(desk, "key")
+    leasing = leasing_at(desk)
 
     class Breaks:
         async def carry_out(self, _delivery: Delivery, _tries: int) -> float | None:

@@ -107,7 +107,7 @@ class TaskServiceServicer:
 
     def PollSteps(self, request, context):
         """Deliveries as they come, at most `slots` of each step in this worker's hands at a time. Ending the call takes no
-        lease away: what is in hand may be completed until its lease runs out.
+        lease away: what is in hand may be completed until its lease runs out. Letting a lease run out ends the call.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
