@@ -145,7 +145,8 @@ def _similarities(found: pa.Table, vector: Vectors) -> list[float]:
 
 def _to_hit(record: Mapping[str, Any], score: float, similarity: float | None) -> Hit:
     """A row that a search answered with `HIT_COLUMNS`."""
-    metadata = json.loads(record["metadata"])
+    # Most rows have none, and a hybrid search answers 200 rows.
+    metadata = {} if record["metadata"] == "{}" else json.loads(record["metadata"])
     return Hit(record["document_id"], record["filename"], _chunk(record), metadata, score, similarity)
 
 

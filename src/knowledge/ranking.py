@@ -2,11 +2,12 @@
 
 from collections.abc import Hashable, Mapping, Sequence
 from enum import StrEnum
+from functools import lru_cache
 from typing import TypeVar, assert_never
 
 import msgspec
 
-from knowledge.terms import cut, query_terms
+from knowledge.terms import places_of, query_terms
 
 # How many hits of each side enter the fusion. Measured with this depth; a shallower union loses recall.
 CANDIDATES = 100
@@ -117,9 +118,13 @@ def highlight(text: str, query: str) -> tuple[Span, ...]:
     What is marked is what matched: the same cutting and stemming as in the index. Overlapping pairs of Chinese
     characters come out as one span.
     """
-    wanted = frozenset(query_terms(query))
-    spans = sorted((term.start, term.end) for term in cut(text) if term.term in wanted)
-    return _merged(spans)[:HIGHLIGHTS_MAX]
+    return _merged(sorted(places_of(_wanted(query), text)))[:HIGHLIGHTS_MAX]
+
+
+@lru_cache(maxsize=16)
+def _wanted(query: str) -> frozenset[str]:
+    """Kept, because all passages of a search are marked one after the other."""
+    return frozenset(query_terms(query))
 
 
 def _merged(spans: Sequence[Span]) -> tuple[Span, ...]:

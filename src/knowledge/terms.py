@@ -65,6 +65,27 @@ def cut(text: str) -> Iterator[Term]:
                 yield Term(term, offset + start, offset + end)
 
 
+def places_of(wanted: frozenset[str], text: str) -> Iterator[tuple[int, int]]:
+    """Where terms of `wanted` stand in `text`: the spans of those of `cut`, in no order.
+
+    Without the terms that nobody asks for: a quarter of the time on Chinese text.
+    """
+    for run in _RUN.finditer(text):
+        offset = run.start()
+        if run.lastgroup:
+            previous = ""
+            for place, character in enumerate(_characters(run.group()), start=offset):
+                if character in wanted:
+                    yield place, place + 1
+                if previous and previous + character in wanted:
+                    yield place - 1, place + 1
+                previous = character
+        else:
+            for term, start, end in _words(run.group()):
+                if term in wanted:
+                    yield offset + start, offset + end
+
+
 def index_terms(text: str) -> str:
     """What the keyword index stores for `text`: its terms with blanks between them, those of `cut` in its order.
 

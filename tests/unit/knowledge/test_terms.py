@@ -3,7 +3,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from knowledge.stemmer import stem
-from knowledge.terms import QUERY_TERMS_MAX, TERM_CHARS_MAX, cut, index_terms, query_terms
+from knowledge.terms import QUERY_TERMS_MAX, TERM_CHARS_MAX, cut, index_terms, places_of, query_terms
 
 
 @given(st.text() | st.text("石磨ｶﾞ가a1-é ǅ㎏"))
@@ -74,3 +74,11 @@ def test_a_query_has_a_bounded_number_of_terms() -> None:
 )  # fmt: skip
 def test_words_are_stemmed_as_porter_says(word: str, expected: str) -> None:
     assert stem(word) == expected
+
+
+@given(st.text(st.sampled_from("面粉石磨aBé9-_. ß第１カ\u0301"), max_size=30), st.data())
+def test_the_places_of_terms_are_those_that_cutting_gives_them(text: str, data: st.DataObject) -> None:
+    terms = list(cut(text))
+    wanted = frozenset(data.draw(st.sets(st.sampled_from([term.term for term in terms]))) if terms else ())
+    expected = sorted((term.start, term.end) for term in terms if term.term in wanted)
+    assert sorted(places_of(wanted, text)) == expected
