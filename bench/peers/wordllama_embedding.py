@@ -5,6 +5,7 @@ The package lies in the peers' environment; its folder is asked last, so that ev
 
 import sys
 import sysconfig
+from pathlib import Path
 from typing import Any, Final
 
 from llama_index.core.embeddings import BaseEmbedding
@@ -25,9 +26,11 @@ class WordLlamaEmbedding(BaseEmbedding):
         super().__init__(model_name="wordllama-256", embed_batch_size=64, **arguments)
         if PACKAGES not in sys.path:
             sys.path.append(PACKAGES)
-        from wordllama import WordLlama
+        import wordllama
 
-        self._model = WordLlama.load(dim=DIMENSIONS, disable_download=True)
+        # Its tokenizer lies in the package too, where only the look-up of downloaded files finds it.
+        packaged = Path(wordllama.__file__).parent
+        self._model = wordllama.WordLlama.load(dim=DIMENSIONS, cache_dir=packaged, disable_download=True)
 
     def _get_text_embeddings(self, texts: list[str]) -> list[list[float]]:
         vectors: list[list[float]] = self._model.embed(texts, norm=True).tolist()
