@@ -185,3 +185,5 @@ def test_metadata_describes_the_document_and_what_else_is_there_is_the_clients_o
     named = described(f"knowledge_base {encoded(kb)},filename {encoded(bytes([0xFF, 65]))}", SETTINGS, 0)
     assert (named.filename, named.declared_media_type) == ("\ufffdA", None)
     assert described(f"knowledge_base {encoded(kb)}", SETTINGS, 0).filename == "unnamed"
+    deep = described(f"knowledge_base {encoded(kb)},filename {encoded('reports/五月.pdf'.encode())}", SETTINGS, 0)
+    assert (deep.filename, deep.path) == ("五月.pdf", "reports/五月.pdf")

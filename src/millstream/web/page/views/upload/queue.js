@@ -101,7 +101,7 @@ function Files({ choice, files, parcelOf }) {
   const [shown, setShown] = useState(SHOWN);
   const ordered = isOpen ? [...files].sort((a, b) => ORDER.indexOf(a.at) - ORDER.indexOf(b.at)) : [];
   return html`<details onToggle=${(event) => setOpen(event.target.open)}><summary>${t("queue.each", { n: files.length })}</summary>
-    <ul class="plain upload-files">${ordered.slice(0, shown).map((one) => html`<li key=${one.path} data-state=${one.at} class="row between tight">
+    <ul class="plain upload-files" tabindex="0" aria-label=${t("queue.each", { n: files.length })}>${ordered.slice(0, shown).map((one) => html`<li key=${one.path} data-state=${one.at} class="row between tight">
       <span class="ellipsis" title=${one.path}>${one.document && one.at === "accepted" ? html`<a href=${link(["knowledge-bases", choice.target.knowledgeBase, "documents", one.document.document_id])}>${one.path}</a>` : one.path} <small class="muted">${bytes(one.bytes)}</small></span>
       <${FileOutcome} file=${one} knowledgeBase=${choice.target.knowledgeBase} parcel=${parcelOf.get(one)} /></li>`)}</ul>
     ${ordered.length > shown && html`<button type="button" onClick=${() => setShown(shown + 500)}>${t("pager.more")} <small>${number(ordered.length - shown)}</small></button>`}
