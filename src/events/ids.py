@@ -101,6 +101,7 @@ def derived_task_id(knowledge_base: KnowledgeBaseId, idempotency_key: str, actor
     return TaskId(_compose(StreamKind.TASK, partition_of(knowledge_base), unique))
 
 
+@lru_cache(maxsize=IDS_CACHED)
 def document_id(task: TaskId, ordinal: int) -> DocumentId:
     """The id of a task's n-th document (from 0): a repeated submission names the same documents."""
     return DocumentId(_compose(StreamKind.DOCUMENT, partition_of(task), uuid8_hex("doc", task, str(ordinal))))
