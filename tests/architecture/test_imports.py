@@ -33,6 +33,7 @@ RULES: Final = (
     ),
     Rule(("aioboto3", "aiobotocore", "botocore", "aiohttp"), ("blobs.s3", "blobs.s3_*")),
     Rule(("llama_index",), ("knowledge.*",)),
+    Rule(("opentelemetry",), ("millstream.observing.traces",)),
     Rule(("agno",), ("knowledge.agno_knowledge",)),
     Rule(("mcp",), ("millstream.mcp.over_http", "millstream.mcp.over_stdio", "millstream.mcp.server")),
     Rule(("grpc", "grpc_health", "grpc_reflection", "google"), ("millstream.grpc.*",)),
