@@ -8,7 +8,7 @@ from millstream.settings_redis import RedisFields
 
 
 class GrpcFields(RedisFields, frozen=True, kw_only=True):
-    """See docs/grpc.md. Off unless a port is named: it costs 25 MB of memory, and a second service on the same machine
+    """See docs/grpc.md. Off unless a port is named: it costs 15 MB of memory, and a second service on the same machine
     would not find the port free."""
 
     grpc_port: Annotated[

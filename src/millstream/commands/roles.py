@@ -56,7 +56,12 @@ def api(supervised: bool, listen_fd: int | None) -> None:
 @click.command()
 @click.option("--supervised", is_flag=True, hidden=True, help="Drain when standard input ends.")
 @click.option("--name", default="worker", show_default=True, help="Name in events and logs.")
-@click.option("--steps", default="", help="Only these steps, comma-separated (parse,chunk,embed,index,finish,erase).")
+@click.option(
+    "--steps",
+    default="",
+    help="Only these steps, comma-separated (parse,chunk,embed,index,finish,erase); by default all but those of "
+    "MILLSTREAM_STEPS_ELSEWHERE.",
+)
 def worker(supervised: bool, name: str, steps: str) -> None:
     """Start a worker alone."""
     from millstream.roles import run_worker
