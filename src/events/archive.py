@@ -43,12 +43,24 @@ class Mark(msgspec.Struct, frozen=True):
 
 
 class ArchiveState(msgspec.Struct, frozen=True, kw_only=True):
-    """One moment of a partition; time is the store's. `trimmed_number`: the last event that the archive alone has."""
+    """One moment of a partition; time is the store's. `trimmed_number`: the last event that the archive alone has;
+    `asked_number`: up to here somebody asked for it to be archived at once."""
 
     mark: Mark
     trimmed_number: int
     head: Head
     now_ms: int
+    asked_number: int = 0
+
+
+class Verification(msgspec.Struct, frozen=True, kw_only=True):
+    """When a whole partition of the archive was read last (the store's clock), up to which event, and what of it was
+    not as it was written: `damages` of them."""
+
+    at_ms: int
+    segments: int
+    last_number: int
+    damages: int
 
 
 class LogEntry(msgspec.Struct, frozen=True):
@@ -114,6 +126,18 @@ class ArchiveStore(Protocol):
 
         Repeating a call that took effect answers True.
         """
+        ...
+
+    async def ask(self, partition: int) -> ArchiveState:
+        """Whatever is in the log now is due at once; answers the moment at which that was said."""
+        ...
+
+    async def note(self, partition: int, found: Verification) -> None:
+        """Keeps what verifying found, in place of what it found before."""
+        ...
+
+    async def verified(self, partition: int) -> Verification | None:
+        """What was noted last; None: nothing since this store began."""
         ...
 
     async def floor(self, partition: int, *, retention_ms: int) -> Floor:

@@ -173,7 +173,8 @@ class Keys:
 
     def meta(self, partition: int) -> str:
         """Hash written by append: epoch, number and last (of the last event); by projector and rebuilds: generation,
-        fence; by the archiver: archived, archived_at, digest (of the last segment), trimmed, trimmed_at."""
+        fence; by the archiver: archived, archived_at, digest (of the last segment), trimmed, trimmed_at; by whoever
+        asks for it to be archived or verifies it: asked, verified (may be lost)."""
         return self._prefixes[partition] + "meta"
 
     def stream(self, stream_id: str) -> str:

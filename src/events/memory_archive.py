@@ -10,6 +10,7 @@ from events.archive import (
     Mark,
     SegmentEntry,
     StreamVersion,
+    Verification,
 )
 from events.envelope import Position
 from events.ids import partition_of
@@ -26,6 +27,8 @@ class _Marks:
         self.segments: list[SegmentEntry] = []
         self.holder = ""
         self.until_ms = 0
+        self.asked_number = 0
+        self.verified: Verification | None = None
 
 
 class MemoryArchive:
@@ -61,7 +64,19 @@ class MemoryArchive:
             trimmed_number=self._store.partition(partition).trimmed,
             head=await self._log.head(partition),
             now_ms=self._store.now_ms(),
+            asked_number=self._marks[partition].asked_number,
         )
+
+    async def ask(self, partition: int) -> ArchiveState:
+        state = await self.state(partition)
+        self._marks[partition].asked_number = state.head.number
+        return state
+
+    async def note(self, partition: int, found: Verification) -> None:
+        self._marks[partition].verified = found
+
+    async def verified(self, partition: int) -> Verification | None:
+        return self._marks[partition].verified
 
     async def entries(self, partition: int, *, after: Position | None, limit: int) -> list[LogEntry]:
         state = self._store.partition(partition)

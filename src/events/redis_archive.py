@@ -13,6 +13,7 @@ from events.archive import (
     Mark,
     SegmentEntry,
     StreamVersion,
+    Verification,
 )
 from events.codec import stream_version_of
 from events.envelope import Position
@@ -36,6 +37,7 @@ NOT_PROJECTED: Final = -2
 HISTORY_DIFFERS: Final = -3
 
 _manifest_decoder = msgspec.msgpack.Decoder(SegmentEntry)
+_verification_decoder = msgspec.msgpack.Decoder(Verification)
 
 
 class RedisArchive:
@@ -65,13 +67,13 @@ class RedisArchive:
         await self._hold.run(self._client, [self._keys.archiver(partition)], (holder, 0))
 
     async def state(self, partition: int) -> ArchiveState:
-        names = ("archived", "archived_at", "digest", "trimmed", "epoch", "number", "last")
+        names = ("archived", "archived_at", "digest", "trimmed", "epoch", "number", "last", "asked")
         meta = self._keys.meta(partition)
         with at_the_border():
             # The clock first, as what is younger than it says is kept for longer, never for less.
             seconds, us = await execute(self._client, "TIME", near=meta)
             found = await execute(self._client, "HMGET", meta, *names)
-        archived, archived_at, digest, trimmed, epoch, number, last = found
+        archived, archived_at, digest, trimmed, epoch, number, last, asked = found
         at = int(epoch or EPOCH_FIRST)
         return ArchiveState(
             mark=Mark(
@@ -82,7 +84,23 @@ class RedisArchive:
             trimmed_number=int(trimmed or 0),
             head=Head(at, int(number or 0), _position(at, last)),
             now_ms=int(seconds) * 1_000 + int(us) // 1_000,
+            asked_number=int(asked or 0),
         )
+
+    async def ask(self, partition: int) -> ArchiveState:
+        state = await self.state(partition)
+        with at_the_border():
+            await execute(self._client, "HSET", self._keys.meta(partition), "asked", state.head.number)
+        return state
+
+    async def note(self, partition: int, found: Verification) -> None:
+        with at_the_border():
+            await execute(self._client, "HSET", self._keys.meta(partition), "verified", msgspec.msgpack.encode(found))
+
+    async def verified(self, partition: int) -> Verification | None:
+        with at_the_border():
+            found = await execute(self._client, "HGET", self._keys.meta(partition), "verified")
+        return None if found is None else _verification_decoder.decode(found)
 
     async def entries(self, partition: int, *, after: Position | None, limit: int) -> list[LogEntry]:
         first = "-" if after is None else f"({after.entry_id}"

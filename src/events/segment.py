@@ -9,7 +9,8 @@ the log had them; one block can be read without the others.
 """
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from itertools import chain
 from typing import Final
 
 import msgspec
@@ -181,17 +182,25 @@ def decode_block(head: Head, place: int, packed: bytes) -> tuple[Entry, ...]:
 def decode_segment(name: str, data: bytes) -> Segment:
     """A whole segment. Raises SegmentDamaged."""
     head = decode_head(name, data)
+    return Segment(head, tuple(chain.from_iterable(decode_blocks(head, data))))
+
+
+def decode_blocks(head: Head, data: bytes) -> Iterator[tuple[Entry, ...]]:
+    """The blocks of a whole segment, one after the other: what is between two of them may have its turn. Raises
+    SegmentDamaged."""
     if len(data) > head.size_bytes:
-        raise SegmentDamaged(name, f"{len(data) - head.size_bytes} bytes follow its end", offset=head.size_bytes)
-    entries: list[Entry] = []
+        raise SegmentDamaged(head.name, f"{len(data) - head.size_bytes} bytes follow its end", offset=head.size_bytes)
+    first: Entry | None = None
+    last: Entry | None = None
     for place, block in enumerate(head.header.blocks):
         start = head.blocks_at + block.offset
         found = decode_block(head, place, data[start : start + block.size_bytes])
-        check_order(name, found, entries[-1] if entries else None, offset=start)
-        entries += found
-    if entries[0].position != head.header.first or entries[-1].position != head.header.last:
-        raise SegmentDamaged(name, "its events lie elsewhere than its header says", offset=PREFIX_BYTES)
-    return Segment(head, tuple(entries))
+        check_order(head.name, found, last, offset=start)
+        first, last = first or found[0], found[-1]
+        yield found
+    ends = tuple(None if one is None else one.position for one in (first, last))
+    if ends != (head.header.first, head.header.last):
+        raise SegmentDamaged(head.name, "its events lie elsewhere than its header says", offset=PREFIX_BYTES)
 
 
 def check_follows(segment: SegmentEntry, before: SegmentEntry | None, *, digest_before: str) -> None:

@@ -18,7 +18,9 @@ CHALLENGE: Final = 'Bearer realm="millstream"'
 class ProblemCode(StrEnum):
     """Stable: programs branch on these, people read title and detail."""
 
+    ARCHIVE_BUSY = "archive_busy"
     ARCHIVE_DAMAGED = "archive_damaged"
+    ARCHIVE_NOT_KEPT = "archive_not_kept"
     BACKLOG_FULL = "backlog_full"
     BAD_CURSOR = "bad_cursor"
     BAD_HOST = "bad_host"
@@ -112,7 +114,9 @@ class ProblemCode(StrEnum):
 
 
 _ANSWERS: Final[Mapping[ProblemCode, tuple[int, str]]] = {
+    ProblemCode.ARCHIVE_BUSY: (409, "The archive is being verified"),
     ProblemCode.ARCHIVE_DAMAGED: (500, "A part of the archive cannot be read"),
+    ProblemCode.ARCHIVE_NOT_KEPT: (409, "Nothing is archived here"),
     ProblemCode.BACKLOG_FULL: (503, "Too much is waiting to be worked on"),
     ProblemCode.BAD_CURSOR: (400, "The cursor cannot be used"),
     ProblemCode.BAD_HOST: (400, "The Host header is not one of this service"),

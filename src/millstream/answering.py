@@ -1,18 +1,11 @@
-"""Answers over this installation: put together, and sent as they are written."""
+"""Answers over this installation, put together."""
 
-import asyncio
 import secrets
-from collections.abc import AsyncGenerator
 from typing import Final
-
-from starlette.responses import Response
-from starlette.types import Receive, Scope, Send
 
 from knowledge.answering import Answerer
 from knowledge.retriever import Retriever
 from millstream.stores import Stores
-from projections.sse import HEADERS, StalledReader, Wire
-from projections.watching import STALL_S
 
 BOUNDARY_BYTES: Final = 8
 """64 bits that no document can have guessed."""
@@ -26,37 +19,3 @@ def answerer_over(retriever: Retriever, stores: Stores) -> Answerer:
         context_tokens_max=stores.settings.llm_context_tokens_max,
         new_boundary=lambda: secrets.token_hex(BOUNDARY_BYTES),
     )
-
-
-class AnswerStream(Response):
-    """Events as they come. Who hangs up, or takes nothing for too long, ends them, and with them the model's call."""
-
-    def __init__(self, events: AsyncGenerator[bytes, None], stall_s: float = STALL_S) -> None:
-        super().__init__(headers=HEADERS)
-        del self.headers["content-length"]
-        self._events = events
-        self._stall_s = stall_s
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
-        sending = asyncio.create_task(self._send_all(Wire(scope, send, self._stall_s)))
-        leaving = asyncio.create_task(_left(receive))
-        try:
-            await asyncio.wait({sending, leaving}, return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            leaving.cancel()
-            sending.cancel()
-            ended, _ = await asyncio.gather(sending, leaving, return_exceptions=True)
-            await self._events.aclose()
-        if isinstance(ended, Exception) and not isinstance(ended, StalledReader):
-            raise ended
-
-    async def _send_all(self, wire: Wire) -> None:
-        async for event in self._events:
-            await wire.send((event,))
-        await wire.end()
-
-
-async def _left(receive: Receive) -> None:
-    while (await receive())["type"] != "http.disconnect":
-        pass

@@ -29,7 +29,8 @@ from millstream.admission.admit import admitted_routes
 from millstream.admission.bounds import own_or_unknown
 from millstream.admission.entrance import Entrance, door_of, open_entrance
 from millstream.admission.key_routes import key_routes
-from millstream.answering import AnswerStream, answerer_over
+from millstream.answering import answerer_over
+from millstream.archiving import archive_settings
 from millstream.beside import grpc_beside
 from millstream.bootstrap import chunker_for, lists_of, process_name, provider_gate, queries_of, search_scope, views_of
 from millstream.embedding_misfits import tell_of_misfits
@@ -66,14 +67,17 @@ from millstream.settings import Settings
 from millstream.stores import Stores, clock_us, open_stores, tell_at_start
 from millstream.warming import in_background, until_searchable, warm_api
 from processors.gated_queries import GatedQueries
+from projections.archive_overview import ArchiveAtAGlance
 from projections.changes import ChangeTailer
 from projections.cursors import Cursors
 from projections.dead_letters import every_dead_letter
 from projections.redis_feed import RedisFeed
 from projections.routes import projection_routes
+from projections.routes_archive import archive_routes
 from projections.routes_events import event_feed_routes
 from projections.routes_system import system_routes
 from projections.routes_webhooks import webhook_reading_routes
+from projections.streamed import StreamedEvents
 from projections.webhook_flow import WebhookCounts
 
 
@@ -182,13 +186,17 @@ def api_routes(
             standing=standing_of(stores),
         ),
         metrics_route(scrape),
+        *archive_routes(
+            stores.archive,
+            ArchiveAtAGlance(stores.archive, archive_settings(stores.settings), is_kept=stores.settings.archive),
+        ),
         *key_routes(entrance.book, entrance.ring, queries),
         *webhook_routes(webhook_services(stores)),
         *webhook_reading_routes(
             subscriptions_of(stores), deliveries_of(stores), Cursors(stores.secret), clock_us=clock_us
         ),
         *search_routes(retriever, resolve_scope, read_json_bytes),
-        *answer_routes(answerer_over(retriever, stores), resolve_scope, read_json_bytes, AnswerStream),
+        *answer_routes(answerer_over(retriever, stores), resolve_scope, read_json_bytes, StreamedEvents),
     ]
     routes = repeatable(
         routes,

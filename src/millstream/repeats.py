@@ -27,7 +27,15 @@ KNOWN_BY_ITS_KEY: Final = frozenset(
 """What these make is named after the key: a repetition finds it. Two of them answer a secret, which is kept nowhere."""
 
 HARMLESS: Final = frozenset(
-    {"answer_many", "answer_question", "override_upload_method", "preview_chunks", "search", "search_many"}
+    {
+        "answer_many",
+        "answer_question",
+        "override_upload_method",
+        "preview_chunks",
+        "search",
+        "search_many",
+        "verify_archive",
+    }
 )
 """These change nothing, or are a PATCH in disguise, which names its offset."""
 

@@ -1,9 +1,13 @@
 """Verifying the archive: every byte of every segment, the chain between them, and the seam to the log."""
 
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import aclosing, suppress
+from typing import assert_never
+
 import msgspec
 
-from events.archive import DIGEST_OF_NOTHING, Mark, SegmentEntry
-from events.errors import SegmentDamaged
+from events.archive import DIGEST_OF_NOTHING, ArchiveStore, Mark, SegmentEntry, Verification
+from events.errors import LogFull, SegmentDamaged
 from events.segment import check_follows
 from projections.archive_reader import Archive
 from projections.progress import Progress, Tell, silent
@@ -26,29 +30,72 @@ class Damage(msgspec.Struct, frozen=True, kw_only=True):
 
 
 async def verify(archive: Archive, partition: int, tell: Tell = silent) -> list[Damage]:
-    """Everything that is wrong with a partition's archive, in order; nothing is changed. Raises LogUnavailable."""
+    """Everything that is wrong with a partition's archive, in order. Raises LogUnavailable."""
+    damages = []
+    async with aclosing(verifying(archive, partition)) as found:
+        async for told in found:
+            match told:
+                case Damage():
+                    damages.append(told)
+                case Progress():
+                    tell(told)
+                case _:
+                    assert_never(told)
+    return damages
+
+
+async def verifying(archive: Archive, partition: int) -> AsyncGenerator[Progress | Damage, None]:
+    """The same while it is found, a Progress behind each segment. That it was done to the end is noted, and nothing
+    else is changed. Raises LogUnavailable."""
     installation = await archive.store.installation()
     # An archiver may be at work: the mark first, then the manifest that it must not be ahead of.
     mark = (await archive.store.state(partition)).mark
     segments = await archive.segments(partition)
     total = sum(segment.count for segment in segments)
-    damages: list[Damage] = []
     before: SegmentEntry | None = None
-    verified = 0
+    verified = damages = 0
     for entry in segments:
-        try:
-            check_follows(entry, before, digest_before=DIGEST_OF_NOTHING if before is None else before.digest)
-        except SegmentDamaged as error:
-            damages.append(Damage.of(error))
-        try:
-            segment = await archive.read_segment(entry)
-            _check_origin(entry, segment.head.header.origin.installation, installation)
-        except SegmentDamaged as error:
-            damages.append(Damage.of(error))
+        for damage in [*_place(entry, before), *await _bytes(archive, entry, installation)]:
+            damages += 1
+            yield damage
         before = entry
         verified += entry.count
-        tell(Progress(verified, total))
-    return damages + await _seam(archive, partition, before, mark)
+        yield Progress(verified, total)
+    for damage in await _seam(archive, partition, before, mark):
+        damages += 1
+        yield damage
+    await _note(archive.store, partition, segments, damages)
+
+
+def _place(entry: SegmentEntry, before: SegmentEntry | None) -> list[Damage]:
+    """Whether a segment is the next one of its chain."""
+    try:
+        check_follows(entry, before, digest_before=DIGEST_OF_NOTHING if before is None else before.digest)
+    except SegmentDamaged as error:
+        return [Damage.of(error)]
+    return []
+
+
+async def _bytes(archive: Archive, entry: SegmentEntry, installation: str) -> list[Damage]:
+    """Whether it holds what was written."""
+    try:
+        head = await archive.check_segment(entry)
+        _check_origin(entry, head.header.origin.installation, installation)
+    except SegmentDamaged as error:
+        return [Damage.of(error)]
+    return []
+
+
+async def _note(store: ArchiveStore, partition: int, segments: Sequence[SegmentEntry], damages: int) -> None:
+    found = Verification(
+        at_ms=(await store.state(partition)).now_ms,
+        segments=len(segments),
+        last_number=segments[-1].last_number if segments else 0,
+        damages=damages,
+    )
+    # It changes nothing about what was found.
+    with suppress(LogFull):
+        await store.note(partition, found)
 
 
 def _check_origin(entry: SegmentEntry, found: str, installation: str) -> None:

@@ -16,10 +16,10 @@ import structlog
 from blobs.errors import BlobError, BlobExists
 from blobs.store import BlobStore
 from events.archive import ArchiveState, ArchiveStore, SegmentEntry
-from events.errors import ArchiveRefused, LogError, LogFull, LogUnavailable, SegmentDamaged
+from events.errors import ArchiveRefused, LogError, LogFull, LogUnavailable
 from events.failpoints import Place, failpoint
 from events.keys import tags
-from events.segment import Head, decode_block, decode_head
+from events.segment import Head, decode_block, decode_blocks, decode_head
 from events.segment_writer import Encoded
 from projections.segment_maker import SegmentMaker
 
@@ -109,7 +109,8 @@ class Archiver:
 
     async def _is_due(self, state: ArchiveState, *, everything: bool) -> bool:
         waiting = state.head.number - state.mark.number
-        if waiting <= 0 or everything or waiting >= self._settings.segment_events_max:
+        is_asked = everything or state.asked_number > state.mark.number
+        if waiting <= 0 or is_asked or waiting >= self._settings.segment_events_max:
             return waiting > 0
         oldest = await self._store.entries(self._partition, after=state.mark.position, limit=1)
         return bool(oldest) and oldest[0].position.ms <= state.now_ms - self._settings.after_s * 1_000
@@ -179,12 +180,8 @@ async def _advances(partition: int, archiver: Archiver, stop: asyncio.Event) -> 
 async def _checked(key: str, data: bytes) -> Head:
     """Block by block, so that others of the loop have their turn: 50,000 events at once would take 40 ms."""
     head = decode_head(key, data)
-    for place, block in enumerate(head.header.blocks):
-        start = head.blocks_at + block.offset
-        decode_block(head, place, data[start : start + block.size_bytes])
+    for _ in decode_blocks(head, data):
         await asyncio.sleep(0)
-    if len(data) != head.size_bytes:
-        raise SegmentDamaged(key, f"{len(data) - head.size_bytes} bytes follow its end", offset=head.size_bytes)
     return head
 
 

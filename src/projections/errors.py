@@ -18,6 +18,14 @@ class TooManyStreams(Exception):
     """The process serves as many event streams as it may; another one, or the same a little later, has room."""
 
 
+class ArchiveNotKept(Exception):
+    """Nothing is archived by the settings of this installation."""
+
+
+class VerifiedAlready(Exception):
+    """This process is verifying the archive for somebody else."""
+
+
 class RebuildRefused(Exception):
     """Another rebuild of the same partition is under way, or took over."""
 

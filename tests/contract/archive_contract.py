@@ -150,6 +150,41 @@ class ArchiveContract:
         assert await archiver(world).advance(everything=True) is not None
         assert len(await world.log.segments(0)) == 2
 
+    async def test_what_somebody_asked_for_is_archived_although_it_is_young_and_few(self, world: ArchiveWorld) -> None:
+        young = {"segment_events_max": 100, "after_s": 3_600}
+        streams = await interleave(world, documents=2, rounds=2)
+        early = await archiver(world, **young).advance()
+        assert early is not None
+        assert early.events == 0
+        asked = await world.store.ask(0)
+        assert (asked.head.number, asked.mark.number) == (4, 0)
+        assert (await world.store.state(0)).asked_number == 4
+        done = await archiver(world, **young).advance()
+        assert done is not None
+        assert (done.segments, done.events) == (1, 4)
+        await append(world, streams[0], 2)
+        later = await archiver(world, **young).advance()
+        assert later is not None
+        assert later.events == 0, "what came after it was asked waits as ever"
+
+    async def test_that_a_partition_was_verified_is_known_from_then_on(self, world: ArchiveWorld) -> None:
+        assert await world.store.verified(0) is None
+        await interleave(world)
+        await archive_all(world, segment_events_max=10)
+        before_ms = (await world.store.state(0)).now_ms
+        assert await fresh(world).verify(0) == []
+        found = await world.store.verified(0)
+        assert found is not None
+        assert (found.segments, found.last_number, found.damages) == (3, 30, 0)
+        assert before_ms <= found.at_ms <= (await world.store.state(0)).now_ms
+        segment = (await world.store.segments(0))[1]
+        await damage(world, segment.key, b"not a segment")
+        assert len(await fresh(world).verify(0)) == 1
+        again = await world.store.verified(0)
+        assert again is not None
+        assert again.damages == 1
+        assert await world.store.verified(1) is None
+
     async def test_what_is_not_in_the_views_stays_in_the_log(self, world: ArchiveWorld) -> None:
         await append(world, new_document(), 0, count=6)
         await world.project(4)

@@ -8,6 +8,9 @@ from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
 from domain.status import DocumentPhase, TaskPhase
+from millstream.client import Client
+from millstream.client_archive import ArchiveCalls
+from projections.routes_archive import Verified
 from tests.e2e.api import Api
 from tests.e2e.papers import text_of, word_of
 from tests.servers.service_process import ServiceProcess, environment_with
@@ -73,6 +76,8 @@ def test_what_was_archived_is_answered_as_before_and_worked_on_again(own_service
         verified = archive(own_service, "verify")
         assert (verified.exit_code, "sound" in verified.stdout) == (0, True), verified
 
+        assert_it_is_told_over_http(own_service, archived)
+
         assert api.http.get(f"/tasks/{task}/events", params={"limit": 100}).json() == events
         assert_upkeep_knows_what_was_archived(own_service)
         later = api.upload(kb, [("703.txt", text_of(703))])
@@ -81,6 +86,22 @@ def test_what_was_archived_is_answered_as_before_and_worked_on_again(own_service
         document = api.documents(task)[0].document_id
         assert api.http.delete(f"/knowledge-bases/{kb}/documents/{document}").status_code == 202
         poll(lambda: api.document(kb, document).status is DocumentPhase.DELETED, "it is deleted", 30)
+
+
+def assert_it_is_told_over_http(service: ServiceProcess, archived: int) -> None:
+    """As the command said, and then by its own verification."""
+    with Client(service.url) as client:
+        calls = ArchiveCalls(client.http)
+        found = calls.overview()
+        assert (found.is_kept, found.events, found.segments) == (True, archived, len(segments_of(service)))
+        assert all(one.verified is not None and one.verified.damages == 0 for one in found.partitions)
+        assert [one.log_events for one in found.partitions if one.events] == [
+            one.waiting_events for one in found.partitions if one.events
+        ]
+        *progress, end = calls.verify()
+        assert end == Verified(partitions=len(found.partitions), events=archived, damages=0)
+        assert len(progress) == found.segments
+        assert calls.now().waiting_events == 0
 
 
 def assert_upkeep_knows_what_was_archived(service: ServiceProcess) -> None:

@@ -24,7 +24,7 @@ from knowledge.memory_index import MemoryIndex
 from knowledge.retriever import Retriever
 from knowledge.routes_answers import answer_routes
 from knowledge.search import SearchScope
-from millstream.answering import AnswerStream
+from projections.streamed import StreamedEvents
 from tests.contract.index_contract import rows_of
 from tests.servers.scripted_http import ScriptedServer, answer_of, dripping, scripted_server
 
@@ -81,7 +81,7 @@ async def app(provider: ScriptedServer) -> AsyncIterator[Starlette]:
         context_tokens_max=500,
         new_boundary=lambda: "b0undary",
     )
-    routes = answer_routes(answerer, resolve_scope, read_json_bytes, AnswerStream)
+    routes = answer_routes(answerer, resolve_scope, read_json_bytes, StreamedEvents)
     yield Starlette(routes=routes, exception_handlers=exception_handlers())
     await reranker.close()
     await model.close()

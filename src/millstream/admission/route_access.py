@@ -126,6 +126,9 @@ ROUTES: Final[Mapping[str, Access]] = {
     # the whole, and who gets in
     "metrics": WHOLE,
     "get_system": ADMIN_READ,
+    "get_archive": ADMIN_READ,
+    "archive_now": ADMIN,
+    "verify_archive": ADMIN,
     "create_key": ADMIN,
     "list_keys": ADMIN_READ,
     "get_key": ADMIN_READ,

@@ -6,12 +6,16 @@ from typing import Final
 from domain.knowledge_base_status import KnowledgeBaseStatus
 from domain.status import TaskStatus
 from events.codec import EVENT_TYPES
+from events.ids import PARTITIONS_MAX
+from ingest.problems import ProblemCode
 from millstream.health import Alive, Readiness
 from millstream.openapi.operation import EVENT_STREAM, JSON, Access, Answer, Header, Operation, Parameter, Tag
 from millstream.openapi.parameters import IF_NONE_MATCH, LIMIT, OF_KNOWLEDGE_BASE, RESUMED, TEXT, whole
+from projections.archive_overview import ArchiveOverview, Asked
 from projections.changes import Gone
 from projections.event_feed import END, EventPage
 from projections.everything import Snapshot
+from projections.routes_archive import Verified, VerifyDamage, VerifyFailed, VerifyProgress
 from projections.system import MINUTES_DEFAULT, MINUTES_MAX, SystemFlow
 
 OPERATIONS: Final[Mapping[str, Operation]] = {
@@ -77,6 +81,56 @@ OPERATIONS: Final[Mapping[str, Operation]] = {
         description="Those of the installation and of this process, in the text format of Prometheus.",
         tag=Tag.OPERATIONS,
         answers=(Answer(description="The metrics.", media_type="text/plain", schema=TEXT),),
+    ),
+    "get_archive": Operation(
+        summary="Look at the archive",
+        description=(
+            "Of each partition: what lies in segments of the blob store, how far the log is ahead of that, what keeps "
+            "archived events in memory, and when it was verified last."
+        ),
+        tag=Tag.OPERATIONS,
+        answers=(Answer(description="The archive.", structs=(ArchiveOverview,)),),
+    ),
+    "archive_now": Operation(
+        summary="Archive what is in the log",
+        description=(
+            "Everything that is in the log now is due, however young and few. The projector takes it within seconds "
+            "and goes on by itself; `waiting_events` of `GET /archive` says how far it is."
+        ),
+        tag=Tag.OPERATIONS,
+        is_idempotent=True,
+        answers=(Answer(status=202, description="It is asked for.", structs=(Asked,)),),
+        problems=frozenset({ProblemCode.ARCHIVE_NOT_KEPT}),
+    ),
+    "verify_archive": Operation(
+        summary="Verify the archive",
+        description=(
+            "Reads every byte of every segment and checks each hash, the chain between segments and where log and "
+            "archive meet. Nothing is changed but when it was verified last. One at a time in a process; closing the "
+            "connection ends it."
+        ),
+        tag=Tag.OPERATIONS,
+        is_idempotent=True,
+        parameters=(
+            Parameter(
+                name="partition",
+                schema=whole(0, PARTITIONS_MAX - 1),
+                description="This one alone; without it all, one after the other.",
+            ),
+        ),
+        answers=(
+            Answer(
+                description="Server-sent events; `end` or `error` is the last.",
+                media_type=EVENT_STREAM,
+                events={
+                    "progress": VerifyProgress,
+                    "damage": VerifyDamage,
+                    "end": Verified,
+                    "error": VerifyFailed,
+                },
+            ),
+        ),
+        problems=frozenset({ProblemCode.ARCHIVE_BUSY}),
     ),
     "healthz": Operation(
         summary="Whether the service lives",

@@ -20,7 +20,6 @@ from ingest.body import read_json_bytes
 from knowledge.language_model import Finished
 from knowledge.routes_answers import answer_routes
 from knowledge.search import SearchScope
-from millstream.answering import AnswerStream
 from millstream.client_async import inner_http
 from millstream.client_http import Refused
 from millstream.mcp import arguments
@@ -28,6 +27,7 @@ from millstream.mcp.calls import Calls
 from millstream.mcp.tool import Tool, schema_of
 from millstream.mcp.tools_ingesting import INGESTING
 from millstream.mcp.tools_reading import READING
+from projections.streamed import StreamedEvents
 from tests.unit.knowledge.test_answering import MILL, Model, answerer_over, saying
 
 KB = "kb_" + "0" * 34
@@ -46,7 +46,7 @@ async def answering(model: Model | None) -> Starlette:
     async def resolve_scope(_request: Request, kb_id: str, /) -> SearchScope:
         return SearchScope("kb_one" if kb_id == KB else kb_id, 1, "hash", 0.3)
 
-    routes = answer_routes(await answerer_over({"manual": MILL}, model), resolve_scope, read_json_bytes, AnswerStream)
+    routes = answer_routes(await answerer_over({"manual": MILL}, model), resolve_scope, read_json_bytes, StreamedEvents)
     return Starlette(routes=routes, exception_handlers=exception_handlers())
 
 
