@@ -12,10 +12,12 @@ import pytest
 from playwright.sync_api import Browser, BrowserContext, sync_playwright
 
 from domain.status import TaskPhase
+from tests.browser.elsewhere import Receiver, receiver
 from tests.browser.places import HOSTILE, HOSTILE_NAME
 from tests.browser.tab import WORKER, Tab
 from tests.e2e.api import Api
 from tests.faults.mill import Mill
+from tests.servers.embedding_provider import DIMENSIONS, EmbeddingProvider, embedding_provider
 from tests.servers.stream_clients import BROWSERS, installed_client
 
 
@@ -49,14 +51,29 @@ def language_model() -> Iterator[str]:
 
 
 @pytest.fixture(scope="session")
-def mill(language_model: str) -> Iterator[Mill]:
-    with Mill(
-        {
-            "MILLSTREAM_LLM_MODEL": "says-the-same",
-            "MILLSTREAM_LLM_BASE_URL": language_model,
-            "MILLSTREAM_OUTBOUND_ALLOW": "127.0.0.1/32",
-        }
-    ) as started:
+def provider() -> Iterator[EmbeddingProvider]:
+    """Embeds for knowledge bases whose model is `openai`."""
+    with embedding_provider() as listening:
+        yield listening
+
+
+@pytest.fixture
+def hook() -> Iterator[Receiver]:
+    """A receiver of webhooks."""
+    with receiver() as listening:
+        yield listening
+
+
+@pytest.fixture(scope="session")
+def mill(language_model: str, provider: EmbeddingProvider) -> Iterator[Mill]:
+    variables = {
+        "MILLSTREAM_LLM_MODEL": "says-the-same",
+        "MILLSTREAM_LLM_BASE_URL": language_model,
+        "MILLSTREAM_OPENAI_BASE_URL": provider.base_url,
+        "MILLSTREAM_OPENAI_EMBEDDING_DIMENSIONS": str(DIMENSIONS),
+        "MILLSTREAM_OUTBOUND_ALLOW": "127.0.0.1/32",
+    }
+    with Mill(variables) as started:
         yield started.start_all([WORKER])
 
 

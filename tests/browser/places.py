@@ -20,6 +20,8 @@ PLACES: Final = (
     "ask?q=granite&kb={kb}",
     "operations",
     "operations?tab=dead-letters",
+    "operations?tab=reprocess&kb={kb}",
+    "operations?tab=archive",
     "operations?tab=webhooks",
     "operations?tab=keys",
     "operations?tab=health",

@@ -22,6 +22,34 @@ export function useLoaded(load, changes) {
   return { ...state, reload, set };
 }
 
+// What `load(signal)` brings, and again `ms` after each answer, while somebody looks: `{data, problem, look}`. A refusal
+// for want of a key or its scope ends it.
+export function usePolled(load, ms, changes = []) {
+  const [state, setState] = useState({ data: null, problem: null });
+  const [turn, setTurn] = useState(0);
+  useEffect(() => {
+    const controller = new AbortController();
+    let timer = null;
+    const look = async () => {
+      if (!document.hidden) {
+        try {
+          const data = await load(controller.signal);
+          if (!controller.signal.aborted) setState({ data, problem: null });
+        } catch (problem) {
+          if (controller.signal.aborted) return;
+          setState((before) => ({ ...before, problem }));
+          if ([401, 403].includes(problem.status)) return;
+        }
+      }
+      if (!controller.signal.aborted) timer = setTimeout(look, ms);
+    };
+    look();
+    return () => { controller.abort(); clearTimeout(timer); };
+  }, [...changes, turn]);
+  const look = useCallback(() => setTurn((one) => one + 1), []);
+  return { ...state, look };
+}
+
 // A listing, a page after the other; `set(change)` is given each page that is on view. Answers
 // `{rows, total, more, problem, isLoading, reload, set}`; `more` where there are.
 export function useListing(path, query = {}) {

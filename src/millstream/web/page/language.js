@@ -43,6 +43,12 @@ export function t(name, values = {}) {
   });
 }
 
+// What a stable code of the service means, of a refusal or of a failure.
+export function reason(code) {
+  const status = /^provider_(\d{3})$/.exec(code)?.[1];
+  return status ? t("problem.provider_status", { n: Number(status) }) : named("problem", code);
+}
+
 // A name that the API gave (a status, a step, a code) in the user's words; as it is where there are none.
 export function named(kind, name) {
   const key = `${kind}.${name}`;

@@ -1,6 +1,6 @@
 // What the service refused, what is not there yet, what the user is asked before something happens.
 import { html, useEffect, useRef } from "../html.js";
-import { named, t } from "../language.js";
+import { reason, t } from "../language.js";
 import { Icon } from "./icon.js";
 
 // A refusal, with what the service said of it and of what to do.
@@ -10,7 +10,7 @@ export function ProblemBox({ problem, onRetry, onClose }) {
   return html`<div class="problem" role="alert">
     <${Icon} name="warn" />
     <div class="problem-said">
-      <strong>${named("problem", problem.code) === problem.code?.replaceAll("_", " ") ? problem.title || t("problem.failed") : named("problem", problem.code)}</strong>
+      <strong>${titleOf(problem)}</strong>
       <p>${detail}</p>
       ${problem.errors?.length > 0 && html`<ul>${problem.errors.map((one) => html`<li><code>${one.pointer}</code> ${one.message}</li>`)}</ul>`}
       ${problem.retryAfterS && html`<p>${t("problem.retry_after", { n: problem.retryAfterS })}</p>`}
@@ -19,6 +19,12 @@ export function ProblemBox({ problem, onRetry, onClose }) {
     ${onRetry && html`<button type="button" class="quiet" onClick=${onRetry}>${t("do.again")}</button>`}
     ${onClose && html`<button type="button" class="quiet icon-only" aria-label=${t("do.close")} onClick=${onClose}><${Icon} name="close" /></button>`}
   </div>`;
+}
+
+// In the user's words where there are some, else in the service's.
+function titleOf({ code, title }) {
+  const said = code ? reason(code) : "";
+  return said && said !== code.replaceAll("_", " ") ? said : title || t("problem.failed");
 }
 
 // Nothing here yet, and what to do next.

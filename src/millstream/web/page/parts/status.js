@@ -4,8 +4,8 @@ import { percent } from "../format.js";
 import { named, t } from "../language.js";
 
 const TONES = {
-  completed: "good", accepted: "good", enabled: "good", delivered: "good", ready: "good", cited: "good", live: "good", searchable: "good", valid: "good",
-  failed: "bad", disabled: "bad", refused: "bad", revoked: "bad",
+  completed: "good", accepted: "good", enabled: "good", delivered: "good", ready: "good", sound: "good", cited: "good", live: "good", searchable: "good", valid: "good",
+  failed: "bad", damaged: "bad", disabled: "bad", refused: "bad", revoked: "bad",
   partial: "warn", reconnecting: "warn", waiting: "warn", paused: "warn", patient: "warn", expired: "warn",
   processing: "busy", fetching: "busy", parsing: "busy", chunking: "busy", embedding: "busy", indexing: "busy",
   sending: "busy", connecting: "busy", pending: "busy",

@@ -3,7 +3,7 @@ import { get } from "../api.js";
 import { clock, duration, moment, percent } from "../format.js";
 import { useLoaded } from "../hooks.js";
 import { html, useEffect, useMemo, useRef, useState } from "../html.js";
-import { named, t } from "../language.js";
+import { named, reason, t } from "../language.js";
 import { Counts } from "../views/tasks.js";
 import { Icon } from "./icon.js";
 import { Loading, ProblemBox } from "./notice.js";
@@ -131,6 +131,7 @@ function explained(facts, documents) {
     }
     if (data.pages) said.push(t("count.pages", { n: data.pages }));
     if (data.chunks) said.push(t("count.chunks", { n: data.chunks }));
+    if (data.code) said.push(reason(data.code));
     if (data.message) said.push(data.message);
     if (data.retry_at_us) said.push(t("timeline.retry_at", { time: clock(data.retry_at_us / 1000) }));
     if (data.reason) said.push(data.reason);

@@ -3,7 +3,7 @@ import { get, post } from "../api.js";
 import { ago, bytes, duration, moment, number, percent } from "../format.js";
 import { useAction, useClock, useLoaded, useStream } from "../hooks.js";
 import { html, useState } from "../html.js";
-import { named, t } from "../language.js";
+import { named, reason, t } from "../language.js";
 import { Badge, Confirm, Copy, Head, Icon, Live, Loading, ProblemBox, Progress } from "../parts.js";
 import { Timeline } from "../parts/timeline.js";
 import { go, link } from "../router.js";
@@ -80,7 +80,7 @@ function Document({ document: one, now }) {
       : html`<${Stages} document=${one} now=${now} />`}
     ${told.length > 0 && html`<p class="said-small muted">${told.join(" · ")}</p>`}
     ${one.waiting && html`<p class="said-small waiting"><${Icon} name="clock" size=${16} />${waited(one.waiting, now)}</p>`}
-    ${one.error && html`<p class="said-small error"><${Icon} name="warn" size=${16} /><span><strong>${named("step", one.error.step)}: ${named("problem", one.error.code)}</strong> ${one.error.message} <code>${one.error.code}</code></span></p>`}
+    ${one.error && html`<p class="said-small error"><${Icon} name="warn" size=${16} /><span><strong>${named("step", one.error.step)}: ${reason(one.error.code)}</strong> ${one.error.message} <code>${one.error.code}</code></span></p>`}
     ${one.warnings.map((warning) => html`<p class="said-small warning">${named("warning", warning)}</p>`)}
   </li>`;
 }

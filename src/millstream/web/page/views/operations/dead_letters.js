@@ -3,14 +3,20 @@ import { post, remove } from "../../api.js";
 import { ago, moment, number } from "../../format.js";
 import { useAction, useKnowledgeBases, useListing } from "../../hooks.js";
 import { html, useState } from "../../html.js";
-import { named, t } from "../../language.js";
+import { named, reason, t } from "../../language.js";
 import { Confirm, Empty, Icon, Input, Loading, Pager, ProblemBox, Select, Table } from "../../parts.js";
 import { link, replace } from "../../router.js";
 
 const STEPS = ["fetch", "parse", "chunk", "embed", "index"];
 
+// As the service takes it, of what the field says in the user's own time; undefined: no such filter.
+function instant(local) {
+  const at = local ? new Date(local) : null;
+  return at && !Number.isNaN(at.getTime()) ? at.toISOString() : undefined;
+}
+
 export function DeadLetters({ query }) {
-  const wanted = { code: query.code || undefined, step: query.step || undefined, knowledge_base: query.kb || undefined };
+  const wanted = { code: query.code || undefined, step: query.step || undefined, knowledge_base: query.kb || undefined, since: instant(query.since) };
   const listing = useListing("/dead-letters", { limit: 50, ...wanted });
   const { bases } = useKnowledgeBases();
   const [code, setCode] = useState(query.code ?? "");
@@ -23,6 +29,7 @@ export function DeadLetters({ query }) {
       <${Input} isNarrow label=${t("dead.code")} placeholder="parse_failed" spellcheck=${false} value=${code} onInput=${setCode} />
       <${Select} isNarrow label=${t("flow.step")} value=${query.step ?? ""} options=${[["", t("filter.all")], ...STEPS.map((one) => [one, named("step", one)])]} onChange=${(step) => filter({ step })} />
       <${Select} isNarrow label=${t("bases.single")} value=${query.kb ?? ""} options=${[["", t("filter.all")], ...(bases ?? []).map((one) => [one.knowledge_base_id, one.name])]} onChange=${(kb) => filter({ kb })} />
+      <${Input} isNarrow label=${t("dead.since")} type="datetime-local" value=${query.since ?? ""} onInput=${(since) => filter({ since })} />
       <button type="submit" class="beside">${t("filter.apply")}</button>
       ${listing.rows?.length > 0 && html`<button type="button" class="primary beside" disabled=${isTrying} onClick=${dryRun}><${Icon} name="retry" size=${18} />${t("dead.retry")}</button>`}
     </form>
@@ -30,7 +37,7 @@ export function DeadLetters({ query }) {
     ${!listing.rows && !listing.problem && html`<${Loading} />`}
     ${listing.rows?.length === 0 && html`<${Empty} icon="check" title=${t("dead.none")}>${t("dead.none_text")}<//>`}
     ${listing.rows?.length > 0 && html`<${Table} caption=${t("operations.dead-letters")} rows=${listing.rows} keyOf=${(one) => one.document_id} columns=${[
-      { name: "document", title: t("documents.document"), isMain: true, show: (one) => html`<a class="strong" href=${link(["knowledge-bases", one.knowledge_base_id, "documents", one.document_id])}>${one.filename || t("document.unnamed")}</a><small class="block error-text">${one.message}</small>` },
+      { name: "document", title: t("documents.document"), isMain: true, show: (one) => html`<a class="strong" href=${link(["knowledge-bases", one.knowledge_base_id, "documents", one.document_id])}>${one.filename || t("document.unnamed")}</a><small class="block error-text"><strong>${reason(one.code)}</strong> ${one.message}</small>` },
       { name: "code", title: t("dead.code"), show: (one) => html`<button type="button" class="quiet" onClick=${() => { setCode(one.code); filter({ code: one.code }); }}><code>${one.code}</code></button>` },
       { name: "step", title: t("flow.step"), show: (one) => named("step", one.step) },
       { name: "attempts", title: t("dead.attempts"), isNumber: true, show: (one) => number(one.attempts) },

@@ -1,6 +1,7 @@
 // What flows: events a minute, and of each step what it did, how long it took, what lies before it.
 import { get } from "../../api.js";
 import { clock, decimal, duration, number } from "../../format.js";
+import { usePolled } from "../../hooks.js";
 import { html, useEffect, useState } from "../../html.js";
 import { named, t } from "../../language.js";
 import { Loading, ProblemBox, Segments, Table } from "../../parts.js";
@@ -13,30 +14,9 @@ const SAMPLES = 60;
 
 export function Flow() {
   const [minutes, setMinutes] = useState("15");
-  const [flow, setFlow] = useState(null);
   const [samples, setSamples] = useState([]);
-  const [problem, setProblem] = useState(null);
-  useEffect(() => {
-    const controller = new AbortController();
-    let timer = null;
-    const look = async () => {
-      try {
-        if (!document.hidden) {
-          const found = await get("/system", { minutes }, controller.signal);
-          setFlow(found);
-          setSamples((before) => [...before, sampled(found)].slice(-SAMPLES));
-          setProblem(null);
-        }
-      } catch (error) {
-        if (controller.signal.aborted) return;
-        setProblem(error);
-        if ([401, 403].includes(error.status)) return;
-      }
-      if (!controller.signal.aborted) timer = setTimeout(look, LOOK_MS);
-    };
-    look();
-    return () => { controller.abort(); clearTimeout(timer); };
-  }, [minutes]);
+  const { data: flow, problem } = usePolled((signal) => get("/system", { minutes }, signal), LOOK_MS, [minutes]);
+  useEffect(() => { if (flow) setSamples((before) => [...before, sampled(flow)].slice(-SAMPLES)); }, [flow]);
   if (!flow) return problem ? html`<${ProblemBox} problem=${problem} />` : html`<${Loading} />`;
   const waiting = flow.steps.reduce((sum, one) => sum + one.waiting, 0);
   const pending = flow.steps.reduce((sum, one) => sum + one.pending, 0);

@@ -1,32 +1,25 @@
 // What the service stands on: whether each answers, how fast, and what to do where it does not.
+import { Problem } from "../../api.js";
 import { clock } from "../../format.js";
-import { html, useEffect, useState } from "../../html.js";
+import { usePolled } from "../../hooks.js";
+import { html } from "../../html.js";
 import { t } from "../../language.js";
 import { Badge, Icon, Loading, ProblemBox } from "../../parts.js";
 
 const LOOK_MS = 5_000;
 
+// 503 is an answer too: it says which of them is not ready.
+async function looked(signal) {
+  try {
+    const answer = await fetch("/readyz", { signal, cache: "no-store", credentials: "omit" });
+    return { ...(await answer.json()), at: new Date().toISOString() };
+  } catch {
+    throw new Problem({ code: "unreachable" });
+  }
+}
+
 export function Health() {
-  const [found, setFound] = useState(null);
-  const [problem, setProblem] = useState(null);
-  useEffect(() => {
-    const controller = new AbortController();
-    let timer = null;
-    const look = async () => {
-      try {
-        // 503 is an answer too: it says which of them is not ready.
-        const answer = await fetch("/readyz", { signal: controller.signal, cache: "no-store", credentials: "omit" });
-        setFound({ ...(await answer.json()), at: new Date().toISOString() });
-        setProblem(null);
-      } catch {
-        if (controller.signal.aborted) return;
-        setProblem({ code: "unreachable" });
-      }
-      timer = setTimeout(look, LOOK_MS);
-    };
-    look();
-    return () => { controller.abort(); clearTimeout(timer); };
-  }, []);
+  const { data: found, problem } = usePolled(looked, LOOK_MS);
   return html`<${ProblemBox} problem=${problem} />
     ${!found && !problem && html`<${Loading} />`}
     ${found && html`<section class="card"><div class="row between"><h2>${found.is_ready ? t("health.ready") : t("health.not_ready")}</h2><small class="muted" role="status">${t("health.as_of", { time: clock(found.at) })}</small></div>
@@ -34,6 +27,6 @@ export function Health() {
           ${!one.is_ready && html`<small class="block error-text">${one.detail}</small><small class="block">${t(`health.${one.name}_todo`) === `health.${one.name}_todo` ? t("health.todo") : t(`health.${one.name}_todo`)}</small>`}</span>
         <span class="row tight"><small class="muted">${one.took_ms.toFixed(1)} ms</small><${Badge} status=${one.is_ready ? "ready" : "not_ready"} /></span></li>`)}</ul>
       ${found.warnings.map((one) => html`<p class="problem mild"><${Icon} name="warn" /><span class="problem-said">${one}</span></p>`)}</section>
-    <section class="card"><h2>${t("health.door")}</h2><p>${found.door}</p></section>
+    <section class="card"><h2>${t("health.door")}</h2><p>${t(found.door.startsWith("open") ? "health.door_open" : "health.door_keys")}</p><p class="muted"><small>${found.door}</small></p></section>
     <section class="card"><h2>${t("health.more")}</h2><p class="muted">${t("health.more_text")}</p><p><code>millstream doctor</code></p></section>`}`;
 }

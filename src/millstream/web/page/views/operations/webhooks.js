@@ -3,7 +3,7 @@ import { patch, post, remove } from "../../api.js";
 import { ago, duration, moment, number } from "../../format.js";
 import { useAction, useListing } from "../../hooks.js";
 import { html, useState } from "../../html.js";
-import { named, t } from "../../language.js";
+import { named, reason, t } from "../../language.js";
 import { Badge, Check, Confirm, Copy, Dialog, Empty, Icon, Input, Loading, Pager, ProblemBox, Select, Table } from "../../parts.js";
 import { replace } from "../../router.js";
 
@@ -46,9 +46,9 @@ function Deliveries({ webhook }) {
     <${ProblemBox} problem=${problem ?? listing.problem} onClose=${problem ? clear : undefined} />
     ${listing.rows?.length === 0 && html`<${Empty} icon="link" title=${t("webhooks.nothing_sent")}>${t("webhooks.nothing_sent_text")}<//>`}
     ${listing.rows?.length > 0 && html`<${Table} caption=${t("webhooks.deliveries")} rows=${listing.rows} keyOf=${(one) => one.delivery_id} columns=${[
-      { name: "type", title: t("webhooks.event"), isMain: true, show: (one) => html`<code>${one.type}</code>${one.error && html`<small class="block error-text">${one.error}</small>`}` },
+      { name: "type", title: t("webhooks.event"), isMain: true, show: (one) => html`<code>${one.type}</code>${one.error && html`<small class="block error-text">${reason(one.error)}</small>`}` },
       { name: "status", title: t("tasks.status"), show: (one) => html`<${Badge} status=${one.status} />` },
-      { name: "answer", title: t("webhooks.answer"), show: (one) => (one.last_attempt ? html`${one.last_attempt.status_code ?? one.last_attempt.error} <small class="muted">${duration(one.last_attempt.took_ms)}</small>` : "–") },
+      { name: "answer", title: t("webhooks.answer"), show: (one) => (one.last_attempt ? html`${one.last_attempt.status_code ?? reason(one.last_attempt.error)} <small class="muted">${duration(one.last_attempt.took_ms)}</small>` : "–") },
       { name: "attempts", title: t("dead.attempts"), isNumber: true, show: (one) => number(one.attempts) },
       { name: "when", title: t("dead.when"), show: (one) => html`<span title=${moment(one.created_at)}>${ago(one.created_at)}</span>${one.next_attempt_at && html`<small class="block muted">${t("webhooks.next", { time: ago(one.next_attempt_at) })}</small>`}` },
       { name: "again", title: "", show: (one) => html`<button type="button" class="quiet" disabled=${isRunning || one.status === "pending"} onClick=${() => again(one)}>${t("webhooks.redeliver")}</button>` },

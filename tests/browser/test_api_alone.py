@@ -1,4 +1,4 @@
-"""The door: a key that the page makes, keeps and asks for. On a service of its own, as it stays closed afterwards."""
+"""A service of its own, of the API and Redis alone: what is away is named, and a door that closes stays so."""
 
 from collections.abc import Iterator
 
@@ -6,6 +6,7 @@ import pytest
 from playwright.sync_api import Browser, BrowserContext, expect
 
 from tests.browser.tab import Tab
+from tests.e2e.api import Api
 from tests.faults.mill import API, Mill, Role
 
 pytestmark = pytest.mark.timeout(300)
@@ -18,6 +19,35 @@ def api_alone() -> Iterator[Mill]:
         started.redis.start()
         started.start(Role.API, API)
         yield started
+
+
+def test_health_says_what_to_do_where_redis_is_away(context: BrowserContext, api_alone: Mill) -> None:
+    tab = Tab(context.new_page(), api_alone.url)
+    tab.open("operations?tab=health")
+    expect(tab.page.get_by_role("heading", name="Everything answers")).to_be_visible()
+    api_alone.redis.kill()
+    try:
+        expect(tab.page.get_by_role("heading", name="Something does not answer")).to_be_visible()
+        redis = tab.page.locator(".health li", has_text="Redis (the log)")
+        expect(redis).to_contain_text("Check that Redis runs")
+        expect(redis).to_contain_text("not ready")
+        expect(tab.page.locator(".health li", has_text="Blobs")).to_contain_text("ready")
+    finally:
+        api_alone.redis.start()
+    expect(tab.page.get_by_role("heading", name="Everything answers")).to_be_visible()
+    assert tab.errors == []
+
+
+def test_without_a_language_model_a_question_leads_to_a_search(context: BrowserContext, api_alone: Mill) -> None:
+    tab = Tab(context.new_page(), api_alone.url)
+    with Api(api_alone.url) as api:
+        kb = api.create("unanswered")
+    tab.open(f"ask?kb={kb}")
+    tab.page.get_by_label("Your question").fill("What is granite?")
+    tab.page.keyboard.press("Enter")
+    expect(tab.page.get_by_role("heading", name="No language model is set up")).to_be_visible()
+    expect(tab.page.get_by_role("link", name="Search instead")).to_be_visible()
+    assert tab.errors == []
 
 
 def test_a_key_is_made_and_from_then_on_asked_for(chromium: Browser, context: BrowserContext, api_alone: Mill) -> None:
