@@ -20,6 +20,9 @@ from tests.faults.mill import Mill
 from tests.servers.embedding_provider import DIMENSIONS, EmbeddingProvider, embedding_provider
 from tests.servers.stream_clients import BROWSERS, installed_client
 
+UNHEARD = "http://127.0.0.1:9/hook"
+"""The port of the discard protocol: nobody listens."""
+
 
 class LanguageModel(BaseHTTPRequestHandler):
     """An OpenAI-compatible chat endpoint that says the same to everybody, a word after the other."""
@@ -85,14 +88,24 @@ def api(mill: Mill) -> Iterator[Api]:
 
 @pytest.fixture(scope="session")
 def places(api: Api) -> dict[str, str]:
-    """A knowledge base with a document that wishes us ill, in text, name and metadata."""
+    """A knowledge base with a document that wishes us ill, in text, name and metadata; one that failed, and a webhook
+    that nobody hears."""
     kb = api.create(f"Stones {HOSTILE}"[:200], description=HOSTILE)
     body = {"text": f"# {HOSTILE}\n\n{HOSTILE}", "filename": HOSTILE_NAME, "options": {"metadata": {"note": HOSTILE}}}
     accepted = api.http.post(f"/knowledge-bases/{kb}/documents/import", json=body)
     assert accepted.status_code == 202, accepted.text
     task = accepted.json()["task_id"]
     assert api.ended(task).status is TaskPhase.COMPLETED
-    return {"kb": kb, "task": task, "document": accepted.json()["documents"][0]["document_id"]}
+    failed = api.ended(api.upload(kb, [(f"{HOSTILE_NAME}.pdf", b"%PDF-1.7 and nothing else")]))
+    assert failed.status is TaskPhase.FAILED
+    hook = api.http.post(
+        "/webhooks", json={"url": UNHEARD, "description": HOSTILE, "events": ["knowledge_base.deleted"]}
+    )
+    assert hook.status_code == 201, hook.text
+    webhook = hook.json()["webhook_id"]
+    assert api.http.post(f"/webhooks/{webhook}/test").status_code == 202
+    document = accepted.json()["documents"][0]["document_id"]
+    return {"kb": kb, "task": task, "document": document, "webhook": webhook}
 
 
 @pytest.fixture(scope="module")

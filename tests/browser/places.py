@@ -22,7 +22,7 @@ PLACES: Final = (
     "operations?tab=dead-letters",
     "operations?tab=reprocess&kb={kb}",
     "operations?tab=archive",
-    "operations?tab=webhooks",
+    "operations?tab=webhooks&webhook={webhook}",
     "operations?tab=keys",
     "operations?tab=health",
 )

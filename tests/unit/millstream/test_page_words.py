@@ -4,6 +4,7 @@ import ast
 import re
 from collections.abc import Iterator
 from enum import StrEnum
+from functools import cache
 from pathlib import Path
 from typing import Final
 
@@ -41,6 +42,7 @@ FAILURES: Final = {"Retry", "Reject", "EmbeddingError", "OriginFails", "OriginRe
 """What takes the code of a failure as its first argument, within the steps and what they call."""
 
 
+@cache
 def words_of(language: str) -> dict[str, str]:
     """What the dictionary says, with the codes that it takes in."""
     found: dict[str, str] = {}

@@ -17,9 +17,14 @@ export function duration(ms) {
   const s = ms / 1000;
   if (s < 60) return `${s.toLocaleString(tag(), { maximumFractionDigits: s < 10 ? 1 : 0 })} s`;
   const minutes = Math.floor(s / 60);
-  if (minutes < 60) return `${minutes} min ${Math.round(s % 60)} s`;
+  if (minutes < 60) return joined("min", minutes, "s", Math.floor(s % 60));
   const hours = Math.floor(minutes / 60);
-  return hours < 48 ? `${hours} h ${minutes % 60} min` : t("time.days", { n: Math.floor(hours / 24) });
+  return hours < 48 ? joined("h", hours, "min", minutes % 60) : t("time.days", { n: Math.floor(hours / 24) });
+}
+
+// "10 min 5 s"; nothing is said of none.
+function joined(unit, count, smaller, rest) {
+  return rest ? `${count} ${unit} ${rest} ${smaller}` : `${count} ${unit}`;
 }
 
 export function moment(iso) {

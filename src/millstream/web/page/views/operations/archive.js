@@ -21,16 +21,16 @@ export function Archive() {
   return html`<${ProblemBox} problem=${refusal ?? problem} onClose=${refusal ? clear : undefined} onRetry=${refusal ? undefined : look} />
     ${!archive.is_kept && html`<${Empty} icon="books" title=${t("archive.off")}>${t("archive.off_text")}<//>`}
     <section class="card"><div class="figures">
-      <${Figure} value=${number(archive.events)} name=${t("archive.events")} /><${Figure} value=${number(archive.segments)} name=${t("archive.segments")} />
+      <${Figure} value=${number(archive.events)} name=${t("archive.events")} /><${Figure} value=${number(archive.segments)} name=${t("archive.segments", { n: archive.segments })} />
       <${Figure} value=${bytes(archive.size_bytes)} name=${t("bases.size")} /><${Figure} value=${number(archive.waiting_events)} name=${t("archive.waiting")} /></div>
       <p class="muted">${t("archive.rule", { n: archive.segment_events_max, age: duration(archive.after_s * 1_000), kept: duration(archive.retention_s * 1_000) })}</p>
       <div class="row"><button type="button" class="primary" disabled=${isAsking || isAsked || !archive.is_kept || archive.waiting_events === 0} onClick=${archiveNow}>${t(isAsked ? "archive.asked" : "archive.now")}</button>
         <button type="button" disabled=${isVerifying} onClick=${() => verification.run()}><${Icon} name="check" size=${18} />${t("archive.verify_all")}</button></div></section>
     ${verification.state && html`<${Verification} ...${verification} />`}
     <${Table} caption=${t("operations.archive")} rows=${archive.partitions} keyOf=${(one) => one.partition} columns=${[
-      { name: "partition", title: t("archive.partition"), isMain: true, show: (one) => html`<strong>${number(one.partition)}</strong>` },
-      { name: "events", title: t("archive.archived"), isNumber: true, show: (one) => html`${t("archive.events_in", { n: one.events, segments: number(one.segments) })}<small class="block muted">${bytes(one.size_bytes)}</small>` },
-      { name: "reach", title: t("archive.reach"), show: (one) => (one.last ? html`<span title=${`${moment(one.first.at)} – ${moment(one.last.at)}`}>${ago(one.last.at)}</span><small class="block muted" title=${`${one.first.position} – ${one.last.position}`}><code>${one.last.position}</code></small>` : "–") },
+      { name: "partition", title: t("archive.partition"), show: (one) => html`<strong>${number(one.partition)}</strong>` },
+      { name: "events", title: t("archive.archived"), isNumber: true, show: (one) => html`${number(one.events)}${one.segments > 0 && html`<small class="block muted nowrap">${number(one.segments)} ${t("archive.segments", { n: one.segments })} · ${bytes(one.size_bytes)}</small>`}` },
+      { name: "reach", title: t("archive.reach"), show: (one) => (one.last ? html`<span class="nowrap" title=${`${moment(one.first.at)} – ${moment(one.last.at)}`}>${ago(one.last.at)}</span><small class="block muted nowrap" title=${t("archive.from", { position: one.first.position, time: moment(one.first.at) })}><code>${one.last.position}</code></small>` : "–") },
       { name: "waiting", title: t("archive.waiting"), isNumber: true, show: (one) => html`${number(one.waiting_events)}${one.waiting_s !== null && html`<small class="block muted">${t("archive.oldest", { time: duration(one.waiting_s * 1_000) })}</small>`}` },
       { name: "memory", title: t("archive.in_memory"), isNumber: true, show: (one) => html`${number(one.log_events)}${one.log_events > one.waiting_events && html`<small class="block muted">${held(one.held_by)}</small>`}` },
       { name: "verified", title: t("archive.verified"), show: (one) => (one.verified ? html`<${Badge} status=${one.verified.damages ? "damaged" : "sound"} /> <small class="muted" title=${moment(one.verified.at)}>${ago(one.verified.at)}</small>` : html`<small class="muted">${t("keys.never")}</small>`) },

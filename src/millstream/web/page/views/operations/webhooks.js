@@ -48,7 +48,7 @@ function Deliveries({ webhook }) {
     ${listing.rows?.length > 0 && html`<${Table} caption=${t("webhooks.deliveries")} rows=${listing.rows} keyOf=${(one) => one.delivery_id} columns=${[
       { name: "type", title: t("webhooks.event"), isMain: true, show: (one) => html`<code>${one.type}</code>${one.error && html`<small class="block error-text">${reason(one.error)}</small>`}` },
       { name: "status", title: t("tasks.status"), show: (one) => html`<${Badge} status=${one.status} />` },
-      { name: "answer", title: t("webhooks.answer"), show: (one) => (one.last_attempt ? html`${one.last_attempt.status_code ?? reason(one.last_attempt.error)} <small class="muted">${duration(one.last_attempt.took_ms)}</small>` : "–") },
+      { name: "answer", title: t("webhooks.answer"), show: (one) => (one.last_attempt ? html`${one.last_attempt.status_code ?? reason(one.last_attempt.error)} <small class="muted nowrap">${duration(one.last_attempt.took_ms)}</small>` : "–") },
       { name: "attempts", title: t("dead.attempts"), isNumber: true, show: (one) => number(one.attempts) },
       { name: "when", title: t("dead.when"), show: (one) => html`<span title=${moment(one.created_at)}>${ago(one.created_at)}</span>${one.next_attempt_at && html`<small class="block muted">${t("webhooks.next", { time: ago(one.next_attempt_at) })}</small>`}` },
       { name: "again", title: "", show: (one) => html`<button type="button" class="quiet" disabled=${isRunning || one.status === "pending"} onClick=${() => again(one)}>${t("webhooks.redeliver")}</button>` },
