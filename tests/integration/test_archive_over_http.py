@@ -10,7 +10,7 @@ import pytest
 from starlette.applications import Starlette
 
 from blobs.memory import MemoryBlobStore
-from events.redis_setup import Clients
+from events.redis_clients import Clients
 from ingest.answers import exception_handlers
 from millstream.problems import PROJECTION_PROBLEMS
 from projections.archive_overview import ArchiveAtAGlance

@@ -1,18 +1,30 @@
 // The language of the page: what the browser prefers until somebody chooses, and then the choice.
 const KEPT = "millstream.language";
 const LOADED = { en: () => import("./i18n/en.js"), zh: () => import("./i18n/zh.js") };
+// What codes mean is wanted when something fails: it comes behind the first view.
+const CODES = { en: () => import("./i18n/en_codes.js"), zh: () => import("./i18n/zh_codes.js") };
 export const LANGUAGES = [["en", "English"], ["zh", "中文"]];
 
 const listeners = new Set();
 let current = chosen();
 let messages = (await LOADED[current]()).default;
 document.documentElement.lang = tag();
+addCodes(current);
 
 function chosen() {
   let kept = null;
   try { kept = localStorage.getItem(KEPT); } catch { /* nothing is kept in this browser */ }
   if (kept in LOADED) return kept;
   return (navigator.languages ?? [navigator.language]).some((one) => one?.toLowerCase().startsWith("zh")) ? "zh" : "en";
+}
+
+async function addCodes(name) {
+  try {
+    const codes = (await CODES[name]()).default;
+    if (name !== current) return;
+    messages = { ...codes, ...messages };
+    for (const tell of listeners) tell();
+  } catch { /* codes are shown as they are */ }
 }
 
 export function language() { return current; }
@@ -22,8 +34,10 @@ export function tag() { return current === "zh" ? "zh-CN" : "en"; }
 export async function setLanguage(name) {
   // Kept first: whoever reloads while the words are on their way gets them all the same.
   try { localStorage.setItem(KEPT, name); } catch { /* it holds until the page is closed */ }
-  messages = (await LOADED[name]()).default;
+  const words = (await LOADED[name]()).default;
+  messages = words;
   current = name;
+  await addCodes(name);
   document.documentElement.lang = tag();
   for (const tell of listeners) tell();
 }

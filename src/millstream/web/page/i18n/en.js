@@ -1,8 +1,5 @@
 // English. Every message has one of the same name in zh.js; `name.one` is said of exactly one.
-import codes from "./en_codes.js";
-
 export default {
-  ...codes,
   "nav.upload": "Upload",
   "nav.tasks": "Tasks",
   "nav.knowledge-bases": "Knowledge",

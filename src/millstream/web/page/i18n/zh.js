@@ -1,8 +1,5 @@
 // 中文。每条文字在 en.js 中都有同名的一条；`名称.one` 只在数量为一时使用，中文不需要。
-import codes from "./zh_codes.js";
-
 export default {
-  ...codes,
   "nav.upload": "上传",
   "nav.tasks": "任务",
   "nav.knowledge-bases": "知识库",
