@@ -63,6 +63,7 @@ def test_what_reprocessing_would_change_is_shown_before_it_is_done(tab: Tab, api
     tab.open(f"operations?tab=reprocess&kb={kb}")
     page.get_by_label("Name contains").fill("stones")
     page.get_by_label("From", exact=True).select_option("Cut")
+    page.get_by_label("How documents are cut").select_option("in a way of their own")
     page.get_by_label("Way of cutting").select_option("By sentences")
     page.get_by_label("Largest passage, tokens").fill("64")
     page.get_by_label("Overlap, tokens").fill("0")

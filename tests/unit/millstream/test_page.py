@@ -5,6 +5,7 @@ import gzip
 import hashlib
 import posixpath
 import re
+from pathlib import Path
 
 import httpx
 import pytest
@@ -90,6 +91,26 @@ def test_every_module_that_is_imported_is_there() -> None:
             continue
         for wanted in re.findall(r"""(?:from |import\(?)"(\.[^"]+)"\)?""", path.read_text(encoding="utf-8")):
             assert (path.parent / wanted).resolve() in {*FILES.values()} or wanted.endswith(VENDORED), (name, wanted)
+
+
+def test_every_name_that_is_imported_is_exported_there() -> None:
+    modules = {path: path.read_text(encoding="utf-8") for path in FILES.values() if path.suffix == ".js"}
+    for path, text in modules.items():
+        for names, wanted in re.findall(r'''import (?:\w+, )?\{([^}]+)\} from "(\.[^"]+)"''', text):
+            known = exported(modules, (path.parent / wanted).resolve())
+            missing = {name.split(" as ")[0].strip() for name in names.split(",")} - known
+            assert missing == set(), f"{path.name} takes them from {wanted}"
+
+
+def exported(modules: dict[Path, str], path: Path) -> set[str]:
+    """With what the module hands on from others."""
+    text = modules[path]
+    found = set(re.findall(r"export (?:async )?(?:function|const|let|class) (\w+)", text))
+    for names in re.findall(r"export \{([^}]+)\}", text):
+        found |= {name.split(" as ")[-1].strip() for name in names.split(",")}
+    for wanted in re.findall(r'''export \* from "(\.[^"]+)"''', text):
+        found |= exported(modules, (path.parent / wanted).resolve())
+    return found
 
 
 def test_nothing_is_ever_made_markup_or_script_of_a_text() -> None:

@@ -552,6 +552,7 @@ export default {
   "operations.reprocess_text": "Documents worked on again, by a query. What would change is shown first.",
   "reprocess.as_before": "as before",
   "reprocess.as_base": "as the knowledge base says",
+  "reprocess.as_own": "in a way of their own",
   "reprocess.try": "Show what would change",
   "reprocess.would": "{n} documents would be processed again",
   "reprocess.would.one": "1 document would be processed again",

@@ -522,6 +522,7 @@ export default {
   "operations.reprocess_text": "按条件重新处理文档，先预览变化再执行。",
   "reprocess.as_before": "保持不变",
   "reprocess.as_base": "按知识库设置",
+  "reprocess.as_own": "单独设置",
   "reprocess.try": "预览变化",
   "reprocess.would": "将重新处理 {n} 个文档",
   "reprocess.nothing_done": "尚未执行任何操作。新段落完成之前，原有段落继续可用。",

@@ -5,16 +5,17 @@ import { useAction, useKnowledgeBases } from "../../hooks.js";
 import { html, useState } from "../../html.js";
 import { named, t } from "../../language.js";
 import { Empty, Icon, Input, Loading, ProblemBox, Select } from "../../parts.js";
-import { CHUNKERS } from "../../parts/create_knowledge_base.js";
+import { ChunkSettings, chunkingOf } from "../../parts/chunk_settings.js";
 import { link } from "../../router.js";
 
 const STATUSES = ["completed", "failed", "cancelled"];
 const STEPS = ["parse", "chunk", "embed", "index"];
-const NOTHING = { kb: "", status: "", q: "", from_step: "parse", cutting: "", tokens: "256", overlap: "32" };
+const NOTHING = { kb: "", status: "", q: "", from_step: "parse", cutting: "" };
+const OWN = { chunker: "markdown", chunk_tokens: 256, chunk_overlap_tokens: 32 };
 
 export function Reprocess({ query }) {
   const { bases, problem: basesProblem, reload } = useKnowledgeBases();
-  const [asked, setAsked] = useState({ ...NOTHING, kb: query.kb ?? "", status: query.status ?? "", q: query.q ?? "" });
+  const [asked, setAsked] = useState({ ...NOTHING, own: OWN, kb: query.kb ?? "", status: query.status ?? "", q: query.q ?? "" });
   const [tried, setTried] = useState(null); // what the dry run told, and of which request
   const [done, setDone] = useState(null);
   const put = (key) => (value) => { setAsked((before) => ({ ...before, [key]: value })); setTried(null); setDone(null); };
@@ -31,10 +32,9 @@ export function Reprocess({ query }) {
         <${Select} label=${t("tasks.status")} value=${asked.status} options=${[["", t("filter.all")], ...STATUSES.map((one) => [one, named("status", one)])]} onChange=${put("status")} />
         <${Input} label=${t("documents.name")} maxlength="200" value=${asked.q} onInput=${put("q")} />
         <${Select} label=${t("document.from_step")} value=${asked.from_step} options=${STEPS.map((one) => [one, named("step", one)])} onChange=${put("from_step")} />
-        ${isCut && html`<${Select} label=${t("setting.chunker")} value=${asked.cutting} options=${[["", t("reprocess.as_before")], ["base", t("reprocess.as_base")], ...CHUNKERS.map((one) => [one, t(`chunker.${one}`)])]} onChange=${put("cutting")} />`}
-        ${isCut && isOwn(asked) && html`<${Input} label=${t("setting.chunk_tokens")} type="number" min="16" max="4096" value=${asked.tokens} onInput=${put("tokens")} />
-          <${Input} label=${t("setting.chunk_overlap_tokens")} type="number" min="0" max="1024" value=${asked.overlap} onInput=${put("overlap")} />`}
+        ${isCut && html`<${Select} label=${t("bases.how_cut")} value=${asked.cutting} options=${["", "base", "own"].map((one) => [one, t(`reprocess.as_${one || "before"}`)])} onChange=${put("cutting")} />`}
       </div>
+      ${isCut && asked.cutting === "own" && html`<${ChunkSettings} settings=${asked.own} onChange=${put("own")} />`}
       <div class="row"><button type="submit" class=${tried ? "" : "primary"} disabled=${isTrying}>${t("reprocess.try")}</button></div>
     </form>
     <${ProblemBox} problem=${problem ?? refusal} />
@@ -43,15 +43,11 @@ export function Reprocess({ query }) {
       <ul class="plain">${done.tasks.map((one) => html`<li><a href=${link(["tasks", one.task_id])}>${t("upload.watch")}</a></li>`)}</ul></section>`}`;
 }
 
-const isOwn = (asked) => CHUNKERS.includes(asked.cutting);
-
 function request(asked) {
   const where = { ...(asked.status ? { status: asked.status } : {}), ...(asked.q.trim() ? { q: asked.q.trim() } : {}) };
   const isCut = asked.from_step === "parse" || asked.from_step === "chunk";
-  const own = isOwn(asked)
-    ? { settings: { chunker: asked.cutting, chunk_tokens: Number(asked.tokens), chunk_overlap_tokens: Number(asked.overlap) } }
-    : asked.cutting === "base" ? { settings: {} } : {};
-  return { where, from_step: asked.from_step, ...(isCut ? own : {}) };
+  const settings = { base: {}, own: chunkingOf(asked.own) }[asked.cutting];
+  return { where, from_step: asked.from_step, ...(isCut && settings ? { settings } : {}) };
 }
 
 // Nothing has been done yet: how many documents, and of their passages what stays, comes, goes, and is paid for.
