@@ -1,6 +1,7 @@
 """What log and archive must be together. A test file for each pair of stores provides the fixture `world`."""
 
 import asyncio
+from typing import Any
 
 import pytest
 
@@ -151,7 +152,7 @@ class ArchiveContract:
         assert len(await world.log.segments(0)) == 2
 
     async def test_what_somebody_asked_for_is_archived_although_it_is_young_and_few(self, world: ArchiveWorld) -> None:
-        young = {"segment_events_max": 100, "after_s": 3_600}
+        young: dict[str, Any] = {"segment_events_max": 100, "after_s": 3_600}
         streams = await interleave(world, documents=2, rounds=2)
         early = await archiver(world, **young).advance()
         assert early is not None
