@@ -15,10 +15,23 @@ from blobs.errors import BlobStoreFull, BlobStoreUnavailable
 from domain.errors import Contention, Refused
 from events.errors import ArchiveRefused, InvalidId, LogFull, LogUnavailable, NewerFacts, SegmentDamaged
 from events.seldom import Seldom
-from ingest.problems import CODE_OF_STATUS, Flaw, Problem, ProblemCode, Rejected, problem, problem_response
+from ingest.problems import Flaw, Problem, ProblemCode, Rejected, problem, problem_response
 from ingest.request_id import request_id_of
 from ingest.validation import flaw_of
 from knowledge.errors import EmbeddingError, IndexUnavailable, InvalidSearch, NoLanguageModel, ProviderError
+
+CODE_OF_STATUS: Final[Mapping[int, ProblemCode]] = {
+    401: ProblemCode.UNAUTHENTICATED,
+    403: ProblemCode.FORBIDDEN,
+    404: ProblemCode.NOT_FOUND,
+    405: ProblemCode.METHOD_NOT_ALLOWED,
+    413: ProblemCode.PAYLOAD_TOO_LARGE,
+    415: ProblemCode.UNSUPPORTED_MEDIA_TYPE,
+    422: ProblemCode.VALIDATION_FAILED,
+    429: ProblemCode.RATE_LIMITED,
+    503: ProblemCode.DEPENDENCY_UNAVAILABLE,
+}
+"""For errors of the framework, which know a status alone; any other below 500 is a bad_request."""
 
 ToProblem = Callable[[Any], Problem]
 """Takes the error of the class that it is registered for."""

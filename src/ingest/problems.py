@@ -209,19 +209,6 @@ _ANSWERS: Final[Mapping[ProblemCode, tuple[int, str]]] = {
     ProblemCode.WEBHOOK_DISABLED: (409, "The webhook is disabled"),
 }
 
-CODE_OF_STATUS: Final[Mapping[int, ProblemCode]] = {
-    401: ProblemCode.UNAUTHENTICATED,
-    403: ProblemCode.FORBIDDEN,
-    404: ProblemCode.NOT_FOUND,
-    405: ProblemCode.METHOD_NOT_ALLOWED,
-    413: ProblemCode.PAYLOAD_TOO_LARGE,
-    415: ProblemCode.UNSUPPORTED_MEDIA_TYPE,
-    422: ProblemCode.VALIDATION_FAILED,
-    429: ProblemCode.RATE_LIMITED,
-    503: ProblemCode.DEPENDENCY_UNAVAILABLE,
-}
-"""For errors of the framework, which know a status alone; any other below 500 is a bad_request."""
-
 
 class Flaw(msgspec.Struct, frozen=True):
     """One broken rule; `pointer` is the JSON pointer (RFC 6901) of the member that breaks it, empty for the whole."""
