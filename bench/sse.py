@@ -199,4 +199,4 @@ if __name__ == "__main__":
     with reported():
         given = [int(argument) for argument in sys.argv[1:]]
         collect_seldom()  # as the API does, and on the loop that it runs on
-    uvloop.run(main(*(given + [1_000, 5_000][len(given) :])))
+        uvloop.run(main(*(given + [1_000, 5_000][len(given) :])))
