@@ -12,6 +12,7 @@ from tests.contract import (
     test_key_store_redis,
     test_provider_gate_redis,
     test_replies_redis,
+    test_standing_redis,
     test_subscriptions_redis,
     test_upload_registry_redis,
     test_version_register_redis,
@@ -67,6 +68,10 @@ class TestProviderGate(test_provider_gate_redis.TestRedisProviderGate):
 
 class TestReplies(test_replies_redis.TestRedisReplies):
     """Answers that are given again."""
+
+
+class TestStanding(test_standing_redis.TestRedisStanding):
+    """Dead letters, timers, workers; what a scrape tells of each server."""
 
 
 class TestUploads(test_upload_registry_redis.TestRedisUploads):
