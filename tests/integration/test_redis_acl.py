@@ -1,4 +1,4 @@
-"""docs/redis-acl.md: the user that it makes is enough for the whole service, and good for nothing else."""
+"""docs/redis-users.md: the user that it makes is enough for the whole service, and good for nothing else."""
 
 import re
 from collections.abc import Iterator
@@ -16,7 +16,7 @@ from tests.waiting import poll
 
 pytest_plugins = ("tests.servers.redis",)
 
-PAGE: Final = (Path(__file__).resolve().parents[2] / "docs" / "redis-acl.md").read_text(encoding="utf-8")
+PAGE: Final = (Path(__file__).resolve().parents[2] / "docs" / "redis-users.md").read_text(encoding="utf-8")
 PASSWORD: Final = "stone-on-stone"
 
 
