@@ -32,6 +32,7 @@ class Leasing:
         self._desk = desk
         self._holder = holder
         self.offered: asyncio.Queue[Lease] = asyncio.Queue()
+        self._is_withdrawn = False
         self._last: dict[Delivery, Lease] = {}
         self._outcomes: dict[Delivery, Outcome] = {}
 
@@ -43,7 +44,11 @@ class Leasing:
         if (before := self._last.get(work.delivery)) is not None:
             self._desk.settle(before, Recorded())
         lease = self._last[work.delivery] = self._desk.open(self._holder, work, asked)
-        self.offered.put_nowait(lease)
+        if self._is_withdrawn:
+            # Nobody is left to be told of it: the lease would run out, and count as a worker's death.
+            self._desk.hand_back(lease, STOPPED)
+        else:
+            self.offered.put_nowait(lease)
         try:
             given = await self._desk.answer_to(lease)
         except WorkerLost:
@@ -73,7 +78,8 @@ class Leasing:
             self._desk.settle(lease, _verdict(lease, outcome))
 
     def withdraw(self) -> None:
-        """The worker takes no more: what it was not told of is handed back."""
+        """The worker takes no more: what it was not told of is handed back, and what it would be told of later."""
+        self._is_withdrawn = True
         while not self.offered.empty():
             self._desk.hand_back(self.offered.get_nowait(), STOPPED)
 

@@ -198,6 +198,16 @@ async def test_what_a_worker_was_not_told_of_is_handed_back_when_it_leaves() -> 
         await asking
 
 
+async def test_what_is_asked_of_a_worker_that_has_left_is_handed_back_at_once() -> None:
+    leasing = leasing_at(desk_with())
+    leasing.withdraw()
+
+    with pytest.raises(HandedBack) as handed:
+        await asyncio.wait_for(leasing.answer(WORK, ASKED), 20)
+    assert handed.value.outcome.code == WORKER_STOPPED
+    assert leasing.offered.empty()
+
+
 async def test_every_lease_ends_with_the_delivery_however_that_ends() -> None:
     desk = desk_with()
     leasing = leasing_at(desk)
