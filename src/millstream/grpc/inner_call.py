@@ -75,7 +75,7 @@ async def inner_answer(
         headers = {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in head["headers"]}
         yield InnerAnswer(head["status"], headers, exchange.body())
     finally:
-        exchange.transport.abort()
+        exchange.leave()
         answering.cancel()
         await asyncio.gather(answering, return_exceptions=True)
 
@@ -109,13 +109,19 @@ class _Exchange:
     def __init__(self, body: AsyncIterator[bytes] | None) -> None:
         self._asked = body
         self._answered: asyncio.Queue[Message | None] = asyncio.Queue(maxsize=1)
+        self._has_left = False
         self.transport = _Transport()
 
     async def answer(self, app: ASGIApp, scope: Scope) -> None:
         try:
-            await app(scope, self._receive, self._answered.put)
+            await app(scope, self._receive, self._send)
         finally:
-            await self._answered.put(None)
+            await self._send(None)
+
+    def leave(self) -> None:
+        """Whoever asked takes nothing more."""
+        self._has_left = True
+        self.transport.abort()
 
     async def next_message(self) -> Message | None:
         """None behind the last one."""
@@ -127,6 +133,11 @@ class _Exchange:
                 yield message["body"]
             if not message.get("more_body", False):
                 return
+
+    async def _send(self, message: Message | None) -> None:
+        # Nobody makes room any more: the application would end never, and with it the call of who left.
+        if not self._has_left:
+            await self._answered.put(message)
 
     async def _receive(self) -> Message:
         if self._asked is not None:

@@ -48,6 +48,17 @@ async def test_leaving_is_a_disconnect_and_ends_the_application() -> None:
     assert told.is_set()
 
 
+async def test_leaving_ends_an_application_whose_answer_nobody_has_taken() -> None:
+    async def streams(_scope: Scope, _receive: Receive, send: Send) -> None:
+        await send(HEAD)
+        while True:
+            await send({"type": "http.response.body", "body": b"more", "more_body": True})
+
+    async with asyncio.timeout(20), inner_answer(streams, CALL) as answer:
+        assert await anext(answer.pieces) == b"more"
+        await asyncio.sleep(0)  # the next piece lies there, and the one behind it waits
+
+
 async def test_an_application_that_breaks_before_it_answers_says_why() -> None:
     async def breaks(_scope: Scope, _receive: Receive, _send: Send) -> None:
         raise LookupError("no such thing")
