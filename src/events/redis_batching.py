@@ -43,17 +43,25 @@ class _Call:
 
 
 class Batching:
-    """Sends one script's calls. A call that is cancelled may still take effect."""
+    """Sends one script's calls, `calls_max` a pipeline. A call that is cancelled may still take effect."""
 
-    def __init__(self, client: RedisClient, script: Script, confirmation: Confirmation | None = None) -> None:
+    def __init__(
+        self,
+        client: RedisClient,
+        script: Script,
+        confirmation: Confirmation | None = None,
+        *,
+        calls_max: int = BATCH_CALLS_MAX,
+    ) -> None:
         self._client = client
         self._script = script
         self._confirmation = confirmation
+        self._calls_max = calls_max
         self._waiting: list[_Call] = []
         self._is_launching = False
         self._flights: set[asyncio.Task[None]] = set()
 
-    async def run(self, keys: Sequence[str], arguments: Sequence[Argument], *, size_bytes: int) -> Any:
+    async def run(self, keys: Sequence[str], arguments: Sequence[Argument], *, size_bytes: int = 0) -> Any:
         """The script's answer. Raises LogUnavailable, LogFull and what else `translated` makes of a refusal.
 
         LogUnavailable too where no replica confirmed in time: the call took effect and may be repeated.
@@ -80,7 +88,7 @@ class Batching:
 
     def _next_batch(self) -> list[_Call]:
         size_bytes = calls = 0
-        for call in self._waiting[:BATCH_CALLS_MAX]:
+        for call in self._waiting[: self._calls_max]:
             size_bytes += call.size_bytes
             if calls and size_bytes > BATCH_BYTES_MAX:
                 break

@@ -36,6 +36,9 @@ BLOCK_MS_MAX: Final = 2_000
 HISTORY_PAGE_EVENTS: Final = 1_000
 """Events of one stream read in one call: about 1 ms of server time."""
 
+HISTORIES_MAX: Final = 32
+"""Pages of histories that are read in one pipeline: most are a handful of events, but each may be the largest one."""
+
 LAST_ENTRY_ID: Final = f"{2**64 - 1}-{2**64 - 1}"
 """A stream that holds it takes no more entries."""
 
@@ -69,7 +72,8 @@ class RedisLog:
         batches = keys.partitions if isinstance(client, RedisCluster) else 1
         script = Script("append.lua")
         self._appends = tuple(Batching(client, script, confirmation) for _ in range(batches))
-        self._history = Script("history.lua")
+        history = Script("history.lua")
+        self._histories = tuple(Batching(client, history, calls_max=HISTORIES_MAX) for _ in range(batches))
         self._versions = Script("versions.lua")
 
     @property
@@ -119,10 +123,11 @@ class RedisLog:
             self._keys.quiet(stream_id),
         ]
         packed_id = pack_stream_id(stream_id)
+        batching = self._histories[partition % len(self._histories)]
         envelopes: list[Envelope] = []
         while True:
             next_after = after_version + len(envelopes)
-            answer = await self._history.run(self._client, keys, (next_after, HISTORY_PAGE_EVENTS, packed_id))
+            answer: list[Any] = await batching.run(keys, (next_after, HISTORY_PAGE_EVENTS, packed_id))
             version, trimmed, epoch = answer[0], answer[1], int(answer[2] or EPOCH_FIRST)
             if next_after < trimmed:
                 raise HistoryArchived(trimmed, answer[3].decode())
