@@ -202,7 +202,7 @@ class ChangeTailer:
         for row_id, change in news.items():
             for name, topic in self._watched(change):
                 frame = frame_for(name, change, statuses.get(row_id))
-                if frame is not None:
+                if frame is not None and not is_early_end(name, change, frame):
                     topic.offer(frame, change)
         self._positions[partition] = entries[-1].position
 
@@ -261,6 +261,12 @@ def frame_for(topic: str, change: Change, status: Status | None) -> Frame | None
     if status is not None:
         return frame_of(change.id, _event(change.id, topic), status)
     return gone(change.id, change.version) if change.kind is StreamKind.KNOWLEDGE_BASE else None
+
+
+def is_early_end(topic: str, change: Change, frame: Frame) -> bool:
+    """Whether a task's end was read before the feed came to it: changes of documents may lie between, and who was told
+    the end hears of nothing any more. Its own change follows, and tells it."""
+    return frame.is_end and frame.id == topic and frame.version > change.version
 
 
 def _topics(change: Change) -> tuple[str, ...]:

@@ -2,7 +2,7 @@
 the projector is: a missing row is folded from its history.
 """
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Final
 
 from domain.errors import RefusalCode, Refused
@@ -69,11 +69,12 @@ class Queries:
 
     async def task_row(self, task: TaskId) -> TaskRow | None:
         """The view, or the fold of the history where the view does not know of the submission yet."""
-        payload = (await self._views.rows(self.partition_of(task), TASKS, [task]))[0]
-        row = None if payload is None else TASK_PROJECTION.decode(payload)
-        if row is not None and tasks.status_of(task, row) is not None:
-            return row
-        return await fold_task(self._log, task)
+        return await self._viewed_task(task) or await fold_task(self._log, task)
+
+    async def have_views_task(self, task: TaskId, version: int) -> bool:
+        """Whether the views hold the task at a version, or newer: what they hold of its documents is as new then."""
+        row = await self._viewed_task(task)
+        return row is not None and row.version >= version
 
     async def document(self, document: DocumentId) -> DocumentStatus:
         found = await self.documents(self.partition_of(document), [document])
@@ -93,19 +94,23 @@ class Queries:
         payloads = dict(zip(ids, await self._views.rows(partition, DOCUMENTS, ids), strict=True))
         missing = [one for one, payload in payloads.items() if payload is None]
         folded = dict(zip(missing, await gathered(missing, self._fold_document), strict=True))
-        rows = (
-            (one, folded[one] if payload is None else DOCUMENT_PROJECTION.decode(payload))
-            for one, payload in payloads.items()
+        return _seen(
+            {
+                one: folded[one] if payload is None else DOCUMENT_PROJECTION.decode(payload)
+                for one, payload in payloads.items()
+            }
         )
-        statuses = (None if row is None else documents.status_of(one, row) for one, row in rows)
-        return [status for status in statuses if status is not None]
 
-    async def documents_of_task(self, task: TaskId) -> AsyncIterator[list[DocumentStatus]]:
-        """All documents that the task works or worked on, a part at a time, in the order of their upload."""
+    async def documents_of_task(self, task: TaskId, *, told: int = 0) -> AsyncIterator[list[DocumentStatus]]:
+        """All documents that the task works or worked on, a part at a time, in the order of their upload.
+
+        `told` is a version of the task that was answered before: none of the documents is older than that one.
+        """
         partition = self.partition_of(task)
         ids = await self.ids_of_task(task)
+        read = self.documents if await self.have_views_task(task, told) else self._folded_documents
         for start in range(0, len(ids), DOCUMENTS_PAGE):
-            yield await self.documents(partition, ids[start : start + DOCUMENTS_PAGE])
+            yield await read(partition, ids[start : start + DOCUMENTS_PAGE])
 
     async def ids_of_task(self, task: TaskId) -> list[DocumentId]:
         """The documents that the task's submission names; of a reindexing those that the projector saw enter it."""
@@ -175,5 +180,20 @@ class Queries:
                 return
             after = page.rows[-1].member
 
+    async def _viewed_task(self, task: TaskId) -> TaskRow | None:
+        """None also for a task of which the view has read only documents."""
+        payload = (await self._views.rows(self.partition_of(task), TASKS, [task]))[0]
+        row = None if payload is None else TASK_PROJECTION.decode(payload)
+        return None if row is None or tasks.status_of(task, row) is None else row
+
+    async def _folded_documents(self, _: int, ids: Sequence[DocumentId]) -> list[DocumentStatus]:
+        return _seen(dict(zip(ids, await gathered(ids, self._fold_document), strict=True)))
+
     async def _fold_document(self, document: DocumentId) -> DocumentRow | None:
         return await fold_document(self._log, document)
+
+
+def _seen(rows: Mapping[DocumentId, DocumentRow | None]) -> list[DocumentStatus]:
+    """Of the documents that exist, what a client sees."""
+    statuses = (None if row is None else documents.status_of(one, row) for one, row in rows.items())
+    return [status for status in statuses if status is not None]

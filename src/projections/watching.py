@@ -11,7 +11,7 @@ from typing import Final, NamedTuple, Protocol
 import msgspec
 
 from events.ids import KnowledgeBaseId, TaskId
-from projections.changes import ChangeTailer, frame_for, is_about, read_statuses
+from projections.changes import ChangeTailer, frame_for, is_about, is_early_end, read_statuses
 from projections.feed import Change, FeedPosition
 from projections.on_demand import gathered
 from projections.places import NOTHING, Place, at_most, mark_of
@@ -90,8 +90,9 @@ class WatchedTask:
         return frame_of(self._task, "status", await self._queries.task(self._task))
 
     async def beginning(self) -> AsyncIterator[Sequence[Frame]]:
-        yield [await self.present()]
-        async for part in self._queries.documents_of_task(self._task):
+        status = await self._queries.task(self._task)
+        yield [frame_of(self._task, "status", status)]
+        async for part in self._queries.documents_of_task(self._task, told=status.version):
             yield [frame_of(one.document_id, "document", one) for one in part]
 
 
@@ -200,21 +201,22 @@ class Story:
         yield Group(frames, (*(None for _ in frames[1:]), self._place), is_end=self._is_over)
 
     async def _resumed(self, resume_from: Place) -> Group | None:
-        """What changed since, as it is now, and was not told; None where the feeds do not reach back."""
+        """What changed since, as it is now, and was not told; None where the feeds do not reach back, or not as far as
+        an end that was folded from the log."""
         # The end is looked for first: where no change is found afterwards, it is what the watcher knows.
         state = await self._subject.present()
+        if state is not None and state.is_end:
+            if not await self._watch.queries.have_views_task(TaskId(state.id), state.version):
+                return None
+            self._is_over = True
         found = await self._changes_since(resume_from.positions)
         if found is None:
             return None
         versions = {row_id: change.version for one in found for row_id, change in one.changes.items()}
         frames = [frame for one in found for frame in await self._present(one)]
         self._told.begin()
-        self._is_over = state is not None and state.is_end
         self._remember(frames)
-        if await self._told.close() and state is not None and state.is_end and state.id not in versions:
-            # The end may have been folded from the log, and no feed tells of it yet.
-            self._remember([state])
-            frames.append(state)
+        await self._told.close()
         newer = {mark_of(one.id): one.version for one in frames if one.version > versions.get(one.id, -1)}
         covered = {mark_of(row_id): version for row_id, version in versions.items()}
         still = {mark: told for mark, told in resume_from.ahead.items() if covered.get(mark, -1) < told}
@@ -225,8 +227,12 @@ class Story:
     async def _present(self, changed: Changed) -> list[Frame]:
         statuses = await read_statuses(self._watch.views, changed.partition, changed.changes)
         topic = self._subject.topic
-        frames = (frame_for(topic, change, statuses.get(row_id)) for row_id, change in changed.changes.items())
-        return [frame for frame in frames if frame is not None]
+        frames = ((change, frame_for(topic, change, statuses.get(change.id))) for change in changed.changes.values())
+        return [
+            frame
+            for change, frame in frames
+            if frame is not None and (self._is_over or not is_early_end(topic, change, frame))
+        ]
 
     async def _news(self, taken: Taken, place: Place) -> Group | None:
         frames = [one for one in taken.frames if one.version > max(self._told.version(one.id), self._version_told(one))]

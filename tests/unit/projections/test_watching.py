@@ -1,12 +1,20 @@
-"""The beginning of a stream: each state is told once, also where the projector had not reached it yet."""
+"""What a stream tells: each state once, also where the projector had not reached it yet, and the last of each before
+the end.
+"""
 
 import asyncio
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+
+import msgspec
 
 from events.memory import MemoryLog
 from projections.changes import ChangeTailer
 from projections.memory_views import MemoryViews
+from projections.places import Place
+from projections.projection import DOCUMENTS, Table
+from projections.projector import Projector
 from projections.queries import Queries
+from projections.subscription import Frame
 from projections.watching import Group, Story, Watch, WatchedTask
 from tests.projecting import project
 from tests.waiting import wait_until
@@ -46,5 +54,112 @@ async def test_what_was_folded_from_the_log_is_not_told_again_when_the_views_hav
         await offered(tailer, views)
         assert await until_silence(groups) == [second, task]
         await groups.aclose()
+    stop.set()
+    await tailing
+
+
+def status_in(frame: Frame) -> str:
+    status = msgspec.json.decode(frame.data)["status"]
+    assert isinstance(status, str)
+    return status
+
+
+async def told_before_the_end(groups: AsyncGenerator[Group, None]) -> dict[str, str]:
+    """The last status told of each row."""
+    told: dict[str, str] = {}
+    async with asyncio.timeout(20):
+        async for group in groups:
+            told.update((frame.id, status_in(frame)) for frame in group.frames)
+    return told
+
+
+class MovingViews(MemoryViews):
+    """Once, the projector commits between a read of documents and the read of their task."""
+
+    meanwhile: Callable[[], Awaitable[None]] | None = None
+
+    async def rows(self, partition: int, table: Table, ids: Sequence[str]) -> list[bytes | None]:
+        found = await super().rows(partition, table, ids)
+        if table is DOCUMENTS and self.meanwhile is not None:
+            meanwhile, self.meanwhile = self.meanwhile, None
+            await meanwhile()
+        return found
+
+
+class World:
+    def __init__(self) -> None:
+        self.log = MemoryLog(partitions=1, clock_us=lambda: 0)
+        self.views = MovingViews(partitions=1, clock_ms=lambda: 0)
+        self.workshop = Workshop(self.log)
+        self.queries, self.tailer = Queries(self.log, self.views), ChangeTailer(self.views, self.views)
+        self.watch = Watch(self.queries, self.views, self.tailer, heartbeat_s=0.001)
+
+    async def project(self) -> None:
+        await project(self.log, self.views)
+
+    async def project_some(self, events: int) -> None:
+        await Projector(self.log, self.views, partition=0, holder="test", page_events=events).advance()
+
+
+async def test_documents_of_a_task_whose_end_was_read_from_the_log_are_not_read_from_older_views() -> None:
+    world = World()
+    task, (document,) = await world.workshop.through(await world.workshop.create())
+    parts = WatchedTask(world.queries, task).beginning()
+    assert [status_in(frame) for frame in await anext(parts)] == ["completed"]
+    await world.project_some(5)
+    assert [(frame.id, status_in(frame)) for frame in await anext(parts)] == [(document, "completed")]
+
+
+async def test_who_comes_back_to_a_task_that_ended_behind_the_views_is_told_its_documents() -> None:
+    world = World()
+    task, (document,) = await world.workshop.submit(await world.workshop.create())
+    subject = WatchedTask(world.queries, task)
+    with world.tailer.watching(task) as subscription:
+        began = Story(world.watch, subject, subscription).groups(None)
+        places = [(await anext(began)).places, (await anext(began)).places]
+        await began.aclose()
+    await world.workshop.complete(document)
+    await world.workshop.finish(task)
+    with world.tailer.watching(task) as subscription:
+        told = await told_before_the_end(Story(world.watch, subject, subscription).groups(places[-1][-1]))
+    assert told == {task: "completed", document: "completed"}
+
+
+async def test_an_end_that_is_read_ahead_of_the_documents_is_told_behind_them() -> None:
+    world, stop = World(), asyncio.Event()
+    task, (first, second) = await world.workshop.submit(await world.workshop.create(), 2)
+    await world.project()
+    await world.tailer.begin()
+    subject = WatchedTask(world.queries, task)
+    with world.tailer.watching(task) as subscription:
+        groups = Story(world.watch, subject, subscription).groups(None)
+        await anext(groups), await anext(groups)
+        await world.workshop.complete(first)
+        await world.project()
+        await world.workshop.complete(second)
+        await world.workshop.finish(task)
+        world.views.meanwhile = world.project
+        tailing = asyncio.create_task(world.tailer.run(stop))
+        assert await told_before_the_end(groups) == {task: "completed", first: "completed", second: "completed"}
+    stop.set()
+    await tailing
+
+
+async def test_who_comes_back_just_before_the_end_is_told_of_it_behind_the_documents() -> None:
+    world, stop = World(), asyncio.Event()
+    task, (first, second) = await world.workshop.submit(await world.workshop.create(), 2)
+    await world.project()
+    place = Place((await world.views.feed_end(0),))
+    await world.workshop.complete(first)
+    await world.project()
+    await world.tailer.begin()
+    tailing = asyncio.create_task(world.tailer.run(stop))
+    await world.workshop.complete(second)
+    await world.workshop.finish(task)
+    world.views.meanwhile = world.project
+    with world.tailer.watching(task) as subscription:
+        story = Story(world.watch, WatchedTask(world.queries, task), subscription)
+        told = await told_before_the_end(story.groups(place))
+    assert told == {task: "completed", first: "completed", second: "completed"}
     stop.set()
     await tailing
