@@ -34,10 +34,11 @@ class Passage(msgspec.Struct, frozen=True):
 
 
 class Api:
-    """One client of a running service."""
+    """One client of a running service, with an API key where one is needed."""
 
-    def __init__(self, url: str) -> None:
-        self.http = httpx.Client(base_url=f"{url}/api/v1", timeout=30, trust_env=False)
+    def __init__(self, url: str, key: str = "") -> None:
+        headers = {"Authorization": f"Bearer {key}"} if key else {}
+        self.http = httpx.Client(base_url=f"{url}/api/v1", timeout=30, trust_env=False, headers=headers)
 
     def __enter__(self) -> Self:
         return self

@@ -25,6 +25,7 @@ WAIT_S_MAX: Final = 60.0
 """For what comes soon on an idle machine, and does come on a busy one."""
 STOP_S_MAX: Final = 15.0
 LOG_CHARS_SHOWN: Final = 4_000
+LOOPBACK: Final = "127.0.0.1"
 
 CANARY: Final = "canary-5d1c7e-must-never-be-seen"
 """Stands where secrets stand: in a setting of every process and in a header of every request."""
@@ -68,7 +69,8 @@ class Mill:
     """Everything lies in one short-named directory, which `end` removes; `with` ends it.
 
     `variables` are settings on top of PROFILE, `redis_options` go to redis-server. Roles reach Redis at `redis_url`,
-    which a test may set to a proxy's address before it starts them. `program` is the module that they run.
+    which a test may set to a proxy's address before it starts them. `program` is the module that they run, `host` the
+    address that the API listens on.
     """
 
     def __init__(
@@ -77,6 +79,7 @@ class Mill:
         redis_options: Sequence[str] = (),
         *,
         program: str = "millstream",
+        host: str = LOOPBACK,
     ) -> None:
         self.directory = Path(tempfile.mkdtemp(prefix="ms-mill-"))
         self.data_dir = self.directory / "data"
@@ -87,6 +90,7 @@ class Mill:
         self.redis_url = self.redis.url
         self._variables = dict(variables or {})
         self._program = program
+        self.host = host
         self._port = reserved_port()
         self._processes: dict[str, _Process] = {}
 
@@ -196,7 +200,7 @@ class Mill:
     @property
     def url(self) -> str:
         """Where the API is to be reached, the same after each revival."""
-        return f"http://127.0.0.1:{self.port}"
+        return f"http://{self.host}:{self.port}"
 
     @property
     def port(self) -> int:
@@ -255,6 +259,7 @@ class Mill:
         fixed = {
             "MILLSTREAM_REDIS_URL": self.redis_url,
             "MILLSTREAM_DATA_DIR": str(self.data_dir),
+            "MILLSTREAM_HOST": self.host,
             "MILLSTREAM_PORT": str(self.port),
             "MILLSTREAM_FAILPOINTS": failpoints,
             "MILLSTREAM_FAILPOINTS_DIR": str(self.failpoints_dir),
@@ -271,16 +276,16 @@ class Mill:
             case _ if process.popen.poll() is not None:
                 return False
             case Role.API:
-                return answers(self.port, "/readyz")
+                return answers(self.port, "/readyz", host=self.host)
             case Role.WORKER:
                 return "worker_started" in self._log_since(name, process)
             case Role.PROJECTOR:
                 return '"started"' in self._log_since(name, process)
 
 
-def answers(port: int, path: str, within_s: float = 2.0) -> bool:
+def answers(port: int, path: str, within_s: float = 2.0, *, host: str = LOOPBACK) -> bool:
     """Whether the API says 200 in time."""
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=within_s)
+    connection = http.client.HTTPConnection(host, port, timeout=within_s)
     try:
         connection.request("GET", path)
         return connection.getresponse().status == HTTPStatus.OK

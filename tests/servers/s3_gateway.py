@@ -21,6 +21,7 @@ POLL_S: Final = 0.05
 ACCESS_KEY: Final = "test-access-key"
 SECRET_KEY: Final = "test-secret-key"
 BUCKET: Final = "blobs"
+LOOPBACK: Final = "127.0.0.1"
 
 
 @dataclass(frozen=True)
@@ -33,8 +34,8 @@ class S3Server:
     secret_key: str
 
 
-def start_s3_server(directory: Path) -> tuple[subprocess.Popen[bytes], S3Server]:
-    """Start a server that keeps everything under the directory and wait until it answers."""
+def start_s3_server(directory: Path, host: str = LOOPBACK) -> tuple[subprocess.Popen[bytes], S3Server]:
+    """Start a server that keeps everything under the directory and wait until it answers; `host` is its address."""
     binary = _binary()
     volume = f"badger://{directory / 'meta'}"
     data = directory / "data"
@@ -42,8 +43,8 @@ def start_s3_server(directory: Path) -> tuple[subprocess.Popen[bytes], S3Server]
     if not (directory / "meta").exists():
         _format_volume(binary, volume, data)
     port = free_port()
-    process = _start_gateway(binary, volume, port, directory)
-    server = S3Server(f"http://127.0.0.1:{port}", BUCKET, ACCESS_KEY, SECRET_KEY)
+    process = _start_gateway(binary, volume, f"{host}:{port}", directory)
+    server = S3Server(f"http://{host}:{port}", BUCKET, ACCESS_KEY, SECRET_KEY)
     try:
         _wait_until_live(process, server, directory)
         _make_bucket(server)
@@ -78,13 +79,13 @@ def _format_volume(binary: str, volume: str, data: Path) -> None:
     subprocess.run(command, check=True, capture_output=True, timeout=START_TIMEOUT_S)
 
 
-def _start_gateway(binary: str, volume: str, port: int, directory: Path) -> subprocess.Popen[bytes]:
+def _start_gateway(binary: str, volume: str, address: str, directory: Path) -> subprocess.Popen[bytes]:
     # Caches off: a test reads through one connection what it wrote through another a moment ago.
     command = [
         *(binary, "gateway", "--multi-buckets", "--object-meta", "--no-banner", "--keep-etag"),
         *("--attr-cache", "0", "--entry-cache", "0", "--dir-entry-cache", "0"),
         *("--cache-dir", str(directory / "cache"), "--cache-size", "64", "--log", str(directory / "juicefs.log")),
-        *(volume, f"127.0.0.1:{port}"),
+        *(volume, address),
     ]
     environment = {
         "PATH": os.environ.get("PATH", ""),
