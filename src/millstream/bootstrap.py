@@ -44,6 +44,7 @@ from millstream.stores import Stores, clock_us, open_stores, tell_at_start
 from millstream.upkeep import Upkeep
 from millstream.warming import EMBEDDING_STEPS, import_for_worker, in_background, warm_worker
 from processors.embedder_for import embedding_of
+from processors.leased_worker import LEASED_STEPS
 from processors.origins import Origins
 from processors.provider import ProviderGate, Quota
 from processors.redis_provider import RedisProviderGate
@@ -71,7 +72,7 @@ PARSE_MARGIN_S: Final = 180.0
 
 async def running_worker(settings: Settings, stop: asyncio.Event, *, name: str, steps: str) -> None:
     """A worker until `stop`, then its drain. Raises Stop."""
-    served = _served_here(settings, steps)
+    served = served_here(settings, steps)
     async with open_stores(settings) as stores:
         await tell_at_start(stores)
         sandbox, origins = Sandbox(sandbox_settings(settings)), open_origins(settings)
@@ -235,17 +236,25 @@ def worker_settings(settings: Settings) -> WorkerSettings:
     )
 
 
-def _served_here(settings: Settings, named: str) -> frozenset[Step]:
+def served_here(settings: Settings, named: str) -> frozenset[Step]:
     """The steps that a worker was told to serve, else all but those that are left to others. Raises Stop."""
     if named.strip():
-        return steps_of(named, hint="")
-    return frozenset(Step) - steps_of(settings.steps_elsewhere, hint="correct MILLSTREAM_STEPS_ELSEWHERE; ")
+        return _steps_of(named, exit_code=ExitCode.USAGE)
+    elsewhere = _steps_of(settings.steps_elsewhere, exit_code=ExitCode.CONFIGURATION)
+    if stay := elsewhere - LEASED_STEPS:
+        raise Stop(
+            f"{', '.join(sorted(stay))} cannot be done elsewhere",
+            hint="MILLSTREAM_STEPS_ELSEWHERE may name parse and embed; `millstream worker --steps` what a worker takes",
+            exit_code=ExitCode.CONFIGURATION,
+        )
+    return frozenset(Step) - elsewhere
 
 
-def steps_of(named: str, *, hint: str) -> frozenset[Step]:
-    """Steps by their names, comma-separated. Raises Stop."""
+def _steps_of(named: str, *, exit_code: ExitCode) -> frozenset[Step]:
+    """Steps by their names, comma-separated. Raises Stop, also for commas alone."""
     try:
-        return frozenset(Step(name.strip()) for name in named.split(",") if name.strip())
+        return frozenset(Step(name.strip()) for name in named.split(",")) if named.strip() else frozenset()
     except ValueError as error:
         names = ", ".join(step.value for step in Step if step is not Step.CALLBACK)
-        raise Stop(str(error), hint=f"{hint}steps are: {names}", exit_code=ExitCode.USAGE) from None
+        where = "correct MILLSTREAM_STEPS_ELSEWHERE; " if exit_code is ExitCode.CONFIGURATION else ""
+        raise Stop(str(error), hint=f"{where}steps are: {names}", exit_code=exit_code) from None
