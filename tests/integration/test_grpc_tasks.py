@@ -7,12 +7,14 @@ from typing import Any
 import grpc
 import pytest
 import pytest_asyncio
-from grpc.aio import AioRpcError
+from grpc.aio import AioRpcError, Metadata
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 
 from domain.access import unknown_instead
 from events.redis_clients import make_clients
+from events.redis_log import RedisLog
+from events.redis_setup import open_installation
 from millstream.grpc.refusals import REQUEST_ID
 from millstream.grpc.v1 import tasks_pb2 as pb
 from tests.integration.grpc_world import GUARD_S, GrpcWorld, code_of, grpc_world, parts_of, shown
@@ -75,6 +77,20 @@ async def test_a_repeated_submission_is_the_same_task(world: GrpcWorld) -> None:
         grpc.StatusCode.INVALID_ARGUMENT,
         "idempotency_key_reused",
     )
+
+
+async def test_the_trace_of_a_caller_goes_into_the_facts_that_the_call_leads_to(
+    world: GrpcWorld, redis_server: RedisProcess
+) -> None:
+    trace_parent = f"00-{'a1' * 16}-{'b2' * 8}-01"
+    metadata = Metadata(*shown(world.write), ("traceparent", trace_parent))
+    parts = parts_of(pb.TaskHeader(knowledge_base_id=world.own), (("traced.txt", b"Meal."),))
+    submitted = await world.calls.SubmitTask(parts, metadata=metadata, timeout=GUARD_S)
+
+    async with make_clients(redis_server.url) as clients:
+        keys = await open_installation(clients.commands, partitions=None)
+        first, *_ = await RedisLog(clients.commands, clients.blocking, keys).history(submitted.task_id)
+    assert first.trace_parent == trace_parent
 
 
 async def test_a_watch_tells_every_state_to_the_last_and_goes_on_from_its_cursor(world: GrpcWorld) -> None:

@@ -6,7 +6,7 @@ from urllib.parse import unquote
 from ingest.problems import ProblemCode, Rejected
 from millstream.grpc.refusals import Context
 
-_PASSED_ON: Final = ("authorization", "x-request-id")
+_PASSED_ON: Final = ("authorization", "x-request-id", "traceparent")
 
 
 def headers_of(context: Context) -> dict[str, str]:
