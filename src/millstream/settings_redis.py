@@ -22,8 +22,9 @@ class RedisFields(ConnectionSettings, frozen=True, kw_only=True):
     ] = "primary"
     confirm_ms_max: Annotated[
         int,
-        Meta(ge=1, le=30_000, description="time for a replica to confirm; the call is answered 503 after it, ms"),
+        Meta(ge=1, le=4_000, description="time for a replica to confirm; the call is answered 503 after it, ms"),
     ] = 1_000
+    """The range stays within `redis_clients.COMMAND_TIMEOUT_S`: a wait beyond it would break the connection instead."""
     partitions: Annotated[
         int, Meta(ge=0, le=256, description="partitions of the log, fixed at first start; 0 takes what is there, or 8")
     ] = 0

@@ -19,7 +19,7 @@ from millstream.supervisor import environment_of, worker_count
 NAMES = Settings.__struct_fields__
 SECRETS = ("s3_access_key", "s3_secret_key", "openai_api_key", "rerank_api_key", "llm_api_key")
 RANGES = {
-    "confirm_ms_max": (1, 30_000),
+    "confirm_ms_max": (1, 4_000),
     "port": (0, 65_535),
     "metrics_port": (0, 65_000),
     "partitions": (0, 256),
