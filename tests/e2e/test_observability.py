@@ -112,7 +112,7 @@ def test_every_process_serves_metrics_that_a_strict_reader_takes_and_no_process_
             own = set(known[name].labels) | ({"le"} if metric.type == "histogram" else set())
             assert all({label for label, _ in labels} <= own for _, labels in metric.samples)
     assert {name for metrics in served for name in metrics} == known.keys()
-    assert [metrics["millstream_build_info"].samples.values() for metrics in served]
+    assert [list(metrics["millstream_build_info"].samples.values()) for metrics in served] == [[1], [1], [1]]
 
 
 def test_the_figures_are_those_of_what_was_done(observed: Observed) -> None:
