@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -16,6 +17,7 @@ from millstream.grpc.v1.tasks_pb2_grpc import TaskServiceStub
 from millstream.settings import Settings
 from millstream.warming import in_background
 from tests.integration.keyed_app import KeyedApp, keyed_apps
+from tests.waiting import wait_for
 
 GUARD_S = 60
 """For calls that answer at once on a machine that is not busy."""
@@ -63,6 +65,8 @@ async def grpc_world(url: str, data_dir: Path, *, steps: str, **settings: Any) -
         await stack.enter_async_context(in_background(running_projector(made, stop)))
         await stack.enter_async_context(in_background(running_worker(made, stop, name="local", steps=steps)))
         stack.callback(stop.set)
+        # While it loads them, a connection to Redis that is being made may run out of its time.
+        await wait_for(partial(_has_worker, app, admin), "the worker is there", GUARD_S)
         yield GrpcWorld(
             app,
             await stack.enter_async_context(grpc.aio.insecure_channel(f"127.0.0.1:{app.app.state.grpc_port}")),
@@ -73,6 +77,11 @@ async def grpc_world(url: str, data_dir: Path, *, steps: str, **settings: Any) -
             own,
             foreign,
         )
+
+
+async def _has_worker(app: KeyedApp, key: str) -> bool:
+    answer = await app.call("GET", "/system", key)
+    return answer.is_success and answer.json()["standing"]["workers"] > 0
 
 
 def shown(key: str | None) -> Metadata:
