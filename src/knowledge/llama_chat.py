@@ -1,6 +1,6 @@
 """Chat models through LlamaIndex: ours on any OpenAI-compatible endpoint, without the 3.8 s that `openai` takes.
 
-LlamaIndex is imported with this module (2.6 s): only who answers questions imports it, and late.
+LlamaIndex is imported with this module (1 s): only who answers questions imports it, and late.
 """
 
 import asyncio

@@ -1,4 +1,4 @@
-"""An embedding class of LlamaIndex, found by its import path and made. LlamaIndex is imported with this module (2.6 s).
+"""An embedding class of LlamaIndex, found by its import path and made. LlamaIndex is imported with this module (1 s).
 
 What is wrong is said in words for whoever wrote the settings: as ValueError, with no argument's value in it.
 """
