@@ -96,8 +96,9 @@ class _Verifier:
         self._is_busy = True
         try:
             yield b": begun\n\n"
-            async for event in self._found(partitions):
-                yield event
+            async with aclosing(self._found(partitions)) as found:
+                async for event in found:
+                    yield event
         finally:
             self._is_busy = False
 
