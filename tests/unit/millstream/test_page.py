@@ -113,6 +113,15 @@ def exported(modules: dict[Path, str], path: Path) -> set[str]:
     return found
 
 
+def test_a_knowledge_base_is_chosen_by_the_part_that_finds_one_of_thousands() -> None:
+    views = {name: path.read_text(encoding="utf-8") for name, path in FILES.items() if name.startswith("views/")}
+    assert {name for name, text in views.items() if re.search(r"bases[^]]{0,20}\.map\(\(one\) => \[", text)} == set()
+    assert {name for name, text in views.items() if "useKnowledgeBases()" in text and "/keys" not in name} <= {
+        "views/knowledge_bases.js",
+        *(name for name, text in views.items() if "<${ChooseKnowledgeBase}" in text),
+    }
+
+
 def test_nothing_is_ever_made_markup_or_script_of_a_text() -> None:
     sinks = re.compile(
         r"innerHTML|outerHTML|insertAdjacentHTML|document\.write|\beval\(|new Function|srcdoc|javascript:"

@@ -4,7 +4,8 @@ import { duration, number } from "../format.js";
 import { useKnowledgeBases } from "../hooks.js";
 import { html, useEffect, useRef, useState } from "../html.js";
 import { t } from "../language.js";
-import { Badge, Empty, Head, Icon, ProblemBox, Select } from "../parts.js";
+import { Badge, Empty, Head, Icon, ProblemBox } from "../parts.js";
+import { ChooseKnowledgeBase } from "../parts/choose_knowledge_base.js";
 import { placeOf } from "../parts/passage.js";
 import { link, replace } from "../router.js";
 import { readEvents } from "../stream.js";
@@ -61,7 +62,7 @@ export default function Ask({ query }) {
       <div class="search-line"><label class="hidden" for="question">${t("ask.question")}</label><${Icon} name="ask" size=${22} />
         <input id="question" type="text" maxlength="2000" placeholder=${t("ask.placeholder")} value=${question} onInput=${(event) => setQuestion(event.target.value)} ref=${field} />
         ${isRunning ? html`<button type="button" onClick=${stop}>${t("ask.stop")}</button>` : html`<button type="submit" class="primary" disabled=${!bases || !question.trim()}>${t("ask.do")}</button>`}</div>
-      <div class="row"><${Select} isNarrow label=${t("bases.single")} value=${base?.knowledge_base_id ?? ""} options=${[["", t("search.all")], ...(bases ?? []).map((one) => [one.knowledge_base_id, one.name])]} onChange=${setKb} /></div>
+      <div class="row"><${ChooseKnowledgeBase} isNarrow label=${t("bases.single")} bases=${bases} all=${t("search.all")} value=${base?.knowledge_base_id ?? ""} onChange=${setKb} /></div>
     </form>
     ${problem?.code === "no_language_model"
       ? html`<${Empty} icon="ask" title=${t("problem.no_language_model")} action=${html`<a class="button primary" href=${link(["search"], { q: question, kb: base?.knowledge_base_id })}>${t("ask.search_instead")}</a>`}>${problem.detail}<//>`

@@ -19,10 +19,11 @@ export default function Document({ kb, document: id, query }) {
   const one = document_.data;
   const isEnded = !one || ENDED.includes(one.status);
   useEffect(() => {
-    if (isEnded) return undefined;
-    const timer = setInterval(document_.reload, LOOK_MS);
-    return () => clearInterval(timer);
-  }, [isEnded]);
+    // Behind each answer: a look begun before it would break it off, each time where answers take longer than that.
+    if (isEnded || document_.isLoading) return undefined;
+    const timer = setTimeout(document_.reload, LOOK_MS);
+    return () => clearTimeout(timer);
+  }, [isEnded, document_.isLoading]);
   const [asked, setAsked] = useState(null);
   const close = () => setAsked(null);
   const [original, isLoading, originalProblem, clearOriginal] = useAction(() => download(`${path}/content`, one.filename || id));

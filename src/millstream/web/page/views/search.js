@@ -4,7 +4,8 @@ import { duration } from "../format.js";
 import { useKnowledgeBases } from "../hooks.js";
 import { html, useEffect, useRef, useState } from "../html.js";
 import { t } from "../language.js";
-import { Empty, Head, Icon, Input, Loading, ProblemBox, Segments, Select } from "../parts.js";
+import { Empty, Head, Icon, Input, Loading, ProblemBox, Segments } from "../parts.js";
+import { ChooseKnowledgeBase } from "../parts/choose_knowledge_base.js";
 import { Passage } from "../parts/passage.js";
 import { link, replace } from "../router.js";
 
@@ -51,7 +52,7 @@ export default function Search({ query }) {
         <input id="query" type="search" maxlength="2000" placeholder=${t("search.placeholder")} value=${asked.query} onInput=${(event) => put("query")(event.target.value)} ref=${field} />
         <button type="submit" class="primary" disabled=${isRunning || !asked.query.trim()}>${t("search.do")}</button></div>
       <div class="row">
-        <${Select} isNarrow label=${t("bases.single")} value=${asked.kb} options=${[["", t("search.all")], ...(bases ?? []).map((one) => [one.knowledge_base_id, one.name])]} onChange=${choose("kb")} />
+        <${ChooseKnowledgeBase} isNarrow label=${t("bases.single")} bases=${bases} all=${t("search.all")} value=${asked.kb} onChange=${choose("kb")} />
         <div class="field narrow"><span class="label">${t("search.mode")}</span><${Segments} label=${t("search.mode")} value=${asked.mode} options=${["hybrid", "vector", "keyword"].map((one) => [one, t(`mode.${one}`)])} onChange=${choose("mode")} /></div>
         <div class="field narrow"><span class="label">${t("search.profile")}</span><${Segments} label=${t("search.profile")} value=${asked.profile} options=${["fast", "enhanced"].map((one) => [one, t(`profile.${one}`)])} onChange=${choose("profile")} /></div>
       </div>

@@ -5,6 +5,7 @@ import { useAction, useKnowledgeBases, useListing } from "../../hooks.js";
 import { html, useState } from "../../html.js";
 import { named, reason, t } from "../../language.js";
 import { Confirm, Empty, Icon, Input, Loading, Pager, ProblemBox, Select, Table } from "../../parts.js";
+import { ChooseKnowledgeBase } from "../../parts/choose_knowledge_base.js";
 import { link, replace } from "../../router.js";
 
 const STEPS = ["fetch", "parse", "chunk", "embed", "index"];
@@ -28,7 +29,7 @@ export function DeadLetters({ query }) {
   return html`<form class="filters" onSubmit=${(event) => { event.preventDefault(); filter({ code: code.trim() }); }}>
       <${Input} isNarrow label=${t("dead.code")} placeholder="parse_failed" spellcheck=${false} value=${code} onInput=${setCode} />
       <${Select} isNarrow label=${t("flow.step")} value=${query.step ?? ""} options=${[["", t("filter.all")], ...STEPS.map((one) => [one, named("step", one)])]} onChange=${(step) => filter({ step })} />
-      <${Select} isNarrow label=${t("bases.single")} value=${query.kb ?? ""} options=${[["", t("filter.all")], ...(bases ?? []).map((one) => [one.knowledge_base_id, one.name])]} onChange=${(kb) => filter({ kb })} />
+      <${ChooseKnowledgeBase} isNarrow label=${t("bases.single")} bases=${bases} all=${t("filter.all")} value=${query.kb ?? ""} onChange=${(kb) => filter({ kb })} />
       <${Input} isNarrow label=${t("dead.since")} type="datetime-local" value=${query.since ?? ""} onInput=${(since) => filter({ since })} />
       <button type="submit" class="beside">${t("filter.apply")}</button>
       ${listing.rows?.length > 0 && html`<button type="button" class="primary beside" disabled=${isTrying} onClick=${dryRun}><${Icon} name="retry" size=${18} />${t("dead.retry")}</button>`}

@@ -5,6 +5,7 @@ import { useAction, useKnowledgeBases } from "../../hooks.js";
 import { html, useState } from "../../html.js";
 import { named, t } from "../../language.js";
 import { Empty, Icon, Input, Loading, ProblemBox, Select } from "../../parts.js";
+import { ChooseKnowledgeBase } from "../../parts/choose_knowledge_base.js";
 import { ChunkSettings, chunkingOf } from "../../parts/chunk_settings.js";
 import { link } from "../../router.js";
 
@@ -28,7 +29,7 @@ export function Reprocess({ query }) {
   const isCut = asked.from_step === "parse" || asked.from_step === "chunk";
   return html`<form class="card" onSubmit=${(event) => { event.preventDefault(); dryRun(); }}>
       <div class="grid">
-        <${Select} label=${t("bases.single")} value=${kb} options=${bases.map((one) => [one.knowledge_base_id, one.name])} onChange=${put("kb")} />
+        <${ChooseKnowledgeBase} label=${t("bases.single")} bases=${bases} value=${kb} onChange=${put("kb")} />
         <${Select} label=${t("tasks.status")} value=${asked.status} options=${[["", t("filter.all")], ...STATUSES.map((one) => [one, named("status", one)])]} onChange=${put("status")} />
         <${Input} label=${t("documents.name")} maxlength="200" value=${asked.q} onInput=${put("q")} />
         <${Select} label=${t("document.from_step")} value=${asked.from_step} options=${STEPS.map((one) => [one, named("step", one)])} onChange=${put("from_step")} />
