@@ -93,7 +93,7 @@ async def work(stop: asyncio.Event) -> None:
         async with asyncio.TaskGroup() as loops:
             loops.create_task(beat_until(stop, inbox, name, heartbeat_s=heartbeat_s))
             loops.create_task(claim_until(stop, inbox, [runner], name, interval_s=claim_s, lease_ms=settings.lease_ms))
-            loops.create_task(move_due_until(stop, inbox, partitions=keys.partitions, interval_s=timer_s))
+            loops.create_task(move_due_until(stop, inbox, interval_s=timer_s))
             loops.create_task(look_until(stop, bench.watch, log, interval_s=watch_s))
             loops.create_task(runner.run(stop, settings.drain_s))
 

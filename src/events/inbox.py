@@ -88,6 +88,10 @@ class Inbox(Protocol):
         """
         ...
 
+    async def due(self) -> list[int]:
+        """The partitions in which the time of a timer has come (by the store's clock)."""
+        ...
+
     async def move_due(self, partition: int, *, limit: int = 100) -> int:
         """Moves timers whose time has come (by the store's clock) into their inboxes; answers how many."""
         ...

@@ -63,6 +63,14 @@ class MemoryInbox:
                     claimed.append(_delivery(key, inbox, entry))
         return claimed
 
+    async def due(self) -> list[int]:
+        now_ms = self._store.now_ms()
+        return [
+            partition
+            for partition, state in enumerate(self._store.partitions)
+            if any(at_ms <= now_ms for at_ms in state.due.values())
+        ]
+
     async def move_due(self, partition: int, *, limit: int = 100) -> int:
         state, now_ms = self._store.partitions[partition], self._store.now_ms()
         ripe = sorted((at_ms, timer) for timer, at_ms in state.due.items() if at_ms <= now_ms)[:limit]

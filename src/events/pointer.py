@@ -11,7 +11,15 @@ from typing import Final
 import msgspec
 
 from events.errors import CorruptEvent, InvalidId
-from events.ids import EventId, KnowledgeBaseId, StreamKind, kind_of, pack_stream_id, partition_of, unpack_stream_id
+from events.ids import (
+    KIND_OF_INITIAL,
+    EventId,
+    KnowledgeBaseId,
+    StreamKind,
+    pack_stream_id,
+    partition_of,
+    unpack_stream_id,
+)
 from events.inbox import Delivery, InboxKey
 from events.steps import Lane, Step
 
@@ -97,7 +105,7 @@ def delivery_of(inbox: InboxKey, entry_id: str, packed: bytes) -> Delivery:
     names = (pointer.stream_id, pointer.correlation_id, pointer.knowledge_base_id)
     if any(partition_of(name) != inbox.partition for name in names):
         raise CorruptEvent(f"an inbox of partition {inbox.partition} points to {pointer.stream_id}")
-    if inbox.step in DOCUMENT_STEPS and kind_of(pointer.stream_id) is not StreamKind.DOCUMENT:
+    if inbox.step in DOCUMENT_STEPS and KIND_OF_INITIAL[pointer.stream_id[0]] is not StreamKind.DOCUMENT:
         raise CorruptEvent(f"the inbox of {inbox.step.value} points to {pointer.stream_id}, which is no document")
     return Delivery(
         step=inbox.step,

@@ -8,7 +8,7 @@ reply would succeed and leave the first call's deliveries in this consumer's han
 """
 
 import asyncio
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import groupby
 from operator import attrgetter
 from typing import Any, Final
@@ -21,6 +21,7 @@ from events.errors import CorruptEvent
 from events.inbox import RELEASED, Delivery, InboxDepth, InboxKey
 from events.keys import Keys
 from events.pointer import INBOX_CODES, delivery_of
+from events.redis_acknowledging import Acknowledging
 from events.redis_border import RedisClient, Script, at_the_border
 from events.redis_log import BLOCK_MS_MAX, GROUP
 from events.redis_streams import StreamReads
@@ -45,10 +46,12 @@ class RedisInbox:
         self._keys = keys
         self._take = Script("take.lua")
         self._claim = Script("claim.lua")
-        self._acknowledge = Script("acknowledge.lua")
+        self._acknowledging = Acknowledging(client, GROUP)
         self._release = Script("release.lua")
         self._consumers = Script("consumers.lua")
+        self._due = Script("due_timers.lua")
         self._move_due = Script("move_due.lua")
+        self._backlog = Script("backlog.lua")
 
     async def take(self, inboxes: Sequence[InboxKey], *, consumer: str, count: int, wait_ms: int = 0) -> list[Delivery]:
         if not inboxes or count <= 0:
@@ -75,7 +78,7 @@ class RedisInbox:
         return mine
 
     async def acknowledge(self, delivery: Delivery) -> None:
-        await self._acknowledge.run(self._client, [self._name_of(delivery)], (GROUP, delivery.entry_id))
+        await self._acknowledging.run(self._name_of(delivery), delivery.entry_id)
 
     async def release(self, delivery: Delivery, *, consumer: str) -> None:
         arguments = (GROUP, consumer, delivery.entry_id, RELEASED, RELEASED_IDLE_MS)
@@ -102,6 +105,13 @@ class RedisInbox:
                 claimed += await self._deliveries(part, found)
         return claimed
 
+    async def due(self) -> list[int]:
+        calls = self._slots(range(self._keys.partitions))
+        found = await asyncio.gather(
+            *(self._due.run(self._client, [self._keys.due(partition) for partition in call], ()) for call in calls)
+        )
+        return [call[place - 1] for call, places in zip(calls, found, strict=True) for place in places]
+
     async def move_due(self, partition: int, *, limit: int = 100) -> int:
         inboxes = [self._keys.inbox(partition, step, lane) for step, lane in INBOX_CODES]
         moved: int = await self._move_due.run(self._client, [self._keys.due(partition), *inboxes], (limit,))
@@ -126,14 +136,9 @@ class RedisInbox:
         return [_depth(*pair) for pair in zip(answers[::2], answers[1::2], strict=True)]
 
     async def backlog(self) -> int:
-        names = [
-            self._keys.inbox(partition, *found) for partition in range(self._keys.partitions) for found in INBOX_CODES
-        ]
-        with at_the_border():
-            async with self._client.pipeline(transaction=False) as pipeline:
-                for name in names:
-                    pipeline.xlen(name)
-                return sum(await pipeline.execute())
+        calls = self._slots(range(self._keys.partitions))
+        names = [[self._keys.inbox(one, *found) for one in call for found in INBOX_CODES] for call in calls]
+        return sum(await asyncio.gather(*(self._backlog.run(self._client, part, ()) for part in names)))
 
     async def _sweep(
         self, inboxes: Sequence[InboxKey], consumer: str, count: int
@@ -156,6 +161,12 @@ class RedisInbox:
             return [list(inboxes)]
         return [list(part) for _, part in groupby(inboxes, key=attrgetter("partition"))]
 
+    def _slots(self, partitions: Iterable[int]) -> list[list[int]]:
+        """What one call may touch: all partitions of one server, each by itself on a cluster."""
+        if isinstance(self._client, RedisCluster):
+            return [[partition] for partition in partitions]
+        return [list(partitions)]
+
     async def _wait(self, last: dict[InboxKey, str], block_ms: int) -> set[InboxKey]:
         """The inboxes in which something lies behind the last entry that was seen."""
         names = {self._name(key): key for key in last}
@@ -171,7 +182,7 @@ class RedisInbox:
                 deliveries.append(delivery_of(inbox, entry_id, pointer))
             except CorruptEvent as error:
                 _log.error("pointer_unreadable", inbox=self._name(inbox), entry=entry_id, reason=str(error))
-                await self._acknowledge.run(self._client, [self._name(inbox)], (GROUP, entry_id))
+                await self._acknowledging.run(self._name(inbox), entry_id)
         return deliveries
 
     def _names(self, inboxes: Sequence[InboxKey]) -> list[str]:

@@ -69,6 +69,6 @@ class Serving:
         return [
             beat_until(ended, inbox, bench.worker, heartbeat_s=heartbeat_s),
             claim_until(stop, inbox, self._runners, bench.worker, interval_s=interval_s, lease_ms=settings.lease_ms),
-            move_due_until(stop, inbox, partitions=self._log.partitions, interval_s=timer_s),
+            move_due_until(stop, inbox, interval_s=timer_s),
             look_until(ended, bench.watch, self._log, interval_s=watch_s),
         ]

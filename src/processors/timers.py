@@ -14,12 +14,12 @@ MOVED_MAX: Final = 100
 """Timers moved in one call; more would hold the store's only thread for longer than a millisecond."""
 
 
-async def move_due_until(stop: asyncio.Event, inbox: Inbox, *, partitions: int, interval_s: float) -> None:
-    """Looks at each partition every `interval_s`: the longest that a due retry waits."""
+async def move_due_until(stop: asyncio.Event, inbox: Inbox, *, interval_s: float) -> None:
+    """Looks every `interval_s`, in one call for all partitions: the longest that a due retry waits."""
     told = Seldom()
     while not stop.is_set():
         try:
-            await asyncio.gather(*(_move_all(stop, inbox, partition) for partition in range(partitions)))
+            await asyncio.gather(*(_move_all(stop, inbox, partition) for partition in await inbox.due()))
         except (LogUnavailable, LogFull) as error:
             if (kept_back := told.due()) is not None:
                 structlog.get_logger().warning("timers_unavailable", error=type(error).__name__, kept_back=kept_back)

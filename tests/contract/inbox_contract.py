@@ -126,6 +126,15 @@ class InboxContract:
         assert await world.inbox.mine(BOTH, consumer="a", count=9) == [second]
         assert await world.inbox.depth(INTERACTIVE) == InboxDepth(waiting=0, pending=1)
 
+    async def test_what_is_acknowledged_at_once_is_gone_and_nothing_else_is(self, world: LogWorld) -> None:
+        await put(world, count=5)
+        await put(world, BULK, count=3)
+        held = await world.inbox.take(BOTH, consumer="a", count=7)
+        await asyncio.gather(*(world.inbox.acknowledge(one) for one in (*held[:4], *held[5:], held[0])))
+        assert await world.inbox.mine(BOTH, consumer="a", count=9) == [held[4]]
+        assert await world.inbox.depth(INTERACTIVE) == InboxDepth(waiting=0, pending=1)
+        assert await world.inbox.depth(BULK) == InboxDepth(waiting=1, pending=0)
+
     async def test_what_nobody_holds_cannot_be_acknowledged(self, world: LogWorld) -> None:
         documents = await put(world, count=2)
         (first,) = await world.inbox.take(BOTH, consumer="a", count=1)
@@ -251,8 +260,11 @@ class InboxContract:
         late = await put(world, not_before_us=now_us + 50_000_000)
         early = await put(world, not_before_us=now_us + 30_000_000)
         assert await world.inbox.move_due(0) == 0
+        assert await world.inbox.due() == []
         await world.pass_time(40_000)
+        assert await world.inbox.due() == [0]
         assert await world.inbox.move_due(0) == 1
+        assert await world.inbox.due() == []
         assert streams(await world.inbox.take(BOTH, consumer="a", count=9)) == early
         await world.pass_time(40_000)
         assert await world.inbox.move_due(1) == 0

@@ -142,6 +142,9 @@ class SimulatedInbox:
 
         return await self._call(effect)
 
+    async def due(self) -> list[int]:
+        return await self._call(self._inbox.due)
+
     async def move_due(self, partition: int, *, limit: int = 100) -> int:
         return await self._call(lambda: self._inbox.move_due(partition, limit=limit))
 

@@ -173,6 +173,7 @@ class LogMachine(RuleBasedStateMachine):
 
     @rule(partition=st.sampled_from(PARTITIONS_USED), limit=st.integers(1, 3))
     def move_due(self, partition: int, limit: int) -> None:
+        assert self.run(self.memory.inbox.due()) == self.run(self.redis.inbox.due())
         in_memory = self.run(self.memory.inbox.move_due(partition, limit=limit))
         assert in_memory == self.run(self.redis.inbox.move_due(partition, limit=limit))
 

@@ -11,7 +11,7 @@ from processors.liveness import beat_until, leave
 from processors.settings import WorkerSettings
 from processors.step import Retry
 from processors.timers import MOVED_MAX, move_due_until
-from tests.unit.processors.mill import PARTITIONS, WORKER, Mill, Obedient, answering
+from tests.unit.processors.mill import WORKER, Mill, Obedient, answering
 
 
 class Beats:
@@ -76,7 +76,7 @@ async def test_what_is_due_comes_back_into_its_inbox_however_much_it_is() -> Non
         await deliveries.carry_out(delivery, 1)
     await mill.until(lambda event: isinstance(event, StepFailed), count)
     mill.clock.advance(600)
-    moving = asyncio.create_task(move_due_until(stop, mill.inbox, partitions=PARTITIONS, interval_s=3_600))
+    moving = asyncio.create_task(move_due_until(stop, mill.inbox, interval_s=3_600))
     arrived = 0
     async with asyncio.timeout(20):
         while arrived < count:
@@ -95,16 +95,16 @@ async def test_timers_outlive_a_store_that_is_away() -> None:
     mill, stop, is_back = Mill(), asyncio.Event(), asyncio.Event()
     tries = 0
 
-    async def unsteady(partition: int, *, limit: int = 100) -> int:
+    async def unsteady() -> list[int]:
         nonlocal tries
         tries += 1
         if tries < 4:
             raise (LogUnavailable("reset by peer"), LogFull("out of memory"))[tries % 2]
         is_back.set()
-        return 0
+        return []
 
-    mill.inbox.move_due = unsteady  # type: ignore[method-assign]
-    moving = asyncio.create_task(move_due_until(stop, mill.inbox, partitions=1, interval_s=0.001))
+    mill.inbox.due = unsteady  # type: ignore[method-assign]
+    moving = asyncio.create_task(move_due_until(stop, mill.inbox, interval_s=0.001))
     async with asyncio.timeout(20):
         await is_back.wait()
         stop.set()
