@@ -106,12 +106,11 @@ class RedisLog:
     ) -> list[Envelope | Unreadable]:
         loop = asyncio.get_running_loop()
         deadline = loop.time() + wait_ms / 1_000
-        while True:
-            found = await self._page(partition, after, limit)
-            rest_ms = int((deadline - loop.time()) * 1_000)
-            if found or rest_ms <= 0:
-                return found
-            await self._wait(partition, after, min(rest_ms, BLOCK_MS_MAX))
+        found = await self._page(partition, after, limit)
+        while not found and (rest_ms := int((deadline - loop.time()) * 1_000)) > 0:
+            if await self._arrives(partition, after, min(rest_ms, BLOCK_MS_MAX)):
+                found = await self._page(partition, after, limit)
+        return found
 
     async def history(self, stream_id: str, *, after_version: int = 0) -> list[Envelope]:
         partition = partition_of(stream_id)
@@ -185,10 +184,12 @@ class RedisLog:
         epoch_now = int(epoch or EPOCH_FIRST)
         return [_read_entry(epoch_now, entry_id, fields or ()) for entry_id, fields in entries]
 
-    async def _wait(self, partition: int, after: Position | None, block_ms: int) -> None:
+    async def _arrives(self, partition: int, after: Position | None, block_ms: int) -> bool:
+        """Whether anything comes to lie behind a place within that time."""
         log, entry_id = self._keys.log(partition), "0-0" if after is None else after.entry_id
         with at_the_border():
-            await execute(self._blocking, "XREAD", "COUNT", 1, "BLOCK", block_ms, "STREAMS", log, entry_id, near=log)
+            blocking = ("XREAD", "COUNT", 1, "BLOCK", block_ms, "STREAMS", log, entry_id)
+            return bool(await execute(self._blocking, *blocking, near=log))
 
     def _check(self, partition: int) -> None:
         if not 0 <= partition < self.partitions:

@@ -62,9 +62,9 @@ CALLS_MAX: Final = {
 
 IDLE_SECONDS: Final = 3.0
 IDLE_COMMANDS_MAX: Final = {
-    "worker-1": 120.0,  # 62 seen: timers of 8 partitions 4 times a second, 9 steps that wait a second at a time
-    "api": 250.0,  # 145 seen: the length of 18 inboxes of 8 partitions once a second, for back-pressure
-    "projector": 500.0,  # 245 seen: lease, log and archive of 8 partitions
+    "worker-1": 60.0,  # 29 seen: 9 steps that wait a second at a time, timers 4 times a second
+    "api": 12.0,  # 4 seen: all inboxes once a second, for back-pressure, and who is to be told of changes
+    "projector": 64.0,  # 31 seen: lease and log of 8 partitions every 1.5 s, their archive every 2 s
 }
 """A second, of a process that has nothing to do, with eight partitions. Bounds of twice what was seen: time decides."""
 
