@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 
 import msgspec
 
-from events.errors import ArchiveRefused, EntriesArchived, LogUnavailable, SegmentDamaged
+from events.errors import ArchiveRefused, EntriesArchived, LogFull, LogUnavailable, SegmentDamaged
 from events.log import EventLog
 from events.redis_archive import RedisArchive
 from events.redis_derived import RedisDerived
@@ -140,3 +140,9 @@ async def replay_troubles(settings: Settings) -> AsyncIterator[None]:
         raise Stop(str(error), hint="if another replay is under way, wait for it, then start this one again") from None
     except LogUnavailable as error:
         raise unreachable(settings, error) from None
+    except LogFull as error:
+        raise Stop(
+            str(error),
+            hint="new views lie beside the live ones until they are swapped: give Redis room, then start this again",
+            exit_code=ExitCode.UNREACHABLE,
+        ) from None
