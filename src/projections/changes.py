@@ -6,12 +6,12 @@ last one, and one that falls too far behind is told to begin anew.
 """
 
 import asyncio
+import time
 from collections import OrderedDict, defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Final
 
-import msgspec
 import structlog
 
 from domain.access import Bound
@@ -20,10 +20,9 @@ from events.ids import StreamKind
 from events.seldom import Seldom
 from projections.errors import TooManyStreams
 from projections.feed import Change, ChangeFeed, FeedEntry, FeedPosition
+from projections.frames import frame_for, is_early_end, read_statuses
 from projections.places import mark_of
-from projections.projection import TABLES
-from projections.rows import Status, decode_row, status_of
-from projections.subscription import Frame, Subscription, frame_of
+from projections.subscription import Frame, Subscription
 from projections.views import ViewStore
 
 EVERYTHING: Final = "*"
@@ -47,21 +46,14 @@ FEED_ENTRIES_MAX: Final = 100
 WAIT_MS: Final = 1_000
 RETRY_PAUSE_S: Final = 0.5
 
+AWAY_S_MAX: Final = 3.0
+"""From the begin of a read of the feeds to the end of the next, two waits at most; where it took longer they may have
+been trimmed beyond what was read. In this time a partition's feed is not filled: that takes 130,000 changes."""
+
 log = structlog.get_logger(__name__)
 
 OFFERED_MAX: Final = 20_000
 """Rows of a topic whose version is remembered, 150 B each: twice the files of a large task."""
-
-
-class Gone(msgspec.Struct, frozen=True):
-    """The knowledge base was deleted."""
-
-    id: str
-
-
-def gone(row_id: str, version: int) -> Frame:
-    """What is told of a knowledge base that was deleted."""
-    return Frame(row_id, "gone", version, True, msgspec.json.encode(Gone(row_id)))
 
 
 class _Topic:
@@ -98,8 +90,17 @@ class _Topic:
 class ChangeTailer:
     """Follows the feeds and hands each change to whoever watches its task or knowledge base."""
 
-    def __init__(self, feed: ChangeFeed, views: ViewStore, *, subscriptions_max: int = SUBSCRIPTIONS_MAX) -> None:
+    def __init__(
+        self,
+        feed: ChangeFeed,
+        views: ViewStore,
+        *,
+        subscriptions_max: int = SUBSCRIPTIONS_MAX,
+        clock_s: Callable[[], float] = time.monotonic,
+    ) -> None:
         self.feed = feed
+        self._clock_s = clock_s
+        self._read_s = clock_s()
         self._views = views
         self._subscriptions_max = subscriptions_max
         self._topics: dict[str, _Topic] = {}
@@ -183,12 +184,20 @@ class ChangeTailer:
             await self._begin_anew()
         self._has_begun = False
         while not stop.is_set():
+            begun_s = self._clock_s()
             entries = await self.feed.feed_read(self._positions, limit=FEED_ENTRIES_MAX, wait_ms=WAIT_MS)
             by_partition: dict[int, list[FeedEntry]] = defaultdict(list)
             for entry in entries:
                 by_partition[entry.partition].append(entry)
+            if self._clock_s() - self._read_s > AWAY_S_MAX and await self._has_missed(by_partition):
+                await self._begin_anew()
+                by_partition.clear()
+            self._read_s = begun_s
             for partition, found in by_partition.items():
                 await self._tell(partition, found)
+
+    async def _has_missed(self, partitions: Iterable[int]) -> bool:
+        return not all([await self.feed.feed_reaches(one, self.position(one)) for one in partitions])
 
     async def _tell(self, partition: int, entries: Sequence[FeedEntry]) -> None:
         """Reads each watched row once, however many commits changed it and however many watch it."""
@@ -220,26 +229,6 @@ class ChangeTailer:
         return [one for topic in self._topics.values() for one in topic.subscriptions]
 
 
-async def read_statuses(views: ViewStore, partition: int, changes: Mapping[str, Change]) -> dict[str, Status]:
-    """The present states of changed rows by id, those that exist."""
-    statuses: dict[str, Status] = {}
-    for table in TABLES:
-        ids = [row_id for row_id, change in changes.items() if change.kind is table.kind]
-        payloads = await views.rows(partition, table, ids) if ids else []
-        for row_id, payload in zip(ids, payloads, strict=True):
-            status = None if payload is None else status_of(row_id, decode_row(table, payload))
-            if status is not None:
-                statuses[row_id] = status
-    return statuses
-
-
-def _event(row_id: str, topic: str) -> str:
-    """What is watched sends its `status`, what belongs to it, or to everything, the name of its kind."""
-    if row_id == topic:
-        return "status"
-    return {"doc": "document", "task": "task", "kb": "knowledge_base"}[row_id.partition("_")[0]]
-
-
 def is_about(change: Change, topic: str) -> bool:
     bound = _bound_of(topic)
     if bound is not None:
@@ -254,19 +243,6 @@ def _bound_of(topic: str) -> frozenset[str] | None:
 
 def _owner_of(change: Change) -> str | None:
     return change.id if change.kind is StreamKind.KNOWLEDGE_BASE else change.knowledge_base_id
-
-
-def frame_for(topic: str, change: Change, status: Status | None) -> Frame | None:
-    """What a change says to a topic; None for a row that is not shown."""
-    if status is not None:
-        return frame_of(change.id, _event(change.id, topic), status)
-    return gone(change.id, change.version) if change.kind is StreamKind.KNOWLEDGE_BASE else None
-
-
-def is_early_end(topic: str, change: Change, frame: Frame) -> bool:
-    """Whether a task's end was read before the feed came to it: changes of documents may lie between, and who was told
-    the end hears of nothing any more. Its own change follows, and tells it."""
-    return frame.is_end and frame.id == topic and frame.version > change.version
 
 
 def _topics(change: Change) -> tuple[str, ...]:

@@ -105,6 +105,10 @@ class ChangeFeed(Protocol):
         """The next entries of several partitions, at most `limit` of each; waits up to `wait_ms` for the first."""
         ...
 
+    async def feed_reaches(self, partition: int, after: FeedPosition) -> bool:
+        """Whether everything behind a place that the feed gave out is still there."""
+        ...
+
     async def feed_since(self, partition: int, after: FeedPosition, *, limit: int) -> list[FeedEntry] | None:
         """Every entry behind a place; None where the feed does not reach back to it, never had it, or holds more."""
         ...

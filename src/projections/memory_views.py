@@ -222,6 +222,9 @@ class MemoryViews:
                 return found
             await self._changed.wait(rest_s)
 
+    async def feed_reaches(self, partition: int, after: FeedPosition) -> bool:
+        return self._partitions[partition].feed_trimmed <= after
+
     async def feed_since(self, partition: int, after: FeedPosition, *, limit: int) -> list[FeedEntry] | None:
         state = self._partitions[partition]
         if not state.feed_trimmed <= after <= state.feed_end:

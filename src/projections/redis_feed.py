@@ -41,6 +41,13 @@ class RedisFeed:
             if found or rest_ms <= BLOCK_MS_MAX:
                 return found
 
+    async def feed_reaches(self, partition: int, after: FeedPosition) -> bool:
+        with at_the_border():
+            found: Any = await self._client.xrange(self._keys.changes(partition), min=str(after), count=1)
+        if after == FeedPosition():
+            return not found or _is_very_first(found[0])
+        return bool(found) and _position(found[0][0]) == after
+
     async def feed_since(self, partition: int, after: FeedPosition, *, limit: int) -> list[FeedEntry] | None:
         key = self._keys.changes(partition)
         with at_the_border():
@@ -49,8 +56,7 @@ class RedisFeed:
                 pipeline.xrange(key, min=str(after), count=limit + 2)
                 length, found = await pipeline.execute()
         if after == FeedPosition():
-            # From the very beginning, where nothing was trimmed: the first entry counts its own bytes alone.
-            reaches_back = length == 0 or int(found[0][1][b"b"]) == len(found[0][1][b"c"])
+            reaches_back = length == 0 or _is_very_first(found[0])
             return _entries(partition, found) if reaches_back and len(found) <= limit else None
         # The entry itself has to be there: what was written behind it and lost with it would be missing.
         if not found or _position(found[0][0]) != after or len(found) > limit + 1:
@@ -66,6 +72,11 @@ class RedisFeed:
 
 def _entries(partition: int, found: Entries) -> list[FeedEntry]:
     return [FeedEntry(partition, _position(entry_id), decode_changes(fields[b"c"])) for entry_id, fields in found]
+
+
+def _is_very_first(entry: tuple[bytes, dict[bytes, bytes]]) -> bool:
+    """Whether nothing was trimmed ahead of it: the first entry of a feed counts its own bytes alone."""
+    return int(entry[1][b"b"]) == len(entry[1][b"c"])
 
 
 def _position(entry_id: bytes) -> FeedPosition:

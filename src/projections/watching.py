@@ -11,8 +11,9 @@ from typing import Final, NamedTuple, Protocol
 import msgspec
 
 from events.ids import KnowledgeBaseId, TaskId
-from projections.changes import ChangeTailer, frame_for, is_about, is_early_end, read_statuses
+from projections.changes import ChangeTailer, is_about
 from projections.feed import Change, FeedPosition
+from projections.frames import frame_for, is_early_end, read_statuses
 from projections.on_demand import gathered
 from projections.places import NOTHING, Place, at_most, mark_of
 from projections.queries import Queries

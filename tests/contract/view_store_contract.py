@@ -375,6 +375,7 @@ class ChangeFeedContract:
         assert missed is not None
         assert [entry.changes for entry in missed] == [(change(0),), (change(1),)]
         assert await world.feed.feed_since(0, before, limit=1) is None
+        assert await world.feed.feed_reaches(0, before)
 
     async def test_the_feed_is_bounded_and_says_where_it_no_longer_reaches(self, world: ViewWorld) -> None:
         group = tuple(change(number) for number in range(8))
@@ -382,6 +383,8 @@ class ChangeFeedContract:
         assert await world.feed.feed_since(0, positions[0], limit=50) is None
         kept = await world.feed.feed_read({0: FeedPosition()}, limit=50)
         assert 1 <= len(kept) <= FEED_BYTES_MAX // 400
+        places = (FeedPosition(), positions[0], kept[0].position, positions[-1])
+        assert [await world.feed.feed_reaches(0, one) for one in places] == [False, False, True, True]
         assert kept[-1].position == positions[-1]
         assert await world.feed.feed_since(0, kept[0].position, limit=50) == kept[1:]
 

@@ -12,7 +12,7 @@ from millstream.openapi.of_tasks import NOT_MODIFIED
 from millstream.openapi.operation import EVENT_STREAM, Answer, JsonBody, Operation, Parameter, Tag
 from millstream.openapi.parameters import CONDITIONAL, ETAG, FRESHNESS, IF_NONE_MATCH, LOCATION, NAME, PAGED, RESUMED
 from millstream.openapi.problems import CHANGED
-from projections.changes import Gone
+from projections.frames import Gone
 from projections.lists import Listing
 
 UNKNOWN: Final = frozenset({ProblemCode.UNKNOWN_KNOWLEDGE_BASE})

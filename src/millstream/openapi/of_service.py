@@ -12,9 +12,9 @@ from millstream.health import Alive, Readiness
 from millstream.openapi.operation import EVENT_STREAM, JSON, Access, Answer, Header, Operation, Parameter, Tag
 from millstream.openapi.parameters import IF_NONE_MATCH, LIMIT, OF_KNOWLEDGE_BASE, RESUMED, TEXT, whole
 from projections.archive_overview import ArchiveOverview, Asked
-from projections.changes import Gone
 from projections.event_feed import END, EventPage
 from projections.everything import Snapshot
+from projections.frames import Gone
 from projections.routes_archive import Verified, VerifyDamage, VerifyFailed, VerifyProgress
 from projections.system import MINUTES_DEFAULT, MINUTES_MAX, SystemFlow
 

@@ -143,3 +143,29 @@ async def test_more_streams_than_allowed_are_refused() -> None:
         pass
     with tailer.watching("b"):
         assert tailer.count == 1
+
+
+async def test_who_watches_through_a_tailer_that_the_feed_has_left_behind_begins_anew() -> None:
+    world, stop, now_s = World(), asyncio.Event(), [0.0]
+    views = MemoryViews(partitions=2, clock_ms=lambda: 1_000, feed_bytes_max=300)
+    tailer = ChangeTailer(views, views, clock_s=lambda: now_s[0])
+    knowledge_base = await world.workshop.create(partition=0)
+    task, documents = await world.workshop.submit(knowledge_base, 4)
+    await project(world.log, views)
+    await tailer.begin()
+    place = tailer.position(0)
+    for document in documents:
+        await world.workshop.complete(document)
+        await project(world.log, views)
+    now_s[0] += 60
+    assert not await views.feed_reaches(0, place), "the test trims more than was read"
+    with tailer.watching(task) as subscription:
+        running = asyncio.create_task(tailer.run(stop))
+        assert await subscription.wait(20)
+        assert subscription.take() == Taken((), is_fresh_start=True)
+        await world.workshop.finish(task)
+        await project(world.log, views)
+        assert await subscription.wait(20)
+        assert [one.id for one in subscription.take().frames] == [task]
+    stop.set()
+    await running
