@@ -161,6 +161,12 @@ PROMISES: Final[tuple[Promise, ...]] = (
         peers=True,
     ),
     Promise(
+        name="scaling",
+        text="One to four workers on hosts of their own, and what a document asks of Redis and S3",
+        module="scaling",
+        seconds_max=900,
+    ),
+    Promise(
         name="growth",
         text="What growth to 100,000 tasks costs",
         module="growth",
