@@ -27,8 +27,7 @@ class RequestIdMiddleware:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        offered = Headers(scope=scope).get("x-request-id", "")
-        request_id = offered if _VALID.fullmatch(offered) else self._new_request_id()
+        request_id = request_id_from(Headers(scope=scope).get("x-request-id", ""), self._new_request_id)
         scope.setdefault("state", {})[_KEY] = request_id
 
         async def send_with_id(message: Message) -> None:
@@ -38,6 +37,11 @@ class RequestIdMiddleware:
 
         with structlog.contextvars.bound_contextvars(request_id=request_id):
             await self._app(scope, receive, send_with_id)
+
+
+def request_id_from(offered: str, new_request_id: Callable[[], str]) -> str:
+    """What the client offers where it is harmless, else a new one."""
+    return offered if _VALID.fullmatch(offered) else new_request_id()
 
 
 def request_id_of(scope: MutableMapping[str, Any]) -> str:

@@ -9,9 +9,10 @@ import grpc
 import pytest
 import pytest_asyncio
 from google.protobuf.duration_pb2 import Duration
-from grpc.aio import AioRpcError
+from grpc.aio import AioRpcError, Metadata
 
 from events.redis_clients import make_clients
+from millstream.grpc.refusals import REQUEST_ID
 from millstream.grpc.v1 import tasks_pb2 as pb
 from tests.integration.grpc_worker import RemoteWorker, remote_worker, vectors_of
 from tests.integration.grpc_world import GUARD_S, GrpcWorld, code_of, grpc_world, shown
@@ -130,6 +131,16 @@ async def test_markdown_gets_its_headings_and_tables_here(world: GrpcWorld) -> N
     assert [heading["text"] for heading in text["headings"]] == ["Querns"]
     assert len(text["tables"]) == 1
     assert text["pages"] == []
+
+
+async def test_a_refused_call_of_a_worker_names_its_request(world: GrpcWorld) -> None:
+    for offered in ("of-the-worker.1", None):
+        metadata = shown(world.write) if offered is None else Metadata(*shown(world.write), ("x-request-id", offered))
+        with pytest.raises(AioRpcError) as raised:
+            await world.calls.ReportProgress(pb.ReportProgressRequest(lease="none"), metadata=metadata, timeout=GUARD_S)
+        assert code_of(raised.value) == LOST
+        told = dict(raised.value.trailing_metadata())[REQUEST_ID]
+        assert told == offered or (offered is None and len(told) >= 16)
 
 
 async def test_a_lease_lives_as_long_as_it_is_renewed_and_whoever_is_silent_is_overtaken(world: GrpcWorld) -> None:

@@ -51,7 +51,7 @@ async def serving_grpc(
     under way have the drain time. Raises Stop where the port is in use."""
     settings, workers = stores.settings, _workers(stores, observer)
     server = grpc.aio.server(options=_options(settings), maximum_concurrent_rpcs=settings.grpc_calls_max)
-    service = TaskService(TaskCalls(app), WorkerCalls(admission, workers))
+    service = TaskService(TaskCalls(app), WorkerCalls(admission, workers), stores.ids.unique)
     add_TaskServiceServicer_to_server(service, server)  # type: ignore[no-untyped-call]  # generated
     health = HealthServicer()
     health_pb2_grpc.add_HealthServicer_to_server(health, server)
