@@ -37,9 +37,9 @@ export async function setLanguage(name) {
   const words = (await LOADED[name]()).default;
   messages = words;
   current = name;
-  await addCodes(name);
   document.documentElement.lang = tag();
   for (const tell of listeners) tell();
+  await addCodes(name);
 }
 
 export function onLanguage(tell) {
