@@ -11,7 +11,6 @@ directory; on S3 0.75 (64 KiB) and 0.65 (1 MiB) of raw PUTs at the same concurre
 import argparse
 import os
 import platform
-import socket
 import statistics
 import subprocess
 import sys
@@ -29,6 +28,7 @@ import msgspec
 from bench.figures import Peer, note, reported
 from bench.upload_load import Load, Times
 from bench.upload_peers import PATH
+from tests.servers.ports import free_port
 from tests.servers.redis_process import RedisProcess, redis_binary
 from tests.servers.s3_gateway import S3Server, start_s3_server, stop_s3_server
 
@@ -281,13 +281,6 @@ def putting(server: S3Server) -> Callable[[int], Way]:
         return Way(load)
 
     return of_size
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 def effort_asked() -> Effort:

@@ -25,12 +25,12 @@ from typing import Final
 
 import msgspec
 
-from bench.accept import free_port
 from bench.figures import Peer, note, reported
 from bench.peers.environment import FOLDER
 from bench.peers.environment import PYTHON as PEER_PYTHON
 from bench.peers.marks import VARIABLE, count_marks, read_marks
 from bench.peers.queues import QUEUES, PeerQueue
+from tests.servers.ports import free_port
 from tests.servers.redis_process import RedisProcess, redis_binary
 
 ROOT: Final = Path(__file__).resolve().parents[1]

@@ -15,9 +15,10 @@ import pytest
 from redis import Redis
 
 from tests.e2e.api import Api
+from tests.servers.ports import free_port
 from tests.servers.redis_commands import Command, Commands, ports_of
 from tests.servers.redis_process import RedisProcess, redis_binary
-from tests.servers.s3_gateway import S3Server, free_port
+from tests.servers.s3_gateway import S3Server
 from tests.servers.s3_proxy import ProxyThread
 from tests.servers.service_process import ServiceProcess
 from tests.waiting import poll

@@ -2,7 +2,6 @@
 
 import os
 import shutil
-import socket
 import subprocess
 import sys
 import time
@@ -14,6 +13,8 @@ from typing import Final
 
 import boto3
 import pytest
+
+from tests.servers.ports import free_port
 
 START_TIMEOUT_S: Final = 60.0
 STOP_TIMEOUT_S: Final = 20.0
@@ -95,13 +96,6 @@ def _start_gateway(binary: str, volume: str, address: str, directory: Path) -> s
     }
     with (directory / "output.log").open("ab") as output:
         return subprocess.Popen(command, env=environment, stdout=output, stderr=output, cwd=directory)
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 def _wait_until_live(process: subprocess.Popen[bytes], server: S3Server, directory: Path) -> None:

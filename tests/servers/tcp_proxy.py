@@ -8,7 +8,6 @@ import asyncio
 import contextlib
 import enum
 import itertools
-import socket
 import threading
 from collections import deque
 from collections.abc import Callable, Coroutine
@@ -17,6 +16,8 @@ from typing import Any, Final, Self, assert_never
 from urllib.parse import urlsplit
 
 import msgspec
+
+from tests.servers.ports import free_port
 
 LINE_BYTES_MAX: Final = 1_048_576
 START_S_MAX: Final = 10.0
@@ -141,7 +142,7 @@ class TcpProxy:
         self._server: asyncio.Server | None = None
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="tcp-proxy", daemon=True)
-        self.port = _free_port()
+        self.port = free_port()
         self.lost = 0
         """Replies that no client ever had."""
 
@@ -274,10 +275,3 @@ async def _others_ended() -> None:
     await asyncio.wait(others, timeout=START_S_MAX) if others else None
     for _ in range(3):
         await asyncio.sleep(0)  # transports that were aborted close in the loop's next turns
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
