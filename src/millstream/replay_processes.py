@@ -60,8 +60,9 @@ class ReplayProcesses:
         """The largest partitions first. Raises Stop: what was begun is brought to its end before, and no more begun."""
         context = multiprocessing.get_context("spawn")
         told: SimpleQueue[Told | None] = context.SimpleQueue()
-        drawing = threading.Thread(target=_draw, args=(told, planned, bars))
+        drawing = threading.Thread(target=_draw, args=(told, planned, bars), daemon=True)
         drawing.start()
+        is_whole = True
         pool = ProcessPoolExecutor(self._processes, context, _begin, (told,))
         loop = asyncio.get_running_loop()
         try:
@@ -71,18 +72,22 @@ class ReplayProcesses:
         except Stop:
             raise
         except BrokenProcessPool:
+            is_whole = False
             raise Stop(
                 "a process of the replay was killed",
                 hint="if memory was short: --processes 1; what was not swapped yet is as it was",
             ) from None
         except BaseException:
+            is_whole = False
             for process in multiprocessing.active_children():
                 process.terminate()
             raise
         finally:
             await asyncio.to_thread(pool.shutdown, cancel_futures=True)
-            told.put(None)
-            drawing.join()
+            # A process that was killed while it told something holds the lock of the queue for ever.
+            if is_whole:
+                told.put(None)
+                drawing.join()
 
 
 async def _report_or_stop(pending: "asyncio.Future[PartitionReport | Trouble]") -> PartitionReport:

@@ -1,9 +1,17 @@
-"""How many processes a replay is worth."""
+"""How many processes a replay is worth, and what is said where one of them is killed."""
 
+import asyncio
 import os
+import signal
 
-from millstream.replay_processes import EVENTS_MIN, processes_for
-from millstream.replay_wanted import Planned
+import pytest
+
+from millstream import replay_processes
+from millstream.errors import Stop
+from millstream.replay_bars import event_bars
+from millstream.replay_processes import EVENTS_MIN, ReplayProcesses, processes_for
+from millstream.replay_wanted import Planned, Wanted
+from millstream.settings import Settings
 
 
 def planned(*events: int) -> list[Planned]:
@@ -27,3 +35,18 @@ def test_never_by_more_than_there_are_partitions_with_events() -> None:
 def test_as_many_as_a_person_asks_for() -> None:
     assert processes_for(1, planned(EVENTS_MIN, EVENTS_MIN)) == 1
     assert processes_for(2, planned(1, 1, 1)) == 2
+
+
+def dies_while_it_tells(*_: object) -> None:
+    """As one that the kernel kills in the middle of a write to the queue."""
+    replay_processes._told._wlock.acquire()  # type: ignore[attr-defined]
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+async def test_a_process_that_is_killed_while_it_tells_ends_the_replay_and_says_so(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(replay_processes, "_replay", dies_while_it_tells)
+    with event_bars(quiet=True) as bars, pytest.raises(Stop, match="was killed"):
+        async with asyncio.timeout(60):
+            await ReplayProcesses(Settings(), Wanted(), 2).run(planned(1, 1), bars)
