@@ -111,18 +111,19 @@ def plan_append(writes: Sequence[Write], *, partitions: int, acknowledge: Delive
 def _one_partition(writes: Sequence[Write], partitions: int, acknowledge: Delivery | None) -> int:
     if not writes:
         raise InvalidAppend("an append needs at least one write")
-    streams = [write.stream_id for write in writes]
-    if len(set(streams)) != len(streams):
+    if len({write.stream_id for write in writes}) != len(writes):
         raise InvalidAppend("an append names each stream once")
-    events = sum(len(write.envelopes) for write in writes)
+    events, found = 0, set()
+    for write in writes:
+        if (write.tally or write.digests) and not write.envelopes:
+            raise InvalidAppend("a stream that is only compared changes no tally and no digest")
+        events += len(write.envelopes)
+        found.add(partition_of(write.stream_id))
+        found.add(partition_of(write.knowledge_base_id))
     if events == 0:
         raise InvalidAppend("an append needs at least one event")
-    if any((write.tally or write.digests) and not write.envelopes for write in writes):
-        raise InvalidAppend("a stream that is only compared changes no tally and no digest")
     if events > EVENTS_PER_APPEND_MAX:
         raise InvalidAppend(f"{events} events in one append, {EVENTS_PER_APPEND_MAX} are the limit")
-    found = {partition_of(stream) for stream in streams}
-    found.update(partition_of(write.knowledge_base_id) for write in writes)
     if acknowledge is not None:
         found.add(acknowledge.partition)
     partition = found.pop()
@@ -214,6 +215,8 @@ def _tasks(write: Write, envelope: Envelope, tallies: Mapping[str, Tally]) -> li
 
 def _once_a_task(consequences: Sequence[Consequence]) -> tuple[Consequence, ...]:
     """Of several pointers that wait for one task's end only the last stays: a task of 1,000 skipped files ends once."""
+    if len(consequences) < 2:
+        return tuple(consequences)
     last = {
         (found.step, found.when_task_ends): place
         for place, found in enumerate(consequences)
