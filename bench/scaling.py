@@ -5,8 +5,9 @@
 API, projector and each worker run in a network namespace of their own against one Redis (`appendfsync always`) and one
 S3 server in another (`tests.servers.machines`; Linux and root). The clock runs from the first upload (ten texts of 3 kB
 a request, into four knowledge bases) until every document can be searched. More workers than cores share the cores: the
-ratio to one worker says what coordination costs, not what more machines bring. Counts of Redis are its own INFO; those
-of S3 are taken by a proxy before it in a run of their own, since a proxy costs time. docs/scaling.md carries them on.
+ratio to one worker does not say what more machines bring; tables grow from row to row too. Counts of Redis are
+its own INFO; those of S3 are taken by a proxy before it in a run of their own, since a proxy costs time.
+docs/scaling.md carries them on.
 """
 
 import argparse
