@@ -37,6 +37,7 @@ POINTERS: Final = {
 DETAILS: Final = {
     "printable characters": "the name of a key shows at a terminal",
     "would have expired already": "whatever ends has to end later",
+    "a whole number from 0 to": "partitions that the installation has",
     "cannot be bound to knowledge bases": "who has the scope admin sees everything",
 }
 FLOAT: Final = re.compile(r"Expected `int( \| null)?`, got `float`")

@@ -8,10 +8,14 @@ import importlib.util
 import sys
 import threading
 from types import ModuleType
-from typing import Any
+from typing import Any, Final
 
 _running = threading.RLock()
 """One thread runs an `__init__`; who asks the package meanwhile waits until all its names are there."""
+
+WAIT_S_MAX: Final = 60.0
+"""For the other thread. It may wait for a module that this one is importing, which Python does not see: the name is
+told to be missing, its import fails, and whoever wanted it tries again. LlamaIndex takes 1 to 3 s."""
 
 
 def load_on_demand(package: str, **known: object) -> None:
@@ -35,8 +39,11 @@ class _OnDemand(ModuleType):
     """Turns into an ordinary module with the first name that it lacks."""
 
     def __getattr__(self, name: str) -> Any:
-        with _running:
-            _run_init(self)
+        if _running.acquire(timeout=WAIT_S_MAX):
+            try:
+                _run_init(self)
+            finally:
+                _running.release()
         try:
             return self.__dict__[name]
         except KeyError:

@@ -12,6 +12,7 @@ def test_an_answer_is_written_and_its_citation_leads_to_the_passage(tab: Tab, pl
     page = tab.page
     tab.open(f"ask?kb={places['kb']}")
     page.get_by_label("Your question").fill("What is granite?")
+    expect(page.get_by_role("button", name="Ask", exact=True)).to_be_enabled()  # the knowledge bases are known
     page.keyboard.press("Enter")
     expect(page.locator(".answer-text")).to_contain_text("The stones are of granite")
     page.get_by_role("button", name="Source 1").click()
