@@ -28,6 +28,9 @@ NAMES_ITS_DOCUMENTS: Final = frozenset({TaskSource.RETRY, TaskSource.REPROCESS})
 DOCUMENTS_PAGE: Final = 50
 """Documents read at a time while a whole task is told: about 35 kB, held twice for a reader that does not read."""
 
+FOLDED_NOTED_MAX: Final = 10_000
+"""Tasks of which is noted how new an answer was that the view did not have: 2 MB. Views are at most seconds behind."""
+
 
 class Queries:
     """Raises Refused for what does not exist, InvalidId, and what log and store raise."""
@@ -35,6 +38,7 @@ class Queries:
     def __init__(self, event_log: EventLog, views: ViewStore) -> None:
         self._log = event_log
         self._views = views
+        self._folded: dict[TaskId, int] = {}
 
     @property
     def partitions(self) -> int:
@@ -56,15 +60,18 @@ class Queries:
         return (await self._views.checkpoint(partition)).number >= number
 
     async def task(self, task: TaskId, *, told: int = 0) -> TaskStatus:
-        """`told` is a version that the caller was answered before. Where the view is older than that one, as behind an
-        answer folded from the log, the log is folded again: who asks twice is never told an older state."""
-        row = await self.task_row(task)
+        """`told` is a version that the caller was answered before. Where the view is older than that one, or than what
+        was folded here for somebody before, the log is folded again: who asks twice is never told an older state."""
+        row = await self._viewed_task(task)
         status = None if row is None else tasks.status_of(task, row)
-        if status is not None and status.version < told:
-            row = await fold_task(self._log, task)
-            status = None if row is None else tasks.status_of(task, row)
+        if status is not None and status.version >= max(told, self._folded.get(task, 0)):
+            self._folded.pop(task, None)
+            return status
+        row = await fold_task(self._log, task)
+        status = None if row is None else tasks.status_of(task, row)
         if status is None:
             raise Refused(RefusalCode.UNKNOWN_TASK, "there is no task with this id")
+        self._note_folded(task, status.version)
         return status
 
     async def task_row(self, task: TaskId) -> TaskRow | None:
@@ -185,6 +192,12 @@ class Queries:
         payload = (await self._views.rows(self.partition_of(task), TASKS, [task]))[0]
         row = None if payload is None else TASK_PROJECTION.decode(payload)
         return None if row is None or tasks.status_of(task, row) is None else row
+
+    def _note_folded(self, task: TaskId, version: int) -> None:
+        """The newest version answered from the log, until the view has it. Of too many the oldest note goes."""
+        self._folded[task] = max(version, self._folded.pop(task, 0))
+        if len(self._folded) > FOLDED_NOTED_MAX:
+            del self._folded[next(iter(self._folded))]
 
     async def _folded_documents(self, _: int, ids: Sequence[DocumentId]) -> list[DocumentStatus]:
         return _seen(dict(zip(ids, await gathered(ids, self._fold_document), strict=True)))

@@ -112,5 +112,5 @@ def _damage_and_replay(service: ServiceProcess, replay: Any, folder: Path, env: 
     assert replay("--from", "archive")[0] == 0
     for processes in ("1", "2"):
         code, said = replay("--from", "log", "--processes", processes)
-        assert code == 2
+        assert code == 2, said
         assert "archive" in said
