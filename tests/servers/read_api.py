@@ -89,7 +89,12 @@ async def serving(
             listening.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, send_buffer_bytes)
         api = ReadApi(f"http://127.0.0.1:{listening.getsockname()[1]}/api/v1", tailer)
         server = uvicorn.Server(
-            uvicorn.Config(api.counting(app), http=connections(ConnectionLimits()), log_level="warning", lifespan="off")
+            uvicorn.Config(
+                api.counting(app),
+                http=connections(ConnectionLimits(connections_max=max(1_000, streams_max))),
+                log_level="warning",
+                lifespan="off",
+            )
         )
         with suppress(LogUnavailable):
             await tailer.begin()
