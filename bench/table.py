@@ -35,7 +35,10 @@ def _page(found: Sequence[tuple[Promise, Result]]) -> str:
     parts = [
         f"{met} of {len(goals)} goals are met. `measured` is the median of the rounds, `ratio` ours to the peer's in",
         "the same run, `before` the figure of an earlier commit (its ratio, where the goal is about one).",
-        f"**busy** marks runs that began at a load above {BUSY_LOAD}: their rates and times say little.",
+        (
+            "The load is that of the minute before, so mostly of the benchmark before; **busy** marks what is "
+            f"above {BUSY_LOAD}."
+        ),
         f"\n![Each figure as a share of its goal]({GOALS_PLOT})",
     ]
     for promise, result in found:
