@@ -5,9 +5,12 @@ still for the few milliseconds of the last page; both then stand at the same eve
 Where the log has lost its end (a backup was put back, say) they do: the views then show what the log still has.
 """
 
+from contextlib import suppress
+
 import msgspec
 import structlog
 
+from events.errors import LogError
 from events.log import EventLog
 from projections.building import begin_beside, come_near, drop_generation, fold_until, seize_live
 from projections.errors import RebuildRefused
@@ -42,7 +45,12 @@ async def rebuild(
     """
     live = await views.live_generation(partition)
     writer = await begin_beside(views, partition, live, holder, on_page=on_page)
-    await come_near(event_log, views, writer, live, on_progress)
+    try:
+        await come_near(event_log, views, writer, live, on_progress)
+    except BaseException:  # also where another partition failed and this one is broken off
+        with suppress(LogError):  # it ends by itself; until then nobody could begin anew
+            await views.release(writer.lease)
+        raise
     seized = await seize_live(views, partition, live, holder)
     await fold_until(event_log, writer, seized.checkpoint, on_progress)
     if writer.lease.checkpoint.is_behind(seized.checkpoint):
