@@ -5,7 +5,6 @@ import os
 import pty
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
@@ -21,6 +20,7 @@ from millstream.observing import catalogue
 from millstream.observing.exposition import CONTENT_TYPE
 from tests.prometheus_text import Metric, read
 from tests.servers.otlp import Collector, Span, collecting
+from tests.servers.ports import free_ports_in_a_row
 from tests.servers.service_process import ServiceProcess, environment_with
 from tests.waiting import poll
 
@@ -46,27 +46,9 @@ class Observed(msgspec.Struct, frozen=True):
         return read(answer.text)
 
 
-def free_ports(count: int) -> int:
-    """The first of some ports in a row that nobody listens on."""
-    begin = 21_000 + os.getpid() % 3_000 * count
-    for first in range(begin, begin + 300, count):
-        sockets = [socket.socket() for _ in range(count)]
-        try:
-            for place, one in enumerate(sockets):
-                one.bind(("127.0.0.1", first + place))
-        except OSError:
-            continue
-        else:
-            return first
-        finally:
-            for one in sockets:
-                one.close()
-    raise AssertionError("no ports are free")
-
-
 @pytest.fixture(scope="module")
 def observed() -> Iterator[Observed]:
-    port = free_ports(3)
+    port = free_ports_in_a_row(3)
     with tempfile.TemporaryDirectory(prefix="ms-service-") as directory, collecting() as collector:
         service = ServiceProcess(
             Path(directory) / "data",

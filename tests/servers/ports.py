@@ -1,6 +1,12 @@
 """Ports of loopback: one that stays ours while whoever serves there is away, and one that nobody had a moment ago."""
 
+import os
 import socket
+from contextlib import ExitStack
+from typing import Final
+
+_FIRST: Final = 21_000
+"""Below the ports that Linux gives to clients: 32768 and up."""
 
 
 def reserved_port() -> socket.socket:
@@ -17,3 +23,18 @@ def free_port() -> int:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]
         return port
+
+
+def free_ports_in_a_row(count: int) -> int:
+    """The first of them, of a moment ago; each process of tests begins to look elsewhere."""
+    begin = _FIRST + os.getpid() % 3_000 * count % 10_000
+    for first in range(begin, begin + 100 * count, count):
+        with ExitStack() as stack:
+            probes = [stack.enter_context(socket.socket()) for _ in range(count)]
+            try:
+                for place, probe in enumerate(probes):
+                    probe.bind(("127.0.0.1", first + place))
+            except OSError:
+                continue
+            return first
+    raise AssertionError("no ports are free")
