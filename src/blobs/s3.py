@@ -17,13 +17,14 @@ from blobs.composition import plan_parts
 from blobs.errors import BlobMissing, BlobStoreUnavailable, InvalidBlobKey
 from blobs.keys import check_key, check_prefix, check_range
 from blobs.probe import check_by_probe
-from blobs.s3_client import make_client
+from blobs.s3_client import open_client
 from blobs.s3_conditions import Conditions
 from blobs.s3_errors import FOREIGN_ERRORS, code_of, translated
+from blobs.s3_put import SmallPuts
 from blobs.s3_settings import PART_BYTES_MIN, S3Settings
 from blobs.s3_upload import S3Sink
 from blobs.store import BlobInfo, BlobRef
-from blobs.writer import BatchingWriter, put_whole
+from blobs.writer import Batch, BatchingWriter, put_whole
 
 READ_BYTES: Final = 1024 * 1024
 """What one iteration of read() yields at most."""
@@ -45,6 +46,7 @@ class S3BlobStore:
         self._resources = AsyncExitStack()
         self._opening = asyncio.Lock()
         self._client: Any = None
+        self._puts: SmallPuts
         self._is_closed = False
         self._conditions = Conditions(self._call, bucket=settings.bucket, name_of=self._name)
 
@@ -59,12 +61,12 @@ class S3BlobStore:
             if self._is_closed:
                 raise BlobStoreUnavailable("The blob store is closed.")
             if self._client is None:
-                self._client = await self._resources.enter_async_context(make_client(self._settings))
+                opened = await self._translate("", self._resources.enter_async_context(open_client(self._settings)))
+                self._client, self._puts = opened
 
     def writer(self, key: str) -> BatchingWriter:
         """Begin a blob; one of up to `part_bytes` goes up in a single call at commit, a longer one in parts."""
-        sink = S3Sink(self._call, check_key(key), bucket=self._settings.bucket, name=self._name(key))
-        return BatchingWriter(key, sink, batch_bytes=self._settings.part_bytes)
+        return BatchingWriter(key, self._sink(key), batch_bytes=self._settings.part_bytes)
 
     async def put(self, key: str, data: bytes) -> BlobRef:
         """Store a whole blob."""
@@ -110,8 +112,7 @@ class S3BlobStore:
 
     async def compose(self, sources: Sequence[tuple[str, int]], to: str) -> None:
         """Make one blob of others. The server copies what has the size of a part; of the rest 5 MiB are read."""
-        sink = S3Sink(self._call, check_key(to), bucket=self._settings.bucket, name=self._name(to))
-        await sink.compose(plan_parts(sources, least_bytes=PART_BYTES_MIN), self.read, self._name)
+        await self._sink(to).compose(plan_parts(sources, least_bytes=PART_BYTES_MIN), self.read, self._name)
 
     async def stat(self, key: str) -> BlobInfo | None:
         """Return what is known of a blob."""
@@ -187,6 +188,14 @@ class S3BlobStore:
         async with self._opening:
             self._client = None
             await self._resources.aclose()
+
+    def _sink(self, key: str) -> S3Sink:
+        name = self._name(check_key(key))
+
+        async def put(body: Batch, sha256: str) -> None:
+            await self._call(key, lambda _: self._puts.put(name, body, sha256))
+
+        return S3Sink(self._call, put, key, bucket=self._settings.bucket, name=name)
 
     async def _call(self, key: str, operation: Callable[[Any], Awaitable[_T]], *, timeout_s: float | None = None) -> _T:
         """Run one call of the SDK within its share of connections and time, and translate its errors."""

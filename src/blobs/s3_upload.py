@@ -39,11 +39,16 @@ class S3Call(Protocol):
     ) -> _T: ...
 
 
+PutWhole = Callable[[Batch, str], Awaitable[None]]
+"""Puts a whole blob with its digest (hex), as S3Call does."""
+
+
 class S3Sink:
     """A sink whose batches are parts. One part is on its way while the next one fills, so two are in memory."""
 
-    def __init__(self, call: S3Call, key: str, *, bucket: str, name: str) -> None:
+    def __init__(self, call: S3Call, put: PutWhole, key: str, *, bucket: str, name: str) -> None:
         self._call = call
+        self._put = put
         self._key = key
         self._where = {"Bucket": bucket, "Key": name}
         self._token = secrets.token_hex(16)
@@ -62,8 +67,7 @@ class S3Sink:
     async def finish(self, tail: Batch, sha256: str, /) -> None:
         """Put a blob that is all tail; complete one that has parts."""
         if self._begun is None:
-            metadata = {"sha256": sha256}
-            await self._call(self._key, lambda s3: s3.put_object(**self._where, Body=tail, Metadata=metadata))
+            await self._put(tail, sha256)
             return
         await self.append(tail)
         await self._finish_part()

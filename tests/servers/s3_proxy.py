@@ -34,12 +34,14 @@ class Fault(enum.Enum):
     OTHER_BYTES = "answer 200 with as many bytes, of which some are others"
     SHORT_BODY = "answer 200 with half of the bytes, as if they were all"
     MISSING = "answer 404"
+    ELSEWHERE = "answer that the bucket is in another region"
 
 
 _ERRORS: Final = {
     Fault.SLOW_DOWN: (503, "SlowDown"),
     Fault.FULL: (507, "InsufficientStorage"),
     Fault.MISSING: (404, "NoSuchKey"),
+    Fault.ELSEWHERE: (400, "AuthorizationHeaderMalformed"),
 }
 
 Plan = Callable[[web.Request], Fault | None]
@@ -99,7 +101,7 @@ class FaultyProxy:
         self.requests.append(f"{request.method} {request.raw_path}")
         fault = self.plan(request)
         match fault:
-            case Fault.SLOW_DOWN | Fault.FULL | Fault.MISSING:
+            case Fault.SLOW_DOWN | Fault.FULL | Fault.MISSING | Fault.ELSEWHERE:
                 await request.read()
                 return _error(*_ERRORS[fault])
             case Fault.SILENCE:

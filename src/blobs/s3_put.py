@@ -1,0 +1,192 @@
+"""Small objects on their way past the SDK's request machinery: as the SDK puts them, signed and sent by its own parts.
+
+For each call the SDK checks parameters, applies the rules of endpoints, tells some thirty handlers and builds a parser,
+which is most of the CPU of a small PUT. For one bucket all that comes out the same but for key, digest and body. So the
+SDK is asked once how it puts an object (nothing is sent), and each PUT is a copy of that: address, headers, region.
+Credentials, their renewal and the signature are the SDK's, and so are its connections with TLS, proxies, limits and
+time-outs, the errors that it makes of an answer, and its word on whether and when to try again.
+"""
+
+import asyncio
+import io
+from collections.abc import Mapping
+from itertools import count
+from typing import Any, Final
+
+import msgspec
+import structlog
+from aiobotocore.httpsession import AIOHTTPSession
+from botocore.auth import S3SigV4Auth
+from botocore.awsrequest import AWSPreparedRequest, AWSRequest, HeadersDict
+from botocore.exceptions import HTTPClientError
+from botocore.hooks import first_non_none_response
+from botocore.parsers import create_parser
+from botocore.utils import percent_encode
+
+SMALL_BYTES_MAX: Final = 1024 * 1024
+"""What aiohttp sends as one piece without a warning. Of longer objects the SDK's own share is small."""
+
+OPERATION: Final = "PutObject"
+ANY_KEY: Final = "key"
+NOT_COPIED: Final = frozenset({"amz-sdk-invocation-id", "amz-sdk-request", "expect"})
+"""What numbers the SDK's attempts, and what makes a body wait until the server asks for it: a round trip more."""
+
+ELSEWHERE_STATUS: Final = frozenset({301, 302, 307})
+ELSEWHERE_CODES: Final = frozenset(
+    {"AuthorizationHeaderMalformed", "PermanentRedirect", "IllegalLocationConstraintException"}
+)
+"""The bucket is in another region than the settings say: the SDK looks for it."""
+
+_log = structlog.get_logger()
+
+
+class Form(msgspec.Struct, frozen=True):
+    """How the SDK puts an object into a bucket: the address up to the key, headers, and who signs for what."""
+
+    url: str
+    headers: Mapping[str, str]
+    signer: Any
+    region: str
+    signing_name: str
+
+
+class SmallPuts:
+    """Puts into one bucket with one client of the SDK, over the connections of that client."""
+
+    def __init__(self, client: Any, connections: AIOHTTPSession, form: Form | None, *, bucket: str) -> None:
+        self._client = client
+        self._connections = connections
+        self._form = form
+        self._bucket = bucket
+        self._model = client.meta.service_model.operation_model(OPERATION)
+
+    async def put(self, name: str, body: io.BytesIO, sha256: str) -> None:
+        """Store an object with its digest (hex) in the metadata. Raises what the SDK raises.
+
+        The SDK does it from end to end where the object is not small, where it would not sign by SigV4 (a directory
+        bucket, no credentials), and where the bucket is found to be in another region than its settings say.
+        """
+        if self._form is not None and body.getbuffer().nbytes <= SMALL_BYTES_MAX:
+            if await self._is_stored(self._form, name, body, sha256):
+                return
+            self._form = None
+            _log.warning("s3_region_is_another", bucket=self._bucket, region=self._client.meta.region_name)
+        await self._client.put_object(Bucket=self._bucket, Key=name, Body=body, Metadata={"sha256": sha256})
+
+    async def _is_stored(self, form: Form, name: str, body: io.BytesIO, sha256: str) -> bool:
+        """False where the server sends us elsewhere. Raises once the SDK would not try again."""
+        context: dict[str, Any] = {}
+        for attempt in count(1):
+            failure = await self._failure(await _signed(form, name, body, sha256))
+            if failure is None:
+                return True
+            if failure.is_elsewhere:
+                return False
+            delay_s = await self._retry_delay_s(failure, attempt, context)
+            if delay_s is None:
+                raise failure.error
+            await asyncio.sleep(delay_s)
+        raise AssertionError("the SDK counts attempts, and ends them")
+
+    async def _failure(self, request: AWSPreparedRequest) -> "_Failure | None":
+        try:
+            answer = await self._connections.send(request)
+        except HTTPClientError as error:
+            return _Failure(error)
+        if answer.status_code < 300:
+            return None
+        parsed = self._parsed(answer, await answer.content)
+        code = parsed.get("Error", {}).get("Code")
+        is_elsewhere = answer.status_code in ELSEWHERE_STATUS or code in ELSEWHERE_CODES
+        return _Failure(self._client.exceptions.from_code(code)(parsed, OPERATION), (answer, parsed), is_elsewhere)
+
+    def _parsed(self, answer: Any, body: bytes) -> dict[str, Any]:
+        """What is no success, as the SDK reads it."""
+        plain = {"status_code": answer.status_code, "headers": answer.headers, "body": body}
+        parser = create_parser(self._client.meta.service_model.resolved_protocol)
+        parsed: dict[str, Any] = parser.parse({**plain, "context": {"operation_name": OPERATION}}, None)
+        return parsed
+
+    async def _retry_delay_s(self, failure: "_Failure", attempt: int, context: dict[str, Any]) -> float | None:
+        """Asks those whom the SDK asks: for its attempts, its quota of retries, its back-off."""
+        said = await self._client.meta.events.emit(
+            f"needs-retry.s3.{OPERATION}",
+            response=failure.response,
+            endpoint=None,
+            operation=self._model,
+            attempts=attempt,
+            caught_exception=failure.error if failure.response is None else None,
+            request_dict={"context": context},
+        )
+        delay_s: float | None = first_non_none_response(said)
+        return delay_s
+
+
+class _Failure(msgspec.Struct, frozen=True):
+    """One attempt that did not store: what the SDK raises of it, and the answer as it came and as it was read."""
+
+    error: Exception
+    response: tuple[Any, dict[str, Any]] | None = None
+    is_elsewhere: bool = False
+
+
+class _Seen(Exception):
+    """What the SDK was about to sign."""
+
+    def __init__(self, form: Form | None) -> None:
+        super().__init__()
+        self.form = form
+
+
+async def form_of(client: Any, bucket: str) -> Form | None:
+    """Asks the SDK how it puts an object, and stops it before it signs: nothing is sent, and no credentials are needed.
+
+    None where it would not sign by SigV4. The client must not be in use yet.
+    """
+    event = f"before-sign.s3.{OPERATION}"
+    client.meta.events.register_last(event, _see)
+    try:
+        await client.put_object(Bucket=bucket, Key=ANY_KEY, Body=b"")
+    except _Seen as seen:
+        return seen.form
+    finally:
+        client.meta.events.unregister(event, _see)
+    raise AssertionError("the SDK tells its handlers before it signs")
+
+
+def _see(
+    request: AWSRequest, signing_name: str, region_name: str, signature_version: str, request_signer: Any, **_: Any
+) -> None:
+    signing = request.context.get("signing", {})
+    if signature_version != "s3v4" or "identity_cache" in signing or not request.url.endswith(f"/{ANY_KEY}"):
+        raise _Seen(None)
+    raise _Seen(
+        Form(
+            url=request.url.removesuffix(ANY_KEY),
+            headers={name: value for name, value in request.headers.items() if name.lower() not in NOT_COPIED},
+            signer=request_signer,
+            region=signing.get("region") or region_name,
+            signing_name=signing.get("signing_name") or signing_name,
+        )
+    )
+
+
+async def _signed(form: Form, name: str, body: io.BytesIO, sha256: str) -> AWSPreparedRequest:
+    content = body.getbuffer()
+    request = AWSRequest("PUT", form.url + percent_encode(name, safe="/~"), dict(form.headers))
+    request.headers["x-amz-meta-sha256"] = sha256
+    request.headers["Content-Length"] = str(content.nbytes)
+    signature = await form.signer.get_auth_instance(form.signing_name, form.region, "s3v4")
+    _Signature(signature.credentials, form.signing_name, form.region, sha256).add_auth(request)
+    return AWSPreparedRequest("PUT", request.url, HeadersDict(request.headers.items()), content, stream_output=False)
+
+
+class _Signature(S3SigV4Auth):  # type: ignore[misc]  # botocore publishes no types
+    """Of a body whose digest is known already: botocore would read it once more."""
+
+    def __init__(self, credentials: Any, service_name: str, region_name: str, sha256: str) -> None:
+        super().__init__(credentials, service_name, region_name)
+        self._sha256 = sha256
+
+    def payload(self, request: AWSRequest) -> str:  # noqa: ARG002
+        return self._sha256
