@@ -61,9 +61,8 @@ PROMISES: Final[tuple[Promise, ...]] = (
     ),
     Promise(
         name="large_upload",
-        text="One large file: rate, and what the API's memory rises by",
+        text="One file of 5 GiB: rate, and what the API's memory rises by",
         module="large_upload",
-        arguments=("1",),
         goals={
             "directory: rate": at_least(50),
             "directory: memory above idle": at_most(64),

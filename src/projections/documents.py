@@ -16,18 +16,23 @@ import msgspec
 from domain.dead_letters import DeadLetterQuery
 from domain.decider import Folded, apply
 from domain.deciders import DOCUMENT
-from domain.document import DocumentState, Erased, Failed, Removed, Skipped, Unknown, record_of
+from domain.document import Cancelled, DocumentState, Erased, Failed, Indexed, Removed, Skipped, Unknown, record_of
 from domain.status import DocumentPhase, DocumentStatus, document_phase, document_status
 from events.document import MetadataValue
 from events.envelope import Envelope, UnknownEvent
 from events.ids import DocumentId, KnowledgeBaseId, TaskId
 from projections.projection import DOCUMENTS, IndexEntry, Table, member
+from projections.row_packing import pack, unpack
 
 METADATA_INDEXES_CACHED: Final = 4_096
 """A document's lists are told twice an event."""
 
 WHOLE_MAX: Final = 1e15
 """Above it a float no longer tells whole numbers apart with certainty, and is written with its exponent."""
+
+
+ENDED: Final = (Indexed, Failed, Cancelled, Skipped, Removed, Erased)
+"""States in which a document rests, mostly for good: their rows are packed."""
 
 
 class DocumentRow(msgspec.Struct, frozen=True, array_like=True, gc=False):
@@ -55,10 +60,11 @@ class DocumentProjection:
         return DOCUMENTS
 
     def decode(self, payload: bytes) -> DocumentRow:
-        return _decoder.decode(payload)
+        return _decoder.decode(unpack(payload))
 
     def encode(self, row: DocumentRow) -> bytes:
-        return _encoder.encode(row)
+        payload = _encoder.encode(row)
+        return pack(payload) if isinstance(row.folded.state, ENDED) else payload
 
     def follow(self, row: DocumentRow | None, envelope: Envelope) -> DocumentRow:
         known = row or NEW

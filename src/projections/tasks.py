@@ -17,6 +17,7 @@ from domain.usage import Usage, spent
 from events.envelope import Envelope, UnknownEvent
 from events.ids import KnowledgeBaseId, TaskId
 from projections.projection import TASKS, IndexEntry, Table, Touch, member
+from projections.row_packing import pack, unpack
 
 FINISHED_INDEX = "finished"
 """What retention reads, the oldest first."""
@@ -57,10 +58,11 @@ class TaskProjection:
         return TASKS
 
     def decode(self, payload: bytes) -> TaskRow:
-        return _decoder.decode(payload)
+        return _decoder.decode(unpack(payload))
 
     def encode(self, row: TaskRow) -> bytes:
-        return _encoder.encode(row)
+        payload = _encoder.encode(row)
+        return pack(payload) if isinstance(row.folded.state, FinishedTask) else payload
 
     def follow(self, row: TaskRow | None, envelope: Envelope) -> TaskRow:
         known = row or NEW
