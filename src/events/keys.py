@@ -22,6 +22,9 @@ PROVIDER_DIGITS: Final = 32
 
 ACTOR_DIGITS: Final = 16
 
+TOKEN_DIGITS: Final = 32
+"""A token is a secret as long as its lease lasts, so a lease's key shows a digest of it."""
+
 QUIET_DIGITS: Final = 3
 """Hex digits at the end of an id, where they are random: with 128 streams a hash (Redis packs no more of them tightly)
 a partition has room for half a million."""
@@ -212,6 +215,12 @@ class Keys:
     def dead(self, partition: int) -> str:
         """Zset of stream ids by the time of their failure (unix ms), written by append. Derived."""
         return self._prefixes[partition] + "dead"
+
+    def worker_lease(self, partition: int, token: str) -> str:
+        """Hash of what a worker over gRPC has leased, by digest of its token: r record, b who ends it, v verdict.
+        Written by API processes, expires. May be lost: its work is then done again."""
+        digest = hashlib.sha256(token.encode("utf-8", "surrogatepass")).hexdigest()[:TOKEN_DIGITS]
+        return f"{self._prefixes[partition]}lease:{digest}"
 
     def view(self, partition: int, generation: int, name: str) -> str:
         """Hash or zset of read models, written by the projector alone. Derived."""

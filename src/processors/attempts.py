@@ -1,6 +1,6 @@
 """Pure: what a document's history says about the attempts at one step. Attempts are counted from the log alone."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import msgspec
 
@@ -55,6 +55,12 @@ def attempts_of(history: Iterable[Envelope], step: Step) -> Attempts:
     return attempts
 
 
+def attempts_before(history: Sequence[Envelope], step: Step, number: int) -> Attempts:
+    """Those ahead of attempt `number`, as its worker counted them when it began; all of them where it never began."""
+    begun = [place for place, one in enumerate(history) if _begins(one, step, number)]
+    return attempts_of(history[: begun[-1]] if begun else history, step)
+
+
 def is_over(state: DocumentState, attempts: Attempts, delivery: Delivery) -> bool:
     """Whether a delivery asks for nothing any more: the document waits for another step, or for none, or a later event
     leads to this one (it was cancelled and begun again, say) and brings a delivery of its own."""
@@ -104,6 +110,11 @@ def _after(attempts: Attempts, envelope: Envelope, step: Step) -> Attempts:
             return msgspec.structs.replace(attempts, failures=(), abandoned=0, is_open=False)
         case _:
             return attempts
+
+
+def _begins(envelope: Envelope, step: Step, number: int) -> bool:
+    event = envelope.event
+    return isinstance(event, facts.StepStarted) and event.step is step and event.attempt == number
 
 
 def _leads_to(found: Route, step: Step) -> bool:

@@ -22,8 +22,8 @@ from knowledge.vectors import Vectors, unit_vectors
 from processors.embed import EmbedStep
 from processors.embedder_for import EmbedderFor
 from processors.failures import outcome_of, shortened
-from processors.leases import EmbedAsked, PagesRead, ParseAsked, VectorsMade
-from processors.leasing import HandedBack, Leasing
+from processors.leased_work import EmbedAsked, PagesRead, ParseAsked, VectorsMade
+from processors.leasing import HandedBack, Lent
 from processors.parse import ParseStep, verified
 from processors.provider import ProviderGate
 from processors.settings import WorkerSettings
@@ -39,13 +39,11 @@ UNNAMED: Final = "elsewhere"
 class LeasedStep:
     """`made_for` makes the step for one attempt."""
 
-    def __init__(
-        self, step: Step, made_for: Callable[[Work], Processor], leasing: Leasing, time_limit_s: float
-    ) -> None:
+    def __init__(self, step: Step, made_for: Callable[[Work], Processor], lent: Lent, time_limit_s: float) -> None:
         self.step = step
         self.time_limit_s = time_limit_s
         self._made_for = made_for
-        self._leasing = leasing
+        self._lent = lent
 
     async def run(self, work: Work) -> Outcome:
         """Raises WorkerLost, and what the step raises."""
@@ -55,25 +53,25 @@ class LeasedStep:
             outcome = handed.outcome
         except Exception as error:
             if (known := outcome_of(error)) is not None:
-                self._leasing.ends_with(work, known)
+                self._lent.ends_with(work, known)
             raise
-        self._leasing.ends_with(work, outcome)
+        self._lent.ends_with(work, outcome)
         return outcome
 
     async def abandon(self, work: Work, now: DocumentState) -> None:
         """As the step does."""
-        self._leasing.is_unwanted(work)
+        self._lent.is_unwanted(work)
         await self._made_for(work).abandon(work, now)
 
 
-def leased_parse(blobs: BlobStore, limits: ParseLimits, leasing: Leasing, settings: WorkerSettings) -> LeasedStep:
+def leased_parse(blobs: BlobStore, limits: ParseLimits, lent: Lent, settings: WorkerSettings) -> LeasedStep:
     """Documents are read by a worker elsewhere, which gets their bytes from here."""
     limit_s = settings.parse_time_limit_s
 
     def made_for(work: Work) -> Processor:
-        return ParseStep(blobs, _LeasedParser(blobs, limits, leasing, work), time_limit_s=limit_s)
+        return ParseStep(blobs, _LeasedParser(blobs, limits, lent, work), time_limit_s=limit_s)
 
-    return LeasedStep(Step.PARSE, made_for, leasing, limit_s)
+    return LeasedStep(Step.PARSE, made_for, lent, limit_s)
 
 
 def leased_embed(
@@ -81,7 +79,7 @@ def leased_embed(
     embedder_for: EmbedderFor,
     gate: ProviderGate,
     index: Index,
-    leasing: Leasing,
+    lent: Lent,
     settings: WorkerSettings,
 ) -> LeasedStep:
     """Batches of chunks are embedded by a worker elsewhere, with the model of the index."""
@@ -90,23 +88,23 @@ def leased_embed(
     def made_for(work: Work) -> Processor:
         return EmbedStep(
             blobs,
-            lambda embedding: _LeasedEmbedder(embedder_for(embedding), leasing, work),
+            lambda embedding: _LeasedEmbedder(embedder_for(embedding), lent, work),
             gate,
             index,
             batch_chunks=settings.embed_batch_chunks,
             time_limit_s=limit_s,
         )
 
-    return LeasedStep(Step.EMBED, made_for, leasing, limit_s)
+    return LeasedStep(Step.EMBED, made_for, lent, limit_s)
 
 
 class _LeasedParser:
     """Takes the place of the sandbox."""
 
-    def __init__(self, blobs: BlobStore, limits: ParseLimits, leasing: Leasing, work: Work) -> None:
+    def __init__(self, blobs: BlobStore, limits: ParseLimits, lent: Lent, work: Work) -> None:
         self._blobs = blobs
         self._limits = limits
-        self._leasing = leasing
+        self._lent = lent
         self._work = work
 
     async def parse(
@@ -120,7 +118,7 @@ class _LeasedParser:
         """The worker reads the bytes itself, as often as it likes. Raises HandedBack, WorkerLost and ParseError."""
         about = _about(self._work)
         asked = ParseAsked(about, partial(verified, self._blobs, about))
-        answer = await self._leasing.answer(self._work, asked)
+        answer = await self._lent.answer(self._work, asked)
         if not isinstance(answer, PagesRead):
             raise self._bad("a lease of parse is completed with a parsed text")
         try:
@@ -129,7 +127,7 @@ class _LeasedParser:
             raise self._bad(str(error)) from error
 
     def _bad(self, message: str) -> HandedBack:
-        self._leasing.refuse(self._work, BAD_RESULT, message)
+        self._lent.refuse(self._work, BAD_RESULT, message)
         return HandedBack(Retry(BAD_RESULT, shortened(message)))
 
 
@@ -138,9 +136,9 @@ class _LeasedEmbedder:
 
     remote = None
 
-    def __init__(self, embedder: Embedder, leasing: Leasing, work: Work) -> None:
+    def __init__(self, embedder: Embedder, lent: Lent, work: Work) -> None:
         self._embedder = embedder
-        self._leasing = leasing
+        self._lent = lent
         self._work = work
 
     @property
@@ -159,12 +157,12 @@ class _LeasedEmbedder:
         """Raises HandedBack, WorkerLost and EmbeddingError."""
         prefix, dimensions = self.prefixes.passage, self.dimensions
         asked = EmbedAsked(self.model, dimensions, tuple(f"{prefix}{text}" for text in texts))
-        answer = await self._leasing.answer(self._work, asked)
+        answer = await self._lent.answer(self._work, asked)
         rows = answer.rows if isinstance(answer, VectorsMade) else ()
         try:
             return unit_vectors(rows, rows=len(texts), dimensions=dimensions)
         except EmbeddingError as error:
-            self._leasing.refuse(self._work, BAD_RESULT, error.message)
+            self._lent.refuse(self._work, BAD_RESULT, error.message)
             raise
 
     async def embed_metered(self, texts: Sequence[str]) -> Metered:

@@ -1,52 +1,24 @@
 """One worker elsewhere, as the mill sees it: a consumer of its own, whose steps are carried out under leases."""
 
 import asyncio
-import random
-from collections.abc import Callable, Collection
+from collections.abc import Collection
 from typing import Final
 
 import msgspec
 
-from blobs.store import BlobStore
-from events.ids import IdFactory
-from events.inbox import Inbox
-from events.log import EventLog
 from events.steps import Step
-from knowledge.index import Index
-from knowledge.limits import ParseLimits
 from processors.documents import DocumentDeliveries
-from processors.embedder_for import EmbedderFor
 from processors.knowledge_bases import KnowledgeBases
+from processors.leased_parts import LeasedParts
 from processors.leased_steps import leased_embed, leased_parse
 from processors.leases import LeaseDesk
 from processors.leasing import LeasedDeliveries, Leasing
-from processors.observing import AttemptObserver
 from processors.patience import PatientLog
-from processors.provider import ProviderGate
 from processors.serving import Serving
-from processors.settings import WorkerSettings
-from processors.workbench import Workbench
 
 LEASED_STEPS: Final = frozenset({Step.PARSE, Step.EMBED})
 """What can be done elsewhere: it takes bytes or texts and gives a text or vectors. The others write to the index, or
 cut texts as a search later expects them to be."""
-
-
-class LeasedParts(msgspec.Struct, frozen=True, kw_only=True):
-    """What every worker elsewhere is served with; `clock_us` is unix µs."""
-
-    log: EventLog
-    inbox: Inbox
-    blobs: BlobStore
-    index: Index
-    embedder_for: EmbedderFor
-    gate: ProviderGate
-    limits: ParseLimits
-    clock_us: Callable[[], int]
-    ids: IdFactory
-    rng: random.Random
-    settings: WorkerSettings
-    observer: AttemptObserver
 
 
 class LeasedWorker:
@@ -65,16 +37,7 @@ class LeasedWorker:
         settings = msgspec.structs.replace(parts.settings, parse_slots=slots, embed_slots=slots)
         self._drain_s = max(settings.parse_time_limit_s, settings.embed_time_limit_s)
         patient = PatientLog(parts.log, random=parts.rng.random)
-        bench = Workbench(
-            log=patient,
-            inbox=parts.inbox,
-            worker=name,
-            clock_us=parts.clock_us,
-            new_event_id=parts.ids.event,
-            random=parts.rng.random,
-            policy=settings.retry,
-            observer=parts.observer,
-        )
+        bench = parts.bench(patient, name, settings)
         known = KnowledgeBases(patient, clock_us=parts.clock_us)
         leased = [
             leased_parse(parts.blobs, parts.limits, self.leasing, settings),

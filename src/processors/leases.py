@@ -1,84 +1,32 @@
 """Work in the hands of workers elsewhere: who holds what, until when, and what became of their answers.
 
-A lease is of one process and of one piece of an attempt. It ends by an answer, by running out, or because nobody waits
-for the work any more. How it ended is remembered for a while: whoever repeats an answer gets the same verdict.
+A lease is of one piece of an attempt. It ends by an answer, by running out, or because nobody waits for the work any
+more. This process waits for the answer; a record that all processes share lets any other take it (lease_takeover.py).
 """
 
 import asyncio
-from collections import OrderedDict
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import Callable, Coroutine
+from functools import partial
 from typing import Final
 
-import msgspec
+import structlog
 
-from domain.document import About
-from knowledge.page_texts import PageText
-from knowledge.text import TextFormat
+from events.errors import LogError
 from processors.failures import WORKER_STOPPED
-from processors.step import Reject, Retry, Work, WorkerLost
+from processors.lease_records import LeaseRecord, LeaseRecords
+from processors.leased_work import Answer, Asked, Failed
+from processors.patience import Patience
+from processors.step import Retry, Work, WorkerLost
+from processors.verdicts import Verdict
 
-SETTLED_MAX: Final = 10_000
-"""Verdicts that are remembered, 300 bytes each."""
+RIGHT_MS: Final = 10_000
+"""After so long another process may end what one has begun to end: it may have died. The log takes one result."""
 
+VERDICT_S: Final = 60.0
+"""A verdict is told again for so long at least: an answer whose reply was lost is repeated within seconds."""
 
-class ParseAsked(msgspec.Struct, frozen=True):
-    """A document to be read; `read` begins anew at each call. It raises BlobCorrupt and what the blob store raises."""
-
-    about: About
-    read: Callable[[], AsyncIterator[bytes]]
-
-
-class EmbedAsked(msgspec.Struct, frozen=True):
-    """Texts to be embedded as they are."""
-
-    model: str
-    dimensions: int
-    texts: tuple[str, ...]
-
-
-class PagesRead(msgspec.Struct, frozen=True, kw_only=True):
-    """What a parser elsewhere found."""
-
-    pages: tuple[PageText, ...]
-    format: TextFormat
-    title: str
-    language: str
-    parser: str
-    warnings: tuple[str, ...]
-
-
-class VectorsMade(msgspec.Struct, frozen=True):
-    """Vectors as they came, not looked at yet."""
-
-    rows: Sequence[Sequence[float]]
-
-
-class Failed(msgspec.Struct, frozen=True):
-    """The worker says that it cannot."""
-
-    outcome: Retry | Reject
-
-
-Asked = ParseAsked | EmbedAsked
-Answer = PagesRead | VectorsMade | Failed
-
-
-class Recorded(msgspec.Struct, frozen=True):
-    """The answer is in the log, or is what the next batch stands on."""
-
-
-class Refused(msgspec.Struct, frozen=True):
-    """The answer was no result; the document tells why in the same words."""
-
-    code: str
-    message: str
-
-
-class Lost(msgspec.Struct, frozen=True):
-    """Nobody waited for the answer: the lease ran out, or the document went on without it."""
-
-
-Verdict = Recorded | Refused | Lost
+ASK_AGAIN_S: Final = 1.0
+"""Where Redis does not say whether a lease was renewed elsewhere."""
 
 
 class Lease:
@@ -99,6 +47,17 @@ class Lease:
         """Whether an answer is still waited for."""
         return not self.answer.done() and not self.verdict.done()
 
+    @property
+    def record(self) -> LeaseRecord:
+        """What other processes are told of it."""
+        return LeaseRecord(
+            holder=self.holder,
+            delivery=self.work.delivery,
+            worker=self.work.worker,
+            attempt=self.work.attempt,
+            asked=self.asked.fingerprint,
+        )
+
     def breaks(self, error: Exception) -> None:
         """What the worker was to be given cannot be: the attempt ends with this error, as if a step here had met it."""
         if self.is_open:
@@ -109,24 +68,47 @@ class LeaseLost(Exception):
     """There is no such lease, or not any more, or it is another's."""
 
 
-class LeaseDesk:
-    """Every lease of this process. `lease_s` is how long one lasts without a sign of life."""
+class NoSource(Exception):
+    """Only a lease of parse has one."""
 
-    def __init__(self, *, lease_s: float, new_token: Callable[[], str]) -> None:
+
+class LeaseDesk:
+    """Every lease that this process gave. `lease_s` is how long one lasts without a sign of life; `new_token` makes one
+    for a partition; `process` is unique to this one."""
+
+    def __init__(
+        self,
+        records: LeaseRecords,
+        *,
+        process: str,
+        lease_s: float,
+        new_token: Callable[[int], str],
+        random: Callable[[], float],
+    ) -> None:
         self.lease_s = lease_s
+        self._records = records
+        self._process = process
         self._new_token = new_token
+        self._patience = Patience(random=random)
         self._leases: dict[str, Lease] = {}
-        self._settled: OrderedDict[str, tuple[str, Verdict]] = OrderedDict()
+        self._unsettled: set[str] = set()
+        self._beside: set[asyncio.Task[None]] = set()
         self._none_open = asyncio.Event()
         self._none_open.set()
 
     def open(self, holder: str, work: Work, asked: Asked) -> Lease:
-        """A new lease, which runs from now."""
-        lease = Lease(self._new_token(), holder, work, asked)
+        """A new lease, which does not run yet."""
+        lease = Lease(self._new_token(work.delivery.partition), holder, work, asked)
         self._leases[lease.token] = lease
+        self._unsettled.add(lease.token)
         self._none_open.clear()
-        self._begin_anew(lease)
         return lease
+
+    async def begin(self, lease: Lease) -> None:
+        """It runs from now; every process knows of it before the worker does."""
+        await self._patience(partial(self._records.keep, lease.token, lease.record, for_ms=self._lease_ms))
+        if lease.is_open:
+            self._wait(lease, self.lease_s)
 
     async def answer_to(self, lease: Lease) -> Answer:
         """Waits for it. Raises WorkerLost where the lease runs out before."""
@@ -135,29 +117,30 @@ class LeaseDesk:
         finally:
             self._stop_timer(lease)
 
-    def renew(self, token: str, holder: str) -> float:
-        """The seconds that the lease lasts from now. Raises LeaseLost."""
-        lease = self.held(token, holder)
-        self._begin_anew(lease)
-        return self.lease_s
-
-    def held(self, token: str, holder: str) -> Lease:
-        """The open lease. Raises LeaseLost."""
+    def held(self, token: str, holder: str) -> Lease | None:
+        """The open lease; None where this process gave no such one."""
         lease = self._leases.get(token)
-        if lease is None or lease.holder != holder or not lease.is_open:
-            raise LeaseLost
-        return lease
+        return lease if lease is not None and lease.holder == holder and lease.is_open else None
 
-    async def give(self, token: str, holder: str, answer: Answer) -> Verdict:
-        """Hands an answer in and waits for what becomes of it; a lease that was answered keeps its first answer.
+    async def renew(self, token: str, holder: str) -> bool:
+        """It lasts `lease_s` from now; False where this process holds no such lease, or another has ended it. Raises
+        LogUnavailable and LogFull."""
+        if (lease := self.held(token, holder)) is None:
+            return False
+        self._wait(lease, self.lease_s)
+        return await self._records.keep(token, lease.record, for_ms=self._lease_ms)
+
+    async def give(self, token: str, holder: str, answer: Answer) -> Verdict | None:
+        """Hands an answer in and waits for what becomes of it; a lease that was answered keeps its first answer. None
+        where it is not, or no longer, this process that ends the lease.
 
         Whoever stops waiting takes nothing back.
         """
-        if (settled := self._settled.get(token)) is not None and settled[0] == holder:
-            return settled[1]
         lease = self._leases.get(token)
         if lease is None or lease.holder != holder:
-            return Lost()
+            return None
+        if lease.is_open and not await self._patience(partial(self._take, lease)):
+            return None
         if lease.is_open:
             self._stop_timer(lease)
             lease.answer.set_result(answer)
@@ -170,12 +153,10 @@ class LeaseDesk:
         self._stop_timer(lease)
         lease.answer.cancel()
         lease.verdict.set_result(verdict)
-        del self._leases[lease.token]
-        self._settled[lease.token] = (lease.holder, verdict)
-        if len(self._settled) > SETTLED_MAX:
-            self._settled.popitem(last=False)
-        if not self._leases:
+        self._unsettled.discard(lease.token)
+        if not self._unsettled:
             self._none_open.set()
+        self._aside(self._tell_others(lease, verdict))
 
     def hand_back(self, lease: Lease, reason: str) -> None:
         """Work that was not begun, or cannot be ended here, is due at once for anybody; it counts as no attempt."""
@@ -188,19 +169,65 @@ class LeaseDesk:
             async with asyncio.timeout(within_s):
                 await self._none_open.wait()
         except TimeoutError:
-            for lease in list(self._leases.values()):
-                self.hand_back(lease, "the service was stopped before the worker had answered")
+            for token in list(self._unsettled):
+                self.hand_back(self._leases[token], "the service was stopped before the worker had answered")
 
-    def _begin_anew(self, lease: Lease) -> None:
+    async def close(self, within_s: float) -> None:
+        """What others are to be told is told, or was not to be told in time."""
+        if self._beside:
+            await asyncio.wait(self._beside, timeout=within_s)
+        for task in list(self._beside):
+            task.cancel()
+
+    @property
+    def _lease_ms(self) -> int:
+        return round(self.lease_s * 1_000)
+
+    async def _take(self, lease: Lease) -> bool:
+        return await self._records.take(
+            lease.token, lease.record, by=self._process, for_ms=self._lease_ms, right_ms=RIGHT_MS
+        )
+
+    async def _tell_others(self, lease: Lease, verdict: Verdict) -> None:
+        kept_ms = round(max(self.lease_s, VERDICT_S) * 1_000)
+        settle = partial(self._records.settle, lease.token, lease.record, verdict, by=self._process, kept_ms=kept_ms)
+        try:
+            async with asyncio.timeout(self.lease_s):
+                await self._patience(settle)
+        except TimeoutError:
+            # Whoever repeats the answer will be told that the lease was lost, and drops what is recorded already.
+            structlog.get_logger().warning("verdict_not_kept", document=lease.work.document_id)
+        finally:
+            del self._leases[lease.token]
+
+    def _wait(self, lease: Lease, seconds: float) -> None:
         self._stop_timer(lease)
-        lease.timer = asyncio.get_running_loop().call_later(self.lease_s, _run_out, lease)
+        lease.timer = asyncio.get_running_loop().call_later(seconds, self._run_out, lease)
 
     def _stop_timer(self, lease: Lease) -> None:
         if lease.timer is not None:
             lease.timer.cancel()
             lease.timer = None
 
+    def _run_out(self, lease: Lease) -> None:
+        lease.timer = None
+        if lease.is_open:
+            self._aside(self._look_again(lease))
 
-def _run_out(lease: Lease) -> None:
-    if lease.is_open:
-        lease.answer.set_exception(WorkerLost("the lease ran out without a sign of life"))
+    async def _look_again(self, lease: Lease) -> None:
+        """Whether the worker showed itself at another process meanwhile."""
+        try:
+            left_s = await self._records.left_ms(lease.token) / 1_000
+        except LogError:
+            left_s = ASK_AGAIN_S
+        if not lease.is_open or lease.timer is not None:
+            return
+        if left_s > 0:
+            self._wait(lease, left_s)
+        else:
+            lease.answer.set_exception(WorkerLost("the lease ran out without a sign of life"))
+
+    def _aside(self, work: Coroutine[None, None, None]) -> None:
+        task = asyncio.create_task(work)
+        self._beside.add(task)
+        task.add_done_callback(self._beside.discard)

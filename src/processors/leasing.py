@@ -2,12 +2,14 @@
 
 import asyncio
 from collections.abc import Callable
-from typing import assert_never
+from typing import Protocol
 
 from events.inbox import Delivery
-from processors.leases import Answer, Asked, Failed, Lease, LeaseDesk, Lost, Recorded, Refused, Verdict
+from processors.leased_work import Answer, Asked, Failed
+from processors.leases import Lease, LeaseDesk
 from processors.runner import CarryOut
-from processors.step import Done, Drop, Outcome, Reject, Retry, Superseded, Work, WorkerLost
+from processors.step import Outcome, Reject, Retry, Superseded, Work, WorkerLost
+from processors.verdicts import Lost, Recorded, Refused, Verdict, verdict_of
 
 STOPPED = "the worker was stopped before it had begun"
 
@@ -20,8 +22,28 @@ class HandedBack(Exception):
         self.outcome = outcome
 
 
+class Lent(Protocol):
+    """What a step whose work is done elsewhere sees of who does it."""
+
+    async def answer(self, work: Work, asked: Asked) -> Answer:
+        """The worker's result. Raises HandedBack and WorkerLost."""
+        ...
+
+    def refuse(self, work: Work, code: str, message: str) -> None:
+        """The last result of the attempt is none."""
+        ...
+
+    def ends_with(self, work: Work, outcome: Outcome) -> None:
+        """What the attempt reports, unless nobody wants it any more."""
+        ...
+
+    def is_unwanted(self, work: Work) -> None:
+        """The document went on without the attempt; what a failure leaves behind is taken back in the same way."""
+        ...
+
+
 class Leasing:
-    """`holder` is who may answer. `offered` are the leases that the worker has not been told of yet.
+    """Lent by leases. `holder` is who may answer. `offered` are the leases that the worker has not been told of yet.
 
     `on_silence` is called where a lease runs out: the worker counts as dead, and gets nothing more until it polls anew.
     It would else be the first to be free for what it has just lost, and three of those park a document.
@@ -44,6 +66,7 @@ class Leasing:
         if (before := self._last.get(work.delivery)) is not None:
             self._desk.settle(before, Recorded())
         lease = self._last[work.delivery] = self._desk.open(self._holder, work, asked)
+        await self._desk.begin(lease)
         if self._is_withdrawn:
             # Nobody is left to be told of it: the lease would run out, and count as a worker's death.
             self._desk.hand_back(lease, STOPPED)
@@ -59,15 +82,15 @@ class Leasing:
         return given
 
     def refuse(self, work: Work, code: str, message: str) -> None:
-        """The last result of the attempt is none."""
+        """As `Lent`."""
         self._desk.settle(self._last[work.delivery], Refused(code, message))
 
     def ends_with(self, work: Work, outcome: Outcome) -> None:
-        """What the attempt reports, unless nobody wants it any more."""
+        """As `Lent`."""
         self._outcomes[work.delivery] = outcome
 
     def is_unwanted(self, work: Work) -> None:
-        """The document went on without the attempt; what a failure leaves behind is taken back in the same way."""
+        """As `Lent`."""
         if not isinstance(self._outcomes.get(work.delivery), Reject):
             self._outcomes[work.delivery] = Superseded()
 
@@ -101,15 +124,5 @@ class LeasedDeliveries:
 
 def _verdict(lease: Lease, outcome: Outcome) -> Verdict:
     if lease.answer.done() and not lease.answer.cancelled() and lease.answer.exception() is None:
-        has_failed = isinstance(lease.answer.result(), Failed)
-    else:
-        return Lost()
-    match outcome:
-        case Done():
-            return Recorded()
-        case Retry() | Reject():
-            return Recorded() if has_failed else Refused(outcome.code, outcome.message)
-        case Drop() | Superseded():
-            return Lost()
-        case _:
-            assert_never(outcome)
+        return verdict_of(outcome, has_failed=isinstance(lease.answer.result(), Failed))
+    return Lost()

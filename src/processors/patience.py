@@ -24,14 +24,37 @@ PATIENCE = RetryPolicy(base_s=0.1, cap_s=2.0)
 """Reconnect within 3 s of the log being ready again, and at most some calls a second from each attempt until then."""
 
 
+class Patience:
+    """Repeats a call until it is answered. `random` answers floats in [0, 1)."""
+
+    def __init__(self, *, random: Callable[[], float], policy: RetryPolicy = PATIENCE) -> None:
+        self._random = random
+        self._policy = policy
+        self._told = Seldom()
+
+    async def __call__(self, call: Callable[[], Awaitable[T]]) -> T:
+        """What the call answers. Raises what it raises besides LogUnavailable and LogFull."""
+        tries = 0
+        while True:
+            try:
+                return await call()
+            except (LogUnavailable, LogFull) as error:
+                tries += 1
+                delay_s = after_outage(self._policy, tries, None, self._random())
+                # Every attempt in hand waits here: one line for all of them.
+                if (kept_back := self._told.due()) is not None:
+                    structlog.get_logger().warning(
+                        "log_call_repeated", reason=str(error), tries=tries, kept_back=kept_back
+                    )
+            await asyncio.sleep(delay_s)
+
+
 class PatientLog:
     """EventLog around another one. `random` answers floats in [0, 1)."""
 
     def __init__(self, log: EventLog, *, random: Callable[[], float], policy: RetryPolicy = PATIENCE) -> None:
         self._log = log
-        self._random = random
-        self._policy = policy
-        self._told = Seldom()
+        self._patiently = Patience(random=random, policy=policy)
 
     @property
     def partitions(self) -> int:
@@ -58,18 +81,3 @@ class PatientLog:
 
     async def head(self, partition: int) -> Head:
         return await self._patiently(lambda: self._log.head(partition))
-
-    async def _patiently(self, call: Callable[[], Awaitable[T]]) -> T:
-        tries = 0
-        while True:
-            try:
-                return await call()
-            except (LogUnavailable, LogFull) as error:
-                tries += 1
-                delay_s = after_outage(self._policy, tries, None, self._random())
-                # Every attempt in hand waits here: one line for all of them.
-                if (kept_back := self._told.due()) is not None:
-                    structlog.get_logger().warning(
-                        "log_call_repeated", reason=str(error), tries=tries, kept_back=kept_back
-                    )
-            await asyncio.sleep(delay_s)

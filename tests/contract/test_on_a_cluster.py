@@ -10,6 +10,7 @@ from tests.contract import (
     test_event_log_redis,
     test_inbox_redis,
     test_key_store_redis,
+    test_lease_records_redis,
     test_provider_gate_redis,
     test_replies_redis,
     test_standing_redis,
@@ -60,6 +61,10 @@ class TestViews(test_view_store_redis.TestRedisViews):
 
 class TestKeys(test_key_store_redis.TestRedisKeyStore):
     """API keys, compared by WATCH."""
+
+
+class TestLeaseRecords(test_lease_records_redis.TestRedisLeaseRecords):
+    """Work in the hands of workers elsewhere."""
 
 
 class TestProviderGate(test_provider_gate_redis.TestRedisProviderGate):

@@ -118,8 +118,16 @@ class Mill:
         for name in (API, PROJECTOR, *names):
             self.wait_ready(name)
 
-    def start(self, role: Role, name: str, *, failpoints: str = "", waits: bool = True) -> int:
-        """The pid of a new process in a session of its own; with `waits` it is ready.
+    def start(
+        self,
+        role: Role,
+        name: str,
+        *,
+        failpoints: str = "",
+        waits: bool = True,
+        variables: Mapping[str, str] | None = None,
+    ) -> int:
+        """The pid of a new process in a session of its own; with `waits` it is ready. `variables` are its own.
 
         Places among `failpoints` that have fired before may fire again.
         """
@@ -127,12 +135,13 @@ class Mill:
         for place in re.findall(r"([a-z._]+)=", failpoints):
             (self.failpoints_dir / place).unlink(missing_ok=True)
         arguments = ["--name", name] if role is Role.WORKER else []
+        own = self._of(failpoints) | dict(variables or {})
         log = self.log_path(name)
         log_from = log.stat().st_size if log.exists() else 0
         with log.open("ab") as out:
             popen = subprocess.Popen(
                 [sys.executable, "-m", self._program, role.value, *arguments],
-                env={"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", **environment_with(self._of(failpoints))},
+                env={"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", **environment_with(own)},
                 cwd=self.directory,
                 stdin=subprocess.DEVNULL,
                 stdout=out,

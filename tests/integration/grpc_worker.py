@@ -14,8 +14,13 @@ class RemoteWorker:
 
     def __init__(self, world: GrpcWorld, key: str, deliveries: AsyncIterator[pb.Delivery]) -> None:
         self._world = world
+        self._key = key
         self._metadata = shown(key)
         self._deliveries = deliveries
+
+    def at(self, world: GrpcWorld) -> "RemoteWorker":
+        """The same worker, answering through another API process."""
+        return RemoteWorker(world, self._key, self._deliveries)
 
     async def next(self) -> pb.Delivery:
         async with asyncio.timeout(GUARD_S):

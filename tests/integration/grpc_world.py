@@ -24,10 +24,12 @@ GUARD_S = 60
 
 
 class GrpcWorld(NamedTuple):
-    """`admin`, `write` and `read` are keys with that scope, `bound` may write to `own` alone."""
+    """`admin`, `write` and `read` are keys with that scope, `bound` may write to `own` alone. `others` lead to further
+    API processes of the same installation."""
 
     app: KeyedApp
     channel: Channel
+    others: list[Channel]
     admin: str
     write: str
     read: str
@@ -45,16 +47,22 @@ class GrpcWorld(NamedTuple):
         """Of the service's stub, which is generated without types."""
         return TaskServiceStub(self.channel)  # type: ignore[no-untyped-call]
 
+    def at_other(self, number: int = 0) -> "GrpcWorld":
+        """The same, seen through another API process."""
+        return self._replace(channel=self.others[number])
+
     async def submit(self, key: str, *files: tuple[str, bytes], kb: str | None = None, **header: Any) -> Any:
         head = pb.TaskHeader(knowledge_base_id=kb or self.own, **header)
         return await self.calls.SubmitTask(parts_of(head, files), metadata=shown(key), timeout=GUARD_S)
 
 
 @asynccontextmanager
-async def grpc_world(url: str, data_dir: Path, *, steps: str, **settings: Any) -> AsyncIterator[GrpcWorld]:
+async def grpc_world(
+    url: str, data_dir: Path, *, steps: str, apis: int = 1, **settings: Any
+) -> AsyncIterator[GrpcWorld]:
     """`steps` are those that the worker serves; empty is what the settings leave to it."""
     async with AsyncExitStack() as stack:
-        apps = await stack.enter_async_context(keyed_apps(url, data_dir, grpc_port=0, **settings))
+        apps = await stack.enter_async_context(keyed_apps(url, data_dir, apis, grpc_port=0, **settings))
         app, stop = apps[0], asyncio.Event()
         made = Settings(redis_url=url, data_dir=str(data_dir), embedding="hash", partitions=2, **settings)
         # Before the worker loads its libraries, which holds this process up for seconds.
@@ -67,9 +75,14 @@ async def grpc_world(url: str, data_dir: Path, *, steps: str, **settings: Any) -
         stack.callback(stop.set)
         # While it loads them, a connection to Redis that is being made may run out of its time.
         await wait_for(partial(_has_worker, app, admin), "the worker is there", GUARD_S)
+        channel, *others = [
+            await stack.enter_async_context(grpc.aio.insecure_channel(f"127.0.0.1:{one.app.state.grpc_port}"))
+            for one in apps
+        ]
         yield GrpcWorld(
             app,
-            await stack.enter_async_context(grpc.aio.insecure_channel(f"127.0.0.1:{app.app.state.grpc_port}")),
+            channel,
+            others,
             admin,
             write,
             read,

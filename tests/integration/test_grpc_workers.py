@@ -14,6 +14,7 @@ from grpc.aio import AioRpcError, Metadata
 from events.redis_clients import make_clients
 from millstream.grpc.refusals import REQUEST_ID
 from millstream.grpc.v1 import tasks_pb2 as pb
+from tests.integration.grpc_facts import cancel_what_is_left, history, refusal, status_when, types_in
 from tests.integration.grpc_worker import RemoteWorker, remote_worker, vectors_of
 from tests.integration.grpc_world import GUARD_S, GrpcWorld, code_of, grpc_world, shown
 from tests.servers.redis_process import RedisProcess
@@ -47,37 +48,7 @@ async def world(redis_server: RedisProcess, tmp_path_factory: pytest.TempPathFac
 async def nothing_is_left(world: GrpcWorld) -> AsyncIterator[None]:
     """Work that one test leaves is not offered to the next."""
     yield
-    for phase in ("queued", "processing"):
-        listed = await world.app.call("GET", f"/tasks?status={phase}", world.admin)
-        for task in listed.json()["data"]:
-            await world.app.call("POST", f"/tasks/{task['task_id']}/cancel", world.admin)
-
-
-async def refusal(call: Any) -> tuple[grpc.StatusCode, str]:
-    with pytest.raises(AioRpcError) as raised:
-        await call
-    return code_of(raised.value)
-
-
-async def status_when(world: GrpcWorld, submitted: pb.SubmitTaskResponse, *phases: int) -> pb.Document:
-    """The document of a task as soon as it has one of these phases."""
-    request = pb.WatchTaskRequest(task_id=submitted.task_id)
-    call = world.calls.WatchTask(request, metadata=shown(world.read), timeout=GUARD_S)
-    async for told in call:
-        if told.WhichOneof("state") == "document" and told.document.phase in phases:
-            document: pb.Document = told.document
-            return document
-    raise AssertionError("the task ended without it")
-
-
-async def history(world: GrpcWorld, submitted: pb.SubmitTaskResponse) -> list[dict[str, Any]]:
-    answer = await world.app.call("GET", f"/tasks/{submitted.task_id}/events?limit=200", world.admin)
-    facts: list[dict[str, Any]] = answer.json()["data"]
-    return facts
-
-
-async def types_in(world: GrpcWorld, submitted: pb.SubmitTaskResponse) -> list[str]:
-    return [fact["type"] for fact in await history(world, submitted)]
+    await cancel_what_is_left(world)
 
 
 async def embed_all(worker: RemoteWorker) -> None:

@@ -12,7 +12,8 @@ from knowledge.page_texts import PageText
 from knowledge.text import TextFormat
 from millstream.grpc.v1 import tasks_pb2 as pb
 from processors.failures import shortened
-from processors.leases import Answer, EmbedAsked, Failed, Lease, PagesRead, ParseAsked, VectorsMade
+from processors.leased_work import Answer, EmbedAsked, Failed, PagesRead, ParseAsked, VectorsMade
+from processors.leases import Lease
 from processors.step import Reject, Retry
 
 RETRY_AFTER_S_MAX: Final = 86_400

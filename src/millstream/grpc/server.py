@@ -4,7 +4,6 @@ import asyncio
 import random
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from functools import partial
 from secrets import token_urlsafe
 from typing import Final
 
@@ -28,9 +27,12 @@ from millstream.grpc.workers import Workers
 from millstream.parser_pool import sandbox_settings
 from millstream.settings import Settings
 from millstream.stores import Stores, clock_us
-from processors.leased_worker import LeasedParts
+from processors.lease_records import token_for
+from processors.lease_takeover import LeaseTakeover
+from processors.leased_parts import LeasedParts
 from processors.leases import LeaseDesk
 from processors.observing import AttemptObserver
+from processors.redis_lease_records import RedisLeaseRecords
 
 KEEPALIVE_ANSWER_S: Final = 20
 """A peer that does not answer a ping for so long is gone."""
@@ -96,13 +98,24 @@ def _workers(stores: Stores, observer: AttemptObserver) -> Workers:
         settings=worker_settings(settings),
         observer=observer,
     )
+    records, process, lease_s = (
+        RedisLeaseRecords(stores.clients.commands, stores.keys),
+        process_name("grpc"),
+        settings.grpc_lease_s,
+    )
+    desk = LeaseDesk(records, process=process, lease_s=lease_s, new_token=_new_token, random=parts.rng.random)
     return Workers(
         parts,
-        LeaseDesk(lease_s=settings.grpc_lease_s, new_token=partial(token_urlsafe, TOKEN_BYTES)),
+        desk,
+        LeaseTakeover(records, parts, process=process, lease_s=lease_s),
         name_of=process_name,
         workers_max=settings.grpc_workers_max,
         slots_max=settings.grpc_slots_max,
     )
+
+
+def _new_token(partition: int) -> str:
+    return token_for(partition, token_urlsafe(TOKEN_BYTES))
 
 
 def _bound(server: Server, settings: Settings) -> int:

@@ -4,7 +4,6 @@ from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from typing import Final, assert_never
 
-from blobs.errors import BlobError
 from ingest.problems import Problem, ProblemCode, Rejected, problem
 from millstream.admission.admit import Admission
 from millstream.grpc.admitted import LEASE, POLL, admitted
@@ -12,13 +11,17 @@ from millstream.grpc.refusals import Context
 from millstream.grpc.results import delivery_of, duration_of, failure_of, result_of, steps_of
 from millstream.grpc.v1 import tasks_pb2 as pb
 from millstream.grpc.workers import Workers
-from processors.failures import BlobCorrupt
-from processors.leases import Answer, LeaseLost, Lost, ParseAsked, Recorded, Refused
+from processors.lease_takeover import LeaseBusy
+from processors.leased_work import Answer
+from processors.leases import LeaseLost, NoSource
 from processors.retry import OUTAGE_CODES
+from processors.verdicts import Lost, Recorded, Refused
 
 PIECE_BYTES_MAX: Final = 1_048_576
 """Of a source, in one message: clients take 4 MB by default."""
 
+BUSY: Final = "Another process is recording an answer to this lease; repeat it in a moment."
+NO_SOURCE: Final = "Only a lease of parse has a source; embed has its texts."
 LOST: Final = "It ran out, or the document went on without it: drop the work and take the next delivery."
 
 
@@ -37,7 +40,7 @@ class WorkerCalls:
             with self._workers.poll(principal.actor, request.worker or "worker", steps, slots) as poll:
                 async with aclosing(poll.leases(visit.ended)) as leases:
                     async for lease in leases:
-                        yield delivery_of(lease, self._workers.desk.lease_s)
+                        yield delivery_of(lease, self._workers.lease_s)
                 if poll.is_silent:
                     return
             if visit.ended.is_set():
@@ -46,23 +49,22 @@ class WorkerCalls:
 
     async def read(self, request: pb.ReadSourceRequest, context: Context) -> AsyncGenerator[pb.SourcePiece, None]:
         """The source of a document to parse. Raises Rejected, LeaseLost and what the blob store raises."""
-        async with admitted(self._admission, LEASE, context) as (principal, _):
-            lease = self._workers.desk.held(request.lease, principal.actor)
-            if not isinstance(lease.asked, ParseAsked):
-                raise Rejected(ProblemCode.BAD_REQUEST, "Only a lease of parse has a source; embed has its texts.")
+        async with (
+            admitted(self._admission, LEASE, context) as (principal, _),
+            aclosing(self._workers.source(request.lease, principal.actor)) as pieces,
+        ):
             try:
-                async for piece in lease.asked.read():
+                async for piece in pieces:
                     for start in range(0, len(piece), PIECE_BYTES_MAX):
                         yield pb.SourcePiece(data=piece[start : start + PIECE_BYTES_MAX])
-            except (BlobCorrupt, BlobError) as error:
-                lease.breaks(error)
-                raise
+            except NoSource as error:
+                raise Rejected(ProblemCode.BAD_REQUEST, NO_SOURCE) from error
 
     async def report(self, request: pb.ReportProgressRequest, context: Context) -> pb.ReportProgressResponse:
         """The lease begins anew. Raises Rejected and LeaseLost."""
         async with admitted(self._admission, LEASE, context) as (principal, _):
-            lease_s = self._workers.desk.renew(request.lease, principal.actor)
-            return pb.ReportProgressResponse(lease_duration=duration_of(lease_s))
+            await self._workers.renew(request.lease, principal.actor)
+            return pb.ReportProgressResponse(lease_duration=duration_of(self._workers.lease_s))
 
     async def complete(self, request: pb.CompleteStepRequest, context: Context) -> pb.CompleteStepResponse:
         """Raises Rejected and LeaseLost."""
@@ -76,7 +78,10 @@ class WorkerCalls:
 
     async def _give(self, lease: str, answer: Answer, context: Context) -> None:
         async with admitted(self._admission, LEASE, context) as (principal, _):
-            verdict = await self._workers.desk.give(lease, principal.actor, answer)
+            try:
+                verdict = await self._workers.give(lease, principal.actor, answer)
+            except LeaseBusy as error:
+                raise Rejected(ProblemCode.DEPENDENCY_UNAVAILABLE, BUSY) from error
         match verdict:
             case Recorded():
                 return

@@ -8,10 +8,16 @@ from typing import Final
 
 import structlog
 
+from blobs.errors import BlobError
 from events.steps import Step
 from ingest.problems import ProblemCode, Rejected, invalid
-from processors.leased_worker import LeasedParts, LeasedWorker
-from processors.leases import Lease, LeaseDesk
+from processors.failures import BlobCorrupt
+from processors.lease_takeover import LeaseTakeover
+from processors.leased_parts import LeasedParts
+from processors.leased_work import Answer, ParseAsked
+from processors.leased_worker import LeasedWorker
+from processors.leases import Lease, LeaseDesk, NoSource
+from processors.verdicts import Verdict
 
 DRAINED_S_MAX: Final = 2.0
 """What workers may take to leave once no lease is open: their runners give back what they have not begun."""
@@ -27,12 +33,14 @@ class Workers:
         self,
         parts: LeasedParts,
         desk: LeaseDesk,
+        takeover: LeaseTakeover,
         *,
         name_of: Callable[[str], str],
         workers_max: int,
         slots_max: int,
     ) -> None:
-        self.desk = desk
+        self._desk = desk
+        self._takeover = takeover
         self._parts = parts
         self._name_of = name_of
         self._workers_max = workers_max
@@ -54,7 +62,7 @@ class Workers:
             detail = f"{self._workers_max:,} workers poll this process already."
             raise Rejected(ProblemCode.TOO_MANY_WORKERS, detail)
         unique = self._name_of(name)
-        worker = LeasedWorker(self._parts, self.desk, name=unique, holder=holder, steps=steps, slots=slots)
+        worker = LeasedWorker(self._parts, self._desk, name=unique, holder=holder, steps=steps, slots=slots)
         self._polls.add(worker)
         running = asyncio.create_task(self._run(worker))
         self._running.add(running)
@@ -66,17 +74,54 @@ class Workers:
             worker.stop.set()
             worker.leasing.withdraw()
 
+    @property
+    def lease_s(self) -> float:
+        """How long a lease lasts without a sign of life."""
+        return self._desk.lease_s
+
+    async def renew(self, token: str, holder: str) -> None:
+        """The lease begins anew, whichever process gave it. Raises LeaseLost and LogUnavailable."""
+        if not await self._desk.renew(token, holder):
+            await self._takeover.renew(token, holder)
+
+    async def source(self, token: str, holder: str) -> AsyncGenerator[bytes, None]:
+        """The document that a lease of parse is about. Raises NoSource, LeaseLost, BlobCorrupt and BlobError: with the
+        last two the attempt ends."""
+        lease = self._desk.held(token, holder)
+        try:
+            if lease is None:
+                pieces = await self._takeover.source(token, holder)
+            elif isinstance(lease.asked, ParseAsked):
+                pieces = lease.asked.read()
+            else:
+                raise NoSource
+            async for piece in pieces:
+                yield piece
+        except (BlobCorrupt, BlobError) as error:
+            if lease is None:
+                await self._takeover.give(token, holder, error)
+            else:
+                lease.breaks(error)
+            raise
+
+    async def give(self, token: str, holder: str, answer: Answer) -> Verdict:
+        """What became of an answer, whichever process gave the lease. Raises LeaseBusy and LogUnavailable."""
+        verdict = await self._desk.give(token, holder, answer)
+        return await self._takeover.give(token, holder, answer) if verdict is None else verdict
+
     async def drain(self, within_s: float) -> None:
         """No worker gets anything more; those that hold something may end it, then it is handed back."""
         self._is_stopping = True
         for worker in list(self._polls):
             worker.stop.set()
-        await self.desk.drain(within_s)
+        await self._desk.drain(within_s)
         if self._running:
             await asyncio.wait(self._running, timeout=DRAINED_S_MAX)
         for running in list(self._running):
             running.cancel()
         await asyncio.gather(*self._running, return_exceptions=True)
+        await self._takeover.close(DRAINED_S_MAX)
+        await self._desk.close(DRAINED_S_MAX)
 
     async def _run(self, worker: LeasedWorker) -> None:
         try:

@@ -1,0 +1,189 @@
+"""Leases that one API process gives and another takes the answers of: a worker behind a balancer loses nothing."""
+
+import asyncio
+from collections.abc import AsyncIterator
+
+import grpc
+import pytest
+import pytest_asyncio
+
+from events.redis_clients import make_clients
+from millstream.grpc.v1 import tasks_pb2 as pb
+from tests.integration.grpc_facts import cancel_what_is_left, history, refusal, status_when, types_in
+from tests.integration.grpc_worker import remote_worker, vectors_of
+from tests.integration.grpc_world import GrpcWorld, grpc_world
+from tests.servers.redis_process import RedisProcess
+
+pytest_plugins = ("tests.servers.redis",)
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+LEASE_S = 4
+LOST = (grpc.StatusCode.FAILED_PRECONDITION, "lease_lost")
+BAD = (grpc.StatusCode.INVALID_ARGUMENT, "bad_result")
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def world(redis_server: RedisProcess, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[GrpcWorld]:
+    """Two API processes' worth of gRPC on one Redis; parsing and embedding are left to the tests."""
+    async with make_clients(redis_server.url) as clients:
+        await clients.commands.flushall()
+    async with grpc_world(
+        redis_server.url,
+        tmp_path_factory.mktemp("grpc"),
+        steps="",
+        apis=2,
+        steps_elsewhere="parse,embed",
+        grpc_lease_s=LEASE_S,
+        lease_s=2,
+        retry_base_ms=10,
+    ) as made:
+        yield made
+
+
+@pytest_asyncio.fixture(autouse=True, loop_scope="module")
+async def nothing_is_left(world: GrpcWorld) -> AsyncIterator[None]:
+    yield
+    await cancel_what_is_left(world)
+
+
+async def test_what_one_process_leases_is_read_and_completed_at_another(world: GrpcWorld) -> None:
+    content = b"Leased here, answered there."
+    submitted = await world.submit(world.write, ("there.txt", content))
+    async with remote_worker(world, pb.STEP_PARSE, pb.STEP_EMBED) as here:
+        there = here.at(world.at_other())
+        parse = await here.next()
+        assert await there.source(parse.lease) == content
+        await there.report(parse.lease)
+        await there.parsed(parse.lease, "Leased here, answered there.", parser="reader 7")
+        embed = await here.next()
+        await there.embedded(embed.lease, vectors_of(embed.embed))
+        document = await status_when(world, submitted, pb.DOCUMENT_PHASE_COMPLETED)
+
+    types = await types_in(world, submitted)
+    assert (types.count("DocumentParsed"), types.count("DocumentEmbedded"), types.count("StepFailed")) == (1, 1, 0)
+    steps = [fact["data"]["step"] for fact in await history(world, submitted) if fact["type"] == "StepStarted"]
+    assert steps.count("parse") == steps.count("embed") == 1, "the attempt that was begun here was ended there"
+    assert document.chunks_embedded == document.chunks > 0
+
+
+async def test_an_answer_that_is_repeated_at_either_process_gets_the_first_verdict(world: GrpcWorld) -> None:
+    submitted = await world.submit(world.write, ("twice.txt", b"Twice."), ("again.txt", b"Again."))
+    async with remote_worker(world) as here:
+        there = here.at(world.at_other())
+        for first, second in ((here, there), (there, here)):
+            lease = (await here.next()).lease
+            await first.parsed(lease, f"Once {lease}.")
+            await second.parsed(lease, "Something else.")
+            await first.parsed(lease, "Something else.")
+            assert await refusal(second.report(lease)) == LOST
+
+    assert (await types_in(world, submitted)).count("DocumentParsed") == 2
+
+
+async def test_both_processes_asked_at_once_record_one_result(world: GrpcWorld) -> None:
+    submitted = await world.submit(world.write, ("race.txt", b"Race."))
+    async with remote_worker(world) as here:
+        there = here.at(world.at_other())
+        lease = (await here.next()).lease
+        answers = await asyncio.gather(
+            *(one.parsed(lease, f"By {number}.") for number, one in enumerate((here, there, here, there))),
+            return_exceptions=True,
+        )
+    assert None in answers
+    busy = {error.code() for error in answers if isinstance(error, grpc.aio.AioRpcError)}
+    assert busy <= {grpc.StatusCode.UNAVAILABLE}, "whoever asks while it is recorded asks again"
+    types = await types_in(world, submitted)
+    assert (types.count("DocumentParsed"), types.count("StepFailed")) == (1, 0)
+
+
+async def test_a_lease_lives_where_it_is_renewed(world: GrpcWorld) -> None:
+    submitted = await world.submit(world.write, ("renewed.txt", b"Renewed elsewhere."))
+    loop = asyncio.get_running_loop()
+    async with remote_worker(world, worker="renewing") as here:
+        delivery, began_s = await here.next(), loop.time()
+        async with remote_worker(world, worker="waiting") as waiting:
+            there, other = here.at(world.at_other()), asyncio.create_task(waiting.next())
+            while loop.time() - began_s < 2 * LEASE_S:
+                overtaken, _ = await asyncio.wait({other}, timeout=LEASE_S / 4)
+                assert not overtaken
+                await there.report(delivery.lease)
+            await here.parsed(delivery.lease, "Renewed there, completed here.")
+            other.cancel()
+
+    assert (await types_in(world, submitted)).count("DocumentParsed") == 1
+
+
+async def test_a_failure_told_elsewhere_ends_the_attempt(world: GrpcWorld) -> None:
+    submitted = await world.submit(world.write, ("fails.txt", b"Fails elsewhere."))
+    async with remote_worker(world) as here:
+        there = here.at(world.at_other())
+        await there.fail((await here.next()).lease, "ocr_busy")
+        second = await here.next()
+        assert second.attempt == 2
+        assert await refusal(there.parsed(second.lease, "a", "b", numbers=[2, 1])) == BAD
+        third = await here.next()
+        await there.fail(third.lease, "handwriting", is_final=True)
+        document = await status_when(world, submitted, pb.DOCUMENT_PHASE_FAILED)
+
+    assert document.error.code == "handwriting"
+    failures = [fact["data"]["code"] for fact in await history(world, submitted) if fact["type"] == "StepFailed"]
+    assert failures == ["ocr_busy", "bad_result"]
+
+
+async def test_a_batch_answered_elsewhere_is_recorded_and_the_rest_is_anybodys(world: GrpcWorld) -> None:
+    text = " ".join(f"磨坊{n} dresses stone number {n}." for n in range(4_000))
+    submitted = await world.submit(world.write, ("long.txt", b"Long."))
+    async with remote_worker(world, pb.STEP_PARSE, pb.STEP_EMBED) as here:
+        there = here.at(world.at_other())
+        await here.parsed((await here.next()).lease, text)
+        first = await here.next()
+        await there.embedded(first.lease, vectors_of(first.embed))
+        asked = [list(first.embed.texts)]
+        ending = asyncio.create_task(status_when(world, submitted, pb.DOCUMENT_PHASE_COMPLETED))
+        while not ending.done():
+            coming = asyncio.create_task(here.next())
+            await asyncio.wait({coming, ending}, return_when=asyncio.FIRST_COMPLETED)
+            if not coming.done():
+                coming.cancel()
+                break
+            delivery = await coming
+            asked.append(list(delivery.embed.texts))
+            await here.embedded(delivery.lease, vectors_of(delivery.embed))
+        document = await ending
+
+    assert len(asked) > 1
+    assert sum(map(len, asked)) == document.chunks, "no batch was asked for twice"
+    failures = [fact["data"]["code"] for fact in await history(world, submitted) if fact["type"] == "StepFailed"]
+    assert failures == ["worker_stopped"]
+
+
+async def test_a_lease_belongs_to_one_key_at_every_process(world: GrpcWorld) -> None:
+    await world.submit(world.write, ("mine.txt", b"Mine."))
+    other = await world.app.make_key(world.admin, scopes=["write"])
+    async with remote_worker(world) as here:
+        lease = (await here.next()).lease
+        async with remote_worker(world.at_other(), key=other) as thief:
+            assert await refusal(thief.source(lease)) == LOST
+            assert await refusal(thief.report(lease)) == LOST
+            assert await refusal(thief.parsed(lease, "Stolen.")) == LOST
+        await here.at(world.at_other()).parsed(lease, "Mine.")
+
+
+async def test_work_that_nobody_wants_any_more_is_lost_at_every_process(world: GrpcWorld) -> None:
+    submitted = await world.submit(world.write, ("cancelled.txt", b"Cancelled."))
+    async with remote_worker(world) as here:
+        lease = (await here.next()).lease
+        await world.app.call("POST", f"/tasks/{submitted.task_id}/cancel", world.write)
+        assert await refusal(here.at(world.at_other()).parsed(lease, "Nobody wants it.")) == LOST
+
+    assert "DocumentParsed" not in await types_in(world, submitted)
+
+
+async def test_only_a_lease_of_parse_has_a_source_at_every_process(world: GrpcWorld) -> None:
+    await world.submit(world.write, ("source.txt", b"Source."))
+    async with remote_worker(world, pb.STEP_PARSE, pb.STEP_EMBED) as here:
+        await here.parsed((await here.next()).lease, "Something to embed.")
+        embed = await here.next()
+        for one in (here, here.at(world.at_other())):
+            assert await refusal(one.source(embed.lease)) == (grpc.StatusCode.INVALID_ARGUMENT, "bad_request")
+        await here.embedded(embed.lease, vectors_of(embed.embed))
