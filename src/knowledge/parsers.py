@@ -30,13 +30,12 @@ from knowledge.pictures import parse_picture
 from knowledge.speaker_notes import notes_by_slide
 from knowledge.structure import Node, with_slide_pages, write_nodes
 from knowledge.subtitles import write_subtitles
-from knowledge.text import ParsedText, TextFormat
+from knowledge.text import OWN_PARSER, ParsedText, TextFormat
 from knowledge.writer import TextWriter
 from knowledge.zip_members import zip_members
 
 __all__ = ["ParseLimits", "parse"]
 
-OWN_PARSER: Final = "millstream 1"
 SHEET_LEVEL: Final = 2
 # What the parser writes above the names of what is attached to a mail.
 ATTACHMENTS_LABEL: Final = "Attachments:"

@@ -2,11 +2,14 @@
 
 from bisect import bisect_right
 from enum import StrEnum
-from typing import Self
+from typing import Final, Self
 
 import msgspec
 
 from knowledge.errors import ParseError, ParseErrorCode
+
+OWN_PARSER: Final = "millstream 1"
+"""What read text, Markdown, CSV, JSON and subtitles: Python of ours, no native parser."""
 
 
 class TextFormat(StrEnum):

@@ -56,7 +56,8 @@ class ParseProcess:
         self._stderr = stderr
         self.unlimited = ready.unlimited
         self.open_because = ready.open_because
-        self.documents = 0
+        self.worn = 0
+        """By what it has read, as whoever uses it counts."""
 
     @classmethod
     async def start(cls, script: Path = PARSE_CHILD) -> Self:
@@ -92,7 +93,6 @@ class ParseProcess:
     async def feed(self, request: ParseRequest, pieces: AsyncIterator[bytes]) -> None:
         """Hands a document over. Raises ChildDied, and whatever `pieces` raises."""
         stdin = self._stdin
-        self.documents += 1
         try:
             stdin.write(frame(request))
             async for piece in pieces:

@@ -17,12 +17,16 @@ from knowledge.errors import ParseError, ParseErrorCode
 from knowledge.limits import ParseLimits
 from knowledge.media_type import MAY_BE_SCANS, MediaType
 from knowledge.pdf_pages import BEGUN
-from knowledge.text import ParsedText
+from knowledge.text import OWN_PARSER, ParsedText
 from processors.parse_frames import Answer, Broken, ParseRequest, Ready, Refusal, Text
 from processors.parse_process import PARSE_CHILD, BrokenWord, ChildDied, ParseProcess
 
 _LIMIT_SIGNALS: Final = frozenset({signal.SIGXCPU, signal.SIGKILL})
 """SIGXCPU: the CPU seconds are used up. SIGKILL that is not ours: the kernel ran out of memory."""
+
+LIGHT_DOCUMENTS: Final = 50
+"""Text, Markdown, CSV, JSON and subtitles are read in Python, which leaks nothing: so many of them wear a child as one
+document of a native parser does. A new child takes 0.35 s of a processor, behind 200 documents 1.7 ms of each."""
 
 _MEMORY_WORDS: Final = ("memory allocation of", "out of memory", "bad_alloc", "cannot allocate memory")
 """What native code says before it aborts for want of memory; an abort without it is a crash."""
@@ -34,7 +38,7 @@ class SandboxSettings(msgspec.Struct, frozen=True, kw_only=True):
     children_max: int = 2
     """Documents parsed at a time, 1 to 64: about one a CPU, each up to `limits.memory_bytes_max`."""
     documents_per_child: int = 200
-    """After so many a child is replaced, 1 to 100,000: native parsers leak."""
+    """After so many a child is replaced, 1 to 100,000: native parsers leak. What Python reads counts a fiftieth."""
     start_s: float = 30.0
     """How long a child may take to start, 1 to 300."""
     limits: ParseLimits = ParseLimits()
@@ -86,12 +90,11 @@ class Sandbox:
         wall_s = limits.wall_s_of(may_need_ocr=media_type in MAY_BE_SCANS)
         async with self._turns:
             child = self._idle.pop() if self._idle else await self._started()
-            is_sound = False
+            answer: Answer | None = None
             try:
                 await child.feed(request, pieces)
                 async with asyncio.timeout(wall_s):
                     answer = await child.answer()
-                is_sound = isinstance(answer, Text | Refusal)
             except ChildDied as died:
                 raise self._verdict(died) from died
             except TimeoutError as error:
@@ -99,7 +102,7 @@ class Sandbox:
             except BrokenWord as error:
                 raise ParserCrashed(str(error)) from error
             finally:
-                await self._keep_or_kill(child, is_sound=is_sound)
+                await self._keep_or_kill(child, answer)
         return _text_of(answer)
 
     async def close(self) -> None:
@@ -124,8 +127,10 @@ class Sandbox:
             )
         return child
 
-    async def _keep_or_kill(self, child: ParseProcess, *, is_sound: bool) -> None:
-        if is_sound and not self._is_closed and child.documents < self._settings.documents_per_child:
+    async def _keep_or_kill(self, child: ParseProcess, answer: Answer | None) -> None:
+        child.worn += 1 if _is_light(answer) else LIGHT_DOCUMENTS
+        is_sound = isinstance(answer, Text | Refusal)
+        if is_sound and not self._is_closed and child.worn < LIGHT_DOCUMENTS * self._settings.documents_per_child:
             self._idle.append(child)
         else:
             await child.kill()
@@ -146,6 +151,10 @@ def _speaks_of_memory(last_words: str) -> bool:
     return last_words.endswith(BEGUN.decode().strip()) or any(
         words in last_words.lower().replace(BEGUN.decode().strip().lower(), "") for words in _MEMORY_WORDS
     )
+
+
+def _is_light(answer: Answer | None) -> bool:
+    return isinstance(answer, Text) and answer.parsed.parser == OWN_PARSER
 
 
 def _text_of(answer: Answer) -> ParsedText:

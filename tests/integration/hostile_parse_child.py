@@ -16,11 +16,13 @@ from typing import Final
 
 from knowledge.limits import ParseLimits
 from knowledge.media_type import MediaType
-from knowledge.text import ParsedText
+from knowledge.text import OWN_PARSER, ParsedText
 from processors import parse_child
 
 FORKS: Final = 20
 ORPHAN_S: Final = 120
+IN_PYTHON: Final = "in Python"
+"""What begins so passes for a text that no native parser has seen."""
 
 
 def _hoard() -> None:
@@ -111,7 +113,8 @@ def misbehave(data: bytes, media_type: MediaType, filename: str, limits: ParseLi
     if text == "write":
         Path(filename).write_bytes(b"written by a hostile document")
     if text not in MISDEEDS:
-        return ParsedText(text=f"{text} (process {os.getpid()})")
+        parser = OWN_PARSER if text.startswith(IN_PYTHON) else "native"
+        return ParsedText(text=f"{text} (process {os.getpid()})", parser=parser)
     MISDEEDS[text]()
     return ParsedText(text="survived")
 

@@ -14,7 +14,7 @@ from knowledge.errors import ParseError, ParseErrorCode
 from knowledge.limits import ParseLimits
 from knowledge.media_type import MediaType
 from knowledge.text import ParsedText
-from processors.sandbox import ParserCrashed, Sandbox, SandboxSettings, SandboxUnavailable
+from processors.sandbox import LIGHT_DOCUMENTS, ParserCrashed, Sandbox, SandboxSettings, SandboxUnavailable
 from tests.servers.service_process import processes_in_sessions
 from tests.waiting import is_alive, wait_until
 
@@ -62,8 +62,8 @@ async def hostile() -> AsyncIterator[Sandbox]:
     await sandbox.close()
 
 
-async def process_of(sandbox: Sandbox) -> int:
-    return int((await parse(sandbox, "who")).text.split()[-1].rstrip(")"))
+async def process_of(sandbox: Sandbox, text: str = "who") -> int:
+    return int((await parse(sandbox, text)).text.split()[-1].rstrip(")"))
 
 
 def wait_for_exit(pid: int, *, deadline_s: float = 5.0) -> None:
@@ -106,6 +106,15 @@ async def test_a_child_serves_several_documents_and_is_then_replaced(hostile: Sa
     assert await process_of(hostile) == first
     assert await process_of(hostile) == first
     assert await process_of(hostile) != first
+    await gone(first)
+
+
+async def test_what_python_reads_wears_a_child_a_fiftieth_as_much(hostile: Sandbox) -> None:
+    first = await process_of(hostile)
+    assert await process_of(hostile) == first
+    light = [await process_of(hostile, "in Python") for _ in range(LIGHT_DOCUMENTS)]
+    assert light == [first] * LIGHT_DOCUMENTS
+    assert await process_of(hostile, "in Python") != first
     await gone(first)
 
 

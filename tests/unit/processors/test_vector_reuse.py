@@ -177,6 +177,18 @@ async def test_a_small_batch_of_a_local_model_is_not_looked_up() -> None:
     assert isinstance(await world.mill.document(document), Embedded)
 
 
+async def test_what_was_searchable_before_is_looked_up_for_a_local_model_too() -> None:
+    embedder = CountingEmbedder()
+    world = World(embedder)
+    document = await world.chunked()
+    await finished(world, document)
+    made = sum(map(len, embedder.batches))
+    task = world.mill.ids.task(world.mill.knowledge_base)
+    await world.mill.say(document, RequestReprocessing(from_step=Step.EMBED, reason="again", task_id=task))
+    await finished(world, document)
+    assert sum(map(len, embedder.batches)) == made == CHUNKS
+
+
 class UnreadableIndex(MemoryIndex):
     """Cannot be asked for vectors."""
 
