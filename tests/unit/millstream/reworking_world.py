@@ -65,6 +65,7 @@ class World(chunked_document.World):
     def __init__(self, chunker_for: Callable[[KnowledgeBaseSettings], Chunker] = WordChunker) -> None:
         super().__init__(CountingEmbedder())
         self.models = {"local": CountingEmbedder(), "hash": CountingEmbedder()}
+        self.models["local"].model = "local"
 
         def embedder_for(embedding: Embedding) -> Embedder:
             embedder = self.models.get(embedding.model, self.models["local"])
