@@ -23,7 +23,7 @@ async def make_complete(rows: Any, commits: Commits) -> None:
     present = (await rows.schema()).names
     missing = {name: value for name, value in _ADDED_COLUMNS.items() if name not in present}
     if missing:
-        await commits.run(lambda: rows.add_columns(missing))
+        await commits.run(rows, lambda: rows.add_columns(missing))
     await _ensure_indices(rows, commits)
 
 
@@ -37,4 +37,4 @@ async def _ensure_indices(rows: Any, commits: Commits) -> None:
     }
     present = {column for index in await rows.list_indices() for column in index.columns}
     for column in wanted.keys() - present:
-        await commits.run(partial(rows.create_index, column, config=wanted[column]))
+        await commits.run(rows, partial(rows.create_index, column, config=wanted[column]))

@@ -5,6 +5,7 @@ LanceDB answers every failure as RuntimeError, ValueError or OSError; only the m
 
 import random
 from collections.abc import Awaitable, Callable
+from typing import Any, TypeVar
 
 from knowledge.errors import IndexUnavailable
 
@@ -13,6 +14,8 @@ from knowledge.errors import IndexUnavailable
 ATTEMPTS_MAX = 30
 _PAUSE_S_FIRST = 0.01
 _PAUSE_S_MAX = 1.0
+
+_Result = TypeVar("_Result")
 
 _CONFLICTS = ("retryable commit conflict", "too many concurrent writers", "incompatible transaction", "commit conflict")
 
@@ -24,17 +27,19 @@ class Commits:
         self._rng = rng
         self._sleep = sleep
 
-    async def run(self, commit: Callable[[], Awaitable[object]]) -> None:
-        """Raises IndexUnavailable after 30 conflicts in a row, and whatever else `commit` raises at once."""
+    async def run(self, table: Any, commit: Callable[[], Awaitable[_Result]]) -> _Result:
+        """What `commit` to the open table answers, which sees its newest version at each further try.
+
+        Raises IndexUnavailable after 30 conflicts in a row, and whatever else `commit` raises at once.
+        """
         for attempt in range(ATTEMPTS_MAX):
             try:
-                await commit()
+                return await commit()
             except (RuntimeError, ValueError, OSError) as error:
                 if not is_conflict(error):
                     raise
                 await self.pause(attempt)
-            else:
-                return
+                await table.checkout_latest()
         raise IndexUnavailable(f"{ATTEMPTS_MAX} commits in a row met another writer's")
 
     async def pause(self, attempt: int) -> None:

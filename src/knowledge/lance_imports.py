@@ -2,7 +2,6 @@
 
 import asyncio
 import threading
-from datetime import timedelta
 from typing import Any, Final
 
 from knowledge.packages_on_demand import load_on_demand
@@ -26,11 +25,14 @@ def import_lancedb() -> Any:
 
 
 async def connect(uri: str, storage_options: dict[str, str] | None, cache_bytes_max: int) -> Any:
-    """A connection whose tables look for the newest version at each call."""
+    """A connection whose tables stay at the version that they saw last, until they are told to look for a newer one.
+
+    Left to LanceDB each call looks, a query twice: nine times a commit, each of them a request to a bucket.
+    """
     lancedb = await asyncio.to_thread(import_lancedb)
     return await lancedb.connect_async(
         uri,
-        read_consistency_interval=timedelta(0),
+        read_consistency_interval=None,
         storage_options=storage_options,
         session=lancedb.Session(index_cache_size_bytes=cache_bytes_max),
     )

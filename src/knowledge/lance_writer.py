@@ -61,24 +61,31 @@ class LanceWriter:
 
     async def write(self, upserts: Sequence[Upsert]) -> list[Overtaken | None]:
         """Carries out upserts of different documents; answers for each whether it came too late."""
-        version = await self._table.version()
+        await self._table.checkout_latest()
+        seen = await self._table.version()
         present = await self._fences([upsert.document_id for upsert in upserts])
         new = [upsert for upsert in upserts if upsert.document_id not in present]
-        if new:
-            await self._add(new)
-            if await self._table.version() == version + 1:
-                # Nobody committed between looking and adding: no need to look again (3 ms).
-                settled = {upsert.document_id for upsert in new}
-                return [None if one.document_id in settled else await self._settle(one) for one in upserts]
-        written = {upsert.document_id for upsert in new}
-        return [await self._settle(one, is_written=one.document_id in written) for one in upserts]
+        settled = set(await self._settled(new, seen)) if new else set()
+        added = {upsert.document_id for upsert in new}
+        return [
+            None if one.document_id in settled else await self._settle(one, is_written=one.document_id in added)
+            for one in upserts
+        ]
+
+    async def _settled(self, new: Sequence[Upsert], seen: int) -> list[str]:
+        """Adds the rows of documents that had none in the version `seen`; those that nobody else wrote meanwhile."""
+        if await self._add(new) == seen + 1:
+            return [one.document_id for one in new]  # nobody committed in between: no need to look again
+        await self._table.checkout_latest()
+        fences = await self._fences([one.document_id for one in new])
+        return [one.document_id for one in new if fences.get(one.document_id) == [one.fence] * len(one.rows)]
 
     async def erase(self, document_id: str, fence: int | None) -> int:
         """Deletes the rows of a document, or those up to a fence; answers how many there were."""
         predicate = _up_to(document_id, fence)
         erased = int(await self._table.count_rows(predicate))
         if erased:
-            await self._commits.run(lambda: self._table.delete(predicate))
+            await self._commits.run(self._table, lambda: self._table.delete(predicate))
         return erased
 
     async def take_out_overtaken(self) -> None:
@@ -101,7 +108,7 @@ class LanceWriter:
     async def forget_fences(self) -> None:
         """What is older than other rows of its document goes first: afterwards nobody could tell."""
         await self.take_out_overtaken()
-        await self._commits.run(lambda: self._table.update({"fence": 0}, where="fence > 0"))
+        await self._commits.run(self._table, lambda: self._table.update({"fence": 0}, where="fence > 0"))
 
     async def _index_vectors(self) -> None:
         if await wants_vector_index(self._table, self._vector_index_rows_min):
@@ -114,12 +121,13 @@ class LanceWriter:
             if not is_conflict(error):
                 raise
             if not gives_way:
-                await self._commits.run(commit)
+                await self._commits.run(self._table, commit)
 
     async def _settle(self, upsert: Upsert, *, is_written: bool = False) -> Overtaken | None:
         """Writes until the rows are there, once, and alone; or until newer ones are."""
         document_id, rows, fence = upsert
         for _ in range(UPSERT_ATTEMPTS_MAX):
+            await self._table.checkout_latest()
             fences = (await self._fences([document_id])).get(document_id, [])
             if any(other > fence for other in fences):
                 await self.erase(document_id, fence)
@@ -145,11 +153,13 @@ class LanceWriter:
         wanted = ", ".join(text_literal(document_id) for document_id in document_ids)
         return await read_fences(self._table, f"document_id IN ({wanted})")
 
-    async def _add(self, upserts: Sequence[Upsert]) -> None:
+    async def _add(self, upserts: Sequence[Upsert]) -> int:
+        """The version of the table that has the rows."""
         from knowledge.lance_rows import to_table
 
         data = to_table([(row, upsert.fence) for upsert in upserts for row in upsert.rows], self._dimensions)
-        await self._commits.run(lambda: self._table.add(data))
+        added = await self._commits.run(self._table, lambda: self._table.add(data))
+        return int(added.version)
 
     async def _merge(self, upsert: Upsert) -> None:
         """Replaces older rows in one commit (20 ms at 20,000 rows), so no search misses the document."""
@@ -157,6 +167,7 @@ class LanceWriter:
 
         data = to_table([(row, upsert.fence) for row in upsert.rows], self._dimensions)
         await self._commits.run(
+            self._table,
             lambda: (
                 self._table.merge_insert(["document_id", "chunk_id"])
                 .when_matched_update_all(where=f"target.fence <= {upsert.fence}")
@@ -165,7 +176,7 @@ class LanceWriter:
                 # LanceDB's indexed merge takes 40 to 170 ms at 20,000 rows, the hash join over the keys 20.
                 .use_index(False)
                 .execute(data)
-            )
+            ),
         )
 
 

@@ -10,8 +10,10 @@ from knowledge.errors import KnowledgeError, Overtaken
 from knowledge.index import Index, IndexTable
 from processors.failures import outcome_of, shortened
 from processors.given_up import given_up
+from processors.group_commit import GroupCommit
 from processors.knowledge_bases import KnowledgeBases
 from processors.leftovers import erase_leftovers
+from processors.row_budget import RowBudget
 from processors.rows import RowMaker
 from processors.step import Done, Outcome, Reject, Superseded, Work
 
@@ -22,12 +24,22 @@ class IndexStep:
     step = Step.INDEX
 
     def __init__(
-        self, blobs: BlobStore, index: Index, knowledge_bases: KnowledgeBases, rows: RowMaker, *, time_limit_s: float
+        self,
+        blobs: BlobStore,
+        index: Index,
+        knowledge_bases: KnowledgeBases,
+        rows: RowMaker,
+        *,
+        group: GroupCommit,
+        budget: RowBudget,
+        time_limit_s: float,
     ) -> None:
         self._blobs = blobs
         self._index = index
         self._knowledge_bases = knowledge_bases
         self._rows = rows
+        self._group = group
+        self._budget = budget
         self.time_limit_s = time_limit_s
 
     async def run(self, work: Work) -> Outcome:
@@ -39,11 +51,15 @@ class IndexStep:
         found = found or (await work.knowledge_base_now()).generation_of(number)
         if found is None:
             return given_up()
-        generation = found.number
-        table = IndexTable(work.delivery.knowledge_base_id, generation)
-        made = await self._rows.rows(work.document_id, work.document, table)
+        table = IndexTable(work.delivery.knowledge_base_id, found.number)
+        async with self._budget.lent(work.document.chunks.chunks):
+            return await self._index_document(work, work.document, table)
+
+    async def _index_document(self, work: Work, document: Embedded, table: IndexTable) -> Outcome:
+        made = await self._rows.rows(work.document_id, document, table)
         try:
-            await self._index.upsert(table, work.document_id, made.rows, fence=work.version)
+            async with self._group.together(work.document_id):
+                await self._index.upsert(table, work.document_id, made.rows, fence=work.version)
         except Overtaken:
             return Superseded()
         except KnowledgeError as error:
@@ -53,12 +69,12 @@ class IndexStep:
         failpoint(Place.WORKER_ROWS_WRITTEN)
         recorded = RecordIndexed(
             attempt=work.attempt,
-            generation=generation,
-            chunks=work.document.chunks.chunks,
+            generation=table.generation,
+            chunks=document.chunks.chunks,
             edits_lost=made.edits_lost,
-            changes=work.document.record.changes,
+            changes=document.record.changes,
         )
-        return Done((recorded,), replaces=replaced_by(work.document))
+        return Done((recorded,), replaces=replaced_by(document))
 
     async def abandon(self, work: Work, now: DocumentState) -> None:
         """Rows that nobody wants are taken out: those of a document that is gone, or that never was searchable.

@@ -19,6 +19,7 @@ from processors.erase import DocumentsOf, EraseStep
 from processors.errands import ErrandDeliveries
 from processors.fetch import FetchStep
 from processors.finish import FinishStep
+from processors.group_commit import GroupCommit
 from processors.index import IndexStep
 from processors.knowledge_bases import KnowledgeBases
 from processors.memory_provider import MemoryProviderGate
@@ -29,11 +30,13 @@ from processors.patience import PatientLog
 from processors.provider import ProviderGate, Quota
 from processors.provider_calls import ProviderCalls
 from processors.revise import Reviser, ReviseStep
+from processors.row_budget import RowBudget
 from processors.rows import RowMaker, embed_through
 from processors.runner import CarryOut
 from processors.serving import Serving
 from processors.settings import WorkerSettings
 from processors.step import Errand, Processor
+from processors.under_way import UnderWay
 from processors.workbench import Workbench
 
 
@@ -69,6 +72,7 @@ class Worker:
     ) -> None:
         self._drain_s = settings.drain_s
         patient = PatientLog(log, random=rng.random)
+        under_way = UnderWay(observer or NobodyWatches())
         bench = Workbench(
             log=patient,
             inbox=inbox,
@@ -77,7 +81,7 @@ class Worker:
             new_event_id=ids.event,
             random=rng.random,
             policy=settings.retry,
-            observer=observer or NobodyWatches(),
+            observer=under_way,
         )
         known = KnowledgeBases(patient, clock_us=clock_us)
         parse_s, chunk_s = settings.parse_time_limit_s, settings.chunk_time_limit_s
@@ -94,7 +98,15 @@ class Worker:
             ParseStep(blobs, parser, time_limit_s=parse_s),
             ChunkStep(blobs, chunker_for, calls_for, chunks_max=chunks_max, time_limit_s=chunk_s),
             EmbedStep(blobs, embedder_for, gate, index, batch_chunks=batch, time_limit_s=embed_s),
-            IndexStep(blobs, index, known, rows, time_limit_s=index_s),
+            IndexStep(
+                blobs,
+                index,
+                known,
+                rows,
+                group=GroupCommit(under_way, places=settings.index_slots, wait_s=settings.index_gather_ms / 1_000),
+                budget=RowBudget(settings.index_rows_max),
+                time_limit_s=index_s,
+            ),
         ]
         errands: list[Errand] = [
             FinishStep(patient, time_limit_s=settings.finish_time_limit_s),

@@ -7,16 +7,25 @@ from knowledge.lance_commits import ATTEMPTS_MAX, Commits
 
 
 class Table:
-    """Fails with `failures`, one a commit, then works."""
+    """Fails with `failures`, one a commit, then works; each failure is a version of somebody else."""
 
     def __init__(self, failures: list[Exception]) -> None:
         self.failures = failures
         self.commits = 0
+        self.newest = 0
+        self.seen: list[int] = []
+        self.version = 0
 
-    async def commit(self) -> None:
+    async def checkout_latest(self) -> None:
+        self.version = self.newest
+
+    async def commit(self) -> int:
         self.commits += 1
+        self.seen.append(self.version)
         if self.failures:
+            self.newest += 1
             raise self.failures.pop(0)
+        return self.version + 1
 
 
 CONFLICT = RuntimeError("lance error: Retryable commit conflict for version 47: preempted")
@@ -32,8 +41,9 @@ def commits_with(pauses: list[float]) -> Commits:
 async def test_a_commit_that_met_another_is_tried_again_after_growing_pauses() -> None:
     pauses: list[float] = []
     table = Table([CONFLICT] * 12)
-    await commits_with(pauses).run(table.commit)
-    assert table.commits == 13
+    committed = await commits_with(pauses).run(table, table.commit)
+    assert table.seen == list(range(13)), "each try is about the newest version"
+    assert committed == 13
     assert all(0 <= pause <= min(1.0, 0.01 * 2**attempt) for attempt, pause in enumerate(pauses))
     assert len(pauses) == 12
 
@@ -41,12 +51,12 @@ async def test_a_commit_that_met_another_is_tried_again_after_growing_pauses() -
 async def test_conflicts_without_end_are_given_up() -> None:
     table = Table([CONFLICT] * 100)
     with pytest.raises(IndexUnavailable, match="in a row"):
-        await commits_with([]).run(table.commit)
+        await commits_with([]).run(table, table.commit)
     assert table.commits == ATTEMPTS_MAX
 
 
 async def test_any_other_failure_is_not_tried_again() -> None:
     table = Table([OSError("no space left on device")])
     with pytest.raises(OSError, match="no space"):
-        await commits_with([]).run(table.commit)
+        await commits_with([]).run(table, table.commit)
     assert table.commits == 1

@@ -26,7 +26,6 @@ from processors.chunk import ChunkStep
 from processors.embed import EmbedStep
 from processors.embedder_for import embedding_of
 from processors.errands import ErrandDeliveries
-from processors.index import IndexStep
 from processors.provider_calls import ProviderCalls
 from processors.rows import RowMaker, embed_through
 from processors.step import Processor
@@ -80,7 +79,7 @@ class World(chunked_document.World):
 
         self.cut = ChunkStep(self.blobs, chunker_for, calls_for, chunks_max=99, time_limit_s=5)
         self.embed = EmbedStep(self.blobs, embedder_for, self.gate, self.index, batch_chunks=9, time_limit_s=5)
-        self.indexing = IndexStep(self.blobs, self.index, self.knowledge_bases, rows, time_limit_s=5)
+        self.indexing = self.index_step(rows)
         self.views = MemoryViews(partitions=2, clock_ms=lambda: 1_000)
         queries = Queries(log, self.views)
         lists = Lists(log, self.views, queries, Cursors(b"s" * 16))

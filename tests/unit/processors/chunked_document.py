@@ -18,13 +18,17 @@ from knowledge.vectors import Vectors
 from processors.artifacts import chunks_blob
 from processors.documents import DocumentDeliveries
 from processors.embed import EmbedStep
+from processors.group_commit import GroupCommit
 from processors.index import IndexStep
 from processors.knowledge_bases import KnowledgeBases
 from processors.memory_provider import MemoryProviderGate
+from processors.observing import NobodyWatches
 from processors.provider import Quota
 from processors.revise import Reviser, ReviseStep
+from processors.row_budget import RowBudget
 from processors.rows import RowMaker, embed_through
 from processors.step import Processor
+from processors.under_way import UnderWay
 from tests.unit.processors.mill import Mill
 
 CHUNKS = 10
@@ -60,9 +64,22 @@ class World:
             self.blobs, lambda _: self.embedder, self.gate, self.index, batch_chunks=BATCH, time_limit_s=5
         )
         rows = RowMaker(self.blobs, self.index, embed_through(lambda _: self.embedder, self.gate))
-        self.indexing = IndexStep(self.blobs, self.index, self.knowledge_bases, rows, time_limit_s=5)
+        self.indexing = self.index_step(rows)
         self.revising = ReviseStep(Reviser(self.mill.log, self.index, self.knowledge_bases, rows), time_limit_s=5)
         self.table = IndexTable(self.mill.knowledge_base, 1)
+
+    def index_step(self, rows: RowMaker) -> IndexStep:
+        """Whose documents wait for no others."""
+        group = GroupCommit(UnderWay(NobodyWatches()), places=1, wait_s=0)
+        return IndexStep(
+            self.blobs,
+            self.index,
+            self.knowledge_bases,
+            rows,
+            group=group,
+            budget=RowBudget(1_000),
+            time_limit_s=5,
+        )
 
     async def chunked(self, chunks: int = CHUNKS) -> DocumentId:
         await self.mill.create()

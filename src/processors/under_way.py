@@ -1,0 +1,71 @@
+"""What one worker has in its hands of what will be indexed soon, told by whoever carries it out."""
+
+import asyncio
+from collections.abc import Callable
+from typing import Final
+
+from events.steps import Step
+from processors.observing import AttemptObserver, Ended
+
+STEPS_BEFORE: Final = frozenset({Step.PARSE, Step.CHUNK, Step.EMBED})
+"""Whose documents come to the index soon. Fetching waits for strangers, who may take an hour."""
+
+HANDED_ON_S: Final = 0.05
+"""How long a document is expected at its next step, which another worker may have taken over. A busy worker takes 5 to
+30 ms from one step to the next; who uploads one document after the other does not do it faster than in 50 ms."""
+
+
+class UnderWay:
+    """An `AttemptObserver` that counts, and passes on to another what it is told."""
+
+    def __init__(self, told: AttemptObserver, *, handed_on_s: float = HANDED_ON_S) -> None:
+        self._told = told
+        self._handed_on_s = handed_on_s
+        self._before = 0
+        self._indexing = 0
+        self._handed_on: dict[str, asyncio.TimerHandle] = {}
+        self._listeners: list[Callable[[], None]] = []
+
+    @property
+    def documents(self) -> int:
+        """Documents at the index, in the steps before, or between two of these."""
+        return self._before + self._indexing + len(self._handed_on)
+
+    def on_fewer(self, listener: Callable[[], None]) -> None:
+        """Calls `listener` whenever there may be fewer."""
+        self._listeners.append(listener)
+
+    def arrived(self, document: str) -> None:
+        """It is at the index, where its attempt is counted."""
+        if (expected := self._handed_on.pop(document, None)) is not None:
+            expected.cancel()
+
+    def began(self, step: Step) -> None:
+        self._count(step, 1)
+        self._told.began(step)
+
+    def ended(self, attempt: Ended) -> None:
+        if attempt.step in STEPS_BEFORE:
+            self.arrived(attempt.document)
+            loop, document = asyncio.get_running_loop(), attempt.document
+            self._handed_on[document] = loop.call_later(self._handed_on_s, self._expect_no_more, document)
+        self._told.ended(attempt)
+
+    def left(self, step: Step) -> None:
+        self._count(step, -1)
+        self._told.left(step)
+        self._tell()
+
+    def _count(self, step: Step, more: int) -> None:
+        if step in STEPS_BEFORE:
+            self._before += more
+        elif step is Step.INDEX:
+            self._indexing += more
+
+    def _expect_no_more(self, document: str) -> None:
+        del self._handed_on[document]
+        self._tell()
+
+    def _tell(self) -> None:
+        for listener in self._listeners:
+            listener()

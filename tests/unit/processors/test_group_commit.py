@@ -1,0 +1,207 @@
+import asyncio
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pytest
+
+from events.steps import Step
+from processors.group_commit import GroupCommit
+from processors.observing import Ended
+from processors.under_way import UnderWay
+
+LONG_S = 3_600.0
+"""Longer than a test: nobody leaves because of the time."""
+
+
+class Told:
+    """An observer that keeps what it was told."""
+
+    def __init__(self) -> None:
+        self.said: list[str] = []
+
+    def began(self, step: Step) -> None:
+        self.said.append(f"began {step.value}")
+
+    def ended(self, attempt: Ended) -> None:
+        self.said.append(f"ended {attempt.step.value} of {attempt.document}")
+
+    def left(self, step: Step) -> None:
+        self.said.append(f"left {step.value}")
+
+
+def ended(step: Step, document: str) -> Ended:
+    return Ended(
+        step=step,
+        task="task",
+        document=document,
+        number=1,
+        worker="worker",
+        outcome="done",
+        code=None,
+        asked_us=0,
+        began_us=0,
+        ran_us=0,
+        recorded_us=0,
+        trace_parent=None,
+    )
+
+
+class Crossing:
+    """Documents that go into the index, each when its group does."""
+
+    def __init__(self, *, places: int = 9, wait_s: float = LONG_S, handed_on_s: float = LONG_S) -> None:
+        self.told = Told()
+        self.under_way = UnderWay(self.told, handed_on_s=handed_on_s)
+        self.group = GroupCommit(self.under_way, places=places, wait_s=wait_s)
+        self.written: list[str] = []
+        self.may_end = asyncio.Event()
+
+    async def arrive(self, name: str) -> "asyncio.Task[None]":
+        """A document whose attempt at the index has begun, and that is ready for it."""
+        self.under_way.began(Step.INDEX)
+        task = asyncio.create_task(self._index(name))
+        await turn()
+        return task
+
+    @contextmanager
+    def busy(self, step: Step) -> Iterator[None]:
+        self.under_way.began(step)
+        try:
+            yield
+        finally:
+            self.under_way.left(step)
+
+    async def _index(self, name: str) -> None:
+        try:
+            async with self.group.together(name):
+                self.written.append(name)
+                await self.may_end.wait()
+        finally:
+            self.under_way.left(Step.INDEX)
+
+
+async def turn() -> None:
+    """Lets every task run until it waits."""
+    for _ in range(5):
+        await asyncio.sleep(0)
+
+
+async def test_a_document_alone_waits_for_nobody() -> None:
+    crossing = Crossing()
+    await crossing.arrive("alone")
+    assert crossing.written == ["alone"]
+
+
+@pytest.mark.parametrize("step", [Step.PARSE, Step.CHUNK, Step.EMBED])
+async def test_a_document_waits_for_one_on_its_way_until_that_step_has_ended(step: Step) -> None:
+    crossing = Crossing()
+    with crossing.busy(step):
+        await crossing.arrive("first")
+        assert crossing.written == []
+    await turn()
+    assert crossing.written == ["first"]
+
+
+async def test_a_document_waits_for_one_whose_rows_are_being_read_and_both_go_together() -> None:
+    crossing = Crossing()
+    crossing.under_way.began(Step.INDEX)
+    await crossing.arrive("first")
+    assert crossing.written == []
+    second = asyncio.create_task(crossing._index("second"))
+    await turn()
+    assert sorted(crossing.written) == ["first", "second"]
+    crossing.may_end.set()
+    await second
+
+
+async def test_nobody_waits_for_what_is_being_fetched() -> None:
+    crossing = Crossing()
+    with crossing.busy(Step.FETCH):
+        await crossing.arrive("first")
+        assert crossing.written == ["first"]
+
+
+async def test_nobody_waits_for_those_that_are_being_written() -> None:
+    crossing = Crossing()
+    await crossing.arrive("first")
+    await crossing.arrive("second")
+    assert sorted(crossing.written) == ["first", "second"]
+
+
+async def test_a_group_that_takes_all_places_goes_while_others_are_on_their_way() -> None:
+    crossing = Crossing(places=2)
+    with crossing.busy(Step.EMBED):
+        await crossing.arrive("first")
+        await crossing.arrive("second")
+        assert sorted(crossing.written) == ["first", "second"]
+
+
+async def test_a_group_goes_when_its_first_document_has_waited_long_enough() -> None:
+    crossing = Crossing(wait_s=0.001)
+    crossing.may_end.set()
+    with crossing.busy(Step.EMBED):
+        first = await crossing.arrive("first")
+        async with asyncio.timeout(20):
+            await first
+    assert crossing.written == ["first"]
+
+
+async def test_the_next_group_waits_as_long_again() -> None:
+    crossing = Crossing(places=2)
+    with crossing.busy(Step.EMBED):
+        for name in ("first", "second", "third"):
+            await crossing.arrive(name)
+        assert sorted(crossing.written) == ["first", "second"]
+    await turn()
+    assert sorted(crossing.written) == ["first", "second", "third"]
+
+
+async def test_an_attempt_that_is_cancelled_while_it_waits_keeps_nobody() -> None:
+    crossing = Crossing(places=2)
+    with crossing.busy(Step.EMBED):
+        first = await crossing.arrive("first")
+        first.cancel()
+        await asyncio.gather(first, return_exceptions=True)
+        await crossing.arrive("second")
+        assert crossing.written == [], "the place of the cancelled one is free"
+        await crossing.arrive("third")
+    assert sorted(crossing.written) == ["second", "third"]
+
+
+async def test_a_document_that_was_handed_on_is_waited_for_until_it_is_here() -> None:
+    crossing = Crossing()
+    with crossing.busy(Step.EMBED):
+        crossing.under_way.ended(ended(Step.EMBED, "second"))
+    await crossing.arrive("first")
+    assert crossing.written == []
+    await crossing.arrive("second")
+    assert sorted(crossing.written) == ["first", "second"]
+
+
+async def test_a_document_that_goes_on_at_another_worker_is_not_waited_for_long() -> None:
+    crossing = Crossing(handed_on_s=0.001)
+    crossing.may_end.set()
+    crossing.under_way.ended(ended(Step.CHUNK, "elsewhere"))
+    first = await crossing.arrive("first")
+    async with asyncio.timeout(20):
+        await first
+    assert crossing.written == ["first"]
+
+
+async def test_a_document_does_not_wait_for_itself() -> None:
+    crossing = Crossing()
+    for step in (Step.PARSE, Step.CHUNK, Step.EMBED):
+        with crossing.busy(step):
+            crossing.under_way.ended(ended(step, "alone"))
+    await crossing.arrive("alone")
+    assert crossing.written == ["alone"]
+
+
+def test_what_is_told_is_passed_on() -> None:
+    told = Told()
+    under_way = UnderWay(told)
+    under_way.began(Step.FINISH)
+    under_way.ended(ended(Step.FINISH, "document"))
+    under_way.left(Step.FINISH)
+    assert told.said == ["began finish", "ended finish of document", "left finish"]
+    assert under_way.documents == 0
