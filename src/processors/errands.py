@@ -1,13 +1,16 @@
 """Deliveries without attempts in a document's history: finishing tasks, erasing. Repeated until they are done."""
 
 import asyncio
-from typing import assert_never
+from typing import Any, assert_never
 
+from domain.decider import Folded, fold_to_decide
 from domain.errors import Refused
 from domain.handle import handle
 from events.errors import NewerFacts
 from events.inbox import Delivery
+from events.trace_context import traced_by
 from processors.failures import INTERNAL_ERROR, TIME_LIMIT, outcome_of
+from processors.observing import ErrandEnded
 from processors.retry import after_outage
 from processors.step import Done, Drop, Errand, Outcome, Reject, Retry, Superseded
 from processors.workbench import Workbench
@@ -23,10 +26,11 @@ class ErrandDeliveries:
     async def carry_out(self, delivery: Delivery, tries: int) -> float | None:
         """None when it is over, else the seconds until it shall be called again (`tries` + 1)."""
         logger = self._bench.logger(delivery, attempt=tries)
+        began_us = self._bench.clock_us()
         outcome = await self._run(delivery)
         match outcome:
             case Done():
-                await self._append(delivery, outcome)
+                await self._record(delivery, outcome, began_us)
                 logger.info("errand_done")
             case Drop() | Superseded():
                 logger.info("errand_done", outcome=type(outcome).__name__, reason=getattr(outcome, "reason", None))
@@ -57,7 +61,28 @@ class ErrandDeliveries:
             self._bench.logger(delivery).exception("errand_broke")
             return Retry(INTERNAL_ERROR, f"the step broke with {type(error).__name__}")
 
-    async def _append(self, delivery: Delivery, outcome: Done) -> None:
+    async def _record(self, delivery: Delivery, outcome: Done, began_us: int) -> None:
+        """Under the trace of what was done to the subject last: a task ends in the trace of its upload."""
+        decider, stream_id = self._errand.subject(delivery)
+        ran_us = self._bench.clock_us()
+        history = await self._bench.log.history(stream_id)
+        traced = next((envelope.trace_parent for envelope in reversed(history) if envelope.trace_parent), None)
+        with traced_by(traced):
+            await self._append(delivery, outcome, fold_to_decide(decider, history))
+        self._bench.observer.errand_ended(
+            ErrandEnded(
+                step=delivery.step,
+                task=delivery.correlation_id,
+                stream_id=stream_id,
+                worker=self._bench.worker,
+                began_us=began_us,
+                ran_us=ran_us,
+                recorded_us=self._bench.clock_us(),
+                trace_parent=traced,
+            )
+        )
+
+    async def _append(self, delivery: Delivery, outcome: Done, known: Folded[Any]) -> None:
         decider, stream_id = self._errand.subject(delivery)
         try:
             handled = await handle(
@@ -66,6 +91,7 @@ class ErrandDeliveries:
                 stream_id,
                 outcome.commands,
                 self._bench.context(delivery),
+                known=known,
                 acknowledge=delivery,
             )
         except Refused as refused:

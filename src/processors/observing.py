@@ -28,6 +28,22 @@ class Ended(msgspec.Struct, frozen=True, kw_only=True):
     trace_parent: str | None
 
 
+class ErrandEnded(msgspec.Struct, frozen=True, kw_only=True):
+    """One errand that led to an event, or would have: from its start until that was recorded (unix µs).
+
+    `stream_id` is what it was done to, `trace_parent` that of the last fact there which belongs to a trace.
+    """
+
+    step: Step
+    task: str
+    stream_id: str
+    worker: str
+    began_us: int
+    ran_us: int
+    recorded_us: int
+    trace_parent: str | None
+
+
 class AttemptObserver(Protocol):
     """Called in the worker's event loop; raises nothing."""
 
@@ -43,6 +59,10 @@ class AttemptObserver(Protocol):
         """It is in this worker's hands no more, ended or not."""
         ...
 
+    def errand_ended(self, errand: ErrandEnded) -> None:
+        """What it led to is in the log."""
+        ...
+
 
 class NobodyWatches:
     """Where nothing is measured."""
@@ -52,3 +72,5 @@ class NobodyWatches:
     def ended(self, attempt: Ended) -> None: ...
 
     def left(self, step: Step) -> None: ...
+
+    def errand_ended(self, errand: ErrandEnded) -> None: ...

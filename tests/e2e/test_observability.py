@@ -133,7 +133,11 @@ def test_prometheus_own_checker_takes_what_is_served(observed: Observed) -> None
 
 
 def test_one_document_is_one_trace_from_the_upload_to_the_views(observed: Observed) -> None:
-    spans = observed.collector.wait_for(TRACE, "POST upload_documents", *STEPS, "project", "POST search")
+    wanted = ("POST upload_documents", *STEPS, "finish", "project", "POST search")
+    observed.collector.wait_for(TRACE, *wanted)
+    facts = 2 * len(STEPS) + 3  # of the document, its begin and one batch of vectors, and of its task
+    poll(lambda: projected(observed.collector.of(TRACE)) >= facts, "the views show every fact", 60)
+    spans = observed.collector.of(TRACE)
     by_name: dict[str, list[Span]] = {}
     for span in spans:
         by_name.setdefault(span.name, []).append(span)
@@ -151,11 +155,21 @@ def test_one_document_is_one_trace_from_the_upload_to_the_views(observed: Observ
         # Each part begins where the one before it ended, and together they are the attempt.
         assert [one.start_ns for one in parts] == [attempt.start_ns, *(one.end_ns for one in parts[:-1])]
         assert parts[-1].end_ns == attempt.end_ns
+    (finish,) = by_name["finish"]
+    assert (finish.parent_id, finish.role) == (accepted.span_id, "worker")
+    assert finish.attributes["millstream.stream"] == observed.task
+    parts = [one for one in spans if one.parent_id == finish.span_id]
+    assert [one.name for one in parts] == ["run", "record"]
+    assert (parts[0].start_ns, parts[1].end_ns) == (finish.start_ns, finish.end_ns)
     assert {one.role for one in by_name["project"]} == {"projector"}
-    assert sum(one.attributes["millstream.events"] for one in by_name["project"]) >= 2 * len(STEPS) + 1
     assert not any(one.is_error for one in spans)
     assert observed.collector.paths == {"/v1/traces"}
     assert observed.collector.headers[-1]["x-mill"] == "stone"
+
+
+def projected(spans: list[Span]) -> int:
+    """Facts of the trace in the commits that were told."""
+    return sum(one.attributes["millstream.events"] for one in spans if one.name == "project")
 
 
 def test_every_line_of_a_worker_s_step_names_task_document_step_and_attempt(observed: Observed) -> None:

@@ -16,7 +16,7 @@ from events.envelope import Envelope
 from events.log import Unreadable
 from millstream.errors import ExitCode, Stop
 from millstream.settings import Settings
-from processors.observing import Ended
+from processors.observing import Ended, ErrandEnded
 
 if TYPE_CHECKING:
     from opentelemetry.sdk.trace import TracerProvider
@@ -61,12 +61,26 @@ class Traces:
         }
         span = self._begin(attempt.step.value, attempt.trace_parent, SpanKind.CONSUMER, attempt.asked_us, attributes)
         times = (attempt.asked_us, attempt.began_us, attempt.ran_us, attempt.recorded_us)
-        for name, (from_us, until_us) in zip(("wait", "run", "record"), itertools.pairwise(times), strict=True):
-            part = self._begin(name, parent_of(span), SpanKind.INTERNAL, from_us, {})
-            part.end(end_time=until_us * 1_000)
+        self._parts(span, ("wait", "run", "record"), times)
         if attempt.code is not None:
             _fail(span, attempt.code)
         span.end(end_time=attempt.recorded_us * 1_000)
+
+    def errand(self, errand: ErrandEnded) -> None:
+        """What ends a task or erases a document, with its parts `run` and `record`."""
+        from opentelemetry.trace import SpanKind
+
+        if errand.trace_parent is None:
+            return
+        attributes = {
+            "millstream.step": errand.step.value,
+            "millstream.task": errand.task,
+            "millstream.stream": errand.stream_id,
+            "millstream.worker": errand.worker,
+        }
+        span = self._begin(errand.step.value, errand.trace_parent, SpanKind.CONSUMER, errand.began_us, attributes)
+        self._parts(span, ("run", "record"), (errand.began_us, errand.ran_us, errand.recorded_us))
+        span.end(end_time=errand.recorded_us * 1_000)
 
     def commit(self, partition: int, page: Sequence[Envelope | Unreadable], began_us: int, ended_us: int) -> None:
         """One span for each trace that has events in the page."""
@@ -88,6 +102,14 @@ class Traces:
         """Blocks until it is done, or the SDK gives up."""
         self._provider.force_flush(round(FLUSH_S_MAX * 1_000))
         self._provider.shutdown()
+
+    def _parts(self, span: "Span", names: Sequence[str], times_us: Sequence[int]) -> None:
+        """One after the other, from the first of the times to the last."""
+        from opentelemetry.trace import SpanKind
+
+        for name, (from_us, until_us) in zip(names, itertools.pairwise(times_us), strict=True):
+            part = self._begin(name, parent_of(span), SpanKind.INTERNAL, from_us, {})
+            part.end(end_time=until_us * 1_000)
 
     def _begin(
         self,

@@ -8,13 +8,15 @@ from events.log import Unreadable
 from events.steps import Step
 from millstream.observing import catalogue
 from millstream.observing.registry import Registry
-from processors.observing import Ended
+from processors.observing import Ended, ErrandEnded
 
 
 class Tracing(Protocol):
     """`traces.Traces`, or nothing at all."""
 
     def attempt(self, attempt: Ended) -> None: ...
+
+    def errand(self, errand: ErrandEnded) -> None: ...
 
     def commit(self, partition: int, page: Sequence[Envelope | Unreadable], began_us: int, ended_us: int) -> None: ...
 
@@ -40,6 +42,10 @@ class MeasuredAttempts:
         figures.observe(catalogue.RECORD_SECONDS, _seconds(attempt.ran_us, attempt.recorded_us), step)
         if self._traces is not None:
             self._traces.attempt(attempt)
+
+    def errand_ended(self, errand: ErrandEnded) -> None:
+        if self._traces is not None:
+            self._traces.errand(errand)
 
 
 class MeasuredCommits:
