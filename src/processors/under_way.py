@@ -5,7 +5,7 @@ from collections.abc import Callable
 from typing import Final
 
 from events.steps import Step
-from processors.observing import AttemptObserver, Ended
+from processors.observing import AttemptObserver, Ended, ErrandEnded
 
 STEPS_BEFORE: Final = frozenset({Step.PARSE, Step.CHUNK, Step.EMBED})
 """Whose documents come to the index soon. Fetching waits for strangers, who may take an hour."""
@@ -55,6 +55,9 @@ class UnderWay:
         self._count(step, -1)
         self._told.left(step)
         self._tell()
+
+    def errand_ended(self, errand: ErrandEnded) -> None:
+        self._told.errand_ended(errand)
 
     def _count(self, step: Step, more: int) -> None:
         if step in STEPS_BEFORE:

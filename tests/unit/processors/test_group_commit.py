@@ -6,7 +6,7 @@ import pytest
 
 from events.steps import Step
 from processors.group_commit import GroupCommit
-from processors.observing import Ended
+from processors.observing import Ended, ErrandEnded
 from processors.under_way import UnderWay
 
 LONG_S = 3_600.0
@@ -27,6 +27,9 @@ class Told:
 
     def left(self, step: Step) -> None:
         self.said.append(f"left {step.value}")
+
+    def errand_ended(self, errand: ErrandEnded) -> None:
+        self.said.append(f"ended {errand.step.value}")
 
 
 def ended(step: Step, document: str) -> Ended:
