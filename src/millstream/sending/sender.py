@@ -76,8 +76,16 @@ class Sender:
                 one.cancel()
 
     def _carry(self, parcel: Parcel) -> None:
+        """Whoever meets an error stops the others at once: they send much more until `send` hears of it."""
         if self._stopped.is_set():
             return
+        try:
+            self._deliver(parcel)
+        except BaseException:
+            self._stopped.set()
+            raise
+
+    def _deliver(self, parcel: Parcel) -> None:
         self._listener.began(parcel)
         match parcel:
             case Form():
