@@ -15,7 +15,7 @@ from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from events.errors import FormatMismatch, LogError, LogFull, LogUnavailable
 from events.redis_cluster import exchange_on_cluster, node_of
-from events.redis_wire import Argument, Command, answer_of, packed, paired
+from events.redis_wire import Argument, Command, answers_of, packed, paired
 
 RedisClient = Redis | RedisCluster
 """One server, or the one that Sentinels name, or a cluster."""
@@ -95,8 +95,10 @@ async def exchange(client: RedisClient, commands: Sequence[Command], tail: Comma
 
     async def send_and_read() -> list[Any]:
         await connection.send_packed_command(sent, check_health=False)
-        answers = [await answer_of(connection) for _ in commands]
-        return paired(answers, await answer_of(connection)) if tail else answers
+        if not tail:
+            return await answers_of(connection, len(commands))
+        *answers, told = await answers_of(connection, len(commands) + 1)
+        return paired(answers, told)
 
     tries = 1
 

@@ -8,10 +8,10 @@ connection that wrote.
 
 import asyncio
 from collections.abc import Iterator, Sequence
+from itertools import islice
 from typing import Any, Final
 
 from redis.asyncio.cluster import ClusterNode, RedisCluster
-from redis.asyncio.connection import AbstractConnection
 from redis.exceptions import (
     AskError,
     ClusterDownError,
@@ -24,7 +24,7 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from events.keys import slot_of
-from events.redis_wire import Command, answer_of, packed, paired
+from events.redis_wire import Command, answers_of, packed, paired
 
 PAUSES_S: Final = (0.0, 0.05, 0.1, 0.2, 0.4, 0.8, 1.5, 2.0)
 """Before each repetition of what a node could not answer: 5 s, the time that a call to one server may take. A master
@@ -140,14 +140,14 @@ class _Flight:
         try:
             await self.node.disconnect_if_needed(connection)
             await connection.send_packed_command(packed(self._sent()), check_health=False)
-            answers = [await self._answer(connection, is_asked) for is_asked in self._is_asked]
-            told = await answer_of(connection) if self.tail else None
+            found = await answers_of(connection, len(self.places) + sum(self._is_asked) + bool(self.tail))
             is_read = True
         finally:
             if not is_read:
                 await connection.disconnect()  # answers that nobody read would be taken for those of the next commands
             self.node.release(connection)
-        return paired(answers, told) if self.tail else answers
+        answers = self._without_asking(found)
+        return paired(answers[:-1], answers[-1]) if self.tail else answers
 
     def _sent(self) -> Iterator[Command]:
         for command, is_asked in zip(self._commands, self._is_asked, strict=True):
@@ -157,10 +157,10 @@ class _Flight:
         if self.tail:
             yield self.tail
 
-    async def _answer(self, connection: AbstractConnection, is_asked: bool) -> Any:
-        if is_asked:
-            await answer_of(connection)
-        return await answer_of(connection)
+    def _without_asking(self, found: Sequence[Any]) -> list[Any]:
+        left = iter(found)
+        answers = [next(islice(left, int(is_asked), None)) for is_asked in self._is_asked]
+        return [*answers, *left]
 
 
 async def _learn(client: RedisCluster, told: Sequence[Any]) -> None:

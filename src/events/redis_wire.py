@@ -1,11 +1,14 @@
 """Commands as bytes, and their answers off a connection: a third less client time a command than redis-py's own way."""
 
+import asyncio
+import math
 from collections.abc import Iterable, Sequence
 from typing import Any
 
 from hiredis import pack_command
 from redis.asyncio.connection import AbstractConnection
 from redis.exceptions import ResponseError
+from redis.exceptions import TimeoutError as RedisTimeoutError
 
 Argument = str | bytes | int
 Command = Sequence[Argument]
@@ -16,12 +19,30 @@ def packed(commands: Iterable[Command]) -> bytes:
     return b"".join(map(_pack, commands))
 
 
-async def answer_of(connection: AbstractConnection) -> Any:
-    """The next answer; a refusal is its ResponseError. Raises what redis-py raises where none comes."""
+async def answers_of(connection: AbstractConnection, count: int) -> list[Any]:
+    """The next answers in order; a refusal is its ResponseError. Raises what redis-py raises where none comes.
+
+    One timer watches over all of them, and is set anew where one took long: redis-py sets and cancels one for each,
+    which is more work than reading it.
+    """
+    limit_s: float | None = connection.socket_timeout
+    loop, answers = asyncio.get_running_loop(), list[Any]()
     try:
-        return await connection.read_response()
-    except ResponseError as error:
-        return error
+        async with asyncio.timeout(limit_s) as timer:
+            set_s = loop.time()
+            for _ in range(count):
+                try:
+                    answers.append(await connection.read_response(timeout=math.inf))
+                except ResponseError as error:
+                    answers.append(error)
+                if limit_s is not None and (now_s := loop.time()) - set_s > limit_s / 10:
+                    set_s = now_s
+                    timer.reschedule(now_s + limit_s)
+    except TimeoutError as error:
+        if not timer.expired():
+            raise
+        raise RedisTimeoutError(f"no answer within {limit_s:g} s") from error
+    return answers
 
 
 def paired(answers: Sequence[Any], told: Any) -> list[Any]:
