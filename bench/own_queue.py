@@ -23,6 +23,7 @@ from events.redis_inbox import RedisInbox
 from events.redis_log import RedisLog
 from events.redis_setup import open_installation
 from events.steps import Step
+from millstream.warming import collect_seldom
 from processors.documents import DocumentDeliveries
 from processors.knowledge_bases import KnowledgeBases
 from processors.liveness import beat_until, claim_until
@@ -106,6 +107,7 @@ async def main() -> None:
     stop = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(30))  # as a service at level warning
+    collect_seldom()  # as every worker does
     await work(stop)
 
 

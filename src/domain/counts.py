@@ -167,6 +167,8 @@ def differences(before: DocumentState, after: DocumentState) -> dict[TaskId, Cou
 
 def tally_changes(before: DocumentState, after: DocumentState) -> tuple[TallyChange, ...]:
     """The same difference as the log keeps it: only whether documents are open, and how they ended."""
+    if isinstance(before, Open) and isinstance(after, Open) and task_of(before) == task_of(after):
+        return ()  # nine facts of ten: a step has begun, or is done
     changes = ((task, _tally(counts)) for task, counts in differences(before, after).items())
     return tuple(TallyChange(task, tally) for task, tally in changes if tally != Tally())
 

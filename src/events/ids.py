@@ -44,15 +44,17 @@ IDS_CACHED: Final = 8_192
 """Ids of streams whose other form and whose partition are kept, about 200 bytes each: those of a document, its task and
 its knowledge base are read with each of its events, and written several times with each."""
 
+_MS_48_BITS: Final = (1 << 48) - 1
+_VARIANT: Final = {f"{digit:x}": f"{0x8 | digit & 0x3:x}" for digit in range(16)}
+"""RFC 9562, section 4.1: the two bits 10, and the lower two of a random digit."""
+
 _ID = re.compile(r"(kb|task|doc)_([0-9a-f]{2})([0-9a-f]{12}[78][0-9a-f]{3}[89ab][0-9a-f]{15})")
 
 
 def uuid7_hex(unix_ms: int, random_bytes: bytes) -> str:
     """A UUIDv7 (RFC 9562, section 5.7) as 32 hex digits from a time in ms and ten random bytes."""
-    value = (unix_ms & (1 << 48) - 1) << 80 | int.from_bytes(random_bytes[:10])
-    value = value & ~(0xF << 76) | 0x7 << 76
-    value = value & ~(0x3 << 62) | 0x2 << 62
-    return f"{value:032x}"
+    digits = random_bytes.hex()
+    return f"{unix_ms & _MS_48_BITS:012x}7{digits[1:4]}{_VARIANT[digits[4]]}{digits[5:20]}"
 
 
 def uuid8_hex(*parts: str) -> str:

@@ -183,17 +183,26 @@ class Keys:
     def stream(self, stream_id: str) -> str:
         """Hash of one stream: `v` version, `e` last event id (16 bytes), both written by append; `a` entry id of its
         last event that has left the log, written by the archiver. Gone while the log has no event of it (`quiet`)."""
-        return f"{self._of(stream_id)}stream:{stream_id}"
+        return self.of_stream(stream_id)[0]
+
+    def of_stream(self, stream_id: str) -> tuple[str, str, str]:
+        """Its `stream`, `history` and `quiet`, as every append and every history names them."""
+        prefix = self._of(stream_id)
+        return (
+            f"{prefix}stream:{stream_id}",
+            f"{prefix}history:{stream_id}",
+            f"{prefix}quiet:{stream_id[-QUIET_DIGITS:]}",
+        )
 
     def quiet(self, stream_id: str) -> str:
         """Hash, shared by 1 of 4,096 streams: version and last entry id by packed stream id, of streams whose events
         have all left the log. Written by the archiver, taken back by append. 40 bytes a stream, a hash of its own
         takes 120."""
-        return f"{self._of(stream_id)}quiet:{stream_id[-QUIET_DIGITS:]}"
+        return self.of_stream(stream_id)[2]
 
     def history(self, stream_id: str) -> str:
         """List of the entry ids of one stream's events, in order; written by append, shortened by the archiver."""
-        return f"{self._of(stream_id)}history:{stream_id}"
+        return self.of_stream(stream_id)[1]
 
     def tally(self, task_id: str) -> str:
         """Hash of one task's document counts, written by append, deleted when the task finishes. Derived."""

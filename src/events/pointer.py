@@ -17,7 +17,6 @@ from events.ids import (
     KnowledgeBaseId,
     StreamKind,
     pack_stream_id,
-    partition_of,
     unpack_stream_id,
 )
 from events.inbox import Delivery, InboxKey
@@ -26,6 +25,8 @@ from events.steps import Lane, Step
 DOCUMENT_STEPS: Final = frozenset({Step.FETCH, Step.PARSE, Step.CHUNK, Step.EMBED, Step.INDEX})
 
 _LAYOUT: Final = struct.Struct(">18sI16s18s18s")
+_PARTITIONS_AT: Final = (1, 39, 57)
+"""Where in a pointer its three ids name their partition."""
 
 INBOX_CODES: Final[dict[tuple[Step, Lane], int]] = {
     (Step.PARSE, Lane.INTERACTIVE): 1,
@@ -102,8 +103,8 @@ def inbox_of_timer(timer: bytes) -> tuple[Step, Lane]:
 def delivery_of(inbox: InboxKey, entry_id: str, packed: bytes) -> Delivery:
     """What a consumer is given for an inbox entry. Raises CorruptEvent, also for what belongs into another inbox."""
     pointer = unpack_pointer(packed)
-    names = (pointer.stream_id, pointer.correlation_id, pointer.knowledge_base_id)
-    if any(partition_of(name) != inbox.partition for name in names):
+    # The second byte of a packed id is its partition, and unpacking has checked the rest.
+    if {packed[at] for at in _PARTITIONS_AT} != {inbox.partition}:
         raise CorruptEvent(f"an inbox of partition {inbox.partition} points to {pointer.stream_id}")
     if inbox.step in DOCUMENT_STEPS and KIND_OF_INITIAL[pointer.stream_id[0]] is not StreamKind.DOCUMENT:
         raise CorruptEvent(f"the inbox of {inbox.step.value} points to {pointer.stream_id}, which is no document")

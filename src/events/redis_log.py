@@ -114,13 +114,8 @@ class RedisLog:
 
     async def history(self, stream_id: str, *, after_version: int = 0) -> list[Envelope]:
         partition = partition_of(stream_id)
-        keys = [
-            self._keys.stream(stream_id),
-            self._keys.history(stream_id),
-            self._keys.log(partition),
-            self._keys.meta(partition),
-            self._keys.quiet(stream_id),
-        ]
+        stream, history, quiet = self._keys.of_stream(stream_id)
+        keys = (stream, history, self._keys.log(partition), self._keys.meta(partition), quiet)
         packed_id = pack_stream_id(stream_id)
         batching = self._histories[partition % len(self._histories)]
         envelopes: list[Envelope] = []
@@ -221,7 +216,7 @@ def append_call(
         len(plan.digests),
     ]
     for write in plan.writes:
-        names += (keys.stream(write.stream_id), keys.history(write.stream_id), keys.quiet(write.stream_id))
+        names += keys.of_stream(write.stream_id)
         packed_id = pack_stream_id(write.stream_id)
         arguments += (packed_id, write.expected_version, len(write.payloads), *write.payloads)
     for task, change in changes.items():

@@ -57,7 +57,9 @@ def run_api(settings: Settings, *, supervised: bool, listen_fd: int | None) -> N
 
     async def serve(stop: asyncio.Event) -> None:
         from millstream.api_server import serve_api
+        from millstream.warming import collect_seldom
 
+        collect_seldom()
         await serve_api(settings, stop, inherited=inherited)
 
     _run(serve, supervised=supervised)
@@ -71,7 +73,9 @@ def run_worker(settings: Settings, *, supervised: bool, name: str, steps: str) -
 
     async def work(stop: asyncio.Event) -> None:
         from millstream.bootstrap import running_worker
+        from millstream.warming import collect_seldom
 
+        collect_seldom()
         await running_worker(settings, stop, name=name, steps=steps)
 
     _run(work, supervised=supervised)
@@ -84,7 +88,9 @@ def run_projector(settings: Settings, *, supervised: bool) -> None:
 
     async def project(stop: asyncio.Event) -> None:
         from millstream.bootstrap import running_projector
+        from millstream.warming import collect_seldom
 
+        collect_seldom()
         await running_projector(settings, stop)
 
     _run(project, supervised=supervised)

@@ -86,9 +86,9 @@ class Attempt:
         """Runs the processor and reports. Raises WorkerLost and what the inbox raises; the log is waited for."""
         step, observer = self._delivery.step, self._bench.observer
         observer.began(step)
+        structlog.contextvars.bind_contextvars(attempt=self._number)  # the context is the delivery's, see the runner
         try:
-            with structlog.contextvars.bound_contextvars(attempt=self._number):
-                await self._carry_out()
+            await self._carry_out()
         finally:
             observer.left(step)
 
@@ -123,12 +123,13 @@ class Attempt:
     async def _run(self) -> Outcome:
         limit_s = self._processor.time_limit_s
         try:
-            async with self._bench.watch.over(self) as unwanted, asyncio.timeout(limit_s) as timer:
-                return await self._processor.run(self._work)
+            async with asyncio.timeout(limit_s) as timer:
+                with self._bench.watch.over(self, timer) as watching:
+                    return await self._processor.run(self._work)
         except WorkerLost:
             raise
         except Exception as error:
-            if unwanted.expired():
+            if timer.expired() and watching.is_unwanted:
                 return Superseded()
             if isinstance(error, TimeoutError) and timer.expired():
                 return Retry(TIME_LIMIT, f"the step took longer than {limit_s:g} s")

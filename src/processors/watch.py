@@ -6,9 +6,8 @@ however many facts the log takes in, where following the log would cost each wor
 """
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from typing import Protocol
+from types import TracebackType
+from typing import Protocol, Self
 
 import structlog
 
@@ -38,24 +37,41 @@ class Watched(Protocol):
         ...
 
 
+class Watching:
+    """While inside, `timer` ends the body as soon as nobody wants the attempt; `is_unwanted` tells that from its own
+    end."""
+
+    def __init__(self, running: dict[Watched, "Watching"], attempt: Watched, timer: asyncio.Timeout) -> None:
+        self._running = running
+        self._attempt = attempt
+        self._timer = timer
+        self.is_unwanted = False
+
+    def __enter__(self) -> Self:
+        self._running[self._attempt] = self
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        del self._running[self._attempt]
+
+    def stop(self) -> None:
+        """Nobody wants it."""
+        self.is_unwanted = True
+        if not self._timer.expired():
+            self._timer.reschedule(asyncio.get_running_loop().time())
+
+
 class Watch:
     """The attempts that run in this worker. Belongs to one event loop."""
 
     def __init__(self) -> None:
-        self._running: dict[Watched, asyncio.Timeout] = {}
+        self._running: dict[Watched, Watching] = {}
 
-    @asynccontextmanager
-    async def over(self, attempt: Watched) -> AsyncIterator[asyncio.Timeout]:
-        """While inside, the body is cancelled as soon as nobody wants the attempt.
-
-        It then ends with TimeoutError, and the yielded timeout has expired.
-        """
-        async with asyncio.timeout(None) as unwanted:
-            self._running[attempt] = unwanted
-            try:
-                yield unwanted
-            finally:
-                del self._running[attempt]
+    def over(self, attempt: Watched, timer: asyncio.Timeout) -> Watching:
+        """To be entered within `timer`, which ends what nobody wants as it ends what takes too long: one for both."""
+        return Watching(self._running, attempt, timer)
 
     async def look(self, log: EventLog) -> None:
         """Stops every attempt that lost its document. Raises what the log raises."""
@@ -73,11 +89,11 @@ class Watch:
             now = (await load(log, DOCUMENT, attempt.document_id)).state
         except NewerFacts:
             now = None  # a newer program has taken the document on
-        unwanted = self._running.get(attempt)  # it may have ended while the history was read
-        if unwanted is None or unwanted.expired() or (now is not None and attempt.is_wanted(now)):
+        watching = self._running.get(attempt)  # it may have ended while the history was read
+        if watching is None or watching.is_unwanted or (now is not None and attempt.is_wanted(now)):
             return
         structlog.get_logger().info("attempt_stopped", document=attempt.document_id, state=type(now).__name__)
-        unwanted.reschedule(asyncio.get_running_loop().time())
+        watching.stop()
 
 
 async def look_until(ended: asyncio.Event, watch: Watch, log: EventLog, *, interval_s: float) -> None:

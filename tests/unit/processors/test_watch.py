@@ -158,9 +158,11 @@ async def test_what_an_attempt_records_itself_does_not_stop_it() -> None:
         await world.look()
         # As the log has it before the attempt knows: the same fact, seen from outside.
         other = Watch()
-        async with other.over(Lagging(document, work)) as unwanted:
-            await other.look(world.mill.log)
-            assert unwanted.when() is None
+        async with asyncio.timeout(None) as timer:
+            with other.over(Lagging(document, work), timer) as watching:
+                await other.look(world.mill.log)
+        assert not watching.is_unwanted
+        assert timer.when() is None
         assert isinstance(await world.mill.document(document), Chunked)
         world.slow.may_end.set()
     assert not world.slow.was_cancelled
