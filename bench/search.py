@@ -37,7 +37,7 @@ from knowledge.embedders import USE_MODEL, make_embedder
 from knowledge.index import IndexTable
 from knowledge.lance_imports import import_lancedb, import_match_query
 from knowledge.lance_index import LanceIndex
-from knowledge.lance_names import name_of
+from knowledge.table_names import name_of
 from knowledge.terms import query_terms
 from knowledge.vectors import Vectors
 from millstream.settings import Settings

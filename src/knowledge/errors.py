@@ -111,3 +111,7 @@ class InvalidSearch(KnowledgeError):
 
 class IndexUnavailable(KnowledgeError):
     """The index could not be read or written now; trying again later may work."""
+
+
+class IndexRefused(IndexUnavailable):
+    """The server of the index answers, and will not serve: it is too old, or refuses the key. Somebody has to act."""

@@ -31,7 +31,7 @@ def metadata_columns(metadata: Metadata) -> dict[str, object]:
     """The four columns of one row's metadata."""
     numbers = {key: number for key, value in metadata.items() if (number := number_of(value)) is not None}
     strings = {key: value for key, value in metadata.items() if isinstance(value, str)}
-    terms = [term for key, value in metadata.items() for term in (_key_term(key), _pair_term(key, value))]
+    terms = [term for key, value in metadata.items() for term in (key_term(key), pair_term(key, value))]
     return {
         "metadata": json.dumps(dict(metadata)),
         "metadata_terms": terms,
@@ -78,9 +78,9 @@ def _joined(parts: tuple[Filter, ...], glue: str, empty: str) -> str:
 def _render_metadata(compare: Compare) -> str:
     match compare.operator:
         case Operator.EXISTS:
-            return f"array_has(metadata_terms, {text_literal(_key_term(compare.key))})"
+            return f"array_has(metadata_terms, {text_literal(key_term(compare.key))})"
         case Operator.EQ | Operator.IN:
-            terms = [text_literal(_pair_term(compare.key, value)) for value in compare.values]
+            terms = [text_literal(pair_term(compare.key, value)) for value in compare.values]
             if len(terms) == 1:
                 return f"array_has(metadata_terms, {terms[0]})"
             return f"array_has_any(metadata_terms, [{', '.join(terms)}])"
@@ -111,11 +111,13 @@ def _render_column(compare: Compare) -> str:
     return f"coalesce({subject} {_COMPARISONS[compare.operator]} {literals[0]}, false)"
 
 
-def _key_term(key: str) -> str:
+def key_term(key: str) -> str:
+    """What stands in `metadata_terms` for the presence of a key."""
     return json.dumps([key])
 
 
-def _pair_term(key: str, value: Scalar) -> str:
+def pair_term(key: str, value: Scalar) -> str:
+    """What stands in `metadata_terms` for a key with its value."""
     return f"[{json.dumps(key)}, {value_term(value)}]"
 
 

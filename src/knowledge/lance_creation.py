@@ -25,7 +25,7 @@ async def create_table(connection: Any, name: str, dimensions: int) -> None:
     """Makes an empty table for vectors of these dimensions; one that is there, from whomever, stays as it is."""
     from knowledge.lance_rows import table_schema
 
-    # No name of a knowledge base and its generation (lance_names.py): nobody lists, counts or collects it.
+    # No name of a knowledge base and its generation (table_names.py): nobody lists, counts or collects it.
     empty = f"empty-{dimensions}"
     await _unless_there(connection.create_table(empty, schema=table_schema(dimensions), mode="create"))
     await _unless_there(connection.clone_table(name, f"{connection.uri.rstrip('/')}/{empty}.lance", source_version=1))

@@ -23,11 +23,11 @@ from knowledge.lance_commits import Commits, says
 from knowledge.lance_creation import copy_table, create_table
 from knowledge.lance_handle import LanceHandle
 from knowledge.lance_imports import CACHE_BYTES_MAX, connect, import_match_query
-from knowledge.lance_names import name_of, table_of
 from knowledge.lance_vectors import VECTOR_INDEX_ROWS_MIN, exactly
 from knowledge.lance_versions import LanceVersions
 from knowledge.lance_writer import LanceWriter, Upsert, fitting, of_document
 from knowledge.neighbours import Place
+from knowledge.table_names import name_of, table_of
 from knowledge.terms import query_terms
 from knowledge.vectors import Vectors
 

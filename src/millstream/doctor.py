@@ -17,6 +17,7 @@ from millstream.settings import Settings
 if TYPE_CHECKING:
     from blobs.s3_settings import S3Settings
     from millstream.index_location import Comparer
+    from millstream.qdrant_location import QdrantPlace
 
 CHECK_S_MAX = 15.0
 DISK_BYTES_MIN = 1_073_741_824
@@ -217,6 +218,8 @@ async def _index(settings: Settings, *, create_bucket: bool) -> str:
     from millstream.index_location import Comparer, describe, lance_options, locate_index
 
     location, comparer, options = locate_index(settings), Comparer.DIRECTORY, None
+    if location.qdrant is not None:
+        return await _qdrant(settings, location.qdrant)
     if location.bucket is not None:
         options = lance_options(location.bucket)
         comparer = await _bucket_of_index(location.bucket, create_bucket=create_bucket)
@@ -228,6 +231,23 @@ async def _index(settings: Settings, *, create_bucket: bool) -> str:
     finally:
         await index.close()
     return describe(location, comparer)
+
+
+async def _qdrant(settings: Settings, place: "QdrantPlace") -> str:
+    from knowledge.errors import IndexRefused, IndexUnavailable
+    from millstream.qdrant_location import make_qdrant_index
+
+    index = await make_qdrant_index(settings, place)
+    try:
+        version = await index.version()
+    except IndexRefused as error:
+        raise Stop(str(error), hint="documents wait and searches fail until that is put right") from None
+    except IndexUnavailable as error:
+        raise Stop(str(error), hint=f"is Qdrant running at {place.url}? set MILLSTREAM_INDEX_URL") from None
+    finally:
+        await index.close()
+    is_open = place.url.startswith("http://") and bool(settings.qdrant_api_key)
+    return f"{place.uri}, Qdrant {version}" + (" (the key goes over plain HTTP: use qdrant+https)" if is_open else "")
 
 
 async def _bucket_of_index(bucket: "S3Settings", *, create_bucket: bool) -> "Comparer":

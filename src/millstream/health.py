@@ -16,6 +16,8 @@ from millstream.stores import Stores
 DEPENDENCY_S_MAX = 2.0
 """How long a dependency may take to answer before the service calls itself not ready."""
 
+INDEX = "index"
+
 
 class Alive(msgspec.Struct, frozen=True):
     """The answer of /healthz."""
@@ -60,7 +62,14 @@ def health_routes(stores: Stores, door: Callable[[], str]) -> list[Route]:
         async def look() -> None:
             await stores.blobs.stat("readyz")
 
-        found = await asyncio.gather(_dependency("redis", ping), _dependency("blobs", look))
+        checks = [_dependency("redis", ping), _dependency("blobs", look)]
+        if stores.is_index_server:
+            checks.append(_dependency(INDEX, stores.index.check))
+        answers = await asyncio.gather(*checks)
+        # No dependency: without it uploads are accepted and wait, so the service stays in the balancer.
+        found = [one for one in answers if one.name != INDEX]
+        away = [one.detail for one in answers if one.name == INDEX and not one.is_ready]
+        warnings.extend(f"searches fail and documents wait: {detail}" for detail in away)
         readiness = Readiness(
             all(one.is_ready for one in found), tuple(found), tuple(warnings), door(), stores.index_told
         )

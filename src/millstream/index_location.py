@@ -1,11 +1,11 @@
-"""Settings -> the index: a directory, or a bucket to which several machines commit.
+"""Settings -> the index: a directory, a bucket to which several machines commit, or a server (`qdrant_location.py`).
 
 Commits to a bucket have to be compared, or rows are lost without a word. Who does it is found out at start and agreed
 on in Redis: the S3 server where it keeps `If-None-Match`, else Redis (`knowledge/lance_versions.py`).
 """
 
 from enum import StrEnum
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, assert_never
 from urllib.parse import unquote, urlsplit
 
 import msgspec
@@ -17,11 +17,14 @@ from events.errors import LogFull, LogUnavailable
 from events.keys import Keys
 from events.redis_clients import Clients
 from events.redis_index_versions import RedisIndexVersions
+from knowledge.errors import IndexRefused, IndexUnavailable
+from knowledge.index import CollectableIndex
 from knowledge.lance_index import LanceIndex
 from knowledge.lance_versions import LanceVersions, ServerRegister, TableVersions
 from millstream.blob_location import bucket_of, unusable
 from millstream.errors import ExitCode, Stop
 from millstream.installation import unreachable
+from millstream.qdrant_location import SCHEMES, QdrantPlace, make_qdrant_index, qdrant_of
 from millstream.settings import Settings
 
 if TYPE_CHECKING:  # it imports the SDK of S3, which most installations never need
@@ -38,22 +41,29 @@ class Comparer(StrEnum):
     DIRECTORY = "directory"
     SERVER = "server"
     REDIS = "redis"
+    QDRANT = "qdrant"
 
 
 class IndexLocation(msgspec.Struct, frozen=True):
-    """`uri` as LanceDB takes it; `bucket` where it is one."""
+    """`uri` as it is told, and as LanceDB takes it; `bucket` where it is one, `qdrant` where it is such a server."""
 
     uri: str
     bucket: S3Settings | None = None
+    qdrant: QdrantPlace | None = None
 
 
 class OpenIndex(msgspec.Struct, frozen=True):
     """The index and what /readyz and the log say of it."""
 
-    index: LanceIndex
+    index: CollectableIndex
     location: IndexLocation
     comparer: Comparer
     manifests: "BucketManifests | None" = None
+
+    @property
+    def is_server(self) -> bool:
+        """Whether it may be away while everything else answers."""
+        return self.location.qdrant is not None
 
     @property
     def told(self) -> str:
@@ -74,6 +84,10 @@ def describe(location: IndexLocation, comparer: Comparer) -> str:
             return f"{location.uri}, any number of writers: the S3 server compares their commits"
         case Comparer.REDIS:
             return f"{location.uri}, any number of writers: Redis compares their commits"
+        case Comparer.QDRANT:
+            return f"{location.uri}, any number of writers: the Qdrant server compares the fences of rows"
+        case _:
+            assert_never(comparer)
 
 
 def locate_index(settings: Settings) -> IndexLocation:
@@ -86,8 +100,11 @@ def locate_index(settings: Settings) -> IndexLocation:
             return IndexLocation(unquote(url.path))
         case "s3":
             return _in_bucket(settings)
+        case scheme if scheme in SCHEMES:
+            place = qdrant_of(settings.index_url)
+            return IndexLocation(place.uri, qdrant=place)
         case other:
-            raise unusable(VARIABLE, other)
+            raise _unusable(other)
 
 
 def _in_bucket(settings: Settings) -> IndexLocation:
@@ -126,6 +143,8 @@ def lance_options(bucket: S3Settings) -> dict[str, str]:
 async def open_index(settings: Settings, clients: Clients, keys: Keys) -> OpenIndex:
     """Finds out who compares commits. Raises Stop that says what to do."""
     location = locate_index(settings)
+    if location.qdrant is not None:
+        return await _open_qdrant(settings, location, location.qdrant)
     if location.bucket is None:
         return OpenIndex(_lance_index(settings, location), location, Comparer.DIRECTORY)
     from millstream.index_manifests import BucketManifests, SharedRegister
@@ -149,6 +168,19 @@ async def open_index(settings: Settings, clients: Clients, keys: Keys) -> OpenIn
     return OpenIndex(_lance_index(settings, location, versions), location, comparer, manifests)
 
 
+async def _open_qdrant(settings: Settings, location: IndexLocation, place: QdrantPlace) -> OpenIndex:
+    """A server that is away is waited for by the steps; one that will never serve ends the start."""
+    index = await make_qdrant_index(settings, place)
+    try:
+        await index.check()
+    except IndexRefused as error:
+        await index.close()
+        raise Stop(str(error), hint="see `millstream doctor`", exit_code=ExitCode.CONFIGURATION) from None
+    except IndexUnavailable as error:
+        _log.warning("index_server_not_reached", error=str(error))
+    return OpenIndex(index, location, Comparer.QDRANT)
+
+
 def _lance_index(settings: Settings, location: IndexLocation, versions: LanceVersions | None = None) -> LanceIndex:
     return LanceIndex(
         location.uri,
@@ -157,6 +189,11 @@ def _lance_index(settings: Settings, location: IndexLocation, versions: LanceVer
         vector_index_rows_min=settings.index_vectors_rows_min,
         cache_bytes_max=settings.index_cache_mb * 1024**2,
     )
+
+
+def _unusable(scheme: str) -> Stop:
+    stop = unusable(VARIABLE, scheme)
+    return Stop(stop.what, hint=f"{stop.hint} or qdrant+http://host:6333/name", exit_code=stop.exit_code)
 
 
 async def _agree(

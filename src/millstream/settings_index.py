@@ -13,8 +13,8 @@ class IndexFields(WebhookFields, frozen=True, kw_only=True):
     index_url: Annotated[
         str,
         Meta(
-            description="search index: a directory, file:///path or s3://bucket/prefix (with the keys of S3); "
-            "empty is a folder of the data directory"
+            description="search index: a directory, file:///path, s3://bucket/prefix (with the keys of S3), or "
+            "qdrant+http://host:6333/name (qdrant+https for TLS); empty is a folder of the data directory"
         ),
     ] = ""
     index_commits: Annotated[
@@ -42,3 +42,16 @@ class IndexFields(WebhookFields, frozen=True, kw_only=True):
             "what finds no room is read at each search",
         ),
     ] = 1_024
+    qdrant_api_key: Annotated[
+        str, Meta(description="key of the Qdrant server, one that may write", extra={"secret": True})
+    ] = ""
+    qdrant_call_s_max: Annotated[
+        int, Meta(ge=1, le=3_600, description="time for one call of the Qdrant server, seconds")
+    ] = 30
+    qdrant_exact: Annotated[
+        bool,
+        Meta(
+            description="let Qdrant compare a query with every vector of a knowledge base; false searches those of "
+            "large ones through a graph: faster, and it may miss some of the nearest"
+        ),
+    ] = True

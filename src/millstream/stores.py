@@ -19,7 +19,7 @@ from events.redis_border import at_the_border
 from events.redis_clients import Clients
 from events.redis_inbox import RedisInbox
 from events.redis_log import RedisLog
-from knowledge.lance_index import LanceIndex
+from knowledge.index import CollectableIndex
 from millstream.blob_location import open_blobs
 from millstream.embeddings import Embeddings
 from millstream.index_location import OpenIndex, open_index
@@ -33,7 +33,8 @@ from projections.history import ArchivedLog
 
 
 class Stores(msgspec.Struct, frozen=True, kw_only=True):
-    """What a role works with; `log` reads on in the archive, `index_told` says where the index is and who may write.
+    """What a role works with; `log` reads on in the archive, `index_told` says where the index is and who may write;
+    `is_index_server`, whether it may be away while all else answers.
 
     `figures` are what this process counts of itself.
     `secret` signs cursors and is the same in every process of an installation.
@@ -46,8 +47,9 @@ class Stores(msgspec.Struct, frozen=True, kw_only=True):
     archive: Archive
     inbox: RedisInbox
     blobs: CollectableBlobs
-    index: LanceIndex
+    index: CollectableIndex
     index_told: str
+    is_index_server: bool
     embeddings: Embeddings
     models: Models
     ids: IdFactory
@@ -82,6 +84,7 @@ async def open_stores(settings: Settings) -> AsyncIterator[Stores]:
             blobs=blobs,
             index=opened.index,
             index_told=opened.told,
+            is_index_server=opened.is_server,
             embeddings=embeddings,
             models=models,
             ids=IdFactory(lambda: time.time_ns() // 1_000_000, token_bytes),

@@ -5,8 +5,8 @@ from multiprocessing.synchronize import Event
 
 from knowledge.lance_imports import import_lancedb
 from knowledge.lance_index import LanceIndex
-from knowledge.lance_names import name_of
 from knowledge.lance_vectors import build_vector_index
+from knowledge.table_names import name_of
 from tests.contract.index_contract import TABLE, rows_of
 
 DOCUMENTS = 8

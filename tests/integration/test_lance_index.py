@@ -17,9 +17,9 @@ from knowledge.index import Index, IndexRow
 from knowledge.lance_creation import create_table
 from knowledge.lance_imports import import_lancedb
 from knowledge.lance_index import LanceIndex
-from knowledge.lance_names import name_of
 from knowledge.lance_rows import to_table
 from knowledge.lance_vectors import SEGMENTS_MAX, VECTOR_COLUMN
+from knowledge.table_names import name_of
 from tests.contract.index_contract import DIMENSIONS, TABLE, IndexContract, direction, rows_of
 from tests.integration.index_writer import DOCUMENTS, build_for_ever, write_documents
 from tests.waiting import wait_until

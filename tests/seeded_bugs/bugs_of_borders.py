@@ -74,7 +74,7 @@ BUGS_OF_BORDERS: Final = (
         flaw="Searches look into the rows of every knowledge base.",
         edits=(
             Edit(
-                "src/knowledge/lance_names.py",
+                "src/knowledge/table_names.py",
                 'return f"{table.knowledge_base_id}.{table.generation}"',
                 'return f"all.{table.generation}"',
             ),

@@ -1,4 +1,4 @@
-"""Names of LanceDB's tables: knowledge base and generation."""
+"""Names of tables, the same in every store: knowledge base and generation."""
 
 import re
 from typing import Final

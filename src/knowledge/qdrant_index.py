@@ -1,0 +1,216 @@
+"""The index on a Qdrant server: any number of machines read and write it, and the server does the searching.
+
+The rows of a knowledge base's generation are a tenant of a collection that others share (`qdrant_collection.py`).
+"""
+
+import asyncio
+import random
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Sequence
+from contextlib import asynccontextmanager
+from typing import Final
+
+from qdrant_client import AsyncQdrantClient, models
+
+from knowledge.chunk import Chunk
+from knowledge.compaction import WRITES_MIN, Compaction
+from knowledge.errors import IndexUnavailable, Overtaken
+from knowledge.filters import EVERYTHING, Filter
+from knowledge.index import Hit, IndexRow, IndexTable, check_rows
+from knowledge.neighbours import Place
+from knowledge.qdrant_collection import deletion, is_any, is_value, within
+from knowledge.qdrant_collections import Collections, check_dimensions
+from knowledge.qdrant_faults import Calls
+from knowledge.qdrant_points import CHUNK_FIELDS, chunk_of, payload_of, vector_of
+from knowledge.qdrant_search import QdrantSearch
+from knowledge.qdrant_terms import asked_terms
+from knowledge.qdrant_writer import QdrantWriter
+from knowledge.vectors import Vectors
+
+COLLECTION: Final = "millstream"
+
+
+class QdrantIndex:
+    """An `Index` on Qdrant; its collections are called `collection-<dimensions>`.
+
+    `is_exact`: a search by vector compares every row of its table; else those of large tables go through a graph, which
+    may miss some of the nearest. `sweep_writes_min`: after so many writes of this process to a table, rows are looked
+    for that a writer left behind who died (`QdrantWriter.take_out_overtaken`).
+    """
+
+    def __init__(
+        self,
+        client: AsyncQdrantClient,
+        *,
+        collection: str = COLLECTION,
+        is_exact: bool = True,
+        rng: random.Random | None = None,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+        sweep_writes_min: int = WRITES_MIN,
+    ) -> None:
+        self._client = client
+        self._is_exact = is_exact
+        self._sweep_writes_min = sweep_writes_min
+        calls = Calls(rng or random.Random(), sleep)  # noqa: S311  spreads retries, guards nothing
+        self._collections = Collections(client, collection, calls)
+        self._sweeps: dict[IndexTable, Compaction] = {}
+
+    async def upsert(self, table: IndexTable, document_id: str, rows: Sequence[IndexRow], *, fence: int = 0) -> int:
+        check_rows(document_id, rows)
+        if not rows:
+            return await self._upsert_nothing(table, document_id, fence)
+        async with self._looking_again():
+            collection = await self._collections.for_writing(table, rows[0].vector.shape[0])
+            writer = QdrantWriter(collection, table)
+            await writer.write(document_id, rows, fence)
+            await self._after_write(table, writer, len(rows))
+        return len(rows)
+
+    async def erase(self, table: IndexTable, document_id: str, *, fence: int | None = None) -> int:
+        writer = await self._writer(table)
+        async with self._looking_again():
+            return 0 if writer is None else await writer.erase(document_id, fence)
+
+    async def vectors(self, table: IndexTable, keys: Collection[str]) -> dict[str, Vectors]:
+        wanted = sorted(set(keys) - {""})
+        found: dict[str, Vectors] = {}
+        async with self._looking_again():
+            collection = await self._collections.holding(table) if wanted else None
+            if collection is not None:
+                made_of = within(table, is_any("vector_key", wanted))
+                async for records in collection.scroll(made_of, ["vector_key"], with_vector=True):
+                    for record in records:
+                        vector = vector_of(record)
+                        if vector is not None:
+                            found[payload_of(record)["vector_key"]] = vector
+                    if len(found) == len(wanted):
+                        break
+        return found
+
+    async def count(self, table: IndexTable, document_id: str | None = None) -> int:
+        conditions = [] if document_id is None else [is_value("document_id", document_id)]
+        async with self._looking_again():
+            collection = await self._collections.holding(table)
+            return 0 if collection is None else await collection.count(within(table, *conditions))
+
+    async def fence(self, table: IndexTable, document_id: str) -> int | None:
+        writer = await self._writer(table)
+        async with self._looking_again():
+            return None if writer is None else max(await writer.fences(document_id), default=None)
+
+    async def drop(self, table: IndexTable) -> None:
+        async with self._looking_again():
+            self._sweeps.pop(table, None)
+            for collection in await self._collections.all():
+                await collection.update([deletion(within(table))])
+            self._collections.forget(table)
+
+    async def search_vector(
+        self, table: IndexTable, vector: Vectors, *, limit: int, filters: Filter = EVERYTHING
+    ) -> list[Hit]:
+        async with self._looking_again():
+            collection = await self._collections.holding(table)
+            if collection is None:
+                return []
+            check_dimensions(collection, vector.shape[0])
+            return await QdrantSearch(collection, table, is_exact=self._is_exact).by_vector(vector, limit, filters)
+
+    async def search_keyword(
+        self,
+        table: IndexTable,
+        query: str,
+        *,
+        limit: int,
+        filters: Filter = EVERYTHING,
+        similar_to: Vectors | None = None,
+    ) -> list[Hit]:
+        terms = asked_terms(query)
+        if terms is None:
+            return []
+        async with self._looking_again():
+            collection = await self._collections.holding(table)
+            if collection is None:
+                return []
+            search = QdrantSearch(collection, table, is_exact=self._is_exact)
+            return await search.by_words(terms, limit, filters, similar_to)
+
+    async def chunks(self, table: IndexTable, places: Collection[Place]) -> dict[Place, Chunk]:
+        ordinals: dict[str, list[int]] = {}
+        for document_id, ordinal in places:
+            ordinals.setdefault(document_id, []).append(ordinal)
+        any_place = models.Filter(
+            should=[
+                models.Filter(must=[is_value("document_id", document_id), is_any("ordinal", wanted)])
+                for document_id, wanted in ordinals.items()
+            ]
+        )
+        found: dict[Place, tuple[int, Chunk]] = {}
+        async with self._looking_again():
+            collection = await self._collections.holding(table) if ordinals else None
+            if collection is not None:
+                async for records in collection.scroll(within(table, any_place), CHUNK_FIELDS):
+                    for payload in map(payload_of, records):
+                        chunk, fence = chunk_of(payload), payload["fence"]
+                        place = (payload["document_id"], chunk.ordinal)
+                        if place not in found or fence >= found[place][0]:
+                            found[place] = (fence, chunk)
+        return {place: chunk for place, (_, chunk) in found.items()}
+
+    async def tables(self) -> list[IndexTable]:
+        async with self._looking_again():
+            return await self._collections.tables()
+
+    async def documents(self, table: IndexTable) -> AsyncIterator[list[str]]:
+        async with self._looking_again():
+            collection = await self._collections.holding(table)
+            if collection is not None:
+                async for records in collection.scroll(within(table), ["document_id"]):
+                    yield sorted({payload_of(record)["document_id"] for record in records})
+
+    async def optimize(self, table: IndexTable) -> None:
+        """The server compacts by itself; this takes out what writers left behind."""
+        writer = await self._writer(table)
+        if writer is not None:
+            async with self._looking_again():
+                await writer.take_out_overtaken()
+
+    async def forget_fences(self, table: IndexTable) -> None:
+        writer = await self._writer(table)
+        if writer is not None:
+            async with self._looking_again():
+                await writer.forget_fences()
+
+    async def version(self) -> str:
+        """That of the server. Raises IndexRefused where it is too old or refuses the key."""
+        return await self._collections.version()
+
+    async def check(self) -> None:
+        await self.version()
+
+    async def close(self) -> None:
+        await self._client.close()
+
+    async def _writer(self, table: IndexTable) -> QdrantWriter | None:
+        async with self._looking_again():
+            collection = await self._collections.holding(table)
+            return None if collection is None else QdrantWriter(collection, table)
+
+    async def _upsert_nothing(self, table: IndexTable, document_id: str, fence: int) -> int:
+        await self.erase(table, document_id, fence=fence)
+        if await self.count(table, document_id):
+            raise Overtaken(f"the index holds newer rows of {document_id}")
+        return 0
+
+    async def _after_write(self, table: IndexTable, writer: QdrantWriter, rows: int) -> None:
+        sweep = self._sweeps.setdefault(table, Compaction(writes_min=self._sweep_writes_min))
+        if sweep.wrote(rows):
+            await writer.take_out_overtaken()
+            sweep.compacted(await self.count(table))
+
+    @asynccontextmanager
+    async def _looking_again(self) -> AsyncIterator[None]:
+        """Behind a failure nothing is taken as known: a collection may have been removed, or the server replaced."""
+        try:
+            yield
+        except IndexUnavailable:
+            self._collections.forget()
+            raise
