@@ -62,7 +62,8 @@ class Collection:
         found = await self.calls.make(
             lambda: self._client.facet(self.name, key=key, facet_filter=filters, limit=FACETS_MAX, exact=True)
         )
-        return {hit.value: hit.count for hit in found.hits}
+        # The server also tells values that no row has any more.
+        return {hit.value: hit.count for hit in found.hits if hit.count}
 
     async def scroll(
         self, filters: models.Filter, fields: list[str], *, with_vector: bool = False

@@ -51,7 +51,7 @@ class QdrantIndex:
         self._is_exact = is_exact
         self._sweep_writes_min = sweep_writes_min
         calls = Calls(rng or random.Random(), sleep)  # noqa: S311  spreads retries, guards nothing
-        self._collections = Collections(client, collection, calls)
+        self.collections = Collections(client, collection, calls)
         self._sweeps: dict[IndexTable, Compaction] = {}
 
     async def upsert(self, table: IndexTable, document_id: str, rows: Sequence[IndexRow], *, fence: int = 0) -> int:
@@ -59,7 +59,7 @@ class QdrantIndex:
         if not rows:
             return await self._upsert_nothing(table, document_id, fence)
         async with self._looking_again():
-            collection = await self._collections.for_writing(table, rows[0].vector.shape[0])
+            collection = await self.collections.for_writing(table, rows[0].vector.shape[0])
             writer = QdrantWriter(collection, table)
             await writer.write(document_id, rows, fence)
             await self._after_write(table, writer, len(rows))
@@ -74,7 +74,7 @@ class QdrantIndex:
         wanted = sorted(set(keys) - {""})
         found: dict[str, Vectors] = {}
         async with self._looking_again():
-            collection = await self._collections.holding(table) if wanted else None
+            collection = await self.collections.holding(table) if wanted else None
             if collection is not None:
                 made_of = within(table, is_any("vector_key", wanted))
                 async for records in collection.scroll(made_of, ["vector_key"], with_vector=True):
@@ -89,7 +89,7 @@ class QdrantIndex:
     async def count(self, table: IndexTable, document_id: str | None = None) -> int:
         conditions = [] if document_id is None else [is_value("document_id", document_id)]
         async with self._looking_again():
-            collection = await self._collections.holding(table)
+            collection = await self.collections.holding(table)
             return 0 if collection is None else await collection.count(within(table, *conditions))
 
     async def fence(self, table: IndexTable, document_id: str) -> int | None:
@@ -100,15 +100,15 @@ class QdrantIndex:
     async def drop(self, table: IndexTable) -> None:
         async with self._looking_again():
             self._sweeps.pop(table, None)
-            for collection in await self._collections.all():
+            for collection in await self.collections.all():
                 await collection.update([deletion(within(table))])
-            self._collections.forget(table)
+            self.collections.forget(table)
 
     async def search_vector(
         self, table: IndexTable, vector: Vectors, *, limit: int, filters: Filter = EVERYTHING
     ) -> list[Hit]:
         async with self._looking_again():
-            collection = await self._collections.holding(table)
+            collection = await self.collections.holding(table)
             if collection is None:
                 return []
             check_dimensions(collection, vector.shape[0])
@@ -127,7 +127,7 @@ class QdrantIndex:
         if terms is None:
             return []
         async with self._looking_again():
-            collection = await self._collections.holding(table)
+            collection = await self.collections.holding(table)
             if collection is None:
                 return []
             search = QdrantSearch(collection, table, is_exact=self._is_exact)
@@ -145,7 +145,7 @@ class QdrantIndex:
         )
         found: dict[Place, tuple[int, Chunk]] = {}
         async with self._looking_again():
-            collection = await self._collections.holding(table) if ordinals else None
+            collection = await self.collections.holding(table) if ordinals else None
             if collection is not None:
                 async for records in collection.scroll(within(table, any_place), CHUNK_FIELDS):
                     for payload in map(payload_of, records):
@@ -157,11 +157,11 @@ class QdrantIndex:
 
     async def tables(self) -> list[IndexTable]:
         async with self._looking_again():
-            return await self._collections.tables()
+            return await self.collections.tables()
 
     async def documents(self, table: IndexTable) -> AsyncIterator[list[str]]:
         async with self._looking_again():
-            collection = await self._collections.holding(table)
+            collection = await self.collections.holding(table)
             if collection is not None:
                 async for records in collection.scroll(within(table), ["document_id"]):
                     yield sorted({payload_of(record)["document_id"] for record in records})
@@ -181,7 +181,7 @@ class QdrantIndex:
 
     async def version(self) -> str:
         """That of the server. Raises IndexRefused where it is too old or refuses the key."""
-        return await self._collections.version()
+        return await self.collections.version()
 
     async def check(self) -> None:
         await self.version()
@@ -191,7 +191,7 @@ class QdrantIndex:
 
     async def _writer(self, table: IndexTable) -> QdrantWriter | None:
         async with self._looking_again():
-            collection = await self._collections.holding(table)
+            collection = await self.collections.holding(table)
             return None if collection is None else QdrantWriter(collection, table)
 
     async def _upsert_nothing(self, table: IndexTable, document_id: str, fence: int) -> int:
@@ -212,5 +212,5 @@ class QdrantIndex:
         try:
             yield
         except IndexUnavailable:
-            self._collections.forget()
+            self.collections.forget()
             raise

@@ -48,7 +48,7 @@ class QdrantWriter:
                 return
             if attempt > 1:
                 await self._collection.calls.pause(attempt)
-            await self._replace(document_id, rows, fence)
+            await self.replace(document_id, rows, fence)
         raise IndexUnavailable(f"other writers keep writing the document {document_id}")
 
     async def erase(self, document_id: str, fence: int | None) -> int:
@@ -86,7 +86,8 @@ class QdrantWriter:
         forgotten = models.SetPayload(payload={"fence": 0}, filter=fenced)
         await self._collection.update([models.SetPayloadOperation(set_payload=forgotten)])
 
-    async def _replace(self, document_id: str, rows: Sequence[IndexRow], fence: int) -> None:
+    async def replace(self, document_id: str, rows: Sequence[IndexRow], fence: int) -> None:
+        """One round without a look before or behind it: rows of newer attempts stay, beside what those have not got."""
         table = name_of(self._table)
         own: list[models.ExtendedPointId] = [point_id(table, document_id, row.chunk.chunk_id) for row in rows]
         rest = deletion(self._document(document_id, up_to(fence), but=models.HasIdCondition(has_id=own)))

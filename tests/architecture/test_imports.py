@@ -39,6 +39,7 @@ RULES: Final = (
     Rule(("grpc", "grpc_health", "grpc_reflection", "google"), ("millstream.grpc.*",)),
     Rule(("lancedb",), ("knowledge.lance_*",)),
     Rule(("pyarrow",), ("knowledge.lance_*", "events.compression")),
+    Rule(("qdrant_client",), ("knowledge.qdrant_*",)),
     Rule(("xberg",), ("knowledge.xberg_reader",)),
     Rule(("multipart",), ("ingest.multipart",)),
     Rule(
@@ -146,6 +147,7 @@ ADAPTERS: Final = (
     "ingest.redis_*",
     "knowledge.lance_*",
     "knowledge.memory_index",
+    "knowledge.qdrant_*",
     "outbound.memory_resolver",
     "outbound.system_resolver",
     "processors.memory_*",

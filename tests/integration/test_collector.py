@@ -2,13 +2,14 @@
 
 import os
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from datetime import UTC, datetime, timedelta
 from itertools import count
 from pathlib import Path
 from typing import Any
 
 import pytest
+from qdrant_client import AsyncQdrantClient
 
 from blobs.local import LocalBlobStore
 from domain.commands import CreateKnowledgeBase, DeleteKnowledgeBase, RecordErased, RemoveDocument
@@ -26,6 +27,7 @@ from ingest.options import UploadOptions
 from knowledge.index import CollectableIndex, IndexTable
 from knowledge.lance_index import LanceIndex
 from knowledge.memory_index import MemoryIndex
+from knowledge.qdrant_index import QdrantIndex
 from processors.collected import Collected
 from processors.collector import Collector
 from tests.contract.index_contract import rows_of
@@ -82,9 +84,14 @@ class World:
         return set(await self.mill.blobs())
 
 
-@pytest.fixture(params=["memory", "lance"])
+@pytest.fixture(params=["memory", "lance", "qdrant"])
 async def index(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[CollectableIndex]:
-    index: CollectableIndex = MemoryIndex() if request.param == "memory" else LanceIndex(str(tmp_path / "index"))
+    makers: dict[str, Callable[[], CollectableIndex]] = {
+        "memory": MemoryIndex,
+        "lance": lambda: LanceIndex(str(tmp_path / "index")),
+        "qdrant": lambda: QdrantIndex(AsyncQdrantClient(":memory:")),
+    }
+    index = makers[request.param]()
     yield index
     await index.close()
 

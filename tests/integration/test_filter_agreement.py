@@ -1,4 +1,4 @@
-"""Filters mean the same in memory and in LanceDB, for any metadata and any filter."""
+"""Filters mean the same in memory, in LanceDB and in Qdrant (the local mode of its client), for any metadata."""
 
 import asyncio
 import tempfile
@@ -6,12 +6,14 @@ from typing import Any
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from qdrant_client import AsyncQdrantClient
 
 from knowledge.chunk import Chunk
 from knowledge.filters import parse_filters
 from knowledge.index import Index, IndexRow, IndexTable
 from knowledge.lance_index import LanceIndex
 from knowledge.memory_index import MemoryIndex
+from knowledge.qdrant_index import QdrantIndex
 from tests.contract.filter_strategies import FILTERS, METADATA, PAGES
 from tests.contract.index_contract import direction
 
@@ -37,17 +39,28 @@ async def fill(index: Index, rows: list[IndexRow]) -> None:
         await index.upsert(TABLE, document_id, [row for row in rows if row.document_id == document_id])
 
 
-@settings(max_examples=12, deadline=None)
-@given(rows=st.lists(ROW, min_size=8, max_size=16), filters=st.lists(FILTERS, min_size=25, max_size=25))
-def test_memory_and_lance_agree(rows: list[tuple[dict[str, Any], int | None]], filters: list[dict[str, Any]]) -> None:
-    async def compare() -> None:
-        with tempfile.TemporaryDirectory() as folder:
-            memory, lance = MemoryIndex(), LanceIndex(folder)
-            written = [row_of(number, metadata, page) for number, (metadata, page) in enumerate(rows)]
-            for index in (memory, lance):
-                await fill(index, written)
-            for one in filters:
-                assert await ids_found(lance, one) == await ids_found(memory, one), one
-            await lance.close()
+async def compare(index: Index, rows: list[tuple[dict[str, Any], int | None]], filters: list[dict[str, Any]]) -> None:
+    memory = MemoryIndex()
+    written = [row_of(number, metadata, page) for number, (metadata, page) in enumerate(rows)]
+    for one in (memory, index):
+        await fill(one, written)
+    for asked in filters:
+        assert await ids_found(index, asked) == await ids_found(memory, asked), asked
+    await index.close()
 
-    asyncio.run(compare())
+
+WRITTEN = st.lists(ROW, min_size=8, max_size=16)
+ASKED = st.lists(FILTERS, min_size=25, max_size=25)
+
+
+@settings(max_examples=12, deadline=None)
+@given(rows=WRITTEN, filters=ASKED)
+def test_memory_and_lance_agree(rows: list[tuple[dict[str, Any], int | None]], filters: list[dict[str, Any]]) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        asyncio.run(compare(LanceIndex(folder), rows, filters))
+
+
+@settings(max_examples=12, deadline=None)
+@given(rows=WRITTEN, filters=ASKED)
+def test_memory_and_qdrant_agree(rows: list[tuple[dict[str, Any], int | None]], filters: list[dict[str, Any]]) -> None:
+    asyncio.run(compare(QdrantIndex(AsyncQdrantClient(":memory:")), rows, filters))

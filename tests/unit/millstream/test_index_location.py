@@ -56,3 +56,37 @@ def test_it_is_told_who_compares_commits() -> None:
     assert describe(IndexLocation("/srv/index"), Comparer.DIRECTORY) == "/srv/index"
     assert "the S3 server compares" in describe(place, Comparer.SERVER)
     assert "Redis compares" in describe(place, Comparer.REDIS)
+
+
+@pytest.mark.parametrize(
+    ("url", "uri"),
+    [
+        ("qdrant+http://qdrant:6333/mill", "qdrant+http://qdrant:6333/mill"),
+        ("qdrant+https://cluster.example.com", "qdrant+https://cluster.example.com:6333/millstream"),
+        ("qdrant+http://[::1]:7000/", "qdrant+http://[::1]:7000/millstream"),
+    ],
+)
+def test_the_index_is_on_a_qdrant_server_under_a_name(url: str, uri: str) -> None:
+    location = located(url)
+    assert location.uri == uri
+    assert location.bucket is None
+    assert "the Qdrant server compares" in describe(location, Comparer.QDRANT)
+
+
+@pytest.mark.parametrize(
+    ("url", "words"),
+    [
+        ("qdrant+http:///mill", "no host"),
+        ("qdrant+http://qdrant:99999", "port"),
+        ("qdrant+http://:qk-secret@qdrant:6333", "MILLSTREAM_QDRANT_API_KEY"),
+        ("qdrant+http://qdrant:6333/a/b", "one name"),
+        ("qdrant+http://qdrant:6333/磨", "one name"),
+        ("qdrant+http://qdrant:6333/mill?x=1", "one name"),
+    ],
+)
+def test_what_names_no_qdrant_server_is_told_what_to_use(url: str, words: str) -> None:
+    with pytest.raises(Stop, match=words) as stopped:
+        located(url)
+    assert stopped.value.exit_code is ExitCode.CONFIGURATION
+    assert "qdrant+http://host:6333/name" in (stopped.value.hint or "")
+    assert "qk-secret" not in str(stopped.value)

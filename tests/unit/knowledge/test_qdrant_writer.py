@@ -1,0 +1,31 @@
+"""How the rows of a document are spread over requests."""
+
+import msgspec
+from hypothesis import given
+from hypothesis import strategies as st
+
+from knowledge.qdrant_points import point_of
+from knowledge.qdrant_writer import REQUEST_BYTES_MAX, parts_of
+from tests.contract.index_contract import rows_of
+
+BODY_BYTES_MAX = 32 * 1024**2
+"""`service.max_request_size_mb` of a server that is not told otherwise."""
+
+TEXT = "每年春天石磨重新开槽，面粉因此更细。"
+
+
+@given(sizes=st.lists(st.integers(1, 400), max_size=30))
+def test_every_row_goes_once_in_order_and_no_request_is_empty(sizes: list[int]) -> None:
+    rows = rows_of("doc_1", [f"{number} {TEXT * size * 20}" for number, size in enumerate(sizes)])
+    parts = list(parts_of(rows))
+    assert [row.chunk.chunk_id for part in parts for row in part] == [row.chunk.chunk_id for row in rows]
+    assert all(parts)
+
+
+def test_a_request_of_chinese_rows_is_smaller_than_what_a_server_takes() -> None:
+    alphabet = [chr(0x4E00 + number) for number in range(3_000)]
+    texts = ["".join(alphabet[(place * 7 + number) % 3_000] for place in range(2_000)) for number in range(400)]
+    first, *others = parts_of(rows_of("doc_1", texts))
+    assert others, "they do not fit into one"
+    body = sum(len(msgspec.json.encode(point_of("kb.1", row, 7).model_dump())) for row in first)
+    assert REQUEST_BYTES_MAX / 4 < body < BODY_BYTES_MAX
