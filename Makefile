@@ -124,7 +124,7 @@ licences: $(DEV_STAMP) ## write docs/licences.md from what is installed
 	@$(BIN)/python -m release.licences
 
 lock: ## resolve the requirements anew (needs uv); commit the result
-	@for name in requirements/build requirements/runtime requirements/dev requirements/audit bench/peers/requirements; do \
+	@for name in requirements/build requirements/runtime requirements/qdrant requirements/dev requirements/audit bench/peers/requirements; do \
 	  uv pip compile -q --universal --generate-hashes --python-version 3.11 \
 	  --no-emit-index-url --no-header --no-annotate -o $$name.txt $$name.in; done
 

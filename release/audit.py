@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 ROOT: Final = Path(__file__).resolve().parents[1]
-LOCKS: Final = ("runtime.txt", "build.txt")
+LOCKS: Final = ("runtime.txt", "qdrant.txt", "build.txt")
 """What a user installs. What checks and tests need never reaches one."""
 
 AUDIT_S_MAX: Final = 600

@@ -15,8 +15,8 @@ settings.register_profile("quick", parent=settings.get_profile("thorough"), max_
 hard (Hypothesis' own default of 100)."""
 settings.load_profile("thorough")
 
-IMPORTED_WHEN_NEEDED: Final = {"agno", "lancedb", "llama_index", "mcp", "schemathesis", "xberg"}
-"""A second each: a test that needs one imports it, a module that did would let every process of every run pay."""
+IMPORTED_WHEN_NEEDED: Final = {"agno", "lancedb", "llama_index", "mcp", "qdrant_client", "schemathesis", "xberg"}
+"""Half a second or more each: a test that needs one imports it; a module would let every process of every run pay."""
 
 
 def pytest_collection_finish() -> None:

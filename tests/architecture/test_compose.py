@@ -10,6 +10,7 @@ import pytest
 import yaml
 
 from millstream.cli import root
+from millstream.qdrant_location import qdrant_of
 from millstream.settings import Settings, load_settings
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -54,9 +55,10 @@ def test_every_variable_of_ours_is_a_setting() -> None:
 
 
 def test_each_service_belongs_to_one_size_and_waits_for_none_of_the_other() -> None:
-    small, scaled = of_profile("small"), of_profile("scaled")
-    assert small.keys() | scaled.keys() == services().keys()
+    small, scaled, qdrant = of_profile("small"), of_profile("scaled"), of_profile("qdrant")
+    assert small.keys() | scaled.keys() | qdrant.keys() == services().keys()
     assert list(small) == ["small"]
+    assert list(qdrant) == ["qdrant"]
     for service in scaled.values():
         assert set(service.get("depends_on", {})) <= scaled.keys()
 
@@ -124,6 +126,21 @@ def test_a_role_has_longer_to_stop_than_it_takes_to_drain() -> None:
         seconds = re.fullmatch(r"(\d+)s", service["stop_grace_period"])
         assert seconds is not None, name
         assert int(seconds[1]) > Settings().drain_s_max
+
+
+def test_the_scaled_one_asks_the_qdrant_server_beside_it_where_it_is_told_to() -> None:
+    from knowledge.qdrant_collections import SERVER_VERSION_MIN
+
+    api, server = of_profile("scaled")["api"], services()["qdrant"]
+    told = {**api["environment"], "MILLSTREAM_INDEX_URL": "qdrant+http://qdrant:6333"}
+    settings = load_settings({key: without_interpolation(value) for key, value in told.items()}).settings
+    place = qdrant_of(settings.index_url)
+    assert place.url == "http://qdrant:6333"
+    assert settings.qdrant_api_key == without_interpolation(server["environment"]["QDRANT__SERVICE__API_KEY"]) != ""
+    assert api["build"]["args"] == {"WITH_QDRANT": "${WITH_QDRANT:-}"}
+    version = tuple(int(part) for part in server["image"].rpartition(":v")[2].split("."))
+    assert version >= SERVER_VERSION_MIN
+    assert any("requirements/qdrant.txt" in line for line in dockerfile_lines() if "WITH_QDRANT" in line)
 
 
 def test_redis_keeps_every_fact() -> None:

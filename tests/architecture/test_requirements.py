@@ -13,7 +13,7 @@ import events
 
 ROOT = Path(__file__).resolve().parents[2]
 REQUIREMENTS = ROOT / "requirements"
-LOCKS = ("build.txt", "runtime.txt", "dev.txt", "audit.txt")
+LOCKS = ("build.txt", "runtime.txt", "qdrant.txt", "dev.txt", "audit.txt")
 FORBIDDEN = {"events", "opensearch-py"}
 """The PyPI package Events has the import name of `src/events`; opensearch-py brings it in."""
 
@@ -75,7 +75,7 @@ def test_no_address_index_or_path_is_in_a_lock_file(lock: str) -> None:
 
 
 def test_what_is_tested_is_what_runs() -> None:
-    for part in ("runtime.txt", "build.txt"):
+    for part in ("runtime.txt", "build.txt", "qdrant.txt"):
         differing = {(one.name, one.version, one.marker) for one in locked(part) - locked("dev.txt")}
         assert differing == set(), f"dev.txt disagrees with {part}"
 
@@ -87,7 +87,13 @@ def test_the_package_depends_on_what_the_lock_was_made_from() -> None:
 
 @pytest.mark.parametrize(
     ("source", "lock"),
-    [("build.in", "build.txt"), ("runtime.in", "runtime.txt"), ("dev.in", "dev.txt"), ("audit.in", "audit.txt")],
+    [
+        ("build.in", "build.txt"),
+        ("runtime.in", "runtime.txt"),
+        ("qdrant.in", "qdrant.txt"),
+        ("dev.in", "dev.txt"),
+        ("audit.in", "audit.txt"),
+    ],
 )
 def test_everything_asked_for_is_locked(source: str, lock: str) -> None:
     names = {normalised(re.split(r"[<>=!~\[;]", requirement)[0]) for requirement in asked_for(source)}

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from qdrant_client import AsyncQdrantClient
 
 from blobs.local import LocalBlobStore
 from domain.commands import CreateKnowledgeBase, DeleteKnowledgeBase, RecordErased, RemoveDocument
@@ -27,11 +26,11 @@ from ingest.options import UploadOptions
 from knowledge.index import CollectableIndex, IndexTable
 from knowledge.lance_index import LanceIndex
 from knowledge.memory_index import MemoryIndex
-from knowledge.qdrant_index import QdrantIndex
 from processors.collected import Collected
 from processors.collector import Collector
 from tests.contract.index_contract import rows_of
 from tests.integration.ingest_app import PARTITIONS, Mill, make_services, now_us, running_mill
+from tests.servers.qdrant_server import index_on, local_client
 
 GRACE = timedelta(hours=24)
 
@@ -89,7 +88,7 @@ async def index(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator
     makers: dict[str, Callable[[], CollectableIndex]] = {
         "memory": MemoryIndex,
         "lance": lambda: LanceIndex(str(tmp_path / "index")),
-        "qdrant": lambda: QdrantIndex(AsyncQdrantClient(":memory:")),
+        "qdrant": lambda: index_on(local_client()),
     }
     index = makers[request.param]()
     yield index

@@ -6,16 +6,15 @@ from typing import Any
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from qdrant_client import AsyncQdrantClient
 
 from knowledge.chunk import Chunk
 from knowledge.filters import parse_filters
 from knowledge.index import Index, IndexRow, IndexTable
 from knowledge.lance_index import LanceIndex
 from knowledge.memory_index import MemoryIndex
-from knowledge.qdrant_index import QdrantIndex
 from tests.contract.filter_strategies import FILTERS, METADATA, PAGES
 from tests.contract.index_contract import direction
+from tests.servers.qdrant_server import index_on, local_client
 
 ROW = st.tuples(METADATA, PAGES)
 TABLE = IndexTable("kb", 1)
@@ -63,4 +62,4 @@ def test_memory_and_lance_agree(rows: list[tuple[dict[str, Any], int | None]], f
 @settings(max_examples=12, deadline=None)
 @given(rows=WRITTEN, filters=ASKED)
 def test_memory_and_qdrant_agree(rows: list[tuple[dict[str, Any], int | None]], filters: list[dict[str, Any]]) -> None:
-    asyncio.run(compare(QdrantIndex(AsyncQdrantClient(":memory:")), rows, filters))
+    asyncio.run(compare(index_on(local_client()), rows, filters))

@@ -7,22 +7,24 @@ payload indices, nor replicas, nor a second process.
 import math
 from collections import Counter
 from collections.abc import AsyncIterator
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
 from msgspec import structs
-from qdrant_client import AsyncQdrantClient
 
 from knowledge.chunk import indexed_text
 from knowledge.errors import KnowledgeError
 from knowledge.filters import parse_filters
 from knowledge.index import Index, IndexTable
 from knowledge.memory_index import MemoryIndex
-from knowledge.qdrant_index import QdrantIndex
-from knowledge.qdrant_writer import QdrantWriter
 from knowledge.terms import index_terms, query_terms
 from tests.contract.index_contract import DIMENSIONS, TABLE, IndexContract, direction, rows_of, texts_of
-from tests.servers.qdrant_server import client_of
+from tests.servers.qdrant_server import client_of, index_on, local_client
+
+if TYPE_CHECKING:
+    from knowledge.qdrant_index import QdrantIndex
+    from knowledge.qdrant_writer import QdrantWriter
 
 pytest_plugins = ("tests.servers.qdrant",)
 
@@ -30,7 +32,7 @@ pytest_plugins = ("tests.servers.qdrant",)
 class TestQdrantIndexInLocalMode(IndexContract):
     @pytest.fixture
     async def index(self) -> AsyncIterator[Index]:
-        index = QdrantIndex(AsyncQdrantClient(":memory:"))
+        index = index_on(local_client())
         yield index
         await index.close()
 
@@ -38,30 +40,32 @@ class TestQdrantIndexInLocalMode(IndexContract):
 class TestQdrantIndexOnAServer(IndexContract):
     @pytest.fixture
     async def index(self, qdrant_url: str, qdrant_collection: str) -> AsyncIterator[Index]:
-        index = QdrantIndex(client_of(qdrant_url), collection=qdrant_collection)
+        index = index_on(client_of(qdrant_url), collection=qdrant_collection)
         yield index
         await index.close()
 
 
 @pytest.fixture(params=["local mode", "a server"])
-async def index(request: pytest.FixtureRequest) -> AsyncIterator[QdrantIndex]:
+async def index(request: pytest.FixtureRequest) -> AsyncIterator["QdrantIndex"]:
     """Both, where a server is named."""
     if request.param == "local mode":
-        index = QdrantIndex(AsyncQdrantClient(":memory:"))
+        index = index_on(local_client())
     else:
         url = request.getfixturevalue("qdrant_url")
-        index = QdrantIndex(client_of(url), collection=request.getfixturevalue("qdrant_collection"))
+        index = index_on(client_of(url), collection=request.getfixturevalue("qdrant_collection"))
     yield index
     await index.close()
 
 
-async def writer_of(index: QdrantIndex, table: IndexTable) -> QdrantWriter:
+async def writer_of(index: "QdrantIndex", table: IndexTable) -> "QdrantWriter":
+    from knowledge.qdrant_writer import QdrantWriter
+
     collection = await index.collections.holding(table)
     assert collection is not None
     return QdrantWriter(collection, table)
 
 
-async def test_a_late_writer_that_dies_replaces_nothing_is_not_found_and_is_swept_up(index: QdrantIndex) -> None:
+async def test_a_late_writer_that_dies_replaces_nothing_is_not_found_and_is_swept_up(index: "QdrantIndex") -> None:
     await index.upsert(TABLE, "doc_1", rows_of("doc_1", ["kept", "newer"]), fence=14)
     await index.upsert(TABLE, "doc_2", rows_of("doc_2", ["wheel"]), fence=3)
     # It had looked before the newer one wrote, and comes to no second look.
@@ -79,7 +83,7 @@ async def test_a_late_writer_that_dies_replaces_nothing_is_not_found_and_is_swep
 
 
 async def test_what_a_dead_writer_left_is_swept_up_by_writing_on() -> None:
-    index = QdrantIndex(AsyncQdrantClient(":memory:"), sweep_writes_min=2)
+    index = index_on(local_client(), sweep_writes_min=2)
     await index.upsert(TABLE, "doc_1", rows_of("doc_1", ["newer"]), fence=14)
     await (await writer_of(index, TABLE)).replace("doc_1", rows_of("doc_1", ["late"]), 10)
     await index.upsert(TABLE, "doc_2", rows_of("doc_2", ["other"]))
@@ -96,7 +100,7 @@ async def test_what_a_dead_writer_left_is_swept_up_by_writing_on() -> None:
     ids=["English", "Chinese"],
 )
 async def test_words_score_by_the_formula_and_other_knowledge_bases_change_nothing(
-    index: QdrantIndex, texts: list[str], query: str
+    index: "QdrantIndex", texts: list[str], query: str
 ) -> None:
     rows = rows_of("doc_1", texts)
     await index.upsert(TABLE, "doc_1", rows)
@@ -118,7 +122,7 @@ async def test_words_score_by_the_formula_and_other_knowledge_bases_change_nothi
     assert await index.search_keyword(TABLE, query, limit=9) == hits
 
 
-async def test_the_best_by_words_are_those_of_the_index_in_memory(index: QdrantIndex) -> None:
+async def test_the_best_by_words_are_those_of_the_index_in_memory(index: "QdrantIndex") -> None:
     words = ["mill", "stone", "grain", "flour", "wheel", "sack", "石磨", "面粉", "水车", "谷物"]
     texts = [" ".join(words[place] for place in range(10) if number >> place & 1) for number in range(1, 1024, 13)]
     memory = MemoryIndex()
@@ -133,7 +137,7 @@ async def test_the_best_by_words_are_those_of_the_index_in_memory(index: QdrantI
         assert ours[0].chunk.chunk_id in leading
 
 
-async def test_knowledge_bases_of_other_vectors_lie_elsewhere_and_are_found_alike(index: QdrantIndex) -> None:
+async def test_knowledge_bases_of_other_vectors_lie_elsewhere_and_are_found_alike(index: "QdrantIndex") -> None:
     other = IndexTable("kb_07wide", 3)
     wide = np.zeros(DIMENSIONS * 2, dtype=np.float32)
     wide[0] = 1.0
@@ -150,8 +154,8 @@ async def test_knowledge_bases_of_other_vectors_lie_elsewhere_and_are_found_alik
 
 
 async def test_what_one_process_wrote_another_finds_at_once_and_drops() -> None:
-    client = AsyncQdrantClient(":memory:")
-    writer, reader = QdrantIndex(client), QdrantIndex(client)
+    client = local_client()
+    writer, reader = index_on(client), index_on(client)
     assert await reader.count(TABLE) == 0
     await writer.upsert(TABLE, "doc_1", rows_of("doc_1", ["one"]))
     assert texts_of(await reader.search_keyword(TABLE, "one", limit=5)) == ["one"]
@@ -162,7 +166,7 @@ async def test_what_one_process_wrote_another_finds_at_once_and_drops() -> None:
     await client.close()
 
 
-async def test_ranges_of_strings_hold_beyond_what_the_server_compares(index: QdrantIndex) -> None:
+async def test_ranges_of_strings_hold_beyond_what_the_server_compares(index: "QdrantIndex") -> None:
     moments = [f"2026-11-30T08:{minute:02}:00Z" for minute in range(60)]
     rows = [
         structs.replace(row, metadata={"at": moment, "标题": f"石磨的历史与工艺{moment[14:16]}"})
@@ -184,7 +188,7 @@ async def test_ranges_of_strings_hold_beyond_what_the_server_compares(index: Qdr
 
 async def test_a_document_of_more_than_one_request_is_written_whole(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("knowledge.qdrant_writer.REQUEST_BYTES_MAX", 10_000)
-    index = QdrantIndex(AsyncQdrantClient(":memory:"))
+    index = index_on(local_client())
     await index.upsert(TABLE, "doc_1", rows_of("doc_1", [f"old {number}" for number in range(11)]))
     assert await index.upsert(TABLE, "doc_1", rows_of("doc_1", [f"new {number}" for number in range(7)])) == 7
     assert await index.count(TABLE) == 7
@@ -192,8 +196,8 @@ async def test_a_document_of_more_than_one_request_is_written_whole(monkeypatch:
 
 
 async def test_through_graphs_a_small_knowledge_base_is_found_as_without() -> None:
-    client = AsyncQdrantClient(":memory:")
-    exact, through_graphs = QdrantIndex(client), QdrantIndex(client, is_exact=False)
+    client = local_client()
+    exact, through_graphs = index_on(client), index_on(client, is_exact=False)
     await exact.upsert(TABLE, "doc_1", rows_of("doc_1", [f"sack {number}" for number in range(30)]))
     found = await exact.search_vector(TABLE, direction(1.1), limit=9)
     assert await through_graphs.search_vector(TABLE, direction(1.1), limit=9) == found

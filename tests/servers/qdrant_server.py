@@ -1,16 +1,35 @@
-"""Which Qdrant server tests may use: one that whoever runs them names, as no package index has one to start."""
+"""An index on Qdrant: in the local mode of its client, or on a server that whoever runs the tests names.
+
+No package index has a server that could be started here.
+"""
 
 import os
-from typing import Final
+from typing import TYPE_CHECKING, Any, Final
 
-from qdrant_client import AsyncQdrantClient
+if TYPE_CHECKING:  # half a second to import
+    from qdrant_client import AsyncQdrantClient
 
-from knowledge.qdrant_connection import connect
+    from knowledge.qdrant_index import QdrantIndex
 
 URL: Final = "MILLSTREAM_TEST_QDRANT_URL"
 KEY: Final = "MILLSTREAM_TEST_QDRANT_API_KEY"
 CALL_S_MAX: Final = 60
 
 
-def client_of(url: str) -> AsyncQdrantClient:
+def local_client() -> "AsyncQdrantClient":
+    """Collections in the memory of this process; two indices may share one."""
+    from qdrant_client import AsyncQdrantClient
+
+    return AsyncQdrantClient(":memory:")
+
+
+def client_of(url: str) -> "AsyncQdrantClient":
+    from knowledge.qdrant_connection import connect
+
     return connect(url, api_key=os.environ.get(KEY), call_s_max=CALL_S_MAX)
+
+
+def index_on(client: "AsyncQdrantClient", **options: Any) -> "QdrantIndex":
+    from knowledge.qdrant_index import QdrantIndex
+
+    return QdrantIndex(client, **options)

@@ -4,19 +4,23 @@ import random
 import socket
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from typing import TYPE_CHECKING, Final
 
 import pytest
 
 from knowledge.errors import IndexRefused, IndexUnavailable, KnowledgeError
-from knowledge.qdrant_connection import connect
-from knowledge.qdrant_faults import PAUSE_S_FIRST, TRIES_MAX
-from knowledge.qdrant_index import QdrantIndex
 from tests.contract.index_contract import TABLE, direction, rows_of
 from tests.servers.qdrant_answers import COUNT, NAME, ONE_ROW, opened, refusal, version_of
+from tests.servers.qdrant_server import index_on
 from tests.servers.refusing_server import RefusingServer, Said, refusing_server
 
-KEY = "qk-secret"
-Asking = Callable[[dict[str, list[Said]]], AbstractAsyncContextManager[tuple[QdrantIndex, RefusingServer]]]
+if TYPE_CHECKING:
+    from knowledge.qdrant_index import QdrantIndex
+
+KEY: Final = "qk-secret"
+PAUSE_S_FIRST: Final = 0.1
+TRIES_MAX: Final = 3
+Asking = Callable[[dict[str, list[Said]]], AbstractAsyncContextManager[tuple["QdrantIndex", RefusingServer]]]
 
 
 @pytest.fixture
@@ -26,14 +30,16 @@ def pauses() -> list[float]:
 
 @pytest.fixture
 def asking(pauses: list[float]) -> Asking:
+    from knowledge.qdrant_connection import connect
+
     @asynccontextmanager
-    async def ask(answers: dict[str, list[Said]]) -> AsyncIterator[tuple[QdrantIndex, RefusingServer]]:
+    async def ask(answers: dict[str, list[Said]]) -> AsyncIterator[tuple["QdrantIndex", RefusingServer]]:
         async def pause(seconds: float) -> None:
             pauses.append(seconds)
 
         with refusing_server(answers) as server:
             client = connect(server.url, api_key=KEY, call_s_max=20)
-            index = QdrantIndex(client, rng=random.Random(1), sleep=pause)  # noqa: S311  spreads pauses
+            index = index_on(client, rng=random.Random(1), sleep=pause)  # noqa: S311  spreads pauses
             yield index, server
             await index.close()
 
@@ -128,13 +134,15 @@ async def test_a_collection_that_was_taken_away_is_looked_for_anew(asking: Askin
 
 
 async def test_nobody_at_the_address_is_an_outage(pauses: list[float]) -> None:
+    from knowledge.qdrant_connection import connect
+
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
 
     async def pause(seconds: float) -> None:
         pauses.append(seconds)
 
-    index = QdrantIndex(connect(f"http://127.0.0.1:{port}", api_key=None, call_s_max=5), sleep=pause)
+    index = index_on(connect(f"http://127.0.0.1:{port}", api_key=None, call_s_max=5), sleep=pause)
     with pytest.raises(IndexUnavailable, match="ConnectError"):
         await index.upsert(TABLE, "doc_1", rows_of("doc_1", ["one"]))
     assert len(pauses) == TRIES_MAX - 1

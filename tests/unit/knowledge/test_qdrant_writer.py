@@ -4,8 +4,6 @@ import msgspec
 from hypothesis import given
 from hypothesis import strategies as st
 
-from knowledge.qdrant_points import point_of
-from knowledge.qdrant_writer import REQUEST_BYTES_MAX, parts_of
 from tests.contract.index_contract import rows_of
 
 BODY_BYTES_MAX = 32 * 1024**2
@@ -16,6 +14,8 @@ TEXT = "每年春天石磨重新开槽，面粉因此更细。"
 
 @given(sizes=st.lists(st.integers(1, 400), max_size=30))
 def test_every_row_goes_once_in_order_and_no_request_is_empty(sizes: list[int]) -> None:
+    from knowledge.qdrant_writer import parts_of
+
     rows = rows_of("doc_1", [f"{number} {TEXT * size * 20}" for number, size in enumerate(sizes)])
     parts = list(parts_of(rows))
     assert [row.chunk.chunk_id for part in parts for row in part] == [row.chunk.chunk_id for row in rows]
@@ -23,6 +23,9 @@ def test_every_row_goes_once_in_order_and_no_request_is_empty(sizes: list[int]) 
 
 
 def test_a_request_of_chinese_rows_is_smaller_than_what_a_server_takes() -> None:
+    from knowledge.qdrant_points import point_of
+    from knowledge.qdrant_writer import REQUEST_BYTES_MAX, parts_of
+
     alphabet = [chr(0x4E00 + number) for number in range(3_000)]
     texts = ["".join(alphabet[(place * 7 + number) % 3_000] for place in range(2_000)) for number in range(400)]
     first, *others = parts_of(rows_of("doc_1", texts))

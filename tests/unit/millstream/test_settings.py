@@ -46,6 +46,7 @@ RANGES = {
     "reconcile_age_s": (1, 3_600),
     "collect_interval_s": (1, 2_592_000),
     "s3_call_s_max": (1, 3_600),
+    "qdrant_call_s_max": (1, 3_600),
     "lease_s": (1, 600),
     "retry_base_ms": (1, 60_000),
     "openai_embedding_dimensions": (1, 16_384),
