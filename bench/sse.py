@@ -25,7 +25,7 @@ import uvloop
 from bench.figures import Peer, note, reported
 from events.ids import TaskId
 from events.redis_clients import make_clients
-from millstream.warming import collect_seldom
+from millstream.collecting import collect_seldom
 from tests.read_world import World
 from tests.servers.read_api import ReadApi
 from tests.servers.redis_process import RedisProcess, redis_binary

@@ -27,9 +27,9 @@ from domain.document import (
     Running,
     Skipped,
     Unknown,
-    attempts_at,
     awaited_step,
 )
+from domain.document_stages import attempts_at
 from domain.knowledge_base import ActiveKnowledgeBase, KnowledgeBaseState
 from domain.task import TaskState
 from events import ids

@@ -25,6 +25,8 @@ from domain.document import (
     Requested,
     Skipped,
     Unknown,
+    is_open,
+    is_recorded,
     record_of,
 )
 from events.ids import TaskId
@@ -85,40 +87,36 @@ class Counts(msgspec.Struct, frozen=True, gc=False):
 
 _NONE: Final = Counts()
 _SHARE: Final = {category: Counts(**{category.value: 1}) for category in DocumentCategory}
+_WHOLE: Final = {category: Counts(**{category.value: 1}, progress=PROGRESS_WHOLE) for category in DocumentCategory}
+_ENDED_AS: Final[dict[type[DocumentState], DocumentCategory]] = {
+    Indexed: DocumentCategory.COMPLETED,
+    Failed: DocumentCategory.FAILED,
+    Cancelled: DocumentCategory.CANCELLED,
+    Skipped: DocumentCategory.SKIPPED,
+}
 
 
 def category_of(state: DocumentState) -> DocumentCategory | None:
     """None for a document that does not exist. A removed one keeps counting as what it was when it ended."""
-    match state:
-        case Unknown():
-            return None
-        case Requested() | Accepted() | Parsed() | Chunked() | Embedded():
-            return DocumentCategory.PROCESSING if _has_begun(state) else DocumentCategory.QUEUED
-        case Indexed():
-            return DocumentCategory.COMPLETED
-        case Failed():
-            return DocumentCategory.FAILED
-        case Cancelled():
-            return DocumentCategory.CANCELLED
-        case Skipped():
-            return DocumentCategory.SKIPPED
-        case Removed() | Erased():
-            return category_of(state.before)
-        case _:
-            assert_never(state)
+    if is_open(state):
+        return DocumentCategory.PROCESSING if _has_begun(state) else DocumentCategory.QUEUED
+    ended = _ENDED_AS.get(type(state))
+    if ended is None and isinstance(state, Removed | Erased):
+        return category_of(state.before)
+    return ended
 
 
 def task_of(state: DocumentState) -> TaskId | None:
     """The task that the document counts for."""
+    if is_recorded(state):
+        return record_of(state).about.task_id
     match state:
-        case Unknown():
-            return None
         case Skipped():
             return state.task_id
         case Removed() | Erased():
             return task_of(state.before)
         case _:
-            return record_of(state).about.task_id
+            return None
 
 
 def progress_of(state: DocumentState) -> int:
@@ -147,8 +145,9 @@ def counts_of(state: DocumentState) -> Counts:
     category = category_of(state)
     if category is None:
         return _NONE
-    is_open = category in {DocumentCategory.QUEUED, DocumentCategory.PROCESSING}
-    return msgspec.structs.replace(_SHARE[category], progress=progress_of(state) if is_open else PROGRESS_WHOLE)
+    if category is DocumentCategory.QUEUED or category is DocumentCategory.PROCESSING:
+        return msgspec.structs.replace(_SHARE[category], progress=progress_of(state))
+    return _WHOLE[category]
 
 
 def differences(before: DocumentState, after: DocumentState) -> dict[TaskId, Counts]:

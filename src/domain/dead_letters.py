@@ -6,7 +6,8 @@ import msgspec
 from msgspec.structs import replace
 
 from domain.access import Bound, unknown_instead
-from domain.document import DocumentState, Failed, attempts_at, record_of
+from domain.document import DocumentState, Failed, record_of
+from domain.document_stages import attempts_at
 from domain.instant import utc
 from events.ids import DocumentId, KnowledgeBaseId, TaskId
 from events.steps import Step

@@ -5,6 +5,7 @@ from typing import Generic, TypeVar
 
 import msgspec
 
+from domain.errors import ImpossibleEvent
 from events.digests import DigestChange
 from events.envelope import Envelope, Event, UnknownEvent, UnknownReason
 from events.errors import NewerFacts, VersionGap
@@ -61,10 +62,44 @@ def apply(evolve: Callable[[S, Event, int], S], folded: Folded[S], envelope: Env
         raise VersionGap(
             f"{envelope.stream_id} stands at version {folded.version} and was handed version {envelope.version}"
         )
-    if isinstance(envelope.event, UnknownEvent):
+    if type(envelope.event) is UnknownEvent:
         return Folded(folded.state, envelope.version, folded.unknown_events + 1)
     state = evolve(folded.state, envelope.event, envelope.recorded_at_us)
     return Folded(state, envelope.version, folded.unknown_events)
+
+
+class Run(msgspec.Struct, Generic[S], frozen=True, gc=False):
+    """What a run of one stream's events made of it: `states` are the one before it and the one behind each of
+    `envelopes`, the events that took effect. `refused` could not follow what the stream held before."""
+
+    start: Folded[S]
+    envelopes: list[Envelope]
+    states: list[S]
+    end: Folded[S]
+    refused: int
+
+
+def run(evolve: Callable[[S, Event, int], S], start: Folded[S], envelopes: Iterable[Envelope]) -> Run[S]:
+    """Some events onto a state, as `apply` does it one by one; those that cannot follow are counted and passed over."""
+    state, version, unknown, refused = start.state, start.version, start.unknown_events, 0
+    states, effective = [state], list[Envelope]()
+    for envelope in envelopes:
+        if envelope.version != version + 1:
+            refused += envelope.version > version
+            continue
+        event = envelope.event
+        if type(event) is UnknownEvent:
+            unknown += 1
+        else:
+            try:
+                state = evolve(state, event, envelope.recorded_at_us)
+            except ImpossibleEvent:
+                refused += 1
+                continue
+        version += 1
+        effective.append(envelope)
+        states.append(state)
+    return Run(start, effective, states, Folded(state, version, unknown) if effective else start, refused)
 
 
 def fold(decider: Decider[S, C], envelopes: Iterable[Envelope], start: Folded[S] | None = None) -> Folded[S]:

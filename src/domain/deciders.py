@@ -5,7 +5,7 @@ from typing import TypeVar, assert_never
 from domain import counts, document_decide, document_evolve, duplicates, knowledge_base, task
 from domain.commands import DocumentCommand, KnowledgeBaseCommand, TaskCommand
 from domain.decider import Decider, Placement
-from domain.document import DocumentState, Erased, Removed, Skipped, Unknown, record_of
+from domain.document import DocumentState, Erased, Removed, Skipped, Unknown, is_recorded, record_of
 from domain.knowledge_base import KnowledgeBaseState, UnknownKnowledgeBase
 from domain.task import FinishedTask, OpenTask, TaskState, UnknownTask
 from events.digests import DigestChange
@@ -17,16 +17,16 @@ C = TypeVar("C")
 
 
 def _document_placement(state: DocumentState) -> Placement:
+    if is_recorded(state):
+        about = record_of(state).about
+        return Placement(about.knowledge_base_id, about.lane)
     match state:
-        case Unknown():
-            raise ValueError("a document that does not exist has no place")
         case Skipped():
             return Placement(state.knowledge_base_id, Lane.INTERACTIVE)
         case Removed() | Erased():
             return _document_placement(state.before)
         case _:
-            about = record_of(state).about
-            return Placement(about.knowledge_base_id, about.lane)
+            raise ValueError("a document that does not exist has no place")
 
 
 def _task_placement(state: TaskState) -> Placement:

@@ -20,9 +20,9 @@ from domain.document import (
     Running,
     Skipped,
     Unknown,
-    attempts_at,
     awaited_step,
 )
+from domain.document_stages import attempts_at
 from domain.editing import change_document, edit_chunk
 from domain.errors import RefusalCode, Refused
 from domain.fetching import fetched_by, requested_by

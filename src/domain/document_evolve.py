@@ -29,6 +29,7 @@ from domain.document import (
     Unknown,
     Waiting,
     awaited_step,
+    is_open,
 )
 from domain.document_rewind import reprocessed
 from domain.document_stages import finished, started
@@ -102,14 +103,14 @@ def _skipped(state: DocumentState, event: facts.DocumentSkipped, at_us: int) -> 
 
 
 def _step_started(state: DocumentState, event: facts.StepStarted, at_us: int) -> Open | None:
-    if not isinstance(state, Open) or event.step is not awaited_step(state):
+    if not is_open(state) or event.step is not awaited_step(state):
         return None
     running = Running(event.step, event.attempt, event.worker, at_us)
     return replace(state, record=started(state.record, event, at_us), activity=running)
 
 
 def _step_failed(state: DocumentState, event: facts.StepFailed, _at_us: int) -> Open | None:
-    if not isinstance(state, Open) or event.step is not awaited_step(state):
+    if not is_open(state) or event.step is not awaited_step(state):
         return None
     return replace(state, activity=Waiting(event.step, event.code, event.message, event.retry_at_us))
 
@@ -196,10 +197,10 @@ def _embedded(state: DocumentState, event: facts.DocumentEmbedded, at_us: int) -
 
 def _indexed(state: DocumentState, event: facts.DocumentIndexed, at_us: int) -> Indexed | None:
     """Behind the step, or of what was searchable before: into another generation."""
-    if isinstance(state, Indexed):
-        return replace(state, record=_serving(state.record, event), generation=event.generation)
     if not isinstance(state, Embedded):
-        return None
+        if not isinstance(state, Indexed):
+            return None
+        return replace(state, record=_serving(state.record, event), generation=event.generation)
     record = finished(state.record, Step.INDEX, at_us)
     return Indexed(
         record=_serving(record, event),

@@ -1,24 +1,20 @@
 """A document's status in one word."""
 
 from enum import StrEnum
-from typing import Final, assert_never
+from typing import Final
 
 from domain.counts import DocumentCategory, category_of
 from domain.document import (
-    Accepted,
+    NEXT_STEP,
     Cancelled,
-    Chunked,
     DocumentState,
-    Embedded,
     Erased,
     Failed,
     Indexed,
-    Parsed,
     Removed,
-    Requested,
     Skipped,
     Unknown,
-    awaited_step,
+    is_open,
 )
 from events.steps import Step
 
@@ -48,23 +44,21 @@ _PHASE_OF_STEP: Final = {
 }
 
 
+_PHASE_OF_ENDED: Final[dict[type[DocumentState], DocumentPhase]] = {
+    Indexed: DocumentPhase.COMPLETED,
+    Failed: DocumentPhase.FAILED,
+    Cancelled: DocumentPhase.CANCELLED,
+    Skipped: DocumentPhase.SKIPPED,
+    Removed: DocumentPhase.DELETED,
+    Erased: DocumentPhase.DELETED,
+    Unknown: DocumentPhase.DELETED,
+}
+
+
 def document_phase(state: DocumentState) -> DocumentPhase:
     """Queued until a worker first begins at it; from then on an open document shows the step that it is at."""
-    match state:
-        case Requested() | Accepted() | Parsed() | Chunked() | Embedded():
-            if category_of(state) is DocumentCategory.QUEUED:
-                return DocumentPhase.QUEUED
-            step = awaited_step(state)
-            return DocumentPhase.QUEUED if step is None else _PHASE_OF_STEP[step]
-        case Indexed():
-            return DocumentPhase.COMPLETED
-        case Failed():
-            return DocumentPhase.FAILED
-        case Cancelled():
-            return DocumentPhase.CANCELLED
-        case Skipped():
-            return DocumentPhase.SKIPPED
-        case Removed() | Erased() | Unknown():
-            return DocumentPhase.DELETED
-        case _:
-            assert_never(state)
+    if not is_open(state):
+        return _PHASE_OF_ENDED[type(state)]
+    if category_of(state) is DocumentCategory.QUEUED:
+        return DocumentPhase.QUEUED
+    return _PHASE_OF_STEP[NEXT_STEP[type(state)]]

@@ -16,7 +16,7 @@ TASKS_CACHED: Final = 4_096
 """Tasks whose first id is at hand: it is a digest, and asked for with every event of their documents."""
 
 
-class FirstDocument(msgspec.Struct, frozen=True, array_like=True):
+class FirstDocument(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """The least document so far; its name may become another while it is fetched."""
 
     document_id: DocumentId

@@ -1,19 +1,19 @@
 """What a client sees of a knowledge base, and how its counters follow from its documents by difference."""
 
 from datetime import datetime
-from typing import Self
+from typing import Final, Self
 
 import msgspec
 
 from domain.counts import category_of
-from domain.document import DocumentState, Erased, Known, Record, Removed, Skipped, Unknown, record_of
+from domain.document import DocumentState, Known, Record, Skipped, is_recorded, record_of
 from domain.instant import utc
 from domain.knowledge_base import ActiveKnowledgeBase
 from events.ids import KnowledgeBaseId
 from events.knowledge_base import KnowledgeBaseSettings, Normalization
 
 
-class KnowledgeBaseCounts(msgspec.Struct, frozen=True):
+class KnowledgeBaseCounts(msgspec.Struct, frozen=True, gc=False):
     """Sums over the documents that exist (a removed one counts nowhere). `chunks` are those that searches find."""
 
     queued: int = 0
@@ -32,10 +32,30 @@ class KnowledgeBaseCounts(msgspec.Struct, frozen=True):
         return self.queued + self.processing + self.completed + self.failed + self.cancelled + self.skipped
 
     def plus(self, other: Self) -> "KnowledgeBaseCounts":
-        return KnowledgeBaseCounts(*(a + b for a, b in zip(_values(self), _values(other), strict=True)))
+        return KnowledgeBaseCounts(
+            self.queued + other.queued,
+            self.processing + other.processing,
+            self.completed + other.completed,
+            self.failed + other.failed,
+            self.cancelled + other.cancelled,
+            self.skipped + other.skipped,
+            self.searchable + other.searchable,
+            self.chunks + other.chunks,
+            self.size_bytes + other.size_bytes,
+        )
 
     def minus(self, other: Self) -> "KnowledgeBaseCounts":
-        return KnowledgeBaseCounts(*(a - b for a, b in zip(_values(self), _values(other), strict=True)))
+        return KnowledgeBaseCounts(
+            self.queued - other.queued,
+            self.processing - other.processing,
+            self.completed - other.completed,
+            self.failed - other.failed,
+            self.cancelled - other.cancelled,
+            self.skipped - other.skipped,
+            self.searchable - other.searchable,
+            self.chunks - other.chunks,
+            self.size_bytes - other.size_bytes,
+        )
 
 
 class KnowledgeBaseDocuments(msgspec.Struct, frozen=True, kw_only=True):
@@ -84,17 +104,21 @@ class KnowledgeBaseStatus(msgspec.Struct, frozen=True, kw_only=True):
     links: dict[str, str]
 
 
+_NOTHING: Final = KnowledgeBaseCounts()
+
+
 def share_of(state: DocumentState) -> KnowledgeBaseCounts:
     """What one document adds to the counters of its knowledge base."""
     category = category_of(state)
-    if category is None or isinstance(state, Unknown | Removed | Erased):
-        return KnowledgeBaseCounts()
+    if category is None or not (is_recorded(state) or isinstance(state, Skipped)):
+        return _NOTHING
     return msgspec.structs.replace(_sizes_of(state), **{category.value: 1})
 
 
 def difference(before: DocumentState, after: DocumentState) -> KnowledgeBaseCounts:
     """What a change of one document does to the counters of its knowledge base."""
-    return share_of(after).minus(share_of(before))
+    share, was = share_of(after), share_of(before)
+    return share if was is _NOTHING else share.minus(was)
 
 
 def knowledge_base_status(
@@ -147,8 +171,8 @@ def _embedding_of(settings: KnowledgeBaseSettings) -> EmbeddingStatus:
 
 
 def _sizes_of(state: Known) -> KnowledgeBaseCounts:
-    if isinstance(state, Skipped):
-        return KnowledgeBaseCounts()
+    if not is_recorded(state):
+        return _NOTHING
     record = record_of(state)
     serving = record.serving
     return KnowledgeBaseCounts(
@@ -160,8 +184,3 @@ def _sizes_of(state: Known) -> KnowledgeBaseCounts:
 
 def _switched_off(record: Record) -> int:
     return sum(not edit.enabled and edit.chunk_id not in record.edits_lost for edit in record.edits)
-
-
-def _values(counts: KnowledgeBaseCounts) -> tuple[int, ...]:
-    value: tuple[int, ...] = msgspec.structs.astuple(counts)
-    return value

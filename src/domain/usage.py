@@ -18,7 +18,7 @@ from domain.document import (
 from domain.results import Batch
 
 
-class Usage(msgspec.Struct, frozen=True):
+class Usage(msgspec.Struct, frozen=True, gc=False):
     """Calls of embedding models, tokens sent, and chunks whose vectors were there already. Of the tokens
     `tokens_by_provider` were counted by the provider; the rest is estimated."""
 
@@ -28,7 +28,12 @@ class Usage(msgspec.Struct, frozen=True):
     chunks_reused: int = 0
 
     def __add__(self, other: "Usage") -> "Usage":
-        return Usage(*(a + b for a, b in zip(_values(self), _values(other), strict=True)))
+        return Usage(
+            self.embedding_calls + other.embedding_calls,
+            self.tokens_sent + other.tokens_sent,
+            self.tokens_by_provider + other.tokens_by_provider,
+            self.chunks_reused + other.chunks_reused,
+        )
 
 
 NO_USAGE: Final = Usage()
@@ -42,6 +47,8 @@ def spent(before: DocumentState, after: DocumentState) -> Usage:
     """
     known, now = _batches(before), _batches(after)
     new = now[len(known) :] if now[: len(known)] == known else now
+    if not new:
+        return NO_USAGE
     return Usage(
         sum(batch.calls for batch in new),
         sum(batch.tokens_sent for batch in new),
@@ -60,8 +67,3 @@ def _batches(state: DocumentState) -> Sequence[Batch]:
             return _batches(state.before)
         case _:
             return ()
-
-
-def _values(usage: Usage) -> tuple[int, ...]:
-    value: tuple[int, ...] = msgspec.structs.astuple(usage)
-    return value

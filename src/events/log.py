@@ -21,7 +21,7 @@ EVENTS_PER_STREAM_MAX = 100_000
 """A history is read whole; a stream that needs more is a mistake of ours, refused rather than slowly drowned in."""
 
 
-class Tally(msgspec.Struct, frozen=True):
+class Tally(msgspec.Struct, frozen=True, gc=False):
     """How many of a task's documents are where; `open_documents` have not ended yet."""
 
     open_documents: int = 0
@@ -31,7 +31,7 @@ class Tally(msgspec.Struct, frozen=True):
     skipped: int = 0
 
 
-class TallyChange(msgspec.Struct, frozen=True):
+class TallyChange(msgspec.Struct, frozen=True, gc=False):
     """A difference that is added to a task's tally within the append that causes it."""
 
     task_id: TaskId

@@ -51,7 +51,7 @@ INBOX_CODES: Final[dict[tuple[Step, Lane], int]] = {
 """First byte of a stored timer, 1 to n without a gap. Timers outlive a release: add at the end, change none."""
 
 
-class Pointer(msgspec.Struct, frozen=True):
+class Pointer(msgspec.Struct, frozen=True, gc=False):
     """Names one event, and whose work it is."""
 
     stream_id: str

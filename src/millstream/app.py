@@ -32,7 +32,7 @@ from millstream.admission.key_routes import key_routes
 from millstream.answering import answerer_over
 from millstream.archiving import archive_settings
 from millstream.beside import grpc_beside
-from millstream.bootstrap import chunker_for, lists_of, process_name, provider_gate, queries_of, search_scope, views_of
+from millstream.bootstrap import chunker_for, lists_of, provider_gate, queries_of, search_scope
 from millstream.embedding_misfits import tell_of_misfits
 from millstream.guard import Guard
 from millstream.health import health_routes
@@ -52,6 +52,7 @@ from millstream.openapi.routes import contract_routes
 from millstream.openapi.strictness import strict
 from millstream.page import page_routes
 from millstream.problems import PROJECTION_PROBLEMS
+from millstream.process_name import process_name
 from millstream.reading.changes import changes_over
 from millstream.reading.preview import Previews
 from millstream.reading.routes import reading_routes
@@ -64,7 +65,7 @@ from millstream.reworking.reindex import Reindexing
 from millstream.reworking.reprocess import Reprocessing
 from millstream.reworking.routes import reworking_routes
 from millstream.settings import Settings
-from millstream.stores import Stores, clock_us, open_stores, tell_at_start
+from millstream.stores import Stores, clock_us, open_stores, tell_at_start, views_of
 from millstream.warming import in_background, until_searchable, warm_api
 from processors.gated_queries import GatedQueries
 from projections.archive_overview import ArchiveAtAGlance

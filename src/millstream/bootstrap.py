@@ -1,10 +1,7 @@
 """Settings -> roles: plain constructor calls, no decisions."""
 
 import asyncio
-import os
 import random
-import secrets
-import socket
 from collections.abc import Collection
 from functools import partial
 from typing import Final
@@ -37,10 +34,11 @@ from millstream.observing.traces import opened_traces
 from millstream.observing.wiring import own_scrape
 from millstream.observing.work import MeasuredAttempts, MeasuredCommits
 from millstream.parser_pool import sandbox_settings, warm_parsers
+from millstream.process_name import process_name
 from millstream.reworking.reindex import Reindexing
 from millstream.reworking.unsettled import bring_all_on
 from millstream.settings import Settings
-from millstream.stores import Stores, clock_us, open_stores, tell_at_start
+from millstream.stores import Stores, clock_us, open_stores, tell_at_start, views_of
 from millstream.upkeep import Upkeep
 from millstream.warming import EMBEDDING_STEPS, import_for_worker, in_background, warm_worker
 from processors.embedder_for import embedding_of
@@ -56,7 +54,6 @@ from projections.healing import Healer
 from projections.lists import Lists
 from projections.projector import run_projectors
 from projections.queries import Queries
-from projections.redis_views import RedisViews
 from projections.replay import rebuild
 from projections.retention import Retention
 
@@ -130,11 +127,6 @@ def _retention(settings: Settings) -> Retention | None:
     return Retention(keep_us=keep_s * 1_000_000, clock_us=clock_us) if keep_s else None
 
 
-def views_of(stores: Stores) -> RedisViews:
-    """The read models of the installation."""
-    return RedisViews(stores.clients.commands, stores.keys)
-
-
 def queries_of(stores: Stores) -> Queries:
     """Questions to the read models, and to the log where they lag behind."""
     return Queries(stores.log, views_of(stores))
@@ -174,11 +166,6 @@ def chunker_for(settings: KnowledgeBaseSettings) -> Chunker:
             breakpoint_percentile=settings.chunk_breakpoint_percentile or BREAKPOINT_PERCENTILE_DEFAULT,
         ),
     )
-
-
-def process_name(role: str) -> str:
-    """Unique among all processes that ever run: role, host, pid and chance."""
-    return f"{role}@{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(4)}"
 
 
 def _worker(

@@ -12,13 +12,13 @@ from events.log import EventLog
 from events.redis_archive import RedisArchive
 from events.redis_derived import RedisDerived
 from events.redis_log import RedisLog
-from millstream.bootstrap import process_name, views_of
 from millstream.errors import ExitCode, Stop
 from millstream.installation import unreachable
+from millstream.process_name import process_name
 from millstream.replay_bars import peak_memory_bytes
+from millstream.replay_stores import ReplayStores
 from millstream.replay_wanted import Planned, Source, Wanted
 from millstream.settings import Settings
-from millstream.stores import Stores
 from projections.archive_first import ArchiveFirst
 from projections.archive_reader import Archive
 from projections.errors import RebuildRefused
@@ -43,13 +43,13 @@ class PartitionReport(msgspec.Struct, frozen=True, kw_only=True):
 class ReplayingPartition:
     """Raises RebuildRefused and what log and stores raise."""
 
-    def __init__(self, stores: Stores, wanted: Wanted, one: Planned, tell: Tell) -> None:
+    def __init__(self, stores: ReplayStores, wanted: Wanted, one: Planned, tell: Tell) -> None:
         self._stores = stores
         self._wanted = wanted
         self._one = one
         self._tell = tell
         self._log = log_from(stores, wanted.source)
-        self._views = views_of(stores)
+        self._views = stores.views
         self._holder = process_name("replay")
 
     async def run(self) -> PartitionReport:
@@ -57,7 +57,7 @@ class ReplayingPartition:
         followed, events, generation = Followed(), 0, self._one.generation
         differences: list[Difference] = []
         if self._wanted.with_views:
-            on_page = followed.follow if self._wanted.kinds else lambda _page: None
+            on_page = followed.follow if self._wanted.kinds else lambda _page, _folded: None
             events, generation, found = await self._replay_views(on_page)
             differences += found
         if self._wanted.kinds:
@@ -105,7 +105,7 @@ class ReplayingPartition:
         return found.differences
 
 
-def log_from(stores: Stores, source: Source | None) -> EventLog:
+def log_from(stores: ReplayStores, source: Source | None) -> EventLog:
     """The log read as asked for."""
     hot = RedisLog(stores.clients.commands, stores.clients.blocking, stores.keys)
     makes: Callable[[EventLog, Archive], EventLog]

@@ -14,12 +14,13 @@ from typing import Final
 import msgspec
 from rich.progress import Progress
 
+from millstream.collecting import collect_seldom
 from millstream.errors import ExitCode, Stop
 from millstream.replay_bars import bar
 from millstream.replay_partition import PartitionReport, ReplayingPartition, replay_troubles
+from millstream.replay_stores import open_replay_stores
 from millstream.replay_wanted import Planned, Wanted
 from millstream.settings import Settings
-from millstream.stores import open_stores
 from projections import progress
 
 EVENTS_MIN: Final = 100_000
@@ -113,6 +114,7 @@ def _begin(told: "SimpleQueue[Told | None]") -> None:
     """In each process of the pool. Ctrl-C is for the one that the person started; where that dies, so do we."""
     global _told
     _told = told
+    collect_seldom()
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_die_with_parent, daemon=True).start()
 
@@ -133,7 +135,7 @@ async def _replay_partition(settings: Settings, wanted: Wanted, one: Planned) ->
         _told.put((one.partition, far))
 
     try:
-        async with open_stores(settings) as stores, replay_troubles(settings):
+        async with open_replay_stores(settings) as stores, replay_troubles(settings):
             return await ReplayingPartition(stores, wanted, one, tell).run()
     except Stop as stop:
         return Trouble(stop.what, stop.hint, stop.exit_code)

@@ -6,14 +6,13 @@ import time
 import msgspec
 
 from events.errors import SegmentDamaged
-from millstream.bootstrap import views_of
 from millstream.embedded import reachable_redis
 from millstream.replay_bars import bar, event_bars, peak_memory_bytes
 from millstream.replay_partition import PartitionReport, ReplayingPartition, log_from, replay_troubles
 from millstream.replay_processes import ReplayProcesses, processes_for
+from millstream.replay_stores import ReplayStores, open_replay_stores
 from millstream.replay_wanted import Planned, Wanted
 from millstream.settings import Settings
-from millstream.stores import Stores, open_stores
 from projections.as_of import Moment, StatusesAsOf, statuses_as_of
 from projections.history import ArchivedLog
 from projections.memory_views import MemoryViews
@@ -42,19 +41,19 @@ async def replay_all(settings: Settings, wanted: Wanted, *, quiet: bool) -> Repl
     """Partitions one after the other, or several at once in processes of their own. Raises Stop."""
     async with reachable_redis(settings.redis_url, settings.data_path) as url:
         settings = msgspec.structs.replace(settings, redis_url=url)
-        async with open_stores(settings) as stores, replay_troubles(settings):
+        async with open_replay_stores(settings) as stores, replay_troubles(settings):
             return await Replaying(stores, wanted, quiet=quiet).run()
 
 
 class Replaying:
     """One run of the command."""
 
-    def __init__(self, stores: Stores, wanted: Wanted, *, quiet: bool) -> None:
+    def __init__(self, stores: ReplayStores, wanted: Wanted, *, quiet: bool) -> None:
         self._stores = stores
         self._wanted = wanted
         self._quiet = quiet
         self._log = log_from(stores, wanted.source)
-        self._views = views_of(stores)
+        self._views = stores.views
 
     async def run(self) -> ReplayReport:
         """Raises RebuildRefused and what log and stores raise."""

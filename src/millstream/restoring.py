@@ -31,17 +31,18 @@ from knowledge.index import Index
 from millstream.admission.key_copy import agree
 from millstream.admission.redis_key_store import RedisKeyStore
 from millstream.blob_location import open_blobs
-from millstream.bootstrap import process_name, queries_of, views_of
+from millstream.bootstrap import queries_of
 from millstream.embedded import EmbeddedRedis
 from millstream.errors import ExitCode, Stop
 from millstream.index_location import open_index
 from millstream.ingesting import ingest_services
 from millstream.installation import connect
 from millstream.marker import MARKER_KEY, Marker, read_marker
+from millstream.process_name import process_name
 from millstream.replay_bars import bar, event_bars
 from millstream.replay_partition import replay_troubles
 from millstream.settings import Settings
-from millstream.stores import Stores, clock_us, open_stores
+from millstream.stores import Stores, clock_us, open_stores, views_of
 from millstream.telemetry import configure_logging
 from processors.knowledge_bases import KnowledgeBases
 from projections.archive_reader import Archive

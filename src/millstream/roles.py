@@ -13,6 +13,7 @@ import structlog
 
 from events.failpoints import Failpoints, UnknownFailpoint, arm, parse_rules
 from millstream.admission.door import refuse_open
+from millstream.collecting import collect_seldom
 from millstream.errors import ExitCode, Stop
 from millstream.settings import Settings
 from millstream.telemetry import configure_logging
@@ -104,6 +105,7 @@ def _run(role: Callable[[asyncio.Event], Awaitable[None]], *, supervised: bool) 
             loop.add_signal_handler(number, stop.set)
         if supervised:
             loop.add_reader(sys.stdin.fileno(), _on_supervisor_gone, stop, loop)
+        collect_seldom()
         _log.info("started", pid=os.getpid())
         await role(stop)
         _log.info("stopped")

@@ -30,6 +30,7 @@ from millstream.observing.registry import Registry
 from millstream.settings import Settings
 from projections.archive_reader import Archive
 from projections.history import ArchivedLog
+from projections.redis_views import RedisViews
 
 
 class Stores(msgspec.Struct, frozen=True, kw_only=True):
@@ -60,6 +61,11 @@ class Stores(msgspec.Struct, frozen=True, kw_only=True):
 def clock_us() -> int:
     """Unix time, microseconds."""
     return time.time_ns() // 1_000
+
+
+def views_of(stores: Stores) -> RedisViews:
+    """The read models of the installation."""
+    return RedisViews(stores.clients.commands, stores.keys)
 
 
 @asynccontextmanager

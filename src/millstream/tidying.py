@@ -15,11 +15,12 @@ from events.redis_turns import RedisTurns
 from ingest.reconcile import Reconciled
 from ingest.resumable_upkeep import CollectedPieces, collect_pieces
 from knowledge.errors import KnowledgeError
-from millstream.bootstrap import process_name, queries_of
+from millstream.bootstrap import queries_of
 from millstream.embedded import reachable_redis
 from millstream.errors import Stop
 from millstream.ingesting import ingest_services
 from millstream.installation import unreachable
+from millstream.process_name import process_name
 from millstream.settings import Settings
 from millstream.stores import Stores, open_stores
 from millstream.telemetry import configure_logging

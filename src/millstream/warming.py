@@ -29,19 +29,6 @@ SEARCHING_STEPS: Final = frozenset({Step.EMBED, Step.INDEX, Step.REVISE, Step.ER
 """Those that need the index; a worker that serves none of them may still open it later, for upkeep."""
 
 
-COLLECTED_AFTER: Final = (10_000, 20, 20)
-"""Objects more than were freed, then rounds of the younger generation (Python's own: 700, 10, 10). What is freed as
-soon as nobody holds it, which is nearly everything, does not count; 1,000 streams that open are 200,000 objects that
-stay, and each look at all of them stops every stream for 30 ms and more."""
-
-
-def collect_seldom() -> None:
-    """For a process that serves many at once, behind its start: cycles are looked for seldom, and among what is new."""
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(*COLLECTED_AFTER)
-
-
 @asynccontextmanager
 async def in_background(warming: Coroutine[None, None, None]) -> AsyncIterator[None]:
     """Runs the warm-up beside the body, and ends it with the body."""

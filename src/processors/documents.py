@@ -5,7 +5,8 @@ from typing import Final
 from domain.commands import FailStep, StartStep
 from domain.decider import Folded, fold_to_decide
 from domain.deciders import DOCUMENT
-from domain.document import DocumentState, attempts_at
+from domain.document import DocumentState
+from domain.document_stages import attempts_at
 from domain.handle import handle
 from events.envelope import Envelope
 from events.failpoints import Place, failpoint

@@ -15,7 +15,8 @@ import msgspec
 from blobs.store import BlobInfo
 from domain.decider import fold
 from domain.deciders import DOCUMENT
-from domain.document import DocumentState, Erased, Open, Removed, Requested, Running, attempts_at, awaited_step
+from domain.document import DocumentState, Erased, Open, Removed, Requested, Running, awaited_step
+from domain.document_stages import attempts_at
 from domain.sidecar import sidecar_key
 from events import document as facts
 from events.envelope import Envelope, UnknownEvent

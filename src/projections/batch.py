@@ -6,12 +6,12 @@ knowledge bases. Each row is written once a batch, however many events changed i
 
 from collections.abc import Callable, Mapping, Sequence
 from itertools import chain
-from typing import TypeVar
+from typing import Final, TypeVar
 
 import msgspec
 
 from domain.counts import task_of
-from domain.decider import apply
+from domain.decider import Run, run
 from domain.deciders import DOCUMENT
 from domain.document import DocumentState, Unknown
 from domain.errors import ImpossibleEvent
@@ -27,20 +27,25 @@ from projections.knowledge_bases import KnowledgeBaseRow
 from projections.projection import DOCUMENTS, KNOWLEDGE_BASES, TASKS, CountingProjection, RowKey, Touch
 from projections.rows import KNOWLEDGE_BASE_PROJECTION, TASK_PROJECTION, Row, entries_of
 from projections.tasks import TaskRow, is_retired
-from projections.throughput import TOTAL, Tallies, ThroughputRow, in_total, merged, minute_of, row_key
+from projections.throughput import MINUTE_US, TOTAL, Tallies, ThroughputRow, in_total, merged, row_key
 from projections.views import IndexChange
 
 Rows = Mapping[RowKey, Row | None]
 R = TypeVar("R", TaskRow, KnowledgeBaseRow)
 S = TypeVar("S", DocumentRow, TaskRow, KnowledgeBaseRow)
 
+_NEVER_US: Final = 2**64
+"""Behind every time that an event can have."""
+
 
 class Folding(msgspec.Struct, frozen=True, kw_only=True):
     """What a page changes. `refused` counts events that could not follow what their stream held before.
 
-    `removed` are rows of tasks that had finished before the views' `retired_before_us`.
+    `removed` are rows of tasks that had finished before the views' `retired_before_us`. `documents` is how each
+    document of the page went, event by event.
     """
 
+    documents: Mapping[str, Run[DocumentState]]
     rows: Mapping[RowKey, Row]
     removed: tuple[RowKey, ...]
     indexes: tuple[IndexChange, ...]
@@ -66,15 +71,21 @@ class Batch:
         self._before: dict[RowKey, Row | None] = {}
         self._after: dict[RowKey, Row] = {}
         self._touches: list[Touch] = []
+        self._documents: dict[str, Run[DocumentState]] = {}
+        streams = dict[str, list[Envelope]]()
         for entry in page:
-            if isinstance(entry, Unreadable):
+            if not isinstance(entry, Envelope):
                 self._unreadable += 1
                 continue
-            if isinstance(entry.event, UnknownEvent):
+            if type(entry.event) is UnknownEvent:
                 self._unknown += 1
             else:
-                self._minutes.add(minute_of(entry.recorded_at_us))
-            self._own[KIND_OF_INITIAL[entry.stream_id[0]]].setdefault(entry.stream_id, []).append(entry)
+                self._minutes.add(entry.recorded_at_us // MINUTE_US)
+            events = streams.get(entry.stream_id)
+            if events is None:
+                events = streams[entry.stream_id] = []
+                self._own[KIND_OF_INITIAL[entry.stream_id[0]]][entry.stream_id] = events
+            events.append(entry)
 
     def first_keys(self) -> set[RowKey]:
         """The documents of the page."""
@@ -95,7 +106,8 @@ class Batch:
         keys = {RowKey(TASKS, task) for task in self._own[StreamKind.TASK]}
         keys.update(RowKey(KNOWLEDGE_BASES, knowledge_base) for knowledge_base in self._own[StreamKind.KNOWLEDGE_BASE])
         for touch in self._touches:
-            keys.update((_task_key(touch), _knowledge_base_key(touch)))
+            keys.add(_task_key(touch))
+            keys.add(_knowledge_base_key(touch))
         keys.update(map(row_key, self._minutes))
         if self._minutes:
             keys.add(TOTAL)
@@ -110,6 +122,7 @@ class Batch:
         self._fold_minutes({key: row for key, row in rows.items() if isinstance(row, ThroughputRow)})
         retired = self._retire()
         return Folding(
+            documents=self._documents,
             rows=self._after,
             removed=tuple(key for key in retired if self._before.get(key) is not None),
             indexes=self._index_changes(retired),
@@ -120,31 +133,15 @@ class Batch:
         )
 
     def _fold_document(self, document_id: DocumentId, row: DocumentRow, envelopes: Sequence[Envelope]) -> DocumentRow:
-        """Its row behind its events, which are counted in runs: a document that is handed to another task has its run
-        under the former one closed first."""
-        folded, run_from = row.folded, row.folded.state
-        run, counted = list[Envelope](), list[Envelope]()
-        for envelope in envelopes:
-            before = folded
-            try:
-                folded = apply(DOCUMENT.evolve, before, envelope)
-            except (VersionGap, ImpossibleEvent):
-                self._refused += 1
-                continue
-            if folded is before or isinstance(envelope.event, UnknownEvent):
-                continue
-            self._tallies.add(envelope, before.state)
-            if run and isinstance(envelope.event, ReprocessingRequested):
-                self._touches.append(_touch(document_id, run_from, before.state, run))
-                run, run_from = [], before.state
-            run.append(envelope)
-            counted.append(envelope)
-        if folded is row.folded:
+        went = run(DOCUMENT.evolve, row.folded, envelopes)
+        self._refused += went.refused
+        if not went.envelopes:
             return row
-        if run:
-            self._touches.append(_touch(document_id, run_from, folded.state, run))
-        updated_at_us = max((envelope.recorded_at_us for envelope in counted), default=row.updated_at_us)
-        return DocumentRow(folded, max(row.updated_at_us, updated_at_us))
+        self._documents[document_id] = went
+        self._tallies.add_run(went)
+        touches = touches_of(document_id, went)
+        self._touches += touches
+        return DocumentRow(went.end, max([row.updated_at_us, *(touch.updated_at_us for touch in touches)]))
 
     def _fold_counting(
         self,
@@ -163,11 +160,13 @@ class Batch:
                 continue
             current[key] = after
             if not isinstance(envelope.event, UnknownEvent):
-                self._tallies.add(envelope, None)
+                self._tallies.add(envelope)
+        touches = dict[RowKey, list[Touch]]()
         for touch in self._touches:
-            key = key_of(touch)
+            touches.setdefault(key_of(touch), []).append(touch)
+        for key, touched in touches.items():
             if key in current or not self._may_be_retired(key):
-                current[key] = projection.count(current.get(key), touch)
+                current[key] = projection.count(current.get(key), touched)
         self._keep(current)
 
     def _may_be_retired(self, key: RowKey) -> bool:
@@ -203,21 +202,47 @@ class Batch:
         changes: dict[str, tuple[list[str], list[str]]] = {}
         for key in (*self._after, *retired):
             before, after = entries_of(key, self._before.get(key)), entries_of(key, self._after.get(key))
+            if before == after:
+                continue
             for place, entries in enumerate((before - after, after - before)):
                 for entry in entries:
                     changes.setdefault(entry.index, ([], []))[place].append(entry.member)
         return tuple(IndexChange(index, tuple(removed), tuple(added)) for index, (removed, added) in changes.items())
 
 
-def _touch(document_id: DocumentId, before: DocumentState, after: DocumentState, run: Sequence[Envelope]) -> Touch:
-    started_us = [envelope.recorded_at_us for envelope in run if isinstance(envelope.event, StepStarted)]
+def touches_of(document_id: DocumentId, went: Run[DocumentState]) -> list[Touch]:
+    """The events of a run in parts: a document that is handed to another task has its part under the former one closed
+    first."""
+    touches = list[Touch]()
+    before, events, started_at_us, updated_at_us = went.states[0], 0, _NEVER_US, 0
+    for place, envelope in enumerate(went.envelopes):
+        fact = type(envelope.event)
+        if fact is UnknownEvent:
+            continue
+        at_us = envelope.recorded_at_us
+        if fact is ReprocessingRequested and events:
+            touches.append(_touch(document_id, before, went.states[place], events, started_at_us, updated_at_us))
+            before, events, started_at_us, updated_at_us = went.states[place], 0, _NEVER_US, 0
+        events += 1
+        if at_us > updated_at_us:
+            updated_at_us = at_us
+        if fact is StepStarted and at_us < started_at_us:
+            started_at_us = at_us
+    if events:
+        touches.append(_touch(document_id, before, went.end.state, events, started_at_us, updated_at_us))
+    return touches
+
+
+def _touch(
+    document_id: DocumentId,
+    before: DocumentState,
+    after: DocumentState,
+    events: int,
+    started_at_us: int,
+    updated_at_us: int,
+) -> Touch:
     return Touch(
-        document_id=document_id,
-        before=before,
-        after=after,
-        events=len(run),
-        started_at_us=min(started_us, default=None),
-        updated_at_us=max(envelope.recorded_at_us for envelope in run),
+        document_id, before, after, events, None if started_at_us == _NEVER_US else started_at_us, updated_at_us
     )
 
 

@@ -25,7 +25,7 @@ async def begin_beside(
     holder: str,
     *,
     on_commit: Callable[[Commit], None] = lambda _commit: None,
-    on_page: OnPage = lambda _page: None,
+    on_page: OnPage = lambda _page, _folded: None,
 ) -> Writer:
     """An empty generation behind the live one, to hold what that one holds. Raises RebuildRefused.
 

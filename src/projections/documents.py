@@ -16,7 +16,18 @@ import msgspec
 from domain.dead_letters import DeadLetterQuery
 from domain.decider import Folded, apply
 from domain.deciders import DOCUMENT
-from domain.document import Cancelled, DocumentState, Erased, Failed, Indexed, Removed, Skipped, Unknown, record_of
+from domain.document import (
+    Cancelled,
+    DocumentState,
+    Erased,
+    Failed,
+    Indexed,
+    Removed,
+    Skipped,
+    Unknown,
+    is_recorded,
+    record_of,
+)
 from domain.status import DocumentPhase, DocumentStatus, document_phase, document_status
 from events.document import MetadataValue
 from events.envelope import Envelope, UnknownEvent
@@ -99,29 +110,29 @@ def knowledge_base_of(state: DocumentState) -> KnowledgeBaseId:
 
 def accepted_at_us(state: DocumentState) -> int:
     """When the document came in: its place in every list. Asked of a known state only."""
+    if is_recorded(state):
+        return record_of(state).about.accepted_at_us
     match state:
-        case Unknown():
-            raise ValueError("a document that does not exist came in at no time")
         case Skipped():
             return state.accepted_at_us
         case Removed() | Erased():
             return accepted_at_us(state.before)
         case _:
-            return record_of(state).about.accepted_at_us
+            raise ValueError("a document that does not exist came in at no time")
 
 
 def reprocessed_under(state: DocumentState) -> tuple[TaskId, ...]:
     """The tasks, oldest first, that the document entered later than the one it came in with."""
+    if is_recorded(state):
+        record = record_of(state)
+        return (*record.earlier_tasks, record.about.task_id)[1:]
     match state:
-        case Unknown():
-            return ()
         case Skipped():
             return (*state.earlier_tasks, state.task_id)[1:]
         case Removed() | Erased():
             return reprocessed_under(state.before)
         case _:
-            record = record_of(state)
-            return (*record.earlier_tasks, record.about.task_id)[1:]
+            return ()
 
 
 def documents_index(knowledge_base: KnowledgeBaseId, phase: DocumentPhase | None = None) -> str:
@@ -167,10 +178,10 @@ def _ways_to_ask_for(state: Failed) -> Iterator[DeadLetterQuery]:
 def _lists_of(state: DocumentState) -> Iterator[str]:
     for task in reprocessed_under(state):
         yield task_documents_index(task)
-    if not isinstance(state, Unknown | Removed | Erased):
+    if is_recorded(state) or isinstance(state, Skipped):
         knowledge_base = knowledge_base_of(state)
         yield documents_index(knowledge_base)
         yield documents_index(knowledge_base, document_phase(state))
-        if not isinstance(state, Skipped):
+        if is_recorded(state):
             for key, value in record_of(state).about.metadata.items():
                 yield metadata_index(knowledge_base, key, metadata_text(value))

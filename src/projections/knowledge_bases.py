@@ -4,6 +4,7 @@ Lists: the knowledge bases of the partition, all and by name, by the time of the
 """
 
 import hashlib
+from collections.abc import Sequence
 
 import msgspec
 from msgspec.structs import replace
@@ -66,14 +67,14 @@ class KnowledgeBaseProjection:
             return replace(known, folded=folded)
         return replace(known, folded=folded, updated_at_us=max(known.updated_at_us, envelope.recorded_at_us))
 
-    def count(self, row: KnowledgeBaseRow | None, touch: Touch) -> KnowledgeBaseRow:
+    def count(self, row: KnowledgeBaseRow | None, touches: Sequence[Touch]) -> KnowledgeBaseRow:
         known = row or NEW
-        return KnowledgeBaseRow(
-            known.folded,
-            known.counts.plus(difference(touch.before, touch.after)),
-            known.document_events + touch.events,
-            max(known.updated_at_us, touch.updated_at_us),
-        )
+        counts, events, updated_at_us = known.counts, known.document_events, known.updated_at_us
+        for touch in touches:
+            counts = counts.plus(difference(touch.before, touch.after))
+            events += touch.events
+            updated_at_us = max(updated_at_us, touch.updated_at_us)
+        return KnowledgeBaseRow(known.folded, counts, events, updated_at_us)
 
     def entries(self, row_id: str, row: KnowledgeBaseRow) -> frozenset[IndexEntry]:
         state = row.folded.state

@@ -5,54 +5,40 @@ so that a million events fit into some hundred megabytes.
 """
 
 from collections import Counter, defaultdict
-from collections.abc import Iterator
-from typing import Any, Final
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Final
 
 import msgspec
 
 from domain.counts import tally_changes
-from domain.decider import Folded, apply
+from domain.decider import Run, run
 from domain.deciders import DOCUMENT
-from domain.document import DocumentState, Failed, Open, Removed, Running, Unknown, awaited_step
-from domain.errors import ImpossibleEvent
+from domain.document import DocumentState, Open, Removed, Running, Unknown, awaited_step, is_open
+from events import document as d
 from events.derived import DeadLetterChange, Owed
 from events.digests import Claims, DigestChange, digest_of, moved
 from events.envelope import Envelope, UnknownEvent, UnknownReason
-from events.errors import VersionGap
 from events.ids import KIND_OF_INITIAL, KnowledgeBaseId, StreamKind, TaskId, pack_stream_id
 from events.knowledge_base import KnowledgeBaseDeleted
 from events.log import Tally
 from events.pointer import Pointer
-from events.routing import ToInbox, ToInboxAt, route
 from events.steps import Lane, Step
 from events.task import TaskFinished, TaskSubmitted
+from projections.followed_document import Call, FollowedDocument, pointer_to
 
-_encoder = msgspec.msgpack.Encoder()
-_decoder: Final[msgspec.msgpack.Decoder[Any]] = msgspec.msgpack.Decoder(Folded[DocumentState])
+_DOCUMENT_INITIAL: Final = StreamKind.DOCUMENT.value[0]
 
-
-class _Call(msgspec.Struct, frozen=True):
-    """The last event that leads to a step, as its append pointed to it."""
-
-    step: Step
-    pointer: Pointer
-    due_at_ms: int | None
-
-
-class _Document:
-    __slots__ = ("call", "dead_since_ms", "folded", "packed", "revised_by", "version")
-
-    def __init__(self) -> None:
-        self.folded: Folded[DocumentState] | None = Folded(DOCUMENT.initial)
-        self.packed = b""
-        self.version = 0
-        self.call: _Call | None = None
-        self.revised_by: tuple[Pointer, Lane] | None = None
-        self.dead_since_ms: int | None = None
-
-    def unpacked(self) -> Folded[DocumentState]:
-        folded: Folded[DocumentState] = _decoder.decode(self.packed) if self.folded is None else self.folded
-        return folded
+MERELY_GO_ON: Final[frozenset[type]] = frozenset(
+    {
+        d.StepStarted,
+        d.StepFailed,
+        d.DocumentParsed,
+        d.DocumentChunked,
+        d.ChunksEmbedded,
+        d.DocumentEmbedded,
+    }
+)
+"""Most facts are of these types: they change neither tally nor claims."""
 
 
 class _Task:
@@ -75,22 +61,31 @@ class Outstanding:
     def __init__(self) -> None:
         self.refused = 0
         self.newer = 0
-        self._documents: dict[str, _Document] = {}
+        self._documents: dict[str, FollowedDocument] = {}
         self._tasks: dict[str, _Task] = {}
         self._tallies: dict[TaskId, Tally] = {}
         self._deleted: dict[str, tuple[Pointer, int]] = {}
         self._left: Counter[KnowledgeBaseId] = Counter()
         self._claims: defaultdict[KnowledgeBaseId, dict[bytes, Claims]] = defaultdict(dict)
 
-    def follow(self, envelope: Envelope) -> None:
-        """One more fact; one that cannot follow what its stream held before is counted and passed over."""
-        match KIND_OF_INITIAL[envelope.stream_id[0]]:
-            case StreamKind.DOCUMENT:
-                self._follow_document(envelope)
-            case StreamKind.TASK:
-                self._follow_task(envelope)
-            case StreamKind.KNOWLEDGE_BASE:
-                self._follow_knowledge_base(envelope)
+    def follow(self, page: Sequence[Envelope], folded: Mapping[str, Run[DocumentState]] | None = None) -> None:
+        """Some more facts; those that cannot follow what their stream held before are counted and passed over.
+
+        `folded`: how documents of the page went, where somebody has folded them already.
+        """
+        runs = self._runs_of(page, folded or {})
+        for envelope in page:
+            if type(envelope.event) in MERELY_GO_ON:
+                continue
+            match KIND_OF_INITIAL[envelope.stream_id[0]]:
+                case StreamKind.DOCUMENT:
+                    self._count(envelope, runs[envelope.stream_id])
+                case StreamKind.TASK:
+                    self._follow_task(envelope)
+                case StreamKind.KNOWLEDGE_BASE:
+                    self._follow_knowledge_base(envelope)
+        for document, went in runs.items():
+            self._documents[document].remember(went)
 
     def tallies(self) -> dict[TaskId, Tally]:
         """Of every task whose tally has to be there."""
@@ -155,25 +150,34 @@ class Outstanding:
         """Every digest that is claimed."""
         return self._claims[knowledge_base]
 
-    def _follow_document(self, envelope: Envelope) -> None:
-        known = self._documents.get(envelope.stream_id)
-        if known is None:
-            known = self._documents[envelope.stream_id] = _Document()
-        before = known.unpacked()
-        try:
-            after = apply(DOCUMENT.evolve, before, envelope)
-        except (VersionGap, ImpossibleEvent):
-            self.refused += 1
-            return
-        known.version = after.version
+    def _runs_of(
+        self, page: Sequence[Envelope], folded: Mapping[str, Run[DocumentState]]
+    ) -> dict[str, Run[DocumentState]]:
+        """How each document of the page went: as it was folded, if that began where this stands."""
+        events = dict[str, list[Envelope]]()
+        for envelope in page:
+            if envelope.stream_id[0] == _DOCUMENT_INITIAL:
+                events.setdefault(envelope.stream_id, []).append(envelope)
+        runs = dict[str, Run[DocumentState]]()
+        for document, envelopes in events.items():
+            known = self._documents.get(document)
+            if known is None:
+                known = self._documents[document] = FollowedDocument()
+            went = folded.get(document)
+            if went is None or went.start.version != known.version:
+                went = run(DOCUMENT.evolve, known.unpacked(), envelopes)
+            runs[document] = went
+            self.refused += went.refused
+        return runs
+
+    def _count(self, envelope: Envelope, went: Run[DocumentState]) -> None:
+        at = envelope.version - went.start.version
+        if not 0 < at < len(went.states) or went.envelopes[at - 1] is not envelope:
+            return  # it did not take effect
         if isinstance(envelope.event, UnknownEvent):
             self.newer += envelope.event.reason is UnknownReason.NEWER_VERSION
-            known.folded, known.packed = (after, b"") if known.folded is not None else (None, _encoder.encode(after))
             return
-        self._count(envelope, before.state, after.state)
-        _remember(known, envelope, after)
-
-    def _count(self, envelope: Envelope, before: DocumentState, after: DocumentState) -> None:
+        before, after = went.states[at - 1], went.states[at]
         if _counts_alike(before, after):
             return
         place = DOCUMENT.placement(after)
@@ -187,7 +191,7 @@ class Outstanding:
             self._add(change.task_id, change.change)
             task = self._tasks.get(change.task_id)
             if task is not None:
-                task.ended_by = _pointer(envelope, place.knowledge_base_id, change.task_id)
+                task.ended_by = pointer_to(envelope, place.knowledge_base_id, change.task_id)
                 task.lane = place.lane
 
     def _move(self, knowledge_base: KnowledgeBaseId, change: DigestChange, document: bytes) -> None:
@@ -220,7 +224,7 @@ class Outstanding:
     def _follow_knowledge_base(self, envelope: Envelope) -> None:
         stream = envelope.stream_id
         if isinstance(envelope.event, KnowledgeBaseDeleted):
-            self._deleted[stream] = (_pointer(envelope, KnowledgeBaseId(stream)), envelope.version)
+            self._deleted[stream] = (pointer_to(envelope, KnowledgeBaseId(stream)), envelope.version)
         elif stream in self._deleted:
             self._deleted[stream] = (self._deleted[stream][0], envelope.version)
 
@@ -228,51 +232,10 @@ class Outstanding:
 def _counts_alike(before: DocumentState, after: DocumentState) -> bool:
     """Whether a document only went on: still under way, under the same task, with the same digest. Most facts are of
     that kind, and change neither tally nor claims."""
-    return isinstance(before, Open) and isinstance(after, Open) and before.record.about is after.record.about
+    return is_open(before) and is_open(after) and before.record.about is after.record.about
 
 
-def _remember(known: _Document, envelope: Envelope, after: Folded[DocumentState]) -> None:
-    state = after.state
-    called = _call_of(envelope, state)
-    if called is not None and called.step is Step.REVISE:
-        # What was revised last tells all that was changed before.
-        known.revised_by = (called.pointer, DOCUMENT.placement(state).lane)
-    else:
-        known.call = called or known.call
-    if isinstance(state, Removed):
-        known.revised_by = None
-    known.dead_since_ms = state.ended_at_us // 1_000 if isinstance(state, Failed) else None
-    if isinstance(state, Open | Removed):
-        known.folded, known.packed = after, b""
-        return
-    known.folded, known.call = None, None
-    known.packed = _encoder.encode(after)
-
-
-def _call_of(envelope: Envelope, state: DocumentState) -> _Call | None:
-    for found in route(envelope.event):
-        pointer = _pointer(envelope, DOCUMENT.placement(state).knowledge_base_id)
-        match found:
-            case ToInbox(step):
-                return _Call(step, pointer, None)
-            case ToInboxAt(step, due_at_us):
-                return _Call(step, pointer, -(-due_at_us // 1_000))
-            case _:
-                continue
-    return None
-
-
-def _pointer(envelope: Envelope, knowledge_base_id: KnowledgeBaseId, correlation_id: str | None = None) -> Pointer:
-    return Pointer(
-        stream_id=envelope.stream_id,
-        version=envelope.version,
-        event_id=envelope.event_id,
-        correlation_id=correlation_id or envelope.correlation_id,
-        knowledge_base_id=knowledge_base_id,
-    )
-
-
-def _owed_to(document: _Document, state: DocumentState, call: _Call, after_grace_ms: int) -> Iterator[Owed]:
+def _owed_to(document: FollowedDocument, state: DocumentState, call: Call, after_grace_ms: int) -> Iterator[Owed]:
     due_at_ms = call.due_at_ms
     match state:
         case Removed():

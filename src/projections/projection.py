@@ -5,6 +5,7 @@ by difference: what a document was, what it became, and nothing else. Own events
 interleaving of documents gives the same row.
 """
 
+from collections.abc import Sequence
 from typing import Protocol, TypeVar
 
 import msgspec
@@ -14,7 +15,7 @@ from events.envelope import Envelope
 from events.ids import DocumentId, StreamKind
 
 
-class Table(msgspec.Struct, frozen=True):
+class Table(msgspec.Struct, frozen=True, gc=False, cache_hash=True):
     """One kind of row; `name` is part of the key that holds it, `kind` is None for rows that no stream has."""
 
     name: str
@@ -28,21 +29,21 @@ THROUGHPUT = Table("throughput", None)
 TABLES = (DOCUMENTS, TASKS, KNOWLEDGE_BASES, THROUGHPUT)
 
 
-class RowKey(msgspec.Struct, frozen=True):
+class RowKey(msgspec.Struct, frozen=True, gc=False, cache_hash=True):
     """Names one row."""
 
     table: Table
     id: str
 
 
-class IndexEntry(msgspec.Struct, frozen=True):
+class IndexEntry(msgspec.Struct, frozen=True, gc=False, cache_hash=True):
     """One row's place in a list: members of an index are read in the order of their text."""
 
     index: str
     member: str
 
 
-class Touch(msgspec.Struct, frozen=True, kw_only=True):
+class Touch(msgspec.Struct, frozen=True, gc=False):
     """What a run of one document's events means to those who count it; all of them under one task.
 
     `started_at_us` is the first start of a step among them, `updated_at_us` the last event's time.
@@ -81,8 +82,8 @@ class Projection(Protocol[R]):
 class CountingProjection(Projection[R], Protocol[R]):
     """Rows that count documents."""
 
-    def count(self, row: R | None, touch: Touch) -> R:
-        """The row after a change of one of its documents."""
+    def count(self, row: R | None, touches: Sequence[Touch]) -> R:
+        """The row after changes of its documents."""
         ...
 
 

@@ -4,12 +4,14 @@ Appends and workers go on meanwhile. Everything is guarded by the version that i
 digests by the last event's number); what was refused is worked out again from the facts that came in between.
 """
 
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from enum import StrEnum
 from typing import Final, TypeVar
 
 import msgspec
 
+from domain.decider import Run
+from domain.document import DocumentState
 from events.derived import GUARDED_MAX, DeadLetterChange, DerivedStore, Owed
 from events.digests import Claims, DigestKey
 from events.envelope import Envelope, Position
@@ -54,15 +56,21 @@ class Followed:
         self.after: Position | None = None
         self.outstanding = Outstanding()
 
-    def follow(self, page: Sequence[Envelope | Unreadable]) -> None:
-        """The next page; events that were followed before are passed over. Raises RebuildRefused at a gap."""
-        new = [entry for entry in page if not 0 < (entry.number or 0) <= self.number]
-        check_dense(new, self.number)
-        for entry in new:
-            if isinstance(entry, Envelope):
-                self.outstanding.follow(entry)
-            self.number = entry.number or self.number
-            self.after = entry.position
+    def follow(
+        self, page: Sequence[Envelope | Unreadable], folded: Mapping[str, Run[DocumentState]] | None = None
+    ) -> None:
+        """The next page; events that were followed before are passed over. Raises RebuildRefused at a gap.
+
+        `folded`: how the documents of the page went, where somebody has folded them already.
+        """
+        number = self.number
+        new = [entry for entry in page if not 0 < (entry.number or 0) <= number]
+        check_dense(new, number)
+        if not new:
+            return
+        self.outstanding.follow([entry for entry in new if isinstance(entry, Envelope)], folded)
+        self.number = next((entry.number for entry in reversed(new) if entry.number), number)
+        self.after = new[-1].position
 
 
 T = TypeVar("T")

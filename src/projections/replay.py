@@ -36,7 +36,7 @@ async def rebuild(
     *,
     holder: str,
     on_progress: Tell = silent,
-    on_page: OnPage = lambda _page: None,
+    on_page: OnPage = lambda _page, _folded: None,
     drops_old: bool = True,
 ) -> Rebuilt:
     """Builds, swaps, deletes. `holder` must be nobody else's name. Raises RebuildRefused and what log and store raise.

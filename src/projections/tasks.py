@@ -4,6 +4,8 @@ A task with 10,000 files costs the same per event as a task with one. Lists: all
 knowledge base, all and by status, by the time of their submission; those that finished, by the time when they did.
 """
 
+from collections.abc import Sequence
+
 import msgspec
 from msgspec.structs import replace
 
@@ -23,7 +25,7 @@ FINISHED_INDEX = "finished"
 """What retention reads, the oldest first."""
 
 
-class TaskRow(msgspec.Struct, frozen=True, array_like=True):
+class TaskRow(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """One task. `document_events` counts the facts of its documents while they were its own.
 
     `started_at_us` is the first start of any step, `updated_at_us` the latest event's time. `first` is None where none
@@ -73,19 +75,22 @@ class TaskProjection:
             return replace(known, folded=folded)
         return replace(known, folded=folded, updated_at_us=max(known.updated_at_us, envelope.recorded_at_us))
 
-    def count(self, row: TaskRow | None, touch: Touch) -> TaskRow:
+    def count(self, row: TaskRow | None, touches: Sequence[Touch]) -> TaskRow:
         known = row or NEW
-        task = task_of(touch.after)
-        change = None if task is None else differences(touch.before, touch.after).get(task)
-        return TaskRow(
-            known.folded,
-            known.counts if change is None else known.counts + change,
-            known.document_events + touch.events,
-            _earlier(known.started_at_us, touch.started_at_us),
-            max(known.updated_at_us, touch.updated_at_us),
-            known.usage + spent(touch.before, touch.after),
-            known.first if task is None else first_of(task, known.first, touch.document_id, touch.after),
-        )
+        counts, events, usage, first = known.counts, known.document_events, known.usage, known.first
+        started_at_us, updated_at_us = known.started_at_us, known.updated_at_us
+        for touch in touches:
+            before, after = touch.before, touch.after
+            task = task_of(after)
+            if task is not None:
+                change = differences(before, after).get(task)
+                counts = counts if change is None else counts + change
+                first = first_of(task, first, touch.document_id, after)
+            events += touch.events
+            usage += spent(before, after)
+            started_at_us = _earlier(started_at_us, touch.started_at_us)
+            updated_at_us = max(updated_at_us, touch.updated_at_us)
+        return TaskRow(known.folded, counts, events, started_at_us, updated_at_us, usage, first)
 
     def entries(self, row_id: str, row: TaskRow) -> frozenset[IndexEntry]:
         state = row.folded.state

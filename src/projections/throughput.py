@@ -11,9 +11,10 @@ from typing import Final
 
 import msgspec
 
-from domain.document import DocumentState, Open, Running
+from domain.decider import Run
+from domain.document import DocumentState, Running, is_open
 from events import document as d
-from events.envelope import Envelope
+from events.envelope import Envelope, UnknownEvent
 from events.steps import Step
 from events.task import TaskFinished
 from projections.projection import THROUGHPUT, RowKey
@@ -132,16 +133,26 @@ class Tallies:
     def __init__(self) -> None:
         self._minutes: dict[int, _Minute] = {}
 
-    def add(self, envelope: Envelope, before: DocumentState | None) -> None:
-        """`before` is the document's state before the event; None for other streams."""
+    def add_run(self, went: Run[DocumentState]) -> None:
+        """Events of one document."""
+        for envelope, before in zip(went.envelopes, went.states, strict=False):  # one more state than events
+            fact = type(envelope.event)
+            if fact is not UnknownEvent:
+                self._minute(envelope).add(fact, envelope, before)
+
+    def add(self, envelope: Envelope) -> None:
+        """An event of another stream."""
+        self._minute(envelope).add(type(envelope.event), envelope, None)
+
+    def rows(self) -> list[ThroughputRow]:
+        return [known.row(minute) for minute, known in self._minutes.items()]
+
+    def _minute(self, envelope: Envelope) -> "_Minute":
         minute = envelope.recorded_at_us // MINUTE_US
         known = self._minutes.get(minute)
         if known is None:
             known = self._minutes[minute] = _Minute()
-        known.add(envelope, before)
-
-    def rows(self) -> list[ThroughputRow]:
-        return [known.row(minute) for minute, known in self._minutes.items()]
+        return known
 
 
 class _Minute:
@@ -151,13 +162,12 @@ class _Minute:
         self._events = 0
         self._steps: dict[Step, list[int]] = {}
 
-    def add(self, envelope: Envelope, before: DocumentState | None) -> None:
+    def add(self, fact: type, envelope: Envelope, before: DocumentState | None) -> None:
         self._events += 1
-        event = envelope.event
-        place = _PLACES.get(type(event))
+        place = _PLACES.get(fact)
         if place is None:
             return
-        step = _DONE[type(event)] if place == _SUCCEEDED else getattr(event, "step")  # noqa: B009  typed by _PLACES
+        step = _DONE[fact] if place == _SUCCEEDED else getattr(envelope.event, "step")  # noqa: B009  typed by _PLACES
         counts = self._steps.get(step)
         if counts is None:
             counts = self._steps[step] = [0] * (_DURATIONS + BUCKETS_MAX)
@@ -207,7 +217,7 @@ _PLACES: Final[dict[type, int]] = {
 
 
 def _running_since_us(before: DocumentState | None, step: Step) -> int | None:
-    if not isinstance(before, Open):
+    if before is None or not is_open(before):
         return None
     running = before.activity
     return running.since_us if isinstance(running, Running) and running.step is step else None

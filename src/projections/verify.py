@@ -72,7 +72,7 @@ async def verify(
     holder: str,
     repairs: bool = False,
     tell: Tell = silent,
-    on_page: OnPage = lambda _page: None,
+    on_page: OnPage = lambda _page, _folded: None,
 ) -> Verified:
     """Compares; nothing is changed unless `repairs` and something differs. Raises like `rebuild`."""
     for _ in range(TRIES_MAX):

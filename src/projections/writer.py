@@ -1,12 +1,14 @@
 """Pages of events folded into one generation of views, each in one compared commit under one lease."""
 
 from collections import OrderedDict
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from typing import Final
 
 import msgspec
 import structlog
 
+from domain.decider import Run
+from domain.document import DocumentState
 from events.envelope import Envelope
 from events.failpoints import Place, failpoint
 from events.log import Unreadable
@@ -22,7 +24,9 @@ CACHED_ROWS_MAX: Final = 20_000
 LEASE_MS: Final = 5_000
 """How long after a projector's death another takes over."""
 
-OnPage = Callable[[Sequence[Envelope | Unreadable]], None]
+OnPage = Callable[[Sequence[Envelope | Unreadable], Mapping[str, Run[DocumentState]]], None]
+"""Is told of a page that was committed, and of how its documents went."""
+
 
 _log = structlog.get_logger(__name__)
 
@@ -67,7 +71,7 @@ class Writer:
         rows_max: int,
         retired_before_us: int = 0,
         on_commit: Callable[[Commit], None] = lambda _commit: None,
-        on_page: OnPage = lambda _page: None,
+        on_page: OnPage = lambda _page, _folded: None,
     ) -> None:
         """A rebuild names the mark of the live views: what they have retired is left out again. `on_page` is told of
         each page that was committed."""
@@ -114,7 +118,7 @@ class Writer:
             return False
         failpoint(Place.PROJECTOR_COMMITTED)
         self._on_commit(commit)
-        self._on_page(page)
+        self._on_page(page, folding.documents)
         self._cache.keep({**folding.rows, **dict.fromkeys(folding.removed)})
         self._lease = msgspec.structs.replace(self._lease, checkpoint=checkpoint)
         _tell_of_passed_over(self._lease.partition, before, checkpoint)

@@ -8,7 +8,8 @@ import msgspec
 from domain import commands as c
 from domain.decider import Decider
 from domain.deciders import DOCUMENT, TASK, knowledge_base_decider
-from domain.document import Cancelled, Chunked, DocumentState, Erased, Failed, Open, Removed, attempts_at
+from domain.document import Cancelled, Chunked, DocumentState, Erased, Failed, Open, Removed
+from domain.document_stages import attempts_at
 from domain.errors import ImpossibleEvent, Refused
 from domain.knowledge_base import ActiveKnowledgeBase, KnowledgeBaseState
 from domain.task import FinishedTask, OpenTask, TaskState

@@ -16,8 +16,7 @@ from domain.document import Failed, Indexed, Skipped, Unknown
 from events.inbox import InboxKey
 from events.pointer import INBOX_CODES
 from ingest.problems import MEDIA_TYPE, ProblemCode
-from millstream.bootstrap import views_of
-from millstream.stores import Stores, open_stores
+from millstream.stores import Stores, open_stores, views_of
 from tests.faults.evidence import Evidence
 from tests.faults.history import Call, History, Outcome
 from tests.faults.mill import CANARY, Mill

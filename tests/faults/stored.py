@@ -22,8 +22,8 @@ from knowledge.limits import ParseLimits
 from knowledge.media_type import MediaType
 from knowledge.parsers import parse
 from knowledge.text import ParsedText
-from millstream.bootstrap import chunker_for, views_of
-from millstream.stores import Stores
+from millstream.bootstrap import chunker_for
+from millstream.stores import Stores, views_of
 from projections.memory_views import MemoryViews
 from projections.projection import TABLES
 from projections.projector import Projector

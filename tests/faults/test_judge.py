@@ -10,8 +10,7 @@ import pytest
 
 from events.steps import Lane, Step
 from knowledge.lance_imports import import_lancedb
-from millstream.bootstrap import views_of
-from millstream.stores import Stores
+from millstream.stores import Stores, views_of
 from tests.faults.checker import Verdict, looking_into, verdict
 from tests.faults.documents import texts
 from tests.faults.history import Call, History, Outcome

@@ -21,8 +21,7 @@ from events.pointer import Pointer, pack_pointer
 from events.redis_border import Script
 from events.redis_log import append_call
 from events.steps import Lane, Step
-from millstream.bootstrap import views_of
-from millstream.stores import Stores
+from millstream.stores import Stores, views_of
 from projections.views import Checkpoint
 from tests.event_samples import envelope, new_document, new_knowledge_base, new_task, unique
 from tests.faults.checker import Allowance, looking_into, verdict

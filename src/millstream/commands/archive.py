@@ -20,7 +20,7 @@ def archive() -> None:
 def now(trims: bool, json: bool) -> None:
     """Archive everything that is in the log, whatever its age; the service goes on all the while."""
     from millstream.archiving import archive_now
-    from millstream.bootstrap import process_name
+    from millstream.process_name import process_name
 
     done = asyncio.run(archive_now(load_settings().settings, holder=process_name("archive"), trims=trims))
     if json:

@@ -52,6 +52,7 @@ def replay(
 
     Exit codes: 0 done, 1 differences were found, 2 usage, 3 unreachable, 4 the archive is damaged.
     """
+    from millstream.collecting import collect_seldom
     from millstream.replay_wanted import Source, Wanted
     from millstream.replaying import replay_all
 
@@ -65,6 +66,7 @@ def replay(
         processes=processes,
     )
     _check(wanted)
+    collect_seldom()
     report = asyncio.run(replay_all(load_settings().settings, wanted, quiet=json))
     click.echo(as_json(report) if json else "\n".join(_lines(report, wanted)))
     if verifies and report.differences and not (repairs or is_dry_run):

@@ -16,7 +16,7 @@ from grpc_reflection.v1alpha import reflection
 from starlette.types import ASGIApp
 
 from millstream.admission.admit import Admission
-from millstream.bootstrap import process_name, provider_gate, worker_settings
+from millstream.bootstrap import provider_gate, worker_settings
 from millstream.errors import ExitCode, Stop
 from millstream.grpc.servicer import TaskService
 from millstream.grpc.task_calls import TaskCalls
@@ -25,6 +25,7 @@ from millstream.grpc.v1.tasks_pb2_grpc import add_TaskServiceServicer_to_server
 from millstream.grpc.worker_calls import WorkerCalls
 from millstream.grpc.workers import Workers
 from millstream.parser_pool import sandbox_settings
+from millstream.process_name import process_name
 from millstream.settings import Settings
 from millstream.stores import Stores, clock_us
 from processors.lease_records import token_for

@@ -19,8 +19,8 @@ from domain.document import (
     Serving,
     Stage,
     Unknown,
-    stage_at,
 )
+from domain.document_stages import stage_at
 from domain.errors import ImpossibleEvent
 from events import document as d
 from events.envelope import Event

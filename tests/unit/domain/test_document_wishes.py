@@ -4,7 +4,8 @@ import pytest
 
 from domain import commands as c
 from domain.deciders import DOCUMENT
-from domain.document import DocumentState, Open, attempts_at, counted_attempts_at, record_of
+from domain.document import DocumentState, Open, record_of
+from domain.document_stages import attempts_at, counted_attempts_at
 from domain.errors import RefusalCode
 from events import document as d
 from events.envelope import Event

@@ -12,10 +12,10 @@ from msgspec.structs import replace
 
 from domain import commands as c
 from domain.counts import Counts, counts_of, differences, tally_changes, task_of
-from domain.decider import Decider, Folded, apply, fold
+from domain.decider import Decider, Folded, apply, fold, run
 from domain.deciders import DOCUMENT, TASK, knowledge_base_decider
 from domain.document import DocumentState, Unknown
-from domain.errors import Refused
+from domain.errors import ImpossibleEvent, Refused
 from domain.knowledge_base import KnowledgeBaseState
 from domain.knowledge_base_status import KnowledgeBaseCounts, difference, share_of
 from domain.status import DocumentPhase, document_status
@@ -67,6 +67,35 @@ def test_law_2_prefix_a_fold_may_stop_at_any_point_and_go_on_from_a_stored_snaps
 
     assert stored == snapshot
     assert fold(DOCUMENT, history[cut:], stored) == fold(DOCUMENT, history)
+
+
+@laws
+@given(document_histories(), st.data())
+def test_law_2_prefix_a_run_is_what_its_events_make_one_by_one_whatever_cannot_follow(
+    history: History, data: st.DataObject
+) -> None:
+    start = fold(DOCUMENT, history[: data.draw(st.integers(0, len(history)))])
+    others = data.draw(st.lists(st.sampled_from(history), max_size=5)) if history else []
+    some = sorted((*history, *others), key=lambda one: (one.version, one.event_id))
+    for place in data.draw(st.lists(st.integers(0, len(some)), max_size=3)):
+        version = place + 1
+        some[place:place] = [_newer_fact(version)] + [replace(one, version=version) for one in some[place : place + 1]]
+    one_by_one, refused, taken = start, 0, list[tuple[Envelope, DocumentState]]()
+    for envelope in some:
+        try:
+            after = apply(DOCUMENT.evolve, one_by_one, envelope)
+        except (VersionGap, ImpossibleEvent):
+            refused += 1
+            continue
+        if after is not one_by_one:
+            taken.append((envelope, after.state))
+        one_by_one = after
+
+    went = run(DOCUMENT.evolve, start, some)
+
+    assert (went.start, went.end, went.refused) == (start, one_by_one, refused)
+    assert went.states[0] == start.state
+    assert list(zip(went.envelopes, went.states[1:], strict=True)) == taken
 
 
 @laws
@@ -277,3 +306,14 @@ def test_every_document_command_is_among_those_that_the_laws_are_checked_with() 
 
     collect()
     assert led_somewhere == set(get_args(c.DocumentCommand))
+
+
+def _newer_fact(version: int) -> Envelope:
+    return Envelope(
+        event_id=EventId(f"{version:032x}"),
+        stream_id=DOCUMENTS[0],
+        version=version,
+        event=UnknownEvent("DocumentPraised", 1, UnknownReason.UNKNOWN_TYPE),
+        recorded_at_us=1,
+        correlation_id=TASKS[0],
+    )

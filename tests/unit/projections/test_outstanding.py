@@ -7,21 +7,27 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from domain import commands as c
-from domain.decider import fold
+from domain.decider import Folded, fold, run
 from domain.deciders import DOCUMENT, TASK
-from domain.document import Removed, Running, awaited_step
+from domain.document import Removed, Running, Unknown, awaited_step
 from domain.errors import Refused
 from domain.handle import Context, handle, load
 from events import ids
 from events.derived import ClaimsAt, Errand
 from events.digests import DigestKey
+from events.envelope import Envelope
 from events.ids import EventId, partition_of
 from events.memory import MemoryLog
 from events.memory_derived import MemoryDerived
 from events.memory_store import PartitionState
+from events.routing import ToInbox, ToInboxAt, route
 from events.steps import Step
+from projections.followed_document import CALLING, REVISING
+from projections.outstanding import MERELY_GO_ON, Outstanding
 from projections.rederive import Kind, Rederived, rederive
 from tests.commands_by_state import Tape, document_command
+from tests.histories import History, document_histories
+from tests.projecting import Rows, pages_of
 from tests.strategies import DOCUMENTS, KNOWLEDGE_BASE, PARTITIONS, TASKS
 from tests.workshop import Workshop
 
@@ -115,6 +121,54 @@ async def test_what_was_lost_is_put_as_the_appends_had_put_it(choices: bytes) ->
         wanted |= {(step, document)} if step else set()
     assert {(one.step, one.stream_id) for one in after if one.step is not Step.FINISH} == wanted
     assert (await world.rederive()).differences == (), "all of it is there now"
+
+
+@settings(max_examples=40)
+@given(st.binary(min_size=200, max_size=900), st.lists(st.integers(0, 200), max_size=6), st.data())
+async def test_what_is_outstanding_does_not_depend_on_pages_or_on_who_folded_them(
+    choices: bytes, cuts: list[int], data: st.DataObject
+) -> None:
+    world = World()
+    await world.live(choices)
+    facts = [one for one in await world.log.read(PARTITION, limit=10_000) if isinstance(one, Envelope)]
+    one_by_one, in_pages, rows = Outstanding(), Outstanding(), Rows()
+    for fact in facts:
+        one_by_one.follow([fact])
+    for page in pages_of(facts, cuts):
+        folded = rows.fold(page).documents
+        in_pages.follow(page, folded if data.draw(st.booleans()) else None)
+
+    assert _told(in_pages) == _told(one_by_one)
+
+
+@given(document_histories())
+def test_facts_that_merely_go_on_change_neither_tally_nor_claims(history: History) -> None:
+    went = run(DOCUMENT.evolve, Folded(DOCUMENT.initial), history)
+    for fact, before, after in zip(went.envelopes, went.states, went.states[1:], strict=False):
+        if type(fact.event) in MERELY_GO_ON:
+            assert (DOCUMENT.tally(before, after), DOCUMENT.digests(before, after)) == ((), ())
+            assert (type(before) in {Unknown, Removed}, type(after) in {Unknown, Removed}) == (False, False)
+
+
+@given(document_histories())
+def test_the_facts_that_lead_to_a_step_are_those_that_are_routed_to_one(history: History) -> None:
+    for fact in history:
+        steps = {found.step for found in route(fact.event) if isinstance(found, ToInbox | ToInboxAt)}
+        assert (type(fact.event) in CALLING) == bool(steps - {Step.REVISE})
+        assert Step.REVISE not in steps or type(fact.event) in REVISING
+
+
+def _told(outstanding: Outstanding) -> tuple[object, ...]:
+    """All that is ever asked of it, in no order."""
+    return (
+        outstanding.tallies(),
+        sorted(map(repr, outstanding.owed(NOW_MS, GRACE_MS))),
+        outstanding.ends(),
+        outstanding.dead_letters(),
+        {document: outstanding.dead_letter_change(document) for document in DOCUMENTS},
+        {base: outstanding.claims(base) for base in outstanding.knowledge_bases()},
+        (outstanding.refused, outstanding.newer),
+    )
 
 
 async def test_what_a_worker_is_at_is_due_when_it_has_had_time_to_end() -> None:

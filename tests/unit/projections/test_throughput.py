@@ -101,7 +101,7 @@ def test_an_event_counts_in_the_minute_in_which_it_was_recorded() -> None:
     tallies, task = Tallies(), new_task()
     for at_us in (T0_US, T0_US + 1, T0_US + MINUTE_US):
         started = StepStarted(step=Step.PARSE, attempt=1, worker="w")
-        tallies.add(envelope(new_document(), 2, started, task=task, recorded_at_us=at_us), None)
+        tallies.add(envelope(new_document(), 2, started, task=task, recorded_at_us=at_us))
     assert [(row.minute * MINUTE_US <= T0_US, row.events) for row in tallies.rows()] == [(True, 2), (False, 1)]
 
 
