@@ -34,9 +34,12 @@ class Refused(Exception):
     """A command that makes no sense in the present state; nothing happened. `detail` says what to do instead."""
 
     def __init__(self, code: RefusalCode, detail: str) -> None:
-        super().__init__(detail)
+        super().__init__(code, detail)
         self.code = code
         self.detail = detail
+
+    def __str__(self) -> str:
+        return self.detail
 
 
 class ImpossibleEvent(Exception):

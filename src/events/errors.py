@@ -1,4 +1,7 @@
-"""What can go wrong with the log, the inboxes and the codec; adapters translate their library's errors into these."""
+"""What can go wrong with the log, the inboxes and the codec; adapters translate their library's errors into these.
+
+An error that crosses a process border is made again from its `args`: whatever has to be said to make it stays in them.
+"""
 
 
 class LogError(Exception):
@@ -52,17 +55,23 @@ class HistoryArchived(VersionGap):
     """
 
     def __init__(self, archived_versions: int, last_entry_id: str) -> None:
-        super().__init__(f"the first {archived_versions} events of the stream are in the archive alone")
+        super().__init__(archived_versions, last_entry_id)
         self.archived_versions = archived_versions
         self.last_entry_id = last_entry_id
+
+    def __str__(self) -> str:
+        return f"the first {self.archived_versions} events of the stream are in the archive alone"
 
 
 class EntriesArchived(LogError):
     """Entries behind the place asked for have left the log for the archive, up to `last_entry_id`: read them there."""
 
     def __init__(self, last_entry_id: str) -> None:
-        super().__init__(f"entries up to {last_entry_id} are in the archive alone")
+        super().__init__(last_entry_id)
         self.last_entry_id = last_entry_id
+
+    def __str__(self) -> str:
+        return f"entries up to {self.last_entry_id} are in the archive alone"
 
 
 class ArchiveRefused(LogError):
@@ -73,7 +82,7 @@ class SegmentDamaged(LogError):
     """A segment of the archive is not what was written: `offset` in its blob, or `number` of the event, where known."""
 
     def __init__(self, segment: str, what: str, *, offset: int | None = None, number: int | None = None) -> None:
-        super().__init__(segment, what, offset, number)
+        super().__init__(segment, what)
         self.segment = segment
         self.what = what
         self.offset = offset

@@ -242,12 +242,15 @@ class Rejected(Exception):
         retry_after_s: int | None = None,
         headers: Mapping[str, str] | None = None,
     ) -> None:
-        super().__init__(detail)
+        super().__init__(code, detail)
         self.code = code
         self.detail = detail
         self.errors = errors
         self.retry_after_s = retry_after_s
         self.headers = headers
+
+    def __str__(self) -> str:
+        return self.detail
 
 
 def invalid(pointer: str, message: str) -> Rejected:

@@ -52,6 +52,7 @@ class Refused(Stop):
             hint=f"{problem.code}, request {problem.request_id}" if problem.code else "",
             exit_code=ExitCode.UNREACHABLE if status == 503 else ExitCode.FAILED_WORK,
         )
+        self.args = (status, problem, retry_after_s)
         self.status = status
         self.problem = problem
         self.retry_after_s = retry_after_s

@@ -22,3 +22,6 @@ class Stop(Exception):
         self.what = what
         self.hint = hint
         self.exit_code = exit_code
+
+    def __str__(self) -> str:
+        return self.what

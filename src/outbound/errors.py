@@ -1,6 +1,6 @@
 """Why a call did not happen or came to nothing: stable codes, and whether asking again could help."""
 
-from typing import Final
+from typing import Any, Final
 
 SCHEME_NOT_ALLOWED: Final = "url_scheme_not_allowed"
 URL_INVALID: Final = "url_invalid"
@@ -21,6 +21,10 @@ class OutboundError(Exception):
 
     def __str__(self) -> str:
         return f"{self.code}: {self.detail}"
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Each kind is made from other arguments, so across a process border it is made without."""
+        return _made_again, (type(self), self.args, vars(self))
 
 
 class UrlRefused(OutboundError):
@@ -50,3 +54,9 @@ class FetchFailed(OutboundError):
 
     def __init__(self, detail: str, *, is_permanent: bool = False) -> None:
         super().__init__(FETCH_FAILED, detail, is_permanent=is_permanent)
+
+
+def _made_again(kind: type[OutboundError], args: tuple[Any, ...], told: dict[str, Any]) -> OutboundError:
+    error = kind.__new__(kind, *args)
+    vars(error).update(told)
+    return error

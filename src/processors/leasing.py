@@ -18,8 +18,11 @@ class HandedBack(Exception):
     """The worker failed: its attempt ends with this outcome."""
 
     def __init__(self, outcome: Retry | Reject) -> None:
-        super().__init__(outcome.message)
+        super().__init__(outcome)
         self.outcome = outcome
+
+    def __str__(self) -> str:
+        return self.outcome.message
 
 
 class Lent(Protocol):

@@ -39,9 +39,13 @@ class ChildDied(Exception):
     """The child ended in the middle. `signal_number` is None where it left by itself; `last_words` are its stderr."""
 
     def __init__(self, returncode: int, last_words: str) -> None:
-        super().__init__(f"exit {returncode}: {last_words}")
+        super().__init__(returncode, last_words)
+        self.returncode = returncode
         self.signal_number = -returncode if returncode < 0 else None
         self.last_words = last_words
+
+    def __str__(self) -> str:
+        return f"exit {self.returncode}: {self.last_words}"
 
 
 class BrokenWord(Exception):

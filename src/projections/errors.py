@@ -5,9 +5,12 @@ class InvalidQuery(Exception):
     """A query parameter is unknown, repeated or out of its range; `pointer` names it (`/limit`)."""
 
     def __init__(self, pointer: str, message: str) -> None:
-        super().__init__(f"{pointer}: {message}")
+        super().__init__(pointer, message)
         self.pointer = pointer
         self.message = message
+
+    def __str__(self) -> str:
+        return f"{self.pointer}: {self.message}"
 
 
 class InvalidCursor(Exception):
