@@ -5,6 +5,7 @@ import multiprocessing
 import os
 import signal
 import threading
+import time
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
@@ -22,6 +23,7 @@ from millstream.replay_stores import open_replay_stores
 from millstream.replay_wanted import Planned, Wanted
 from millstream.settings import Settings
 from projections import progress
+from projections.writer import LEASE_MS
 
 EVENTS_MIN: Final = 100_000
 """Fewer are folded before a second process has started, which takes 1 to 2 s of a core."""
@@ -123,17 +125,27 @@ def _die_with_parent() -> None:
     parent = multiprocessing.parent_process()
     if parent is not None:
         parent.join()
+        os.kill(os.getpid(), signal.SIGTERM)
+        time.sleep(LEASE_MS / 1_000)  # by then what was held has ended anyway
         os._exit(1)
 
 
 def _replay(settings: Settings, wanted: Wanted, one: Planned) -> PartitionReport | Trouble:
-    return asyncio.run(_replay_partition(settings, wanted, one))
+    try:
+        return asyncio.run(_replay_partition(settings, wanted, one))
+    except asyncio.CancelledError:
+        # Told to end. Not by way of the pool: a process that was ended while it waited for work holds the queue's lock.
+        os._exit(1)
 
 
 async def _replay_partition(settings: Settings, wanted: Wanted, one: Planned) -> PartitionReport | Trouble:
     def tell(far: progress.Progress) -> None:
         _told.put((one.partition, far))
 
+    ended = asyncio.current_task()
+    assert ended is not None  # noqa: S101  we run in it
+    # Broken off like this, a replay gives its leases up.
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, ended.cancel)
     try:
         async with open_replay_stores(settings) as stores, replay_troubles(settings):
             return await ReplayingPartition(stores, wanted, one, tell).run()

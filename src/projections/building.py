@@ -1,9 +1,11 @@
 """A generation built beside the live one: begun empty, folded up to a place, deleted where it is not wanted."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager, suppress
 from typing import Final
 
 from events.envelope import Envelope
+from events.errors import LogError
 from events.log import EventLog, Unreadable
 from projections.errors import RebuildRefused
 from projections.progress import Progress, Tell
@@ -46,6 +48,16 @@ async def begin_beside(
         on_commit=on_commit,
         on_page=on_page,
     )
+
+
+@asynccontextmanager
+async def given_up_at_the_end(views: ViewStore, held: Callable[[], Lease]) -> AsyncIterator[None]:
+    """However the body ends, the lease is released. It would end by itself, but until then nobody could begin anew."""
+    try:
+        yield
+    finally:
+        with suppress(LogError):
+            await views.release(held())
 
 
 async def come_near(event_log: EventLog, views: ViewStore, writer: Writer, live: int, tell: Tell) -> None:

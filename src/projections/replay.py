@@ -5,14 +5,11 @@ still for the few milliseconds of the last page; both then stand at the same eve
 Where the log has lost its end (a backup was put back, say) they do: the views then show what the log still has.
 """
 
-from contextlib import suppress
-
 import msgspec
 import structlog
 
-from events.errors import LogError
 from events.log import EventLog
-from projections.building import begin_beside, come_near, drop_generation, fold_until, seize_live
+from projections.building import begin_beside, come_near, drop_generation, fold_until, given_up_at_the_end, seize_live
 from projections.errors import RebuildRefused
 from projections.progress import Tell, silent
 from projections.views import Checkpoint, Commit, Lease, ViewStore
@@ -45,17 +42,14 @@ async def rebuild(
     """
     live = await views.live_generation(partition)
     writer = await begin_beside(views, partition, live, holder, on_page=on_page)
-    try:
+    async with given_up_at_the_end(views, lambda: writer.lease):
         await come_near(event_log, views, writer, live, on_progress)
-    except BaseException:  # also where another partition failed and this one is broken off
-        with suppress(LogError):  # it ends by itself; until then nobody could begin anew
-            await views.release(writer.lease)
-        raise
-    seized = await seize_live(views, partition, live, holder)
-    await fold_until(event_log, writer, seized.checkpoint, on_progress)
-    if writer.lease.checkpoint.is_behind(seized.checkpoint):
-        seized = await _taken_back(views, seized, writer.lease.checkpoint)
-    await make_live(views, seized, writer.lease, drops_old=drops_old)
+        seized = await seize_live(views, partition, live, holder)
+        async with given_up_at_the_end(views, lambda: seized):
+            await fold_until(event_log, writer, seized.checkpoint, on_progress)
+            if writer.lease.checkpoint.is_behind(seized.checkpoint):
+                seized = await _taken_back(views, seized, writer.lease.checkpoint)
+            await make_live(views, seized, writer.lease, drops_old=drops_old)
     return Rebuilt(live, live + 1, writer.lease.checkpoint)
 
 

@@ -17,6 +17,7 @@ from projections.building import (
     come_near,
     drop_generation,
     fold_until,
+    given_up_at_the_end,
     keep_build,
     seize_live,
 )
@@ -97,20 +98,21 @@ async def _verify(
     begun = await views.checkpoint(partition, live)
     suspects = _Suspects()
     writer = await begin_beside(views, partition, live, holder, on_commit=suspects.note, on_page=on_page)
-    await come_near(event_log, views, writer, live, tell)
-    await _fold_all(event_log, writer, await views.checkpoint(partition, live), tell)
-    suspects.clear()
-    await _compare_all(views, writer.lease, live, holder, suspects)
-    await come_near(event_log, views, writer, live, tell)
-    seized = await seize_live(views, partition, live, holder)
-    if seized.checkpoint.retired_before_us != begun.retired_before_us:
-        await views.release(seized)
-        return None
-    await _fold_all(event_log, writer, seized.checkpoint, tell)
-    differences = await _differences(views, seized, writer.lease, suspects, holder)
-    if differences is None:
-        return None
-    generation = await _settle(views, seized, writer.lease, repairs=repairs and bool(differences))
+    async with given_up_at_the_end(views, lambda: writer.lease):
+        await come_near(event_log, views, writer, live, tell)
+        await _fold_all(event_log, writer, await views.checkpoint(partition, live), tell)
+        suspects.clear()
+        await _compare_all(views, writer.lease, live, holder, suspects)
+        await come_near(event_log, views, writer, live, tell)
+        seized = await seize_live(views, partition, live, holder)
+        async with given_up_at_the_end(views, lambda: seized):
+            if seized.checkpoint.retired_before_us != begun.retired_before_us:
+                return None
+            await _fold_all(event_log, writer, seized.checkpoint, tell)
+            differences = await _differences(views, seized, writer.lease, suspects, holder)
+            if differences is None:
+                return None
+            generation = await _settle(views, seized, writer.lease, repairs=repairs and bool(differences))
     return Verified(seized.checkpoint, generation, suspects.rows, suspects.lists, tuple(differences))
 
 

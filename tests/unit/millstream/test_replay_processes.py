@@ -3,13 +3,17 @@
 import asyncio
 import os
 import signal
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
 
 import pytest
 
 from millstream import replay_processes
 from millstream.errors import Stop
 from millstream.replay_bars import event_bars
-from millstream.replay_processes import EVENTS_MIN, ReplayProcesses, processes_for
+from millstream.replay_partition import PartitionReport
+from millstream.replay_processes import EVENTS_MIN, ReplayProcesses, Trouble, processes_for
 from millstream.replay_wanted import Planned, Wanted
 from millstream.settings import Settings
 
@@ -50,3 +54,48 @@ async def test_a_process_that_is_killed_while_it_tells_ends_the_replay_and_says_
     with event_bars(quiet=True) as bars, pytest.raises(Stop, match="was killed"):
         async with asyncio.timeout(60):
             await ReplayProcesses(Settings(), Wanted(), 2).run(planned(1, 1), bars)
+
+
+NOTED_AT = "GIVEN_UP_IS_NOTED_AT"
+replay_as_it_is = replay_processes._replay
+
+
+def note() -> None:
+    Path(os.environ[NOTED_AT]).touch()
+
+
+class WaitsForEver:
+    """In place of a partition's replay: told to end in the middle, it notes that it could give up what it held."""
+
+    def __init__(self, *_: object) -> None: ...
+
+    async def run(self) -> PartitionReport:
+        try:
+            os.kill(os.getpid(), signal.SIGTERM)
+            await asyncio.Event().wait()
+        finally:
+            note()
+        raise AssertionError("it waits for ever")
+
+
+@asynccontextmanager
+async def no_stores(_: Settings) -> AsyncIterator[None]:
+    yield
+
+
+def is_told_to_end(settings: Settings, wanted: Wanted, one: Planned) -> PartitionReport | Trouble:
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(replay_processes, "ReplayingPartition", WaitsForEver)
+        patched.setattr(replay_processes, "open_replay_stores", no_stores)
+        return replay_as_it_is(settings, wanted, one)
+
+
+async def test_a_process_that_is_told_to_end_gives_up_what_it_holds(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv(NOTED_AT, str(tmp_path / "given up"))
+    monkeypatch.setattr(replay_processes, "_replay", is_told_to_end)
+    with event_bars(quiet=True) as bars, pytest.raises(Stop, match="was killed"):
+        async with asyncio.timeout(60):
+            await ReplayProcesses(Settings(), Wanted(), 1).run(planned(1), bars)
+    assert (tmp_path / "given up").exists()

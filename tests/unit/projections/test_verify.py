@@ -1,8 +1,11 @@
 """Verifying on memory: what is sound is called sound while it changes, and every damage is found with both values."""
 
+import asyncio
+
 import msgspec
 import pytest
 
+from events.errors import LogUnavailable
 from events.memory import MemoryLog
 from projections.errors import RebuildRefused
 from projections.memory_views import MemoryViews
@@ -129,3 +132,28 @@ async def test_a_verification_beside_a_rebuild_is_refused(world: World) -> None:
     await world.views.acquire(0, 2, holder="other", lease_ms=LEASE_MS, build=True)
     with pytest.raises(RebuildRefused):
         await world.verify()
+
+
+async def test_a_verification_that_is_broken_off_lets_others_begin_at_once(world: World) -> None:
+    def is_broken_off(_page: object, _folded: object) -> None:
+        raise asyncio.CancelledError
+
+    with pytest.raises(asyncio.CancelledError):
+        await verify(world.log, world.views, 0, holder="first", on_page=is_broken_off)
+
+    assert (await verify(world.log, world.views, 0, holder="second")).differences == ()
+
+
+async def test_a_repair_that_fails_at_the_swap_lets_the_projector_go_on_at_once(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def fails(*_: object) -> bool:
+        raise LogUnavailable("gone")
+
+    world.table(TASKS).popitem()
+    monkeypatch.setattr(world.views, "swap", fails)
+    with pytest.raises(LogUnavailable):
+        await world.verify(repairs=True)
+
+    taken = await world.views.acquire(0, 1, holder="projector", lease_ms=LEASE_MS)
+    assert isinstance(taken, Lease)
