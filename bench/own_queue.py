@@ -23,7 +23,7 @@ from events.redis_inbox import RedisInbox
 from events.redis_log import RedisLog
 from events.redis_setup import open_installation
 from events.steps import Step
-from millstream.warming import collect_seldom
+from millstream.collecting import collect_seldom
 from processors.documents import DocumentDeliveries
 from processors.knowledge_bases import KnowledgeBases
 from processors.liveness import beat_until, claim_until

@@ -13,7 +13,6 @@ import structlog
 
 from events.failpoints import Failpoints, UnknownFailpoint, arm, parse_rules
 from millstream.admission.door import refuse_open
-from millstream.collecting import collect_seldom
 from millstream.errors import ExitCode, Stop
 from millstream.settings import Settings
 from millstream.telemetry import configure_logging
@@ -58,7 +57,7 @@ def run_api(settings: Settings, *, supervised: bool, listen_fd: int | None) -> N
 
     async def serve(stop: asyncio.Event) -> None:
         from millstream.api_server import serve_api
-        from millstream.warming import collect_seldom
+        from millstream.collecting import collect_seldom
 
         collect_seldom()
         await serve_api(settings, stop, inherited=inherited)
@@ -74,7 +73,7 @@ def run_worker(settings: Settings, *, supervised: bool, name: str, steps: str) -
 
     async def work(stop: asyncio.Event) -> None:
         from millstream.bootstrap import running_worker
-        from millstream.warming import collect_seldom
+        from millstream.collecting import collect_seldom
 
         collect_seldom()
         await running_worker(settings, stop, name=name, steps=steps)
@@ -89,7 +88,7 @@ def run_projector(settings: Settings, *, supervised: bool) -> None:
 
     async def project(stop: asyncio.Event) -> None:
         from millstream.bootstrap import running_projector
-        from millstream.warming import collect_seldom
+        from millstream.collecting import collect_seldom
 
         collect_seldom()
         await running_projector(settings, stop)
@@ -105,7 +104,6 @@ def _run(role: Callable[[asyncio.Event], Awaitable[None]], *, supervised: bool) 
             loop.add_signal_handler(number, stop.set)
         if supervised:
             loop.add_reader(sys.stdin.fileno(), _on_supervisor_gone, stop, loop)
-        collect_seldom()
         _log.info("started", pid=os.getpid())
         await role(stop)
         _log.info("stopped")
