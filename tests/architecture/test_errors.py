@@ -20,7 +20,7 @@ BUILT_IN = {name for name, value in vars(builtins).items() if inspect.isclass(va
 
 
 def errors_of_ours() -> list[tuple[str, str]]:
-    """Modules and names, by reading: to import all of the program takes seconds."""
+    """Modules and names, by reading: to import all of the program takes seconds. What is private ends in its module."""
     bases = dict[tuple[str, str], set[str]]()
     for path in SRC.rglob("*.py"):
         module = ".".join(path.relative_to(SRC).with_suffix("").parts)
@@ -31,7 +31,7 @@ def errors_of_ours() -> list[tuple[str, str]]:
     while more := {one for one, above in bases.items() if above & names} - found:
         found |= more
         names |= {name for _, name in more}
-    return sorted(found)
+    return sorted(one for one in found if not one[1].startswith("_"))
 
 
 ERRORS = errors_of_ours()
