@@ -37,6 +37,8 @@ class PendingFile:
         self._root = root
         self._is_new = is_new
         self._target = target
+        self.directory: Final = target.parent
+        """Where it is to lie."""
         self._temporary: Path | None = None
         self._file: int | None = None
         self._lock = threading.Lock()
@@ -56,11 +58,6 @@ class PendingFile:
                 copy_all(descriptor, target)
             finally:
                 os.close(descriptor)
-
-    @property
-    def directory(self) -> Path:
-        """Where it is to lie."""
-        return self._target.parent
 
     def place(self, tail: io.BytesIO) -> list[Path]:
         """Write the last bytes, sync them, move the file to its place; answer the directories that had to be made."""

@@ -181,10 +181,11 @@ class LocalBlobStore:
         """
         if self._is_closed:
             raise BlobStoreUnavailable("The blob store is closed.")
+        loop = asyncio.get_running_loop()
+        ended: asyncio.Future[_T] = loop.create_future()
+        self._threads.submit(_call_and_tell, partial(call, *args, **kwargs), loop, ended)
         try:
-            running = asyncio.wrap_future(self._threads.submit(call, *args, **kwargs))
-            running.add_done_callback(_take_note)
-            return await asyncio.shield(running)
+            return await ended
         except OSError as error:
             raise _translated(error, key, self._root) from error
 
@@ -212,6 +213,26 @@ class _LocalSink:
 
     async def discard(self) -> None:
         await self._store.run(self._key, self._file.discard)
+
+
+def _call_and_tell(call: Callable[[], _T], loop: asyncio.AbstractEventLoop, ended: "asyncio.Future[_T]") -> None:
+    """On a thread. A future of the loop's own, where `wrap_future` and `shield` would be four, chained."""
+    try:
+        result = call()
+    except BaseException as error:
+        loop.call_soon_threadsafe(_fail, ended, error)
+    else:
+        loop.call_soon_threadsafe(_succeed, ended, result)
+
+
+def _fail(ended: "asyncio.Future[_T]", error: BaseException) -> None:
+    if not ended.done():  # its caller was cancelled meanwhile
+        ended.set_exception(error)
+
+
+def _succeed(ended: "asyncio.Future[_T]", result: _T) -> None:
+    if not ended.done():
+        ended.set_result(result)
 
 
 def _take_note(ended: asyncio.Future[_T]) -> None:

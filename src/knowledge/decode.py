@@ -99,7 +99,7 @@ def _candidates(data: bytes) -> Iterator[str]:
     sample = data[:SAMPLE_BYTES_MAX]
     if b"\0" in sample and not _has_stray_nuls(sample) and (wide := _wide_encoding(sample)):
         yield wide
-    if b"\x1b$" in sample or b"\x1b(J" in sample:
+    if b"\x1b" in sample and (b"\x1b$" in sample or b"\x1b(J" in sample):
         yield "iso2022_jp"  # all its bytes are ASCII: it must come before UTF-8
     yield "utf-8"
     if declared := declared_encoding(data):

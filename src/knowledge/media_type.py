@@ -103,7 +103,7 @@ MAIL_HEADERS_MIN: Final = 3
 TEXT_PROBE_BYTES: Final = 8_192
 """How much of a file is decoded to tell text from anything else: guessing the encoding of 64 KiB of GB18030 took 272 ms
 of CPU on the path of an upload, of 8 KiB 11 ms."""
-_CONTROLS: Final = re.compile("[\x00-\x07\x0b\x0e-\x19\x1c-\x1f]")
+_CONTROLS: Final = bytes([*range(0x08), 0x0B, *range(0x0E, 0x1A), *range(0x1C, 0x20)])
 """What text does not hold, besides the ESC, SUB, BS and FF of old terminals."""
 
 
@@ -210,7 +210,8 @@ def _is_text(decoded: Decoded) -> bool:
     text = decoded.text
     if not text.strip("\0"):
         return True  # nothing but NULs: an empty text, and parsing says so
-    controls = len(_CONTROLS.findall(text))
+    encoded = text.encode("utf-8", "surrogatepass")  # each control is one byte there, and counted ten times as fast
+    controls = len(encoded) - len(encoded.translate(None, _CONTROLS))
     return controls + text.count("\ufffd") / 2 <= 1 + len(text) * CONTROL_SHARE_MAX
 
 
