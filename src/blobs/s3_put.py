@@ -17,8 +17,8 @@ import msgspec
 import structlog
 from aiobotocore.httpsession import AIOHTTPSession
 from botocore.auth import S3SigV4Auth
-from botocore.awsrequest import AWSPreparedRequest, AWSRequest, HeadersDict
-from botocore.exceptions import HTTPClientError
+from botocore.awsrequest import AWSPreparedRequest, AWSRequest
+from botocore.exceptions import BotoCoreError
 from botocore.hooks import first_non_none_response
 from botocore.parsers import create_parser
 from botocore.utils import percent_encode
@@ -91,7 +91,7 @@ class SmallPuts:
     async def _failure(self, request: AWSPreparedRequest) -> "_Failure | None":
         try:
             answer = await self._connections.send(request)
-        except HTTPClientError as error:
+        except BotoCoreError as error:
             return _Failure(error)
         if answer.status_code < 300:
             return None
@@ -178,7 +178,7 @@ async def _signed(form: Form, name: str, body: io.BytesIO, sha256: str) -> AWSPr
     request.headers["Content-Length"] = str(content.nbytes)
     signature = await form.signer.get_auth_instance(form.signing_name, form.region, "s3v4")
     _Signature(signature.credentials, form.signing_name, form.region, sha256).add_auth(request)
-    return AWSPreparedRequest("PUT", request.url, HeadersDict(request.headers.items()), content, stream_output=False)
+    return AWSPreparedRequest("PUT", request.url, request.headers, content, stream_output=False)
 
 
 class _Signature(S3SigV4Auth):  # type: ignore[misc]  # botocore publishes no types

@@ -1,5 +1,7 @@
 """Small objects go past the SDK's request machinery, and nobody can tell: against a real server."""
 
+import hashlib
+import io
 import secrets
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
@@ -15,7 +17,7 @@ from structlog.testing import capture_logs
 from blobs import s3_client
 from blobs.errors import BlobStoreFull, BlobStoreUnavailable
 from blobs.s3 import S3BlobStore
-from blobs.s3_client import make_client
+from blobs.s3_client import make_client, open_client
 from blobs.s3_put import SMALL_BYTES_MAX
 from blobs.s3_settings import S3Settings
 from tests.servers.s3_gateway import S3Server
@@ -82,6 +84,23 @@ async def test_what_fails_for_a_moment_is_tried_again(store: S3BlobStore, proxy:
     await store.put("again", SMALL)
     assert await store.get("again") == SMALL
     assert puts(proxy) == 2
+
+
+async def test_a_server_that_refuses_connections_for_a_moment_is_tried_again(
+    settings: S3Settings, proxy: FaultyProxy
+) -> None:
+    attempts: list[str] = []
+
+    async def listens_again(caught_exception: Exception, **_: object) -> None:
+        attempts.append(type(caught_exception).__name__)
+        await proxy.accept()
+
+    async with open_client(msgspec.structs.replace(settings, endpoint_url=proxy.endpoint_url)) as (client, small):
+        client.meta.events.register_first("needs-retry.s3.PutObject", listens_again)
+        await proxy.refuse()
+        await small.put(f"{settings.prefix}/refusing", io.BytesIO(SMALL), hashlib.sha256(SMALL).hexdigest())
+    assert attempts == ["EndpointConnectionError"]
+    assert puts(proxy) == 1
 
 
 async def test_what_is_refused_for_good_is_not_tried_again(
