@@ -23,3 +23,23 @@ def test_all_of_llama_index_is_there_after_its_splitter_for_who_asks_for_more() 
         "from llama_index.core import Settings, VectorStoreIndex;"
         "assert SentenceSplitter is ours.SentenceSplitter"
     )
+
+
+FORKING = """
+import asyncio, os, threading, uvloop
+from knowledge.lance_imports import import_lancedb
+
+import_lancedb()
+os.register_at_fork(after_in_child=lambda: os.write(1, b"%d threads" % threading.active_count()))
+
+async def main():
+    process = await asyncio.create_subprocess_exec("true")
+    assert await process.wait() == 0
+
+uvloop.run(main())
+"""
+
+
+def test_lancedb_does_nothing_in_a_child_that_is_about_to_become_another_program() -> None:
+    done = subprocess.run([sys.executable, "-c", FORKING], check=False, timeout=60, capture_output=True)
+    assert (done.returncode, done.stdout, done.stderr) == (0, b"1 threads", b"")

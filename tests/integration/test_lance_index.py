@@ -25,6 +25,9 @@ from tests.integration.index_writer import DOCUMENTS, build_for_ever, write_docu
 from tests.waiting import wait_until
 
 CREATORS = 8
+ROWS_OF_A_PART = 3_000
+"""From 15,000 rows on LanceDB makes a second partition, of those with the fewest numbers too."""
+
 WRITERS_S_MAX = 150
 """Three processes that each import LanceDB, on a machine that may do ten other things."""
 
@@ -292,6 +295,30 @@ async def test_few_vectors_have_no_index_and_many_parts_become_one(tmp_path: Pat
         parts.append((await vector_index(tmp_path)).num_segments)
     assert max(parts) <= SEGMENTS_MAX
     assert parts[0] == 1
+    await index.close()
+
+
+async def test_parts_with_fewer_partitions_than_the_whole_lose_nothing_when_they_are_joined(tmp_path: Path) -> None:
+    """LanceDB joins parts of one partition each to a whole of several, and warns of each that it does not find."""
+    index, rng, stored = LanceIndex(str(tmp_path), vector_index_rows_min=1), np.random.default_rng(7), []
+    parts: list[int] = []
+    while not parts or parts[-1] >= max(parts):
+        name, ordinals = f"doc_{len(parts)}", range(ROWS_OF_A_PART)
+        vectors = rng.normal(size=(ROWS_OF_A_PART, DIMENSIONS)).astype(np.float32)
+        vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+        rows = [
+            structs.replace(row, vector=vector)
+            for row, vector in zip(rows_of(name, ["w"] * len(ordinals)), vectors, strict=True)
+        ]
+        await index.upsert(TABLE, name, rows)
+        stored.append(vectors)
+        parts.append((await vector_index(tmp_path)).num_segments)
+    assert parts[-1] == 1 < max(parts) <= SEGMENTS_MAX, "they were joined, by LanceDB"
+    for query in rng.normal(size=(20, DIMENSIONS)).astype(np.float32):
+        unit = query / np.linalg.norm(query)
+        nearest = np.sort(np.concatenate(stored) @ unit)[::-1][:50]
+        found = await index.search_vector(TABLE, unit, limit=50)
+        assert [hit.score for hit in found] == pytest.approx(nearest.tolist(), abs=1e-5)
     await index.close()
 
 
