@@ -19,9 +19,6 @@ from millstream.telemetry import configure_logging
 
 _log = structlog.get_logger()
 
-WORKER_NICENESS = 10
-"""Workers use whatever the processor has; at the same priority an upload waits for its 202 behind them."""
-
 
 def check_binding(settings: Settings) -> None:
     """What can be said before Redis is asked for keys: beyond loopback they may not be switched off, and an
@@ -69,13 +66,16 @@ def run_worker(settings: Settings, *, supervised: bool, name: str, steps: str) -
     """Works through the inboxes until told to stop, then drains."""
     configure_logging(settings, role=name)
     arm_failpoints(settings)
-    os.nice(WORKER_NICENESS)
+    # Before there are threads, or a child: they are as nice as we were when they began.
+    os.nice(settings.worker_niceness)
 
     async def work(stop: asyncio.Event) -> None:
         from millstream.bootstrap import running_worker
         from millstream.collecting import collect_seldom
+        from processors.priority import set_session_back
 
         collect_seldom()
+        await set_session_back()
         await running_worker(settings, stop, name=name, steps=steps)
 
     _run(work, supervised=supervised)

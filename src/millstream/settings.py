@@ -44,6 +44,12 @@ class Settings(ObservingFields, frozen=True, kw_only=True, forbid_unknown_fields
     ] = 30
     """An upload waits for two calls in a row after its last byte, then 5 s at most for tidying up: answered in 65 s."""
     workers: Annotated[int, Meta(ge=0, le=64, description="worker processes of `up`; 0 is one a core, at most 4")] = 0
+    worker_niceness: Annotated[
+        int,
+        Meta(ge=0, le=19, description="how far workers and their parsers stand back where others want the processor"),
+    ] = 5
+    """At 0 uploads and searches wait behind all workers; at 5 the API has three times the share of one worker, at 10
+    nine times, and workers on a machine that others keep busy hardly get on."""
     lease_s: Annotated[
         int,
         Meta(ge=1, le=600, description="silence after which a worker counts as dead and others take over, seconds"),

@@ -13,6 +13,7 @@ from typing import Final, Self
 import msgspec
 
 from processors.parse_frames import LENGTH, Answer, ParseRequest, Ready, decode_answer, frame
+from processors.priority import set_session_back
 
 ANSWER_BYTES_MAX: Final = 256 * 1024 * 1024
 """The text may take 50 MB (`ParseLimits.text_bytes_max`), its structure some more; a child that says more is broken."""
@@ -81,7 +82,7 @@ class ParseProcess:
         )
         stderr = _Tail(process)
         try:
-            ready = await _ready(process)
+            ready, _ = await asyncio.gather(_ready(process), set_session_back(process.pid))
         except BaseException as error:
             returncode = await _end(process)
             last_words = await stderr.last_words()

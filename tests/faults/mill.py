@@ -37,6 +37,8 @@ PROFILE: Final = {
     "MILLSTREAM_EMBEDDING": "hash",
     "MILLSTREAM_LOG_FORMAT": "json",
     "MILLSTREAM_OPENAI_API_KEY": CANARY,
+    # Leases are short here: a worker that stood back for other tests would be taken for dead.
+    "MILLSTREAM_WORKER_NICENESS": "0",
 }
 """The heartbeat (0.4 s) and the search for the dead (0.5 s) follow from the lease."""
 

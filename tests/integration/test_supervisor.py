@@ -50,6 +50,12 @@ def settings(data_dir: Path) -> Settings:
     return Settings(data_dir=str(data_dir), port=0, workers=1, log_level="error", embedding="hash")
 
 
+def niceness_of_session(leader: int) -> int | None:
+    """None where the kernel does not weigh sessions."""
+    group = Path(f"/proc/{leader}/autogroup")
+    return int(group.read_text().rpartition("nice")[2]) if group.exists() else None
+
+
 async def health(url: str) -> int:
     async with httpx.AsyncClient(trust_env=False) as client:
         return (await client.get(f"{url}/readyz")).status_code
@@ -64,6 +70,9 @@ async def test_it_starts_a_redis_and_each_role_with_a_line_and_leaves_nothing(se
         assert sorted(pids) == ["api", "projector", "redis", "worker-1"]
         assert [line.split()[0] for line in lines] == ["redis", "api", "projector", "worker-1"]
         assert all(line.split()[1:3] == ["pid", str(pids[line.split()[0]])] for line in lines)
+        niceness = {name: os.getpriority(os.PRIO_PROCESS, pid) for name, pid in pids.items()}
+        assert niceness == {"api": 0, "projector": 0, "redis": 0, "worker-1": settings.worker_niceness}
+        assert niceness_of_session(pids["worker-1"]) in {settings.worker_niceness, None}
     assert [name for name, pid in pids.items() if is_alive(pid)] == []
 
 

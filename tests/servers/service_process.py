@@ -7,12 +7,16 @@ import subprocess
 import sys
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Final
 
 from tests.waiting import is_alive, poll
 
 READY_S_MAX = 60.0
 STOP_S_MAX = 10.0
 """What an init system gives by default, and what the service promises."""
+
+ALIKE: Final = {"MILLSTREAM_WORKER_NICENESS": "0"}
+"""Tests wait for the workers, beside other tests: nobody goes first."""
 
 _ANNOUNCED = re.compile(r"^(\S+) +pid (\d+)", re.MULTILINE)
 _READY = re.compile(r"^ready +(\S+)$", re.MULTILINE)
@@ -28,7 +32,7 @@ class ServiceProcess:
 
     def __init__(self, data_dir: Path, variables: Mapping[str, str] | None = None) -> None:
         self.data_dir = data_dir
-        self._variables = dict(variables or {})
+        self._variables = ALIKE | dict(variables or {})
         self._output = data_dir.parent / f"{data_dir.name}.out"
         self._errors = data_dir.parent / f"{data_dir.name}.err"
         self._process: subprocess.Popen[bytes] | None = None

@@ -32,6 +32,7 @@ RANGES = {
     "grpc_workers_max": (1, 1_000),
     "grpc_slots_max": (1, 1_024),
     "workers": (0, 64),
+    "worker_niceness": (0, 19),
     "parse_processes": (1, 64),
     "parse_cpu_s_max": (1, 3_600),
     "parse_wall_s_max": (1, 3_600),
