@@ -7,6 +7,7 @@ from typing import Any
 import grpc
 import pytest
 import pytest_asyncio
+from google.rpc import error_details_pb2, status_pb2  # type: ignore[import-untyped]
 from grpc.aio import AioRpcError, Metadata
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
@@ -15,7 +16,8 @@ from domain.access import unknown_instead
 from events.redis_clients import make_clients
 from events.redis_log import RedisLog
 from events.redis_setup import open_installation
-from millstream.grpc.refusals import REQUEST_ID
+from millstream.grpc.error_details import KEY as DETAILS
+from millstream.grpc.refusals import CODE, REQUEST_ID
 from millstream.grpc.v1 import tasks_pb2 as pb
 from tests.integration.grpc_world import GUARD_S, GrpcWorld, code_of, grpc_world, parts_of, shown
 from tests.servers.redis_process import RedisProcess
@@ -175,6 +177,20 @@ async def test_a_foreign_task_is_an_unknown_one(world: GrpcWorld) -> None:
         await world.calls.GetTask(pb.GetTaskRequest(task_id="../keys"), metadata=shown(world.bound))
     assert code_of(raised.value) == (grpc.StatusCode.NOT_FOUND, "not_found")
     assert dict(raised.value.trailing_metadata())[REQUEST_ID]
+
+
+async def test_a_refusal_carries_the_details_that_google_has_for_errors(world: GrpcWorld) -> None:
+    with pytest.raises(AioRpcError) as raised:
+        await world.calls.GetTask(pb.GetTaskRequest(task_id="t_none"), metadata=shown(world.read))
+    trailing = dict(raised.value.trailing_metadata())
+    status = status_pb2.Status.FromString(trailing[DETAILS])
+    info, asked = error_details_pb2.ErrorInfo(), error_details_pb2.RequestInfo()
+    assert status.details[0].Unpack(info)
+    assert status.details[1].Unpack(asked)
+
+    assert (status.code, status.message) == (raised.value.code().value[0], raised.value.details())
+    assert (info.reason, info.domain) == (str(trailing[CODE]).upper(), "millstream")
+    assert asked.request_id == trailing[REQUEST_ID]
 
 
 async def test_reflection_lists_the_service_and_health_says_that_it_serves(world: GrpcWorld) -> None:

@@ -1,4 +1,5 @@
-"""Problems as gRPC statuses: the stable code of a problem document goes into the trailing metadata."""
+"""Problems as gRPC statuses: the stable code of a problem document goes into the trailing metadata, by itself and among
+the details that google.rpc has for errors."""
 
 from collections.abc import Mapping
 from typing import Any, Final, NoReturn
@@ -8,6 +9,7 @@ import msgspec
 from grpc.aio import ServicerContext
 
 from ingest.problems import Problem, ProblemCode, problem
+from millstream.grpc.error_details import KEY, bounded, details_of
 from millstream.grpc.inner_call import InnerAnswer
 
 CODE: Final = "millstream-code"
@@ -38,16 +40,26 @@ def status_of(http_status: int) -> grpc.StatusCode:
     )
 
 
+def _number(status: grpc.StatusCode) -> int:
+    """As google.rpc.Code has it; grpcio keeps a pair of number and words."""
+    number: int = status.value[0]
+    return number
+
+
 async def refuse(context: Context, refusal: Problem) -> NoReturn:
     """Ends the call; which member breaks which rule goes behind the detail."""
     flaws = "".join(f"; {flaw.pointer}: {flaw.message}" for flaw in refusal.errors)
-    trailing = {CODE: refusal.code.value}
+    message = bounded(f"{refusal.title}: {refusal.detail}{flaws}")
+    status = status_of(refusal.status)
+    trailing: dict[str, str | bytes] = {
+        CODE: refusal.code.value,
+        KEY: details_of(refusal, code=_number(status), message=message),
+    }
     if refusal.request_id is not None:
         trailing[REQUEST_ID] = refusal.request_id
     if refusal.retry_after_s is not None:
         trailing[RETRY_AFTER_S] = str(refusal.retry_after_s)
-    details = f"{refusal.title}: {refusal.detail}{flaws}"
-    await context.abort(status_of(refusal.status), details, tuple(trailing.items()))
+    await context.abort(status, message, tuple(trailing.items()))
 
 
 async def refuse_as_answered(context: Context, answer: InnerAnswer) -> NoReturn:

@@ -28,7 +28,7 @@ if _version_not_supported:
 class TaskServiceStub:
     """The metadata `authorization: Bearer ms_…` of a call carries the key that HTTP wants too. An error carries the stable
     code of the HTTP problem in its trailing metadata: `millstream-code`, beside `millstream-request-id` and, where to
-    try again makes sense, `retry-after-s`.
+    try again makes sense, `retry-after-s`; and the same as google.rpc.Status with ErrorInfo in `grpc-status-details-bin`.
     """
 
     def __init__(self, channel):
@@ -82,7 +82,7 @@ class TaskServiceStub:
 class TaskServiceServicer:
     """The metadata `authorization: Bearer ms_…` of a call carries the key that HTTP wants too. An error carries the stable
     code of the HTTP problem in its trailing metadata: `millstream-code`, beside `millstream-request-id` and, where to
-    try again makes sense, `retry-after-s`.
+    try again makes sense, `retry-after-s`; and the same as google.rpc.Status with ErrorInfo in `grpc-status-details-bin`.
     """
 
     def SubmitTask(self, request_iterator, context):
@@ -194,7 +194,7 @@ def add_TaskServiceServicer_to_server(servicer, server):
 class TaskService:
     """The metadata `authorization: Bearer ms_…` of a call carries the key that HTTP wants too. An error carries the stable
     code of the HTTP problem in its trailing metadata: `millstream-code`, beside `millstream-request-id` and, where to
-    try again makes sense, `retry-after-s`.
+    try again makes sense, `retry-after-s`; and the same as google.rpc.Status with ErrorInfo in `grpc-status-details-bin`.
     """
 
     @staticmethod
