@@ -28,6 +28,15 @@ class GrpcFields(RedisFields, frozen=True, kw_only=True):
         int,
         Meta(ge=1, le=7_200, description="clients that ping more often lose their connection, seconds between pings"),
     ] = 10
+    grpc_connection_s_max: Annotated[
+        int,
+        Meta(
+            ge=0,
+            le=86_400,
+            description="a gRPC connection older than this is closed once its calls have ended, or the drain time is "
+            "over, so that a balancer chooses anew, seconds; 0 never",
+        ),
+    ] = 0
     grpc_lease_s: Annotated[
         int,
         Meta(
@@ -37,7 +46,7 @@ class GrpcFields(RedisFields, frozen=True, kw_only=True):
         ),
     ] = 60
     grpc_workers_max: Annotated[
-        int, Meta(ge=1, le=1_000, description="workers over gRPC that one API process serves at a time")
+        int, Meta(ge=1, le=1_000, description="calls of PollSteps that one API process serves at a time")
     ] = 64
     grpc_slots_max: Annotated[
         int, Meta(ge=1, le=1_024, description="deliveries of each step that one worker over gRPC may hold at a time")

@@ -67,6 +67,11 @@ async def test_what_is_submitted_is_the_task_that_http_shows(world: GrpcWorld) -
     assert content.text == SENTENCE
     task = await world.calls.GetTask(pb.GetTaskRequest(task_id=submitted.task_id), metadata=shown(world.read))
     assert (task.phase, task.documents.total) == (pb.TASK_PHASE_QUEUED, 2)
+    assert (task.filename, task.source, task.lane) == (name, pb.TASK_SOURCE_UPLOAD, pb.LANE_BULK)
+    watched = world.calls.WatchTask(pb.WatchTaskRequest(task_id=submitted.task_id), metadata=shown(world.read))
+    told = {one.document.filename: one.document for one in [await anext(aiter(watched)) for _ in range(3)]}
+    assert dict(told[name].metadata) == metadata
+    assert (told[name].enabled, told[name].waiting.reason) == (True, pb.WAIT_REASON_FREE_WORKER)
     assert task.submitted_at.ToJsonString()[:19] == shown_by_http["submitted_at"][:19]
 
 
@@ -116,6 +121,26 @@ async def test_a_watch_tells_every_state_to_the_last_and_goes_on_from_its_cursor
     assert pb.DOCUMENT_PHASE_CANCELLED in {one.document.phase for one in told}
     assert resumed[-1].task == told[-1].task
     assert pb.DOCUMENT_PHASE_QUEUED not in {one.document.phase for one in resumed if one.WhichOneof("state") != "task"}
+
+
+async def test_a_task_is_cancelled_as_over_http(world: GrpcWorld) -> None:
+    submitted = await world.submit(world.write, ("cancelled.txt", b"Cancelled rye."))
+    request = pb.CancelTaskRequest(task_id=submitted.task_id, reason="uploaded by mistake")
+    denied = world.calls.CancelTask(request, metadata=shown(world.read), timeout=GUARD_S)
+    assert await refusal(denied) == (grpc.StatusCode.PERMISSION_DENIED, "insufficient_scope")
+    cancelled = await world.calls.CancelTask(request, metadata=shown(world.write), timeout=GUARD_S)
+
+    assert cancelled.task_id == submitted.task_id
+    assert [one.phase for one in cancelled.documents] == [pb.DOCUMENT_PHASE_CANCELLED]
+    events = await world.app.call("GET", f"/tasks/{submitted.task_id}/events", world.admin)
+    assert "uploaded by mistake" in events.text
+    watched = [
+        one
+        async for one in world.calls.WatchTask(
+            pb.WatchTaskRequest(task_id=submitted.task_id), metadata=shown(world.read), timeout=GUARD_S
+        )
+    ]
+    assert [one.task.phase for one in watched if one.WhichOneof("state") == "task"][-1] == pb.TASK_PHASE_CANCELLED
 
 
 async def test_a_call_ends_with_its_deadline_and_leaves_nothing_of_an_upload(world: GrpcWorld) -> None:

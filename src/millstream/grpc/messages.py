@@ -2,10 +2,14 @@
 
 from datetime import datetime
 
+from google.protobuf.struct_pb2 import Struct
 from google.protobuf.timestamp_pb2 import Timestamp
 
-from domain.status import DocumentError, DocumentPhase, DocumentStatus, TaskPhase, TaskStatus
-from ingest.accepted import AcceptedTask
+from domain.status import DocumentError, DocumentPhase, DocumentStatus, TaskPhase, TaskStatus, Wait, WaitReason
+from events.document import Metadata
+from events.steps import Lane
+from events.task import TaskSource
+from ingest.accepted import AcceptedTask, DocumentLine
 from millstream.grpc.v1 import tasks_pb2 as pb
 
 
@@ -32,6 +36,15 @@ def task_of(status: TaskStatus) -> pb.Task:
         cancelled_at=_timestamp(status.cancelled_at),
         updated_at=_timestamp(status.updated_at),
         version=status.version,
+        filename=status.filename or "",
+        source=task_source(status.source),
+        lane=task_lane(status.lane),
+        usage=pb.Usage(
+            embedding_calls=status.usage.embedding_calls,
+            tokens_sent=status.usage.tokens_sent,
+            tokens_by_provider=status.usage.tokens_by_provider,
+            chunks_reused=status.usage.chunks_reused,
+        ),
     )
 
 
@@ -59,6 +72,12 @@ def document_of(status: DocumentStatus) -> pb.Document:
         accepted_at=_timestamp(status.accepted_at),
         updated_at=_timestamp(status.updated_at),
         version=status.version,
+        title=status.title or "",
+        language=status.language or "",
+        warnings=status.warnings,
+        metadata=_struct(status.metadata),
+        enabled=status.enabled,
+        waiting=_wait_of(status.waiting),
     )
 
 
@@ -68,17 +87,33 @@ def submitted_of(accepted: AcceptedTask) -> pb.SubmitTaskResponse:
         task_id=accepted.task_id,
         phase=task_phase(accepted.status),
         message=accepted.message,
-        documents=[
-            pb.SubmittedDocument(
-                document_id=line.document_id,
-                filename=line.filename,
-                phase=document_phase(line.status),
-                duplicate_of=line.duplicate_of or "",
-                replaces=line.replaces or "",
-            )
-            for line in accepted.documents
-        ],
+        documents=map(_line_of, accepted.documents),
     )
+
+
+def cancelled_of(accepted: AcceptedTask) -> pb.CancelTaskResponse:
+    """What a cancellation is answered with."""
+    return pb.CancelTaskResponse(
+        task_id=accepted.task_id,
+        phase=task_phase(accepted.status),
+        message=accepted.message,
+        documents=map(_line_of, accepted.documents),
+    )
+
+
+def task_source(source: TaskSource) -> str:
+    """The name of the proto's value."""
+    return f"TASK_SOURCE_{source.value.upper()}"
+
+
+def task_lane(lane: Lane) -> str:
+    """The name of the proto's value."""
+    return f"LANE_{lane.value.upper()}"
+
+
+def wait_reason(reason: WaitReason) -> str:
+    """The name of the proto's value."""
+    return f"WAIT_REASON_{reason.value.upper()}"
 
 
 def task_phase(phase: TaskPhase) -> str:
@@ -89,6 +124,30 @@ def task_phase(phase: TaskPhase) -> str:
 def document_phase(phase: DocumentPhase) -> str:
     """The name of the proto's value."""
     return f"DOCUMENT_PHASE_{phase.value.upper()}"
+
+
+def _line_of(line: DocumentLine) -> pb.SubmittedDocument:
+    return pb.SubmittedDocument(
+        document_id=line.document_id,
+        filename=line.filename,
+        phase=document_phase(line.status),
+        duplicate_of=line.duplicate_of or "",
+        replaces=line.replaces or "",
+    )
+
+
+def _wait_of(wait: Wait | None) -> pb.Wait | None:
+    if wait is None:
+        return None
+    return pb.Wait(reason=wait_reason(wait.reason), since=_timestamp(wait.since), until=_timestamp(wait.until))
+
+
+def _struct(metadata: Metadata) -> Struct | None:
+    if not metadata:
+        return None
+    found = Struct()
+    found.update(metadata)
+    return found
 
 
 def _error_of(error: DocumentError | None) -> pb.StepError | None:

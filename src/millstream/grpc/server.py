@@ -132,7 +132,12 @@ def _bound(server: Server, settings: Settings) -> int:
 
 
 def _options(settings: Settings) -> list[tuple[str, int]]:
+    aged = [
+        ("grpc.max_connection_age_ms", settings.grpc_connection_s_max * 1_000),
+        ("grpc.max_connection_age_grace_ms", round(settings.drain_s_max * 1_000)),
+    ]
     return [
+        *(aged if settings.grpc_connection_s_max else []),
         # Two services on one port would each get some of the calls.
         ("grpc.so_reuseport", 0),
         ("grpc.max_receive_message_length", settings.grpc_message_bytes_max),
@@ -142,6 +147,6 @@ def _options(settings: Settings) -> list[tuple[str, int]]:
         ("grpc.keepalive_time_ms", settings.grpc_keepalive_s * 1_000),
         ("grpc.keepalive_timeout_ms", KEEPALIVE_ANSWER_S * 1_000),
         ("grpc.keepalive_permit_without_calls", 1),
-        ("grpc.http2.min_recv_ping_interval_without_data_ms", settings.grpc_ping_s_min * 1_000),
+        ("grpc.http2.min_ping_interval_without_data_ms", settings.grpc_ping_s_min * 1_000),
         ("grpc.max_concurrent_streams", settings.grpc_calls_max),
     ]

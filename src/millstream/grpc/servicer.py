@@ -45,6 +45,9 @@ class TaskService(TaskServiceServicer):
         async for response in self._streamed(self._tasks.watch(request, context), context):
             yield response
 
+    async def CancelTask(self, request: pb.CancelTaskRequest, context: Context) -> pb.CancelTaskResponse:  # noqa: N802
+        return await self._answered(self._tasks.cancel(request, context), context)
+
     async def PollSteps(self, request: pb.PollStepsRequest, context: Context) -> AsyncIterator[pb.Delivery]:  # noqa: N802
         async for delivery in self._streamed(self._workers.poll(request, context), context):
             yield delivery

@@ -1,4 +1,4 @@
-"""SubmitTask, GetTask and WatchTask: each is a call of the HTTP API, admitted, counted and refused there."""
+"""SubmitTask, GetTask, WatchTask, CancelTask: each is a call of the HTTP API, admitted, counted and refused there."""
 
 from collections.abc import AsyncGenerator, AsyncIterator
 from secrets import token_hex
@@ -14,7 +14,7 @@ from ingest.problems import ProblemCode, Rejected, problem
 from millstream.grpc.callers import client_of, headers_of
 from millstream.grpc.event_frames import EventFrame, frames_of
 from millstream.grpc.inner_call import InnerCall, inner_answer
-from millstream.grpc.messages import document_of, submitted_of, task_of
+from millstream.grpc.messages import cancelled_of, document_of, submitted_of, task_of
 from millstream.grpc.refusals import Context, refuse, refuse_as_answered
 from millstream.grpc.upload_form import form_of, header_of
 from millstream.grpc.v1 import tasks_pb2 as pb
@@ -51,6 +51,16 @@ class TaskCalls:
                 await refuse_as_answered(context, answer)
             return task_of(msgspec.json.decode(await answer.content(), type=TaskStatus))
 
+    async def cancel(self, request: pb.CancelTaskRequest, context: Context) -> pb.CancelTaskResponse:
+        """A task is cancelled. Raises Rejected."""
+        path = f"/tasks/{_segment(request.task_id)}/cancel"
+        body = msgspec.json.encode({"reason": request.reason})
+        call = self._call("POST", path, context, {"content-type": "application/json", "content-length": str(len(body))})
+        async with inner_answer(self._app, call, _once(body)) as answer:
+            if answer.status >= 400:
+                await refuse_as_answered(context, answer)
+            return cancelled_of(msgspec.json.decode(await answer.content(), type=AcceptedTask))
+
     async def watch(self, request: pb.WatchTaskRequest, context: Context) -> AsyncGenerator[pb.WatchTaskResponse, None]:
         """A task's event stream, from its cursor. Raises Rejected."""
         more = {"last-event-id": _header_value(request.cursor)} if request.cursor else {}
@@ -73,6 +83,10 @@ class TaskCalls:
     def _call(self, method: str, path: str, context: Context, more: dict[str, str]) -> InnerCall:
         headers = {**headers_of(context), **more}
         return InnerCall(method=method, path=f"{API}{path}", headers=headers, client=client_of(context))
+
+
+async def _once(body: bytes) -> AsyncIterator[bytes]:
+    yield body
 
 
 def _response_of(frame: EventFrame) -> pb.WatchTaskResponse:

@@ -38,6 +38,8 @@ class WorkerCalls:
         async with admitted(self._admission, POLL, context) as (principal, visit):
             steps, slots = steps_of(request), request.slots or 1
             with self._workers.poll(principal.actor, request.worker or "worker", steps, slots) as poll:
+                # The first delivery may be hours away: until then this says that the poll was let in.
+                await context.send_initial_metadata(())
                 async with aclosing(poll.leases(visit.ended)) as leases:
                     async for lease in leases:
                         yield delivery_of(lease, self._workers.lease_s)

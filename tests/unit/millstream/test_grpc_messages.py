@@ -7,11 +7,13 @@ from types import ModuleType
 
 import pytest
 
-from domain.status import DocumentPhase, TaskPhase
+from domain.status import DocumentPhase, TaskPhase, TaskStatus, WaitReason
+from events.steps import Lane
+from events.task import TaskSource
 from ingest.options import OptionsBody
 from ingest.problems import Rejected
 from millstream.grpc.event_frames import EventFrame, frames_of
-from millstream.grpc.messages import document_phase, task_phase
+from millstream.grpc.messages import document_phase, task_lane, task_phase, task_source, wait_reason
 from millstream.grpc.upload_form import options_of
 from millstream.grpc.v1 import tasks_pb2 as pb
 
@@ -43,6 +45,24 @@ def test_every_phase_has_a_value_of_its_own() -> None:
 
     assert tasks == set(pb.TaskPhase.values()) - {pb.TASK_PHASE_UNSPECIFIED}
     assert documents == set(pb.DocumentPhase.values()) - {pb.DOCUMENT_PHASE_UNSPECIFIED}
+
+
+def test_every_source_lane_and_wait_has_a_value_of_its_own() -> None:
+    sources = {pb.TaskSource.Value(task_source(source)) for source in TaskSource}
+    lanes = {pb.Lane.Value(task_lane(lane)) for lane in Lane}
+    reasons = {pb.WaitReason.Value(wait_reason(reason)) for reason in WaitReason}
+
+    assert sources == set(pb.TaskSource.values()) - {pb.TASK_SOURCE_UNSPECIFIED}
+    assert lanes == set(pb.Lane.values()) - {pb.LANE_UNSPECIFIED}
+    assert reasons == set(pb.WaitReason.values()) - {pb.WAIT_REASON_UNSPECIFIED}
+
+
+def test_a_task_has_what_http_shows_of_it() -> None:
+    elsewhere = {"status": "phase"}  # in the words of the proto
+    without = {"links"}  # paths of HTTP
+    shown = {elsewhere.get(name, name) for name in TaskStatus.__struct_fields__} - without
+
+    assert shown == {field.name for field in pb.Task.DESCRIPTOR.fields}
 
 
 def test_options_have_the_names_that_http_knows() -> None:

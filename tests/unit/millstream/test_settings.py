@@ -29,6 +29,7 @@ RANGES = {
     "grpc_keepalive_s": (10, 7_200),
     "grpc_ping_s_min": (1, 7_200),
     "grpc_lease_s": (1, 3_600),
+    "grpc_connection_s_max": (0, 86_400),
     "grpc_workers_max": (1, 1_000),
     "grpc_slots_max": (1, 1_024),
     "workers": (0, 64),

@@ -35,6 +35,18 @@ class TaskPhase(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     TASK_PHASE_FAILED: _ClassVar[TaskPhase]
     TASK_PHASE_CANCELLED: _ClassVar[TaskPhase]
 
+class TaskSource(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    TASK_SOURCE_UNSPECIFIED: _ClassVar[TaskSource]
+    TASK_SOURCE_UPLOAD: _ClassVar[TaskSource]
+    TASK_SOURCE_RESUMABLE: _ClassVar[TaskSource]
+    TASK_SOURCE_URL: _ClassVar[TaskSource]
+    TASK_SOURCE_OBJECT: _ClassVar[TaskSource]
+    TASK_SOURCE_TEXT: _ClassVar[TaskSource]
+    TASK_SOURCE_REINDEX: _ClassVar[TaskSource]
+    TASK_SOURCE_RETRY: _ClassVar[TaskSource]
+    TASK_SOURCE_REPROCESS: _ClassVar[TaskSource]
+
 class DocumentPhase(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     __slots__ = ()
     DOCUMENT_PHASE_UNSPECIFIED: _ClassVar[DocumentPhase]
@@ -61,6 +73,13 @@ class TextFormat(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     TEXT_FORMAT_UNSPECIFIED: _ClassVar[TextFormat]
     TEXT_FORMAT_PLAIN: _ClassVar[TextFormat]
     TEXT_FORMAT_MARKDOWN: _ClassVar[TextFormat]
+
+class WaitReason(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    WAIT_REASON_UNSPECIFIED: _ClassVar[WaitReason]
+    WAIT_REASON_FREE_WORKER: _ClassVar[WaitReason]
+    WAIT_REASON_NOT_BEFORE: _ClassVar[WaitReason]
+    WAIT_REASON_NEXT_ATTEMPT: _ClassVar[WaitReason]
 LANE_UNSPECIFIED: Lane
 LANE_INTERACTIVE: Lane
 LANE_BULK: Lane
@@ -75,6 +94,15 @@ TASK_PHASE_COMPLETED: TaskPhase
 TASK_PHASE_PARTIAL: TaskPhase
 TASK_PHASE_FAILED: TaskPhase
 TASK_PHASE_CANCELLED: TaskPhase
+TASK_SOURCE_UNSPECIFIED: TaskSource
+TASK_SOURCE_UPLOAD: TaskSource
+TASK_SOURCE_RESUMABLE: TaskSource
+TASK_SOURCE_URL: TaskSource
+TASK_SOURCE_OBJECT: TaskSource
+TASK_SOURCE_TEXT: TaskSource
+TASK_SOURCE_REINDEX: TaskSource
+TASK_SOURCE_RETRY: TaskSource
+TASK_SOURCE_REPROCESS: TaskSource
 DOCUMENT_PHASE_UNSPECIFIED: DocumentPhase
 DOCUMENT_PHASE_QUEUED: DocumentPhase
 DOCUMENT_PHASE_FETCHING: DocumentPhase
@@ -93,6 +121,10 @@ STEP_EMBED: Step
 TEXT_FORMAT_UNSPECIFIED: TextFormat
 TEXT_FORMAT_PLAIN: TextFormat
 TEXT_FORMAT_MARKDOWN: TextFormat
+WAIT_REASON_UNSPECIFIED: WaitReason
+WAIT_REASON_FREE_WORKER: WaitReason
+WAIT_REASON_NOT_BEFORE: WaitReason
+WAIT_REASON_NEXT_ATTEMPT: WaitReason
 
 class SubmitTaskRequest(_message.Message):
     __slots__ = ("header", "file", "data")
@@ -162,6 +194,26 @@ class GetTaskRequest(_message.Message):
     task_id: str
     def __init__(self, task_id: _Optional[str] = ...) -> None: ...
 
+class CancelTaskRequest(_message.Message):
+    __slots__ = ("task_id", "reason")
+    TASK_ID_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    task_id: str
+    reason: str
+    def __init__(self, task_id: _Optional[str] = ..., reason: _Optional[str] = ...) -> None: ...
+
+class CancelTaskResponse(_message.Message):
+    __slots__ = ("task_id", "phase", "message", "documents")
+    TASK_ID_FIELD_NUMBER: _ClassVar[int]
+    PHASE_FIELD_NUMBER: _ClassVar[int]
+    MESSAGE_FIELD_NUMBER: _ClassVar[int]
+    DOCUMENTS_FIELD_NUMBER: _ClassVar[int]
+    task_id: str
+    phase: TaskPhase
+    message: str
+    documents: _containers.RepeatedCompositeFieldContainer[SubmittedDocument]
+    def __init__(self, task_id: _Optional[str] = ..., phase: _Optional[_Union[TaskPhase, str]] = ..., message: _Optional[str] = ..., documents: _Optional[_Iterable[_Union[SubmittedDocument, _Mapping]]] = ...) -> None: ...
+
 class WatchTaskRequest(_message.Message):
     __slots__ = ("task_id", "cursor")
     TASK_ID_FIELD_NUMBER: _ClassVar[int]
@@ -181,7 +233,7 @@ class WatchTaskResponse(_message.Message):
     def __init__(self, task: _Optional[_Union[Task, _Mapping]] = ..., document: _Optional[_Union[Document, _Mapping]] = ..., cursor: _Optional[str] = ...) -> None: ...
 
 class Task(_message.Message):
-    __slots__ = ("task_id", "knowledge_base_id", "phase", "progress", "documents", "submitted_at", "started_at", "finished_at", "cancelled_at", "updated_at", "version")
+    __slots__ = ("task_id", "knowledge_base_id", "phase", "progress", "documents", "submitted_at", "started_at", "finished_at", "cancelled_at", "updated_at", "version", "filename", "source", "lane", "usage")
     TASK_ID_FIELD_NUMBER: _ClassVar[int]
     KNOWLEDGE_BASE_ID_FIELD_NUMBER: _ClassVar[int]
     PHASE_FIELD_NUMBER: _ClassVar[int]
@@ -193,6 +245,10 @@ class Task(_message.Message):
     CANCELLED_AT_FIELD_NUMBER: _ClassVar[int]
     UPDATED_AT_FIELD_NUMBER: _ClassVar[int]
     VERSION_FIELD_NUMBER: _ClassVar[int]
+    FILENAME_FIELD_NUMBER: _ClassVar[int]
+    SOURCE_FIELD_NUMBER: _ClassVar[int]
+    LANE_FIELD_NUMBER: _ClassVar[int]
+    USAGE_FIELD_NUMBER: _ClassVar[int]
     task_id: str
     knowledge_base_id: str
     phase: TaskPhase
@@ -204,7 +260,23 @@ class Task(_message.Message):
     cancelled_at: _timestamp_pb2.Timestamp
     updated_at: _timestamp_pb2.Timestamp
     version: int
-    def __init__(self, task_id: _Optional[str] = ..., knowledge_base_id: _Optional[str] = ..., phase: _Optional[_Union[TaskPhase, str]] = ..., progress: _Optional[float] = ..., documents: _Optional[_Union[DocumentCounts, _Mapping]] = ..., submitted_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., started_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., finished_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., cancelled_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., updated_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., version: _Optional[int] = ...) -> None: ...
+    filename: str
+    source: TaskSource
+    lane: Lane
+    usage: Usage
+    def __init__(self, task_id: _Optional[str] = ..., knowledge_base_id: _Optional[str] = ..., phase: _Optional[_Union[TaskPhase, str]] = ..., progress: _Optional[float] = ..., documents: _Optional[_Union[DocumentCounts, _Mapping]] = ..., submitted_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., started_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., finished_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., cancelled_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., updated_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., version: _Optional[int] = ..., filename: _Optional[str] = ..., source: _Optional[_Union[TaskSource, str]] = ..., lane: _Optional[_Union[Lane, str]] = ..., usage: _Optional[_Union[Usage, _Mapping]] = ...) -> None: ...
+
+class Usage(_message.Message):
+    __slots__ = ("embedding_calls", "tokens_sent", "tokens_by_provider", "chunks_reused")
+    EMBEDDING_CALLS_FIELD_NUMBER: _ClassVar[int]
+    TOKENS_SENT_FIELD_NUMBER: _ClassVar[int]
+    TOKENS_BY_PROVIDER_FIELD_NUMBER: _ClassVar[int]
+    CHUNKS_REUSED_FIELD_NUMBER: _ClassVar[int]
+    embedding_calls: int
+    tokens_sent: int
+    tokens_by_provider: int
+    chunks_reused: int
+    def __init__(self, embedding_calls: _Optional[int] = ..., tokens_sent: _Optional[int] = ..., tokens_by_provider: _Optional[int] = ..., chunks_reused: _Optional[int] = ...) -> None: ...
 
 class DocumentCounts(_message.Message):
     __slots__ = ("total", "queued", "processing", "completed", "failed", "cancelled", "skipped")
@@ -225,7 +297,7 @@ class DocumentCounts(_message.Message):
     def __init__(self, total: _Optional[int] = ..., queued: _Optional[int] = ..., processing: _Optional[int] = ..., completed: _Optional[int] = ..., failed: _Optional[int] = ..., cancelled: _Optional[int] = ..., skipped: _Optional[int] = ...) -> None: ...
 
 class Document(_message.Message):
-    __slots__ = ("document_id", "task_id", "knowledge_base_id", "filename", "media_type", "size_bytes", "sha256", "phase", "progress", "searchable", "error", "duplicate_of", "replaces", "pages", "characters", "chunks", "chunks_embedded", "accepted_at", "updated_at", "version")
+    __slots__ = ("document_id", "task_id", "knowledge_base_id", "filename", "media_type", "size_bytes", "sha256", "phase", "progress", "searchable", "error", "duplicate_of", "replaces", "pages", "characters", "chunks", "chunks_embedded", "accepted_at", "updated_at", "version", "title", "language", "warnings", "metadata", "enabled", "waiting")
     DOCUMENT_ID_FIELD_NUMBER: _ClassVar[int]
     TASK_ID_FIELD_NUMBER: _ClassVar[int]
     KNOWLEDGE_BASE_ID_FIELD_NUMBER: _ClassVar[int]
@@ -246,6 +318,12 @@ class Document(_message.Message):
     ACCEPTED_AT_FIELD_NUMBER: _ClassVar[int]
     UPDATED_AT_FIELD_NUMBER: _ClassVar[int]
     VERSION_FIELD_NUMBER: _ClassVar[int]
+    TITLE_FIELD_NUMBER: _ClassVar[int]
+    LANGUAGE_FIELD_NUMBER: _ClassVar[int]
+    WARNINGS_FIELD_NUMBER: _ClassVar[int]
+    METADATA_FIELD_NUMBER: _ClassVar[int]
+    ENABLED_FIELD_NUMBER: _ClassVar[int]
+    WAITING_FIELD_NUMBER: _ClassVar[int]
     document_id: str
     task_id: str
     knowledge_base_id: str
@@ -266,7 +344,23 @@ class Document(_message.Message):
     accepted_at: _timestamp_pb2.Timestamp
     updated_at: _timestamp_pb2.Timestamp
     version: int
-    def __init__(self, document_id: _Optional[str] = ..., task_id: _Optional[str] = ..., knowledge_base_id: _Optional[str] = ..., filename: _Optional[str] = ..., media_type: _Optional[str] = ..., size_bytes: _Optional[int] = ..., sha256: _Optional[str] = ..., phase: _Optional[_Union[DocumentPhase, str]] = ..., progress: _Optional[float] = ..., searchable: _Optional[bool] = ..., error: _Optional[_Union[StepError, _Mapping]] = ..., duplicate_of: _Optional[str] = ..., replaces: _Optional[str] = ..., pages: _Optional[int] = ..., characters: _Optional[int] = ..., chunks: _Optional[int] = ..., chunks_embedded: _Optional[int] = ..., accepted_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., updated_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., version: _Optional[int] = ...) -> None: ...
+    title: str
+    language: str
+    warnings: _containers.RepeatedScalarFieldContainer[str]
+    metadata: _struct_pb2.Struct
+    enabled: bool
+    waiting: Wait
+    def __init__(self, document_id: _Optional[str] = ..., task_id: _Optional[str] = ..., knowledge_base_id: _Optional[str] = ..., filename: _Optional[str] = ..., media_type: _Optional[str] = ..., size_bytes: _Optional[int] = ..., sha256: _Optional[str] = ..., phase: _Optional[_Union[DocumentPhase, str]] = ..., progress: _Optional[float] = ..., searchable: _Optional[bool] = ..., error: _Optional[_Union[StepError, _Mapping]] = ..., duplicate_of: _Optional[str] = ..., replaces: _Optional[str] = ..., pages: _Optional[int] = ..., characters: _Optional[int] = ..., chunks: _Optional[int] = ..., chunks_embedded: _Optional[int] = ..., accepted_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., updated_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., version: _Optional[int] = ..., title: _Optional[str] = ..., language: _Optional[str] = ..., warnings: _Optional[_Iterable[str]] = ..., metadata: _Optional[_Union[_struct_pb2.Struct, _Mapping]] = ..., enabled: _Optional[bool] = ..., waiting: _Optional[_Union[Wait, _Mapping]] = ...) -> None: ...
+
+class Wait(_message.Message):
+    __slots__ = ("reason", "since", "until")
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    SINCE_FIELD_NUMBER: _ClassVar[int]
+    UNTIL_FIELD_NUMBER: _ClassVar[int]
+    reason: WaitReason
+    since: _timestamp_pb2.Timestamp
+    until: _timestamp_pb2.Timestamp
+    def __init__(self, reason: _Optional[_Union[WaitReason, str]] = ..., since: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., until: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
 
 class StepError(_message.Message):
     __slots__ = ("code", "message", "step", "retry_at")

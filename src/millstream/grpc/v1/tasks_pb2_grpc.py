@@ -52,6 +52,11 @@ class TaskServiceStub:
                 request_serializer=millstream_dot_v1_dot_tasks__pb2.WatchTaskRequest.SerializeToString,
                 response_deserializer=millstream_dot_v1_dot_tasks__pb2.WatchTaskResponse.FromString,
                 _registered_method=True)
+        self.CancelTask = channel.unary_unary(
+                '/millstream.v1.TaskService/CancelTask',
+                request_serializer=millstream_dot_v1_dot_tasks__pb2.CancelTaskRequest.SerializeToString,
+                response_deserializer=millstream_dot_v1_dot_tasks__pb2.CancelTaskResponse.FromString,
+                _registered_method=True)
         self.PollSteps = channel.unary_stream(
                 '/millstream.v1.TaskService/PollSteps',
                 request_serializer=millstream_dot_v1_dot_tasks__pb2.PollStepsRequest.SerializeToString,
@@ -100,6 +105,13 @@ class TaskServiceServicer:
 
     def WatchTask(self, request, context):
         """The present state of a task and of each of its documents, then every change; ends behind the task's last state.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def CancelTask(self, request, context):
+        """What has ended stays; nothing further of the task is begun.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -157,6 +169,11 @@ def add_TaskServiceServicer_to_server(servicer, server):
                     servicer.WatchTask,
                     request_deserializer=millstream_dot_v1_dot_tasks__pb2.WatchTaskRequest.FromString,
                     response_serializer=millstream_dot_v1_dot_tasks__pb2.WatchTaskResponse.SerializeToString,
+            ),
+            'CancelTask': grpc.unary_unary_rpc_method_handler(
+                    servicer.CancelTask,
+                    request_deserializer=millstream_dot_v1_dot_tasks__pb2.CancelTaskRequest.FromString,
+                    response_serializer=millstream_dot_v1_dot_tasks__pb2.CancelTaskResponse.SerializeToString,
             ),
             'PollSteps': grpc.unary_stream_rpc_method_handler(
                     servicer.PollSteps,
@@ -268,6 +285,33 @@ class TaskService:
             '/millstream.v1.TaskService/WatchTask',
             millstream_dot_v1_dot_tasks__pb2.WatchTaskRequest.SerializeToString,
             millstream_dot_v1_dot_tasks__pb2.WatchTaskResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def CancelTask(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/millstream.v1.TaskService/CancelTask',
+            millstream_dot_v1_dot_tasks__pb2.CancelTaskRequest.SerializeToString,
+            millstream_dot_v1_dot_tasks__pb2.CancelTaskResponse.FromString,
             options,
             channel_credentials,
             insecure,
