@@ -23,7 +23,7 @@ from knowledge.qdrant_faults import Calls
 from knowledge.qdrant_points import CHUNK_FIELDS, chunk_of, payload_of, vector_of
 from knowledge.qdrant_search import QdrantSearch
 from knowledge.qdrant_terms import asked_terms
-from knowledge.qdrant_writer import QdrantWriter
+from knowledge.qdrant_writer import QdrantWriter, to_its_end
 from knowledge.vectors import Vectors
 
 COLLECTION: Final = "millstream"
@@ -61,7 +61,7 @@ class QdrantIndex:
         async with self._looking_again():
             collection = await self.collections.for_writing(table, rows[0].vector.shape[0])
             writer = QdrantWriter(collection, table)
-            await writer.write(document_id, rows, fence)
+            await to_its_end(writer.write(document_id, rows, fence))
             await self._after_write(table, writer, len(rows))
         return len(rows)
 

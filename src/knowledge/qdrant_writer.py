@@ -7,8 +7,9 @@ so each writer looks again and takes out what it should not have added, and `tak
 died.
 """
 
-from collections.abc import Iterator, Sequence
-from typing import Final
+import asyncio
+from collections.abc import Coroutine, Iterator, Sequence
+from typing import Any, Final, TypeVar
 
 from qdrant_client import models
 
@@ -28,6 +29,8 @@ _BYTES_A_NUMBER: Final = 22
 _BYTES_A_CHARACTER: Final = 6
 _BYTES_A_CHARACTER_WITH_TERMS: Final = 74
 """Chinese has two terms a character, of a place and a weight each."""
+
+_Result = TypeVar("_Result")
 
 
 class QdrantWriter:
@@ -102,6 +105,20 @@ class QdrantWriter:
         self, document_id: str, *more: models.Condition, but: models.Condition | None = None
     ) -> models.Filter:
         return within(self._table, is_value("document_id", document_id), *more, but=but)
+
+
+async def to_its_end(work: Coroutine[Any, Any, _Result]) -> _Result:
+    """What writing answers; where the caller is cancelled, it ends behind that: half of it would leave rows without the
+    second look, and a request that is under way cannot be taken back."""
+    task = asyncio.create_task(work)
+    try:
+        return await asyncio.shield(task)
+    except asyncio.CancelledError:
+        if not task.done():
+            await asyncio.wait([task])
+        if not task.cancelled():
+            task.exception()  # seen: the caller is gone
+        raise
 
 
 def parts_of(rows: Sequence[IndexRow]) -> Iterator[list[IndexRow]]:

@@ -4,10 +4,11 @@ The local mode is the client's own Python: it judges conditions and counts words
 payload indices, nor replicas, nor a second process.
 """
 
+import asyncio
 import math
 from collections import Counter
 from collections.abc import AsyncIterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
@@ -80,6 +81,34 @@ async def test_a_late_writer_that_dies_replaces_nothing_is_not_found_and_is_swep
     assert await index.fence(TABLE, "doc_1") == 14
     await index.optimize(TABLE)
     assert (await index.count(TABLE, "doc_1"), await index.count(TABLE)) == (2, 3)
+
+
+async def test_a_writer_that_is_cancelled_takes_out_what_it_should_not_have_added(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    from knowledge.qdrant_collection import Collection
+
+    carry_out, begun, may_go_on = Collection.update, asyncio.Event(), asyncio.Event()
+
+    async def held(collection: Collection, operations: list[Any]) -> None:
+        if not begun.is_set():
+            begun.set()
+            await may_go_on.wait()
+        await carry_out(collection, operations)
+
+    index = index_on(local_client())
+    await index.upsert(TABLE, "doc_1", rows_of("doc_1", ["first"]), fence=3)
+    monkeypatch.setattr(Collection, "update", held)
+    late = asyncio.create_task(index.upsert(TABLE, "doc_1", rows_of("doc_1", ["late", "later"]), fence=10))
+    await begun.wait()
+    await index.upsert(TABLE, "doc_1", rows_of("doc_1", ["newer"]), fence=14)
+    late.cancel()
+    may_go_on.set()
+    with pytest.raises(asyncio.CancelledError):
+        await late
+    assert await index.count(TABLE) == 1
+    assert texts_of(await index.search_vector(TABLE, direction(0), limit=9)) == ["newer"]
+    await index.close()
 
 
 async def test_what_a_dead_writer_left_is_swept_up_by_writing_on() -> None:
