@@ -5,7 +5,6 @@ tenants: a collection costs memory and files of its own. So every condition begi
 """
 
 from collections.abc import AsyncIterator, Sequence
-from functools import partial
 from typing import Any, Final
 
 from qdrant_client import AsyncQdrantClient, models
@@ -65,25 +64,33 @@ class Collection:
         # The server also tells values that no row has any more.
         return {hit.value: hit.count for hit in found.hits if hit.count}
 
-    async def scroll(
-        self, filters: models.Filter, fields: list[str], *, with_vector: bool = False
-    ) -> AsyncIterator[list[models.Record]]:
+    async def scroll(self, filters: models.Filter, fields: list[str]) -> AsyncIterator[list[models.Record]]:
         """All rows that fulfil the filter, up to 1,000 at a time."""
         offset: Any = None
         while True:
-            ask = partial(
-                self._client.scroll,
-                self.name,
-                scroll_filter=filters,
-                limit=SCROLLED_MAX,
-                offset=offset,
-                with_payload=fields,
-                with_vectors=[DENSE] if with_vector else False,
-            )
-            found, offset = await self.calls.make(ask)
+            found, offset = await self._page(filters, fields, SCROLLED_MAX, offset=offset)
             yield found
             if offset is None:
                 return
+
+    async def some(self, filters: models.Filter, fields: list[str], limit: int) -> list[models.Record]:
+        """No more of them than the limit, with their vectors."""
+        found, _ = await self._page(filters, fields, limit, vectors=[DENSE])
+        return found
+
+    async def _page(
+        self, filters: models.Filter, fields: list[str], limit: int, *, offset: Any = None, vectors: Any = False
+    ) -> tuple[list[models.Record], Any]:
+        return await self.calls.make(
+            lambda: self._client.scroll(
+                self.name,
+                scroll_filter=filters,
+                limit=limit,
+                offset=offset,
+                with_payload=fields,
+                with_vectors=vectors,
+            )
+        )
 
     async def query(self, requests: list[models.QueryRequest]) -> list[list[models.ScoredPoint]]:
         """Several searches in one call."""

@@ -20,8 +20,8 @@ from knowledge.neighbours import Place
 from knowledge.qdrant_collection import deletion, is_any, is_value, within
 from knowledge.qdrant_collections import Collections, check_dimensions
 from knowledge.qdrant_faults import Calls
-from knowledge.qdrant_points import CHUNK_FIELDS, chunk_of, payload_of, vector_of
-from knowledge.qdrant_search import QdrantSearch
+from knowledge.qdrant_points import CHUNK_FIELDS, chunk_of, payload_of
+from knowledge.qdrant_search import QdrantSearch, read_vectors
 from knowledge.qdrant_terms import asked_terms
 from knowledge.qdrant_writer import QdrantWriter, to_its_end
 from knowledge.vectors import Vectors
@@ -72,19 +72,9 @@ class QdrantIndex:
 
     async def vectors(self, table: IndexTable, keys: Collection[str]) -> dict[str, Vectors]:
         wanted = sorted(set(keys) - {""})
-        found: dict[str, Vectors] = {}
         async with self._looking_again():
             collection = await self.collections.holding(table) if wanted else None
-            if collection is not None:
-                made_of = within(table, is_any("vector_key", wanted))
-                async for records in collection.scroll(made_of, ["vector_key"], with_vector=True):
-                    for record in records:
-                        vector = vector_of(record)
-                        if vector is not None:
-                            found[payload_of(record)["vector_key"]] = vector
-                    if len(found) == len(wanted):
-                        break
-        return found
+            return {} if collection is None else await read_vectors(collection, table, wanted)
 
     async def count(self, table: IndexTable, document_id: str | None = None) -> int:
         conditions = [] if document_id is None else [is_value("document_id", document_id)]

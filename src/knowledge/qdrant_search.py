@@ -1,15 +1,15 @@
-"""Searches in one collection of Qdrant: by vector; by words, with the cosines that fusing needs. One call each."""
+"""Reading a collection of Qdrant: by vector, by words with the cosines that fusing needs (one call), by vector key."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Final
 
 from qdrant_client import models
 
 from knowledge.filters import EVERYTHING, Filter, matches
 from knowledge.index import Hit, IndexTable
-from knowledge.qdrant_collection import Collection, within
+from knowledge.qdrant_collection import SCROLLED_MAX, Collection, is_any, within
 from knowledge.qdrant_filters import has_text_range, wide_condition
-from knowledge.qdrant_points import DENSE, HIT_FIELDS, TERMS, Found, found_of, newest_of
+from knowledge.qdrant_points import DENSE, HIT_FIELDS, TERMS, Found, found_of, newest_of, payload_of, vector_of
 from knowledge.vectors import Vectors
 
 GRAPH_EF: Final = 256
@@ -17,6 +17,8 @@ GRAPH_EF: Final = 256
 
 _PAGE_GROWTH: Final = 4
 _PAGE_MAX: Final = 5_000
+_ROWS_PER_KEY: Final = 4
+_ROWS_MORE: Final = 64
 
 _Ask = Callable[[int, int], Awaitable[list[Found]]]
 
@@ -86,6 +88,22 @@ class QdrantSearch:
 
     def _filter(self, filters: Filter) -> models.Filter:
         return within(self._table) if filters == EVERYTHING else within(self._table, wide_condition(filters))
+
+
+async def read_vectors(collection: Collection, table: IndexTable, keys: Sequence[str]) -> dict[str, Vectors]:
+    """Vectors by their key. One of very many rows hides no other: what is found is not asked for again."""
+    found: dict[str, Vectors] = {}
+    missing = list(keys)
+    while missing:
+        limit = min(SCROLLED_MAX, _ROWS_PER_KEY * len(missing) + _ROWS_MORE)
+        records = await collection.some(within(table, is_any("vector_key", missing)), ["vector_key"], limit)
+        found |= {
+            payload_of(record)["vector_key"]: vector for record in records if (vector := vector_of(record)) is not None
+        }
+        if len(records) < limit:
+            break
+        missing = [key for key in missing if key not in found]
+    return found
 
 
 async def _passing(ask: _Ask, limit: int, filters: Filter) -> list[Found]:

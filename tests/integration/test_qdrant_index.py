@@ -215,6 +215,14 @@ async def test_ranges_of_strings_hold_beyond_what_the_server_compares(index: "Qd
     assert len(first) == 2
 
 
+async def test_a_vector_is_found_beside_one_that_stands_in_very_many_rows(index: "QdrantIndex") -> None:
+    rows = [structs.replace(row, vector_key="often") for row in rows_of("doc_1", [f"sack {n}" for n in range(200)])]
+    await index.upsert(TABLE, "doc_1", [*rows, structs.replace(rows_of("doc_1", ["rare"])[0], vector_key="rare")])
+    found = await index.vectors(TABLE, ["often", "rare", "never"])
+    assert found.keys() == {"often", "rare"}
+    assert np.array_equal(found["rare"], direction(0))
+
+
 async def test_a_document_of_more_than_one_request_is_written_whole(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("knowledge.qdrant_writer.REQUEST_BYTES_MAX", 10_000)
     index = index_on(local_client())
