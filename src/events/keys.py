@@ -171,12 +171,13 @@ class Keys:
         return f"{self._namespace}:reply:{name}"
 
     def log(self, partition: int) -> str:
-        """Stream of all events, written by append, trimmed by the archiver alone. Fields: `e` envelope, `n` number."""
+        """Stream of all events, written by append, trimmed by the archiver alone; its ids are moved on by whoever
+        raises the epoch. Fields: `e` envelope, `n` number."""
         return self._prefixes[partition] + "log"
 
     def meta(self, partition: int) -> str:
-        """Hash written by append: epoch, number and last (of the last event); by projector and rebuilds: generation,
-        fence; by the archiver: archived, archived_at, digest (of the last segment), trimmed, trimmed_at; by whoever
+        """Hash written by append: number and last (of the last event), epoch; epoch also by whoever misses an event of
+        the log; by projector and rebuilds: generation, fence; by the archiver: archived, archived_at, digest (of the last segment), trimmed, trimmed_at; by whoever
         asks for it to be archived or verifies it: asked, verified (may be lost)."""
         return self._prefixes[partition] + "meta"
 
@@ -248,7 +249,8 @@ class Keys:
         return f"{self._prefixes[partition]}checkpoint:"
 
     def changes(self, partition: int) -> str:
-        """Capped stream of view changes for SSE, written by the projector. Derived."""
+        """Capped stream of view changes for SSE, written by the projector; broken off by whoever raises the epoch.
+        Derived."""
         return self._prefixes[partition] + "changes"
 
     def segments(self, partition: int) -> str:

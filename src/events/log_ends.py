@@ -7,12 +7,10 @@ from typing import Final
 
 import msgspec
 
+from events.epochs import is_there
 from events.log import EventLog, Head
 
 FORMAT: Final = 1
-
-SEQUENCE_MAX: Final = (1 << 64) - 1
-"""The highest that an entry id of a Redis stream can have."""
 
 
 class LogEnds(msgspec.Struct, frozen=True, kw_only=True):
@@ -33,21 +31,13 @@ async def partitions_cut(log: EventLog, seen: LogEnds) -> list[int]:
     Raises what the log raises.
     """
     heads = enumerate(seen.heads[: log.partitions])
-    return [partition for partition, head in heads if not await _is_there(log, partition, head)]
+    return [partition for partition, head in heads if not await is_there(log, partition, head)]
 
 
-async def _is_there(log: EventLog, partition: int, head: Head) -> bool:
-    """Numbers alone do not tell: what was appended since may have come past the number that was lost."""
-    last = head.position
-    if last is None:
-        return True
-    before = msgspec.structs.replace(last, sequence=last.sequence - 1)
-    if last.sequence == 0:
-        before = msgspec.structs.replace(last, ms=last.ms - 1, sequence=SEQUENCE_MAX)
-    for entry in await log.read(partition, after=before, limit=1):
-        same_place = entry.position is not None and entry.position.entry_id == last.entry_id
-        return same_place and entry.number == head.number
-    return False
+def risen(now: LogEnds, before: LogEnds) -> list[tuple[int, Head]]:
+    """The partitions, with their ends, that are in another epoch: they have lost something in between."""
+    pairs = enumerate(zip(now.heads, before.heads, strict=False))
+    return [(partition, head) for partition, (head, was) in pairs if head.epoch > was.epoch]
 
 
 def encode_ends(ends: LogEnds) -> bytes:

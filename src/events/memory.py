@@ -13,14 +13,12 @@ from events.append_plan import EnterDead, EnterDue, EnterInbox, LeaveDead, Plan,
 from events.codec import decode
 from events.digests import DigestClaim, moved
 from events.envelope import Envelope, Position
+from events.epochs import EPOCH_FIRST
 from events.errors import CorruptEvent, EntriesArchived, HistoryArchived, InvalidAppend
 from events.ids import TaskId, partition_of
 from events.inbox import Delivery
 from events.log import EVENTS_PER_STREAM_MAX, Appended, Conflict, Head, Taken, Tally, Unreadable, Write
 from events.memory_store import EntryId, LogEntry, MemoryStore, PartitionState, StreamState
-
-EPOCH = 1
-"""Memory knows no fail-over."""
 
 
 class MemoryLog:
@@ -75,7 +73,7 @@ class MemoryLog:
         trimmed = partition.trimmed_versions(stream)
         if after_version < trimmed:
             raise HistoryArchived(trimmed, str_entry_id(partition.log[stream.places[trimmed - 1]].entry_id))
-        return [_decode(partition.log[place], place + 1) for place in stream.places[after_version:]]
+        return [_decode(partition, partition.log[place], place + 1) for place in stream.places[after_version:]]
 
     async def versions(self, stream_ids: Sequence[str]) -> list[int]:
         streams = ((self.store.partition(partition_of(one)).streams, one) for one in stream_ids)
@@ -85,8 +83,17 @@ class MemoryLog:
         return self.store.partition(partition_of(task_id)).tallies.get(task_id, Tally())
 
     async def head(self, partition: int) -> Head:
-        log = self.store.partition(partition).log
-        return Head(EPOCH, len(log), _position(log[-1].entry_id) if log else None)
+        state = self.store.partition(partition)
+        return Head(state.epoch, len(state.log), _position(state, state.log[-1].entry_id) if state.log else None)
+
+    async def raise_epoch(self, partition: int, seen: Position) -> bool:
+        """As `Epochs`. A log in memory loses its end where a test takes it away."""
+        state = self.store.partition(partition)
+        if state.epoch > seen.epoch:
+            return False
+        state.epoch = seen.epoch + 1
+        state.numbering.last = max(state.numbering.last, (seen.ms, seen.sequence))
+        return True
 
     def dead_letters(self, partition: int) -> list[str]:
         """Streams among the dead letters, by the time of their failure."""
@@ -95,15 +102,17 @@ class MemoryLog:
 
     def put_raw(self, partition: int, payload: bytes) -> Position:
         """Puts bytes into the log as a damaged disk or a foreign writer would; for tests of what readers do then."""
-        return _position(self._enter_log(self.store.partition(partition), payload))
+        state = self.store.partition(partition)
+        return _position(state, self._enter_log(state, payload))
 
     def _page(self, partition: int, after: Position | None, limit: int) -> list[Envelope | Unreadable]:
-        log, trimmed = self.store.partition(partition).log, self.store.partition(partition).trimmed
+        state = self.store.partition(partition)
+        log, trimmed = state.log, state.trimmed
         start = 0 if after is None else bisect_right(log, (after.ms, after.sequence), key=lambda entry: entry.entry_id)
         if start < trimmed:
             raise EntriesArchived(str_entry_id(log[trimmed - 1].entry_id))
         return [
-            _decode_or_unreadable(entry, number)
+            _decode_or_unreadable(state, entry, number)
             for number, entry in enumerate(log[start : start + limit], start=start + 1)
         ]
 
@@ -118,7 +127,7 @@ class MemoryLog:
             stream = partition.streams.setdefault(write.stream_id, StreamState())
             for payload in write.payloads:
                 stream.places.append(len(partition.log))
-                positions.append(_position(self._enter_log(partition, payload)))
+                positions.append(_position(partition, self._enter_log(partition, payload)))
         ended = _change_tallies(partition, plan)
         _change_digests(partition, plan)
         self._follow(partition, plan, ended)
@@ -147,7 +156,7 @@ class MemoryLog:
 
 def parse_entry_id(text: str) -> EntryId:
     """A stream id of the form ms-sequence. Raises InvalidId."""
-    position = Position.of_entry(EPOCH, text)
+    position = Position.of_entry(EPOCH_FIRST, text)
     return position.ms, position.sequence
 
 
@@ -169,7 +178,7 @@ def _repeated(partition: PartitionState, plan: Plan) -> tuple[Position, ...] | N
         if stream.version < end or not _is_last(partition.log[stream.places[end - 1]], write):
             return None
         places.extend(stream.places[first:end])
-    return tuple(_position(partition.log[place].entry_id) for place in places)
+    return tuple(_position(partition, partition.log[place].entry_id) for place in places)
 
 
 def _is_last(entry: LogEntry, write: PlannedWrite) -> bool:
@@ -220,16 +229,16 @@ def _change_digests(partition: PartitionState, plan: Plan) -> None:
             partition.digests[key] = claims
 
 
-def _position(entry_id: EntryId) -> Position:
-    return Position(EPOCH, *entry_id)
+def _position(partition: PartitionState, entry_id: EntryId) -> Position:
+    return Position(partition.epoch, *entry_id)
 
 
-def _decode(entry: LogEntry, number: int) -> Envelope:
-    return decode(entry.payload, position=_position(entry.entry_id), number=number)
+def _decode(partition: PartitionState, entry: LogEntry, number: int) -> Envelope:
+    return decode(entry.payload, position=_position(partition, entry.entry_id), number=number)
 
 
-def _decode_or_unreadable(entry: LogEntry, number: int) -> Envelope | Unreadable:
+def _decode_or_unreadable(partition: PartitionState, entry: LogEntry, number: int) -> Envelope | Unreadable:
     try:
-        return _decode(entry, number)
+        return _decode(partition, entry, number)
     except CorruptEvent as error:
-        return Unreadable(_position(entry.entry_id), number, entry.payload, str(error))
+        return Unreadable(_position(partition, entry.entry_id), number, entry.payload, str(error))

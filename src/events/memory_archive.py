@@ -13,8 +13,9 @@ from events.archive import (
     Verification,
 )
 from events.envelope import Position
+from events.epochs import EPOCH_FIRST
 from events.ids import partition_of
-from events.memory import EPOCH, MemoryLog
+from events.memory import MemoryLog
 from events.memory_store import EntryId, InboxState, PartitionState, StreamState
 from events.pointer import unpack_pointer
 
@@ -83,7 +84,7 @@ class MemoryArchive:
         place = (0, 0) if after is None else (after.ms, after.sequence)
         start = max(state.trimmed, bisect_right(state.log, place, key=lambda entry: entry.entry_id))
         return [
-            LogEntry(_position(entry.entry_id), number, entry.payload)
+            LogEntry(Position(state.epoch, *entry.entry_id), number, entry.payload)
             for number, entry in enumerate(state.log[start : start + limit], start=start + 1)
         ]
 
@@ -103,7 +104,7 @@ class MemoryArchive:
 
     async def floor(self, partition: int, *, retention_ms: int) -> Floor:
         state = self._store.partition(partition)
-        before, held_by = Position(EPOCH, self._store.now_ms() - retention_ms, 0), "retention"
+        before, held_by = Position(EPOCH_FIRST, self._store.now_ms() - retention_ms, 0), "retention"
         for (step, lane), inbox in state.inboxes.items():
             wanted = _oldest(state, inbox)
             if wanted is not None and wanted < before:
@@ -143,4 +144,4 @@ def _find(state: PartitionState, event: StreamVersion) -> Position | None:
 
 
 def _position(entry_id: EntryId) -> Position:
-    return Position(EPOCH, *entry_id)
+    return Position(EPOCH_FIRST, *entry_id)

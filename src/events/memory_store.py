@@ -5,6 +5,7 @@ from bisect import bisect_left
 from collections.abc import Callable
 
 from events.digests import Claims, DigestKey
+from events.epochs import EPOCH_FIRST
 from events.errors import InvalidId
 from events.log import Tally
 from events.steps import Lane, Step
@@ -94,6 +95,7 @@ class PartitionState:
     """Everything that one partition holds."""
 
     def __init__(self) -> None:
+        self.epoch = EPOCH_FIRST
         self.log: list[LogEntry] = []
         self.numbering = Numbering()
         self.streams: dict[str, StreamState] = {}

@@ -17,13 +17,13 @@ from events.archive import (
 )
 from events.codec import stream_version_of
 from events.envelope import Position
+from events.epochs import EPOCH_FIRST
 from events.errors import ArchiveRefused, CorruptEvent
 from events.ids import pack_stream_id
 from events.keys import Keys
 from events.log import Head
 from events.pointer import INBOX_CODES, unpack_pointer
 from events.redis_border import RedisClient, Script, at_the_border, execute
-from events.redis_log import EPOCH_FIRST
 from events.redis_wire import Argument
 
 TRIM_ENTRIES_MAX: Final = 2_000

@@ -14,6 +14,7 @@ from events.append_plan import Consequence, EnterDead, EnterDue, EnterInbox, Lea
 from events.codec import decode
 from events.digests import Move
 from events.envelope import Envelope, Position
+from events.epochs import EPOCH_FIRST, SeenEnds
 from events.errors import CorruptEvent, EntriesArchived, HistoryArchived, InvalidAppend, InvalidId, VersionGap
 from events.ids import TaskId, pack_stream_id, partition_of
 from events.inbox import Delivery
@@ -26,9 +27,6 @@ from events.steps import Lane, Step
 
 GROUP: Final = "mill"
 """The one consumer group of every inbox."""
-
-EPOCH_FIRST: Final = 1
-"""The epoch of a log that never lost its end in a fail-over."""
 
 BLOCK_MS_MAX: Final = 2_000
 """One blocking read; the client waits 3 s longer for the answer, else redis-py takes silence for a broken line."""
@@ -63,11 +61,14 @@ class RedisLog:
         *,
         events_per_stream_max: int = EVENTS_PER_STREAM_MAX,
         confirmation: Confirmation | None = None,
+        seen: SeenEnds | None = None,
     ) -> None:
+        """`seen` is told of what was answered."""
         self._client = client
         self._blocking = blocking_client
         self._keys = keys
         self._events_per_stream_max = events_per_stream_max
+        self._seen = seen
         # A node that is down holds up what waits in one batch with its calls: on a cluster a batch is of one slot.
         batches = keys.partitions if isinstance(client, RedisCluster) else 1
         script = Script("append.lua")
@@ -90,7 +91,10 @@ class RedisLog:
         answer: list[Any] = await batching.run(keys, arguments, size_bytes=size_bytes)
         match answer:
             case [1, int(epoch), int(is_repeat), *entry_ids]:
-                return Appended(tuple(_position(epoch, entry) for entry in entry_ids), is_repeat=is_repeat == 1)
+                positions = tuple(_position(epoch, entry) for entry in entry_ids)
+                if self._seen is not None and positions:
+                    self._seen.note(plan.partition, writes, positions)
+                return Appended(positions, is_repeat=is_repeat == 1)
             case [2, int(write), int(actual_version)]:
                 return Conflict(plan.writes[write - 1].stream_id, actual_version)
             case [4, *taken]:

@@ -10,10 +10,10 @@ from typing import Final
 
 import msgspec
 
+from events.epochs import EPOCH_FIRST
 from events.ids import pack_stream_id
 from events.keys import Keys
 from events.redis_border import RedisClient, at_the_border, execute
-from events.redis_log import EPOCH_FIRST
 from events.redis_setup import FORMAT_VERSION
 from events.restored import RestoredLog, StreamEnd
 

@@ -37,6 +37,7 @@ from millstream.embedding_misfits import tell_of_misfits
 from millstream.guard import Guard
 from millstream.health import health_routes
 from millstream.ingesting import ingest_services, webhook_services
+from millstream.loss_watch import watch_for_losses
 from millstream.mcp.over_http import mcp_routes
 from millstream.methods import with_refusals
 from millstream.notifying import deliveries_of, subscriptions_of
@@ -103,6 +104,7 @@ async def running_app(settings: Settings, stop: asyncio.Event) -> AsyncIterator[
                 open_entrance(stores, queries_of(stores), stop) as entrance,
                 in_background(warm_api(stores, can_search)),
                 in_background(tell_of_misfits(lists_of(stores), stores.embeddings)),
+                in_background(watch_for_losses(stores, stop)),
                 opened_traces(settings, role="api", process=name) as traces,
                 serving_metrics(settings, scrape),
             ):

@@ -113,6 +113,7 @@ async def running_projector(settings: Settings, stop: asyncio.Event) -> None:
             stop=stop,
             retention=_retention(settings),
             rebuild=rebuild,
+            epochs=stores.epochs,
             observer=MeasuredCommits(stores.figures, clock_us, traces),
         )
         async with asyncio.TaskGroup() as group:

@@ -10,6 +10,7 @@ import msgspec
 import structlog
 
 from blobs.store import CollectableBlobs
+from events.epochs import SeenEnds
 from events.errors import LogFull, LogUnavailable
 from events.ids import IdFactory
 from events.keys import Keys
@@ -17,6 +18,7 @@ from events.redis_archive import RedisArchive
 from events.redis_batching import Confirmation
 from events.redis_border import at_the_border
 from events.redis_clients import Clients
+from events.redis_epochs import RedisEpochs
 from events.redis_inbox import RedisInbox
 from events.redis_log import RedisLog
 from knowledge.index import CollectableIndex
@@ -37,6 +39,8 @@ class Stores(msgspec.Struct, frozen=True, kw_only=True):
     """What a role works with; `log` reads on in the archive, `index_told` says where the index is and who may write;
     `is_index_server`, whether it may be away while all else answers.
 
+    `seen` is what this process knows to be in the log, `epochs` what it raises where that is lost.
+
     `figures` are what this process counts of itself.
     `secret` signs cursors and is the same in every process of an installation.
     """
@@ -45,6 +49,8 @@ class Stores(msgspec.Struct, frozen=True, kw_only=True):
     clients: Clients
     keys: Keys
     log: ArchivedLog
+    seen: SeenEnds
+    epochs: RedisEpochs
     archive: Archive
     inbox: RedisInbox
     blobs: CollectableBlobs
@@ -80,11 +86,14 @@ async def open_stores(settings: Settings) -> AsyncIterator[Stores]:
         opened = await open_index(settings, clients, keys)
         figures = Registry()
         archive = Archive(RedisArchive(clients.commands, keys), blobs)
+        seen = SeenEnds()
         yield Stores(
             settings=settings,
             clients=clients,
             keys=keys,
-            log=ArchivedLog(MeasuredLog(_log(settings, clients, keys), figures), archive),
+            log=ArchivedLog(MeasuredLog(_log(settings, clients, keys, seen), figures), archive),
+            seen=seen,
+            epochs=RedisEpochs(clients.commands, keys),
             archive=archive,
             inbox=RedisInbox(clients.commands, clients.blocking, keys),
             blobs=blobs,
@@ -126,7 +135,7 @@ async def _secret(settings: Settings, clients: Clients, keys: Keys) -> bytes:
     return found
 
 
-def _log(settings: Settings, clients: Clients, keys: Keys) -> RedisLog:
+def _log(settings: Settings, clients: Clients, keys: Keys, seen: SeenEnds) -> RedisLog:
     match settings.confirm:
         case "primary":
             confirmation = None
@@ -134,4 +143,4 @@ def _log(settings: Settings, clients: Clients, keys: Keys) -> RedisLog:
             confirmation = Confirmation(replicas=1, wait_ms=settings.confirm_ms_max)
         case _:
             assert_never(settings.confirm)
-    return RedisLog(clients.commands, clients.blocking, keys, confirmation=confirmation)
+    return RedisLog(clients.commands, clients.blocking, keys, confirmation=confirmation, seen=seen)

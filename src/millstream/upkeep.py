@@ -15,7 +15,8 @@ import structlog
 from blobs.errors import BlobError, BlobMissing
 from domain.errors import Contention
 from events.errors import LogError
-from events.log_ends import LogEnds, decode_ends, encode_ends, partitions_cut, read_ends
+from events.log import Head
+from events.log_ends import LogEnds, decode_ends, encode_ends, partitions_cut, read_ends, risen
 from events.redis_setup import Durability, durability
 from events.redis_turns import RedisTurns
 from events.seldom import Seldom
@@ -25,6 +26,7 @@ from ingest.services import IngestServices
 from knowledge.errors import KnowledgeError
 from millstream.admission.key_copy import agree
 from millstream.admission.redis_key_store import RedisKeyStore
+from millstream.loss_watch import raise_where_lost
 from millstream.stores import Stores
 from processors.collected import Collected
 from processors.collector import Collector
@@ -116,16 +118,24 @@ class Upkeep:
                     await self._collect(server)
 
     async def _notice(self, server: Durability) -> None:
-        seen = self._ends or await read_noted_ends(self._stores)
-        cut = [] if seen is None else await partitions_cut(self._stores.log, seen)
-        for partition in cut:
-            _log.error("log_lost_its_end", partition=partition)
+        """Of what is lost the epoch tells, whoever has raised it."""
+        seen = self._ends or await read_noted_ends(self._stores) or LogEnds()
+        await raise_where_lost(self._stores)
+        for partition in await partitions_cut(self._stores.log, seen):
+            await self._raise(partition, seen.heads[partition])
+        ends = await read_ends(self._stores.log)
+        lost = [f":{partition}@{head.epoch}" for partition, head in risen(ends, seen)]
         is_new_run = server.run_id != self._run_id
-        if cut or (is_new_run and server.may_lose):
-            name = f"swept:{server.run_id}" + "".join(f":{partition}" for partition in cut)
+        if lost or (is_new_run and server.may_lose):
+            name = f"swept:{server.run_id}{''.join(lost)}"
             again_s = time.monotonic() + self._stores.settings.reconcile_age_s + 1
             self._losses.append(Loss(name, again_s))
-        self._run_id, self._ends = server.run_id, await read_ends(self._stores.log)
+        self._run_id, self._ends = server.run_id, ends
+
+    async def _raise(self, partition: int, was: Head) -> None:
+        if was.position is not None:
+            is_ours = await self._stores.epochs.raise_epoch(partition, was.position)
+            _log.error("log_lost_its_end", partition=partition, was_at=str(was.position), raised=is_ours)
 
     async def _is_due(self) -> bool:
         if self._losses:

@@ -76,6 +76,11 @@ class _Topic:
         if self.ahead and self.ahead.get(mark := mark_of(change.id), change.version + 1) <= change.version:
             del self.ahead[mark]
 
+    def begin_anew(self) -> None:
+        """A log that lost its end counts versions of the same rows once more."""
+        self.ahead.clear()
+        self._offered.clear()
+
     def offer(self, frame: Frame, change: Change) -> None:
         self._offered[frame.id] = frame.version
         self._offered.move_to_end(frame.id)
@@ -175,7 +180,7 @@ class ChangeTailer:
         # In one turn: a place behind changes that nobody was offered must not be told.
         self._positions.update(ends)
         for topic in self._topics.values():
-            topic.ahead.clear()
+            topic.begin_anew()
         for subscription in self._all():
             subscription.start_afresh()
 
@@ -189,7 +194,8 @@ class ChangeTailer:
             by_partition: dict[int, list[FeedEntry]] = defaultdict(list)
             for entry in entries:
                 by_partition[entry.partition].append(entry)
-            if self._clock_s() - self._read_s > AWAY_S_MAX and await self._has_missed(by_partition):
+            is_away = self._clock_s() - self._read_s > AWAY_S_MAX
+            if any(one.is_break for one in entries) or (is_away and await self._has_missed(by_partition)):
                 await self._begin_anew()
                 by_partition.clear()
             self._read_s = begun_s

@@ -52,11 +52,16 @@ class Change(msgspec.Struct, frozen=True):
 
 
 class FeedEntry(msgspec.Struct, frozen=True):
-    """What one commit changed."""
+    """What one commit changed. One without changes is a break: the log has lost what some of the states told before it
+    came from (`events.epochs`)."""
 
     partition: int
     position: FeedPosition
     changes: tuple[Change, ...]
+
+    @property
+    def is_break(self) -> bool:
+        return not self.changes
 
 
 class _PackedChange(msgspec.Struct, frozen=True, array_like=True):
@@ -110,7 +115,8 @@ class ChangeFeed(Protocol):
         ...
 
     async def feed_since(self, partition: int, after: FeedPosition, *, limit: int) -> list[FeedEntry] | None:
-        """Every entry behind a place; None where the feed does not reach back to it, never had it, or holds more."""
+        """Every entry behind a place; None where the feed does not reach back to it, never had it, holds more, or
+        broke off since."""
         ...
 
 

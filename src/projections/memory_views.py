@@ -149,6 +149,15 @@ class MemoryViews:
         tables = self._partitions[lease.partition].generation(lease.generation).tables
         return [tables.get(key.table, {}).get(key.id) for key in keys]
 
+    def break_feed(self, partition: int) -> None:
+        """What `raise_epoch.lua` does to a feed."""
+        state = self._partitions[partition]
+        state.feed.clear()
+        state.feed_bytes = 0
+        state.announce(encode_changes(()), self._clock_ms(), self._feed_bytes_max)
+        state.feed_trimmed = state.feed_end
+        self._changed.ring()
+
     async def commit(self, commit: Commit) -> bool:
         held = self._held(commit.lease)
         if held is None:
@@ -176,7 +185,7 @@ class MemoryViews:
         state, old, new = self._partitions[live.partition], self._held(live), self._held(built)
         if state.live != live.generation or old is None or new is None:
             return False
-        if old.checkpoint.position != new.checkpoint.position:
+        if not new.checkpoint.is_at(old.checkpoint):
             return False
         state.live = built.generation
         new.holder = None

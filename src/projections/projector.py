@@ -11,8 +11,9 @@ from typing import Final, Protocol
 import structlog
 
 from events.envelope import Envelope
+from events.epochs import EPOCH_FIRST, Epochs, is_there
 from events.errors import LogFull, LogUnavailable
-from events.log import EventLog, Unreadable
+from events.log import EventLog, Head, Unreadable
 from events.seldom import Seldom
 from events.unless import unless
 from projections.errors import RebuildRefused
@@ -47,6 +48,8 @@ class Rebuild(Protocol):
 class Projector:
     """Keeps one partition's live views. `holder` names this process among all that ever run.
 
+    With `epochs` the partition's epoch is raised where this one has folded what the log does not have any more.
+
     `rebuild` is called where the views know of events that the log does not have (any more); without it, or until it
     succeeds, an error is logged and nothing is folded on top of them.
     """
@@ -64,6 +67,7 @@ class Projector:
         cached_rows_max: int = CACHED_ROWS_MAX,
         retention: Retention | None = None,
         rebuild: Rebuild | None = None,
+        epochs: Epochs | None = None,
         told: Seldom | None = None,
         observer: CommitObserver | None = None,
     ) -> None:
@@ -78,6 +82,7 @@ class Projector:
         self._retention = retention
         self._next_sweep_us = 0
         self._rebuild = rebuild
+        self._epochs = epochs
         self._told = told or Seldom()
         self._observer = observer or NobodyWatches()
         self._writer: Writer | None = None
@@ -149,26 +154,23 @@ class Projector:
                 return None
 
     async def _notice_loss(self, now: Checkpoint) -> None:
-        """Log and views lie side by side, so after an append-only file has lost its end they agree with one another:
-        only who saw the end knows that it is gone, and nobody sees it sooner than this."""
-        if now.is_behind(self._stood_at) and not await self._is_in_log(self._stood_at, behind=now):
-            log.error(
-                "log_lost_its_end",
-                partition=self._partition,
-                was_at=str(self._stood_at.position),
-                events=self._stood_at.number - now.number,
-                advice="`millstream reconcile` accepts uploads again that are lost",
-            )
+        """Log and views lie side by side, so after an append-only file has lost its end, or a replica took over, they
+        agree with one another: only who saw the end knows that it is gone, and nobody sees it sooner than this."""
+        was = self._stood_at
+        end = Head(EPOCH_FIRST if was.position is None else was.position.epoch, was.number, was.position)
+        if was.position is None or not now.is_behind(was) or await is_there(self._log, self._partition, end):
+            self._stood_at = now
+            return
+        log.error(
+            "log_lost_its_end",
+            partition=self._partition,
+            was_at=str(was.position),
+            events=was.number - now.number,
+            advice="`millstream reconcile` accepts uploads again that are lost",
+        )
+        if self._epochs is not None:
+            await self._epochs.raise_epoch(self._partition, was.position)
         self._stood_at = now
-
-    async def _is_in_log(self, wanted: Checkpoint, *, behind: Checkpoint) -> bool:
-        after = behind
-        while after.is_behind(wanted):
-            page = await self._log.read(self._partition, after=after.position, limit=self._page_events)
-            if not page or any(entry.position == wanted.position for entry in page):
-                return bool(page)
-            after = Checkpoint(position=page[-1].position)
-        return False
 
     async def _is_beyond_log(self, checkpoint: Checkpoint) -> bool:
         after = (await self._log.head(self._partition)).position
@@ -216,6 +218,7 @@ async def run_projectors(
     lease_poll_ms: int = LEASE_POLL_MS,
     retention: Retention | None = None,
     rebuild: Rebuild | None = None,
+    epochs: Epochs | None = None,
     observer: CommitObserver | None = None,
 ) -> None:
     """One projector a partition until told to stop. Without `retention` finished tasks stay for ever."""
@@ -230,6 +233,7 @@ async def run_projectors(
                 lease_poll_ms=lease_poll_ms,
                 retention=retention,
                 rebuild=rebuild,
+                epochs=epochs,
                 told=told,
                 observer=observer,
             )

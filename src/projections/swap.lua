@@ -6,7 +6,8 @@
 local call = redis.call
 if (call('HGET', KEYS[1], 'generation') or '1') ~= ARGV[1] then return 0 end
 local old, new = call('HMGET', KEYS[2], 'token', 'position'), call('HMGET', KEYS[3], 'token', 'position')
-if old[1] ~= ARGV[2] or new[1] ~= ARGV[4] or (old[2] or '') ~= (new[2] or '') then return 0 end
+local function entry(position) return string.match(position or '', '%-(.+)$') end -- whatever the epoch it was read in
+if old[1] ~= ARGV[2] or new[1] ~= ARGV[4] or entry(old[2]) ~= entry(new[2]) then return 0 end
 call('HSET', KEYS[1], 'generation', ARGV[3])
 call('HSET', KEYS[3], 'holder', '')
 return 1

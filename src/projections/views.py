@@ -38,6 +38,10 @@ class Checkpoint(msgspec.Struct, frozen=True, kw_only=True):
         """By their entries: a foreign one has no number."""
         return _entry(self.position) < _entry(other.position)
 
+    def is_at(self, other: "Checkpoint") -> bool:
+        """At the same entry, in whichever epoch it was read."""
+        return _entry(self.position) == _entry(other.position)
+
 
 class Lease(msgspec.Struct, frozen=True, kw_only=True):
     """The right to write a generation's views until somebody else gets a higher token."""

@@ -13,7 +13,7 @@ from events.document import (
     StepFailed,
     StepStarted,
 )
-from events.envelope import Envelope, Event, UnknownEvent, UnknownReason
+from events.envelope import Envelope, Event, Position, UnknownEvent, UnknownReason
 from events.errors import InvalidAppend, InvalidId
 from events.ids import document_id
 from events.inbox import Delivery, InboxDepth
@@ -277,6 +277,31 @@ class EventLogContract:
         assert await world.log.head(0) == Head(1, 0, None)
         answer = await append(world, document_write(new_document(), 0, accepted(TASK, KB), STARTED))
         assert await world.log.head(0) == Head(1, 2, answer.positions[-1])
+
+    async def test_of_all_who_miss_what_they_saw_one_begins_the_next_epoch(self, world: LogWorld) -> None:
+        first = await append(world, document_write(new_document(), 0, accepted(TASK, KB)))
+        (seen,) = first.positions
+        assert [await world.epochs.raise_epoch(0, seen) for _ in range(2)] == [True, False]
+        assert (await world.log.head(0)).epoch == seen.epoch + 1
+        assert (await world.log.head(1)).epoch == seen.epoch
+        second = await append(world, document_write(new_document(), 0, accepted(TASK, KB)))
+        assert [one.epoch for one in second.positions] == [seen.epoch + 1]
+        assert [one.position and one.position.epoch for one in await world.log.read(0)] == [seen.epoch + 1] * 2
+        assert (await world.log.head(0)).number == 2
+        later = Position(seen.epoch + 4, seen.ms, seen.sequence)
+        assert await world.epochs.raise_epoch(0, later), "the epoch itself may be what was lost"
+        assert (await world.log.head(0)).epoch == seen.epoch + 5
+
+    async def test_no_entry_gets_an_id_that_lies_before_what_was_lost(self, world: LogWorld) -> None:
+        far = Position(1, await world.now_us() // 1_000 + 3_600_000, 7)
+        for partition in (0, 1):
+            await world.epochs.raise_epoch(partition, far)
+            assert await world.log.read(partition) == [], "nothing is put into the log for it"
+            assert (await world.log.head(partition)).number == 0
+        answer = await append(world, document_write(new_document(), 0, accepted(TASK, KB)))
+        assert answer.positions[0] > Position(2, far.ms, far.sequence)
+        (entry,) = await world.log.read(0, after=far)
+        assert entry.number == 1
 
     async def test_an_event_leads_to_the_inbox_of_its_step_and_lane(self, world: LogWorld) -> None:
         document = new_document()

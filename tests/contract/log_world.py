@@ -3,6 +3,7 @@
 from typing import Protocol
 
 from events.envelope import Position
+from events.epochs import Epochs
 from events.inbox import Inbox, InboxKey
 from events.keys import Keys
 from events.log import EventLog
@@ -10,6 +11,7 @@ from events.memory import MemoryLog
 from events.memory_inbox import MemoryInbox
 from events.redis_border import execute
 from events.redis_clients import Clients
+from events.redis_epochs import RedisEpochs
 from events.redis_inbox import RedisInbox
 from events.redis_log import RedisLog
 from events.steps import Lane, Step
@@ -23,6 +25,7 @@ class LogWorld(Protocol):
     """What the suites need of an implementation."""
 
     log: EventLog
+    epochs: Epochs
     inbox: Inbox
 
     async def now_us(self) -> int:
@@ -51,6 +54,7 @@ class MemoryWorld:
             partitions=PARTITIONS, clock_us=lambda: self._now_us, events_per_stream_max=EVENTS_PER_STREAM_MAX
         )
         self.log: EventLog = self.memory
+        self.epochs: Epochs = self.memory
         self.inbox: Inbox = MemoryInbox(self.memory)
 
     async def now_us(self) -> int:
@@ -75,6 +79,7 @@ class RedisWorld:
         self.log: EventLog = RedisLog(
             clients.commands, clients.blocking, self.keys, events_per_stream_max=EVENTS_PER_STREAM_MAX
         )
+        self.epochs: Epochs = RedisEpochs(clients.commands, self.keys)
         self.inbox: Inbox = RedisInbox(clients.commands, clients.blocking, self.keys)
 
     async def now_us(self) -> int:

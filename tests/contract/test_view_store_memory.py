@@ -19,8 +19,12 @@ class MemoryViewWorld:
     def __init__(self) -> None:
         self._now_ms = 1_000
         memory = MemoryViews(partitions=PARTITIONS, clock_ms=lambda: self._now_ms, feed_bytes_max=FEED_BYTES_MAX)
+        self._memory = memory
         self.views: ViewStore = memory
         self.feed: ChangeFeed = memory
+
+    async def break_feed(self) -> None:
+        self._memory.break_feed(0)
 
     async def end_leases(self) -> None:
         self._now_ms += LEASE_MS + 1

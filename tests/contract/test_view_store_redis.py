@@ -2,8 +2,11 @@
 
 import pytest
 
+from events.envelope import Position
+from events.epochs import EPOCH_FIRST
 from events.keys import Keys
 from events.redis_clients import Clients
+from events.redis_epochs import RedisEpochs
 from projections.feed import ChangeFeed
 from projections.redis_feed import RedisFeed
 from projections.redis_views import RedisViews
@@ -29,6 +32,9 @@ class RedisViewWorld:
         self._client = clients.commands
         self.views: ViewStore = RedisViews(clients.commands, self._keys, feed_bytes_max=FEED_BYTES_MAX)
         self.feed: ChangeFeed = RedisFeed(clients.commands, clients.blocking, self._keys)
+
+    async def break_feed(self) -> None:
+        assert await RedisEpochs(self._client, self._keys).raise_epoch(0, Position(EPOCH_FIRST, 1, 0))
 
     async def end_leases(self) -> None:
         for generation in GENERATIONS:

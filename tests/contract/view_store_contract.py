@@ -21,12 +21,15 @@ LIST = "documents"
 
 
 class ViewWorld(Protocol):
-    """What the suite needs of an implementation; `end_leases` lets so much time pass that every lease is over."""
+    """What the suite needs of an implementation; `end_leases` lets so much time pass that every lease is over,
+    `break_feed` is what a log that lost its end does to the feed of partition 0."""
 
     views: ViewStore
     feed: ChangeFeed
 
     async def end_leases(self) -> None: ...
+
+    async def break_feed(self) -> None: ...
 
 
 async def lease(world: ViewWorld, *, holder: str = "one", generation: int = 1, build: bool = False) -> Lease:
@@ -274,6 +277,14 @@ class ViewStoreContract:
         assert await world.views.acquire(0, 1, holder="one", lease_ms=LEASE_MS) == NotLive(2)
         assert (await lease(world, generation=2)).checkpoint.number == 1
 
+    async def test_generations_at_one_entry_are_swapped_in_whichever_epoch_it_was_read(self, world: ViewWorld) -> None:
+        live, built = await lease(world), await lease(world, holder="two", generation=2, build=True)
+        for held, epoch in ((live, 1), (built, 2)):
+            one = commit(held, 1)
+            moved = replace(one.checkpoint, position=Position(epoch, 1, 0))
+            assert await world.views.commit(replace(one, checkpoint=moved))
+        assert await world.views.swap(live, built)
+
     async def test_generations_that_stand_apart_are_not_swapped(self, world: ViewWorld) -> None:
         live, built = await lease(world), await lease(world, holder="rebuild", generation=2, build=True)
         assert await world.views.commit(commit(live, 2))
@@ -387,6 +398,28 @@ class ChangeFeedContract:
         assert [await world.feed.feed_reaches(0, one) for one in places] == [False, False, True, True]
         assert kept[-1].position == positions[-1]
         assert await world.feed.feed_since(0, kept[0].position, limit=50) == kept[1:]
+
+    async def test_a_feed_that_broke_off_says_so_and_goes_on_behind_that_alone(self, world: ViewWorld) -> None:
+        began = await world.feed.feed_end(0)
+        positions = await self.announced(world, (change(0),), (change(1),))
+        await world.break_feed()
+        (found,) = await world.feed.feed_read({0: positions[-1], 1: FeedPosition()}, limit=5)
+        assert (found.is_break, found.changes) == (True, ())
+        await world.end_leases()
+        held = await lease(world, holder="two")
+        assert await world.views.commit(commit(held, 3, changes=(change(2),)))
+        for place in (began, *positions):
+            assert await world.feed.feed_since(0, place, limit=5) is None
+            assert not await world.feed.feed_reaches(0, place)
+        behind = await world.feed.feed_since(0, found.position, limit=5)
+        assert behind is not None
+        assert [(one.is_break, one.changes) for one in behind] == [(False, (change(2),))]
+
+    async def test_a_feed_that_broke_off_before_its_first_entry_is_not_resumed_from_its_beginning(
+        self, world: ViewWorld
+    ) -> None:
+        await world.break_feed()
+        assert await world.feed.feed_since(0, FeedPosition(), limit=5) is None
 
     async def test_a_commit_larger_than_the_feed_is_kept(self, world: ViewWorld) -> None:
         group = tuple(change(number % 8, number) for number in range(60))

@@ -124,6 +124,7 @@ async def test_what_a_server_lost_that_syncs_once_a_second_is_accepted_again(
         await upkeep.look()
         task = await world.loses_what(lambda: world.upload(kb))
         await world.is_accepted_by(upkeep, task)
+        assert (await world.stores.log.head(0)).epoch == 2, "whoever was told of the upload misses it"
 
 
 @pytest.mark.parametrize("is_restarted", [False, True])
@@ -142,6 +143,7 @@ async def test_a_log_that_has_lost_its_end_is_noticed_under_always_too(
         later = await world.upload(kb)
         await world.is_accepted_by(world.upkeep("two") if is_restarted else upkeep, task)
         assert await world.stores.log.versions([later]) == [1]
+        assert (await world.stores.log.head(0)).epoch == 2
 
 
 async def test_nobody_sweeps_or_collects_while_another_does(redis_directory: Path, tmp_path: Path) -> None:

@@ -124,10 +124,42 @@ async def test_who_saw_the_end_of_a_log_that_lost_it_tells_of_it(world: World, l
     assert f'"events": {lost.number - (await world.log.head(0)).number}' in told
 
 
+async def test_who_folded_what_the_log_has_lost_begins_its_next_epoch(world: World) -> None:
+    projector = Projector(world.log, world.views, partition=0, holder="one", epochs=world.log)
+    await projector.advance()
+    seen = await world.log.head(0)
+    assert seen.epoch == 1
+    world.put_back()
+    world.views = projector._views = MemoryViews(partitions=1, clock_ms=lambda: world.now_ms)
+    await project(world.log, world.views)
+    world.now_ms += LEASE_MS + 1
+    await projector.advance()
+    await projector.advance()
+    assert (await world.log.head(0)).epoch == 2
+    await world.workshop.through(world.knowledge_base, 3)
+    while await projector.advance():
+        pass
+    assert (await world.log.head(0)).epoch == 2, "once for one loss"
+    checkpoint = await world.views.checkpoint(0)
+    assert checkpoint.position == (await world.log.head(0)).position
+    await world.expect_views_of_what_is_there()
+    await rebuild(world.log, world.views, 0, holder="other")
+    await world.expect_views_of_what_is_there()
+
+
+async def test_views_at_rest_are_rebuilt_in_the_epoch_after_theirs(world: World) -> None:
+    await project(world.log, world.views)
+    end = (await world.log.head(0)).position
+    assert end is not None
+    assert await world.log.raise_epoch(0, end)
+    assert (await rebuild(world.log, world.views, 0, holder="other")).after == 2
+    await world.expect_views_of_what_is_there()
+
+
 async def test_a_commit_that_is_lost_without_any_event_is_no_loss_of_the_log(
     world: World, log_lines: io.StringIO
 ) -> None:
-    projector = Projector(world.log, world.views, partition=0, holder="one", page_events=2)
+    projector = Projector(world.log, world.views, partition=0, holder="one", page_events=2, epochs=world.log)
     while await projector.advance():
         pass
     projector._views = world.views = MemoryViews(partitions=1, clock_ms=lambda: world.now_ms)
@@ -137,6 +169,7 @@ async def test_a_commit_that_is_lost_without_any_event_is_no_loss_of_the_log(
     while await projector.advance():
         pass
     assert "log_lost_its_end" not in log_lines.getvalue()
+    assert (await world.log.head(0)).epoch == 1
     await world.expect_views_of_what_is_there()
 
 

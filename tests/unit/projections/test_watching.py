@@ -3,12 +3,14 @@ the end.
 """
 
 import asyncio
+import copy
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 
 import msgspec
 
 from events.memory import MemoryLog
 from projections.changes import ChangeTailer
+from projections.feed import FeedPosition
 from projections.memory_views import MemoryViews
 from projections.places import Place
 from projections.projection import DOCUMENTS, Table
@@ -97,8 +99,64 @@ class World:
     async def project(self) -> None:
         await project(self.log, self.views)
 
+    def back_up(self) -> Callable[[], None]:
+        """Answers how log and views, which lie side by side, are put back to what they are now."""
+        log, views = copy.deepcopy(self.log.store.partitions[0]), copy.deepcopy(self.views._partitions[0])
+
+        def put_back() -> None:
+            self.log.store.partitions[0], self.views._partitions[0] = log, views
+            views.feed_end = FeedPosition(views.feed_end.ms + 60_000, 0)  # time passes until a replica takes over
+
+        return put_back
+
     async def project_some(self, events: int) -> None:
         await Projector(self.log, self.views, partition=0, holder="test", page_events=events).advance()
+
+
+async def test_who_watches_while_the_log_loses_its_end_is_told_the_present_state_and_all_that_follows() -> None:
+    world, stop = World(), asyncio.Event()
+    task, (first, second) = await world.workshop.submit(await world.workshop.create(), 2)
+    await world.project()
+    await world.tailer.begin()
+    tailing = asyncio.create_task(world.tailer.run(stop))
+    subject, put_back = WatchedTask(world.queries, task), world.back_up()
+    with world.tailer.watching(task) as subscription:
+        groups = Story(world.watch, subject, subscription).groups(None)
+        assert (await until_silence(groups))[:3] == [task, first, second]
+        await world.workshop.complete(first)
+        await world.project()
+        await offered(world.tailer, world.views)
+        assert set(await until_silence(groups)) == {task, first}
+        place = (await last_place(Story(world.watch, subject, subscription).groups(None)))[0]
+
+        lost = (await world.log.head(0)).position
+        assert lost is not None
+        put_back()
+        assert await world.log.raise_epoch(0, lost)
+        world.views.break_feed(0)
+        await offered(world.tailer, world.views)
+        assert (await until_silence(groups))[:3] == [task, first, second], "it begins with what is there"
+        await world.workshop.start(first)
+        await world.project()
+        await offered(world.tailer, world.views)
+        assert set(await until_silence(groups)) >= {first}, "its version is one that was told before the loss"
+        await groups.aclose()
+    with world.tailer.watching(task) as subscription:
+        again = Story(world.watch, subject, subscription).groups(place)
+        assert (await until_silence(again))[:3] == [task, first, second], "a place of before leads to the present state"
+        await again.aclose()
+    stop.set()
+    await tailing
+
+
+async def last_place(groups: AsyncGenerator[Group, None]) -> list[Place]:
+    """Where a beginning leads to."""
+    places: list[Place] = []
+    async with asyncio.timeout(20):
+        while not places:
+            places = [place for place in (await anext(groups)).places if place is not None]
+    await groups.aclose()
+    return places
 
 
 async def test_documents_of_a_task_whose_end_was_read_from_the_log_are_not_read_from_older_views() -> None:
