@@ -176,9 +176,9 @@ class Keys:
         return self._prefixes[partition] + "log"
 
     def meta(self, partition: int) -> str:
-        """Hash written by append: number and last (of the last event), epoch; epoch also by whoever misses an event of
-        the log; by projector and rebuilds: generation, fence; by the archiver: archived, archived_at, digest (of the last segment), trimmed, trimmed_at; by whoever
-        asks for it to be archived or verifies it: asked, verified (may be lost)."""
+        """Hash written by append: number and last (of the last event), epoch, which whoever misses an event raises; by
+        projector and rebuilds: generation, fence; by the archiver: archived, archived_at, digest (of the last segment),
+        trimmed, trimmed_at; by whoever asks for it to be archived or verifies it: asked, verified (may be lost)."""
         return self._prefixes[partition] + "meta"
 
     def stream(self, stream_id: str) -> str:

@@ -12,8 +12,7 @@ if epoch > seen then return {epoch, 0} end
 if not redis.pcall('XADD', KEYS[2], ARGV[2], 'e', '').err then call('XDEL', KEYS[2], ARGV[2]) end
 local last = call('XREVRANGE', KEYS[3], '+', '-', 'COUNT', 1)[1]
 local total = last and tonumber(last[2][4]) or 0
-call('XTRIM', KEYS[3], 'MAXLEN', 0)
--- An entry without changes (an empty list in msgpack) tells of the break. Two bytes more: it is not the very first one.
-call('XADD', KEYS[3], '*', 'c', '\144', 'b', string.format('%d', total + 2))
+-- An entry without changes (an empty list in msgpack) tells of the break.
+call('XADD', KEYS[3], '*', 'c', '\144', 'b', string.format('%d', total + 1))
 call('HSET', KEYS[1], 'epoch', seen + 1)
 return {seen + 1, 1}

@@ -96,6 +96,11 @@ def decode_changes(payload: bytes) -> tuple[Change, ...]:
     )
 
 
+def within(found: list[FeedEntry], limit: int) -> list[FeedEntry] | None:
+    """What `feed_since` answers of everything that lies behind a place."""
+    return None if len(found) > limit or any(one.is_break for one in found) else found
+
+
 class ChangeFeed(Protocol):
     """Raises LogUnavailable from every call."""
 

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from events.envelope import Position
 from events.memory_store import Bell
 from projections.errors import GenerationIsLive
-from projections.feed import FEED_BYTES_MAX, FeedEntry, FeedPosition, decode_changes, encode_changes
+from projections.feed import FEED_BYTES_MAX, FeedEntry, FeedPosition, decode_changes, encode_changes, within
 from projections.projection import RowKey, Table, row_id_of
 from projections.views import (
     GENERATION_FIRST,
@@ -151,11 +151,8 @@ class MemoryViews:
 
     def break_feed(self, partition: int) -> None:
         """What `raise_epoch.lua` does to a feed."""
-        state = self._partitions[partition]
-        state.feed.clear()
-        state.feed_bytes = 0
-        state.announce(encode_changes(()), self._clock_ms(), self._feed_bytes_max)
-        state.feed_trimmed = state.feed_end
+        payload = encode_changes(())
+        self._partitions[partition].announce(payload, self._clock_ms(), self._feed_bytes_max)
         self._changed.ring()
 
     async def commit(self, commit: Commit) -> bool:
@@ -239,7 +236,7 @@ class MemoryViews:
         if not state.feed_trimmed <= after <= state.feed_end:
             return None
         found = self._feed(partition, after)
-        return found if len(found) <= limit else None
+        return within(found, limit)
 
     def _feed(self, partition: int, after: FeedPosition) -> list[FeedEntry]:
         feed = self._partitions[partition].feed

@@ -8,7 +8,7 @@ from events.keys import Keys
 from events.redis_border import RedisClient, at_the_border
 from events.redis_log import BLOCK_MS_MAX
 from events.redis_streams import StreamReads
-from projections.feed import FeedEntry, FeedPosition, decode_changes
+from projections.feed import FeedEntry, FeedPosition, decode_changes, within
 
 Entries = list[tuple[bytes, dict[bytes, bytes]]]
 
@@ -57,11 +57,11 @@ class RedisFeed:
                 length, found = await pipeline.execute()
         if after == FeedPosition():
             reaches_back = length == 0 or _is_very_first(found[0])
-            return _entries(partition, found) if reaches_back and len(found) <= limit else None
+            return within(_entries(partition, found), limit) if reaches_back else None
         # The entry itself has to be there: what was written behind it and lost with it would be missing.
-        if not found or _position(found[0][0]) != after or len(found) > limit + 1:
+        if not found or _position(found[0][0]) != after:
             return None
-        return _entries(partition, found[1:])
+        return within(_entries(partition, found[1:]), limit)
 
     async def _read(self, after: Mapping[int, FeedPosition], limit: int, block_ms: int) -> list[FeedEntry]:
         places = {self._keys.changes(partition): str(place) for partition, place in after.items()}
