@@ -13,6 +13,7 @@ from domain.deciders import DOCUMENT
 from domain.document import DocumentState, Open, Running, Skipped
 from domain.handle import handle, load
 from domain.replacing import removals_of
+from events.epochs import fence_of
 from events.errors import LogError
 from events.failpoints import Place, failpoint
 from events.ids import DocumentId
@@ -55,6 +56,7 @@ class Attempt:
             delivery=delivery,
             document=started.state,
             version=started.version,
+            fence=fence_of(before.epoch, started.version),
             attempt=number,
             worker=bench.worker,
             failures=before.failures,

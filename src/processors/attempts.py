@@ -7,6 +7,7 @@ import msgspec
 from domain.document import DocumentState, Open, Running, awaited_step
 from events import document as facts
 from events.envelope import Envelope
+from events.epochs import EPOCH_FIRST, epoch_of
 from events.inbox import Delivery
 from events.routing import Route, ToInbox, ToInboxAt, route
 from events.steps import Step
@@ -20,7 +21,8 @@ class Attempts(msgspec.Struct, frozen=True):
     delivery is a duplicate.
     `failures` are the codes of recorded failures, oldest first. `abandoned` starts ended neither in a failure nor in
     progress (a batch), because their worker died; `is_open`: the last start has not ended yet. It was asked for by
-    `begun_by` (an entry of the step's inbox; empty where the fact is older than this field) at `begun_at_us`.
+    `begun_by` (an entry of the step's inbox; empty where the fact is older than this field) at `begun_at_us`. `epoch`
+    is that of the log when its history was read.
     """
 
     called_at: int = 0
@@ -30,6 +32,7 @@ class Attempts(msgspec.Struct, frozen=True):
     is_open: bool = False
     begun_by: str = ""
     begun_at_us: int = 0
+    epoch: int = EPOCH_FIRST
 
     @property
     def outages(self) -> int:
@@ -47,9 +50,9 @@ class Attempts(msgspec.Struct, frozen=True):
         return sum(code not in OUTAGE_CODES for code in self.failures) + self.fruitless
 
 
-def attempts_of(history: Iterable[Envelope], step: Step) -> Attempts:
+def attempts_of(history: Sequence[Envelope], step: Step) -> Attempts:
     """Folds a document's history (in order, from its first event)."""
-    attempts = Attempts()
+    attempts = Attempts(epoch=epoch_of(history))
     for envelope in history:
         attempts = _after(attempts, envelope, step)
     return attempts

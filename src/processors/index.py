@@ -59,7 +59,7 @@ class IndexStep:
         made = await self._rows.rows(work.document_id, document, table)
         try:
             async with self._group.together(work.document_id):
-                await self._index.upsert(table, work.document_id, made.rows, fence=work.version)
+                await self._index.upsert(table, work.document_id, made.rows, fence=work.fence)
         except Overtaken:
             return Superseded()
         except KnowledgeError as error:
@@ -93,4 +93,4 @@ class IndexStep:
     async def _erase(self, work: Work) -> None:
         """Up to its own fence: whoever begins the document again meanwhile writes behind it."""
         for table in await self._knowledge_bases.tables(work.delivery.knowledge_base_id):
-            await self._index.erase(table, work.document_id, fence=work.version)
+            await self._index.erase(table, work.document_id, fence=work.fence)

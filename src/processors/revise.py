@@ -3,10 +3,12 @@
 import asyncio
 from typing import Any, Final
 
-from domain.decider import Decider, Folded
+import msgspec
+
+from domain.decider import Decider, fold_to_decide
 from domain.deciders import DOCUMENT
 from domain.document import DocumentState, Erased, Indexed, Open, Removed
-from domain.handle import load
+from events.epochs import epoch_of, fence_of
 from events.ids import KnowledgeBaseId
 from events.inbox import Delivery
 from events.log import EventLog
@@ -19,6 +21,13 @@ from processors.step import Drop, Outcome, Retry
 
 ROUNDS_MAX: Final = 20
 """How often a document may change while its rows are being written."""
+
+
+class _Known(msgspec.Struct, frozen=True):
+    """A document, and the fence of rows that are written for it as it is."""
+
+    state: DocumentState
+    fence: int
 
 
 class Reviser:
@@ -34,11 +43,11 @@ class Reviser:
         """Whether somebody has written the rows of the document as it is: to write them once more would be idle, and
         beside the next change a moment in which searches find what has just been switched off. Raises IndexUnavailable
         and what the log raises."""
-        known = await load(self._log, DOCUMENT, document)
+        known = await self._load(document)
         if not isinstance(known.state, Indexed):
             return False
         table = IndexTable(knowledge_base, known.state.generation)
-        return await self._index.fence(table, document) == known.version
+        return await self._index.fence(table, document) == known.fence
 
     async def revise(self, knowledge_base: KnowledgeBaseId, document: str) -> bool:
         """False where the document kept changing. Raises BlobCorrupt, EmbeddingError, IndexUnavailable and what blob
@@ -47,30 +56,35 @@ class Reviser:
         What is being worked on gets its rows from the index step, which looks at the same state; only what was
         switched off vanishes at once. Rows are looked at again behind each write: a row that is gone fences nobody.
         """
-        known = await load(self._log, DOCUMENT, document)
+        known = await self._load(document)
         for _ in range(ROUNDS_MAX):
             await self._write(knowledge_base, document, known)
-            now = await load(self._log, DOCUMENT, document)
-            if now.version == known.version:
+            now = await self._load(document)
+            if now.fence == known.fence:
                 return True
             known = now
         return False
 
-    async def _write(self, knowledge_base: KnowledgeBaseId, document: str, known: Folded[DocumentState]) -> None:
+    async def _load(self, document: str) -> "_Known":
+        history = await self._log.history(document)
+        folded = fold_to_decide(DOCUMENT, history)
+        return _Known(folded.state, fence_of(epoch_of(history), folded.version))
+
+    async def _write(self, knowledge_base: KnowledgeBaseId, document: str, known: "_Known") -> None:
         match known.state:
             case Indexed() as state:
                 if not state.record.enabled:
-                    await self._erase_everywhere(knowledge_base, document, known.version)
+                    await self._erase_everywhere(knowledge_base, document, known.fence)
                 table = IndexTable(knowledge_base, state.generation)
                 made = await self._rows.rows(document, state, table)
                 try:
-                    await self._index.upsert(table, document, made.rows, fence=known.version)
+                    await self._index.upsert(table, document, made.rows, fence=known.fence)
                 except Overtaken:
                     return  # by somebody who saw a later state
             case state if isinstance(state, Open) and state.record.serving and not state.record.enabled:
-                await self._erase_everywhere(knowledge_base, document, known.version)
+                await self._erase_everywhere(knowledge_base, document, known.fence)
             case Removed() | Erased():
-                await self._erase_everywhere(knowledge_base, document, known.version)
+                await self._erase_everywhere(knowledge_base, document, known.fence)
             case _:
                 return
 

@@ -63,16 +63,17 @@ class WorkerLost(Exception):
 class Work(msgspec.Struct, frozen=True, kw_only=True):
     """One attempt at one step of one document.
 
-    `document` is its state right after StepStarted, and `version` the number of that event in the document's stream: a
-    fencing token, since a later attempt has a higher one. `failures` are the codes of earlier attempts since the last
-    reprocessing request, oldest first. `record` appends an intermediate fact under the attempt's number and answers
-    whether the attempt still counts; `knowledge_base` loads the settings, at most a second old, and raises Refused;
-    `knowledge_base_now` as they stand.
+    `document` is its state right after StepStarted, and `version` the number of that event in the document's stream;
+    `fence` is higher for a later attempt, also where the log has lost some. `failures` are the codes of earlier
+    attempts since the last reprocessing request, oldest first. `record` appends an intermediate fact under the
+    attempt's number and answers whether the attempt still counts; `knowledge_base` loads the settings, at most a second
+    old, and raises Refused; `knowledge_base_now` as they stand.
     """
 
     delivery: Delivery
     document: DocumentState
     version: int
+    fence: int
     attempt: int
     worker: str
     failures: tuple[str, ...]

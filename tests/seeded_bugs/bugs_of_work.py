@@ -61,7 +61,7 @@ BUGS_OF_WORK: Final = (
     SeededBug(
         name="attempts-write-unfenced",
         flaw="The index step writes its rows as if there were no other attempts: a zombie replaces newer ones.",
-        edits=(Edit("src/processors/index.py", "rows, fence=work.version)", "rows, fence=0)"),),
+        edits=(Edit("src/processors/index.py", "rows, fence=work.fence)", "rows, fence=0)"),),
         caught_by=(
             Catch(f"{STEPS}::test_a_late_writer_leaves_the_rows_that_are_due", "index.vectors"),
             Catch(f"{STEPS}::test_a_late_eraser_leaves_the_rows_of_a_newer_attempt", "assert 0 == 10"),

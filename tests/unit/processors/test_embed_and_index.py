@@ -17,6 +17,9 @@ from processors.documents import DocumentDeliveries
 from processors.retry import RetryPolicy
 from tests.unit.processors.chunked_document import CHUNKS, CountingEmbedder, InterruptedIndex, World
 
+LOST_FENCE = 50
+"""Of an attempt after many others, which the log does not know of any more."""
+
 
 async def test_every_batch_is_recorded_and_the_last_together_with_the_end() -> None:
     embedder = CountingEmbedder()
@@ -196,6 +199,27 @@ async def test_a_late_eraser_leaves_the_rows_of_a_newer_attempt() -> None:
     await world.run(world.indexing)
     assert isinstance(await world.mill.document(document), Indexed)
     assert await world.index.count(world.table, document) == CHUNKS
+
+
+@pytest.mark.parametrize("is_raised", [False, True])
+async def test_rows_of_versions_that_the_log_has_lost_give_way_in_its_next_epoch(*, is_raised: bool) -> None:
+    world = World()
+    document = await world.chunked()
+    await world.run(world.embed)
+    state = await world.mill.document(document)
+    assert isinstance(state, Embedded)
+    made = await world.indexing._rows.rows(document, state, world.table)
+    await world.index.upsert(world.table, document, made.rows[:3], fence=LOST_FENCE)
+    if is_raised:
+        seen = (await world.mill.log.head(0)).position
+        assert seen is not None
+        assert await world.mill.log.raise_epoch(0, seen)
+    await world.run(world.indexing)
+    assert isinstance(await world.mill.document(document), Indexed) is is_raised
+    assert await world.index.count(world.table, document) == (CHUNKS if is_raised else 3)
+    fence = await world.index.fence(world.table, document)
+    assert fence is not None
+    assert (fence > LOST_FENCE) is is_raised
 
 
 async def test_taking_back_waits_for_a_store_that_is_away() -> None:

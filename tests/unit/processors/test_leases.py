@@ -44,6 +44,7 @@ WORK = Work(
     delivery=DELIVERY,
     document=Unknown(),
     version=2,
+    fence=2,
     attempt=1,
     worker="w",
     failures=(),
