@@ -23,7 +23,7 @@ def command(service: ServiceProcess, *arguments: str) -> tuple[int, Any, str]:
     """Exit code, answer and what was said beside."""
     ended = subprocess.run(
         [sys.executable, "-m", "millstream", *arguments],
-        env=environment_with({"MILLSTREAM_DATA_DIR": str(service.data_dir)}),
+        env=environment_with({**service.variables, "MILLSTREAM_DATA_DIR": str(service.data_dir)}),
         cwd=service.data_dir.parent,
         capture_output=True,
         check=False,

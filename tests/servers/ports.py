@@ -1,9 +1,11 @@
-"""Ports of loopback: one that stays ours while whoever serves there is away, and one that nobody had a moment ago."""
+"""Ports of loopback: one that stays ours while whoever serves there is away, and some that nobody had a moment ago."""
 
 import os
 import socket
 from contextlib import ExitStack
 from typing import Final
+
+PORT_MAX: Final = 65_535
 
 _FIRST: Final = 21_000
 """Below the ports that Linux gives to clients: 32768 and up."""
@@ -38,3 +40,26 @@ def free_ports_in_a_row(count: int) -> int:
                 continue
             return first
     raise AssertionError("no ports are free")
+
+
+def free_ports(count: int, *, beside: int | None = None) -> list[int]:
+    """Several of a moment ago, no two the same; with `beside` the port so far above each is free too."""
+    with ExitStack() as held:
+        found: list[int] = []
+        while len(found) < count:
+            port = _held(held, 0)
+            if port is None or (beside is not None and (port + beside > PORT_MAX or not _held(held, port + beside))):
+                continue
+            found.append(port)
+        return found
+
+
+def _held(stack: ExitStack, port: int) -> int | None:
+    """The port, 0 is any, as long as the stack lasts; None where somebody has it."""
+    one = stack.enter_context(socket.socket())
+    try:
+        one.bind(("127.0.0.1", port))
+    except OSError:
+        return None
+    bound: int = one.getsockname()[1]
+    return bound

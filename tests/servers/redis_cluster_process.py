@@ -2,10 +2,9 @@
 
 import contextlib
 import signal
-import socket
 import subprocess
-import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -13,10 +12,15 @@ from redis import Redis
 from redis.exceptions import RedisError
 
 from events.keys import SLOTS
+from tests.servers.ports import free_ports
+from tests.waiting import poll
 
 MASTERS: Final = 3
 NODE_TIMEOUT_MS: Final = 1_500
 """A master that says nothing for so long has failed; 15 s is the server's own default."""
+
+BUS: Final = 10_000
+"""So far above a node's port lies the one of the cluster's bus."""
 
 START_S_MAX: Final = 60.0
 
@@ -49,6 +53,10 @@ class ClusterNode:
         else:
             self.start()
 
+    def cut_off_replicas(self) -> None:
+        """Ends their connections: one that is paused makes no other, and gets nothing of what is written then."""
+        self.ask("CLIENT", "KILL", "TYPE", "replica")
+
     def is_master(self) -> bool:
         return _role(self) == "master"
 
@@ -75,7 +83,9 @@ class ClusterNode:
         fixed = ["--port", str(self.port), "--bind", "127.0.0.1", "--dir", str(self._directory), "--save", ""]
         safe = ["--appendonly", "yes", "--appendfsync", "always", "--maxmemory-policy", "noeviction"]
         cluster = ["--cluster-enabled", "yes", "--cluster-node-timeout", str(NODE_TIMEOUT_MS)]
-        partly = ["--cluster-require-full-coverage", "no", "--repl-diskless-sync-delay", "0"]
+        # A replica takes over however long it was paused.
+        takes_over = ["--cluster-replica-validity-factor", "0"]
+        partly = ["--cluster-require-full-coverage", "no", "--repl-diskless-sync-delay", "0", *takes_over]
         return [*fixed, *safe, *cluster, *partly]
 
 
@@ -83,7 +93,7 @@ class RedisCluster:
     """Nodes 0 to 2 begin as masters of a third of the slots each, node n + 3 as replica of node n."""
 
     def __init__(self, binary: str, directory: Path) -> None:
-        ports = _free_ports(2 * MASTERS)
+        ports = free_ports(2 * MASTERS, beside=BUS)
         self.nodes = [ClusterNode(binary, directory / str(port), port) for port in ports]
 
     @property
@@ -95,7 +105,7 @@ class RedisCluster:
         for node in self.nodes:
             node.start()
         for node in self.nodes:
-            _wait(f"node {node.port} answers", lambda node=node: node.ask("PING") is True)
+            _wait(f"node {node.port} answers", partial(_answers, node))
         for number, master in enumerate(self.nodes[:MASTERS]):
             first, last = number * SLOTS // MASTERS, (number + 1) * SLOTS // MASTERS - 1
             master.ask("CLUSTER", "ADDSLOTSRANGE", first, last)
@@ -148,6 +158,10 @@ class RedisCluster:
                     yield int(master[1])
 
 
+def _answers(node: ClusterNode) -> bool:
+    return bool(node.ask("PING"))
+
+
 def _is_ok(node: ClusterNode) -> bool:
     found = node.ask("CLUSTER", "INFO")
     return isinstance(found, dict) and found.get("cluster_state") == "ok"
@@ -164,28 +178,13 @@ def _role(node: ClusterNode) -> str | None:
         return None
 
 
-def _wait(what: str, holds: Any) -> None:
-    deadline = time.monotonic() + START_S_MAX
-    while True:
-        with contextlib.suppress(RedisError):
-            if holds():
-                return
-        assert time.monotonic() < deadline, f"it took too long until {what}"
-        time.sleep(0.02)
+def _wait(what: str, holds: Callable[[], bool]) -> None:
+    """A node that does not answer yet says no."""
 
+    def answers_so() -> bool:
+        try:
+            return holds()
+        except RedisError:
+            return False
 
-def _free_ports(count: int) -> list[int]:
-    """Ports of which the bus, 10,000 above, is free too."""
-    with contextlib.ExitStack() as held:
-        found: list[int] = []
-        while len(found) < count:
-            first = held.enter_context(socket.socket())
-            first.bind(("127.0.0.1", 0))
-            port = first.getsockname()[1]
-            if port > 55_000:
-                continue
-            bus = held.enter_context(socket.socket())
-            with contextlib.suppress(OSError):
-                bus.bind(("127.0.0.1", port + 10_000))
-                found.append(port)
-        return found
+    poll(answers_so, what, START_S_MAX)

@@ -2,7 +2,6 @@
 
 import contextlib
 import signal
-import socket
 import subprocess
 from pathlib import Path
 from typing import Any, Final
@@ -10,6 +9,7 @@ from typing import Any, Final
 from redis import Redis
 from redis.exceptions import RedisError
 
+from tests.servers.ports import free_ports
 from tests.waiting import poll
 
 SERVICE: Final = "mill"
@@ -24,8 +24,8 @@ class RedisWithSentinels:
     def __init__(self, binary: str, directory: Path) -> None:
         self._binary = binary
         self._directory = directory
-        self.ports = _free_ports(2)
-        self._sentinels = _free_ports(SENTINELS)
+        self.ports = free_ports(2)
+        self._sentinels = free_ports(SENTINELS)
         self._processes: dict[int, subprocess.Popen[bytes]] = {}
 
     @property
@@ -37,7 +37,7 @@ class RedisWithSentinels:
         primary, replica = self.ports
         self.start_server(primary)
         self.start_server(replica, "--replicaof", f"127.0.0.1 {primary}")
-        poll(lambda: self._tells(primary, "replication", "slave0").get("state") == "online", "it follows", START_S_MAX)
+        poll(self.is_replicating, "it follows", START_S_MAX)
         for port in self._sentinels:
             self._start_sentinel(port, primary)
         poll(lambda: all(map(self._knows_all, self._sentinels)), "the Sentinels know one another", START_S_MAX)
@@ -53,8 +53,23 @@ class RedisWithSentinels:
         self._processes[port].send_signal(signal.SIGKILL)
         self._processes[port].wait()
 
+    def pause(self, port: int) -> None:
+        """As a machine that hangs."""
+        self._processes[port].send_signal(signal.SIGSTOP)
+
+    def go_on(self, port: int) -> None:
+        self._processes[port].send_signal(signal.SIGCONT)
+
+    def ask(self, port: int, *command: str | int) -> Any:
+        """Raises RedisError."""
+        with contextlib.closing(Redis(port=port, decode_responses=True, socket_timeout=5)) as client:
+            return client.execute_command(*command)  # type: ignore[no-untyped-call]  # redis-py gives it no types
+
     def is_primary(self, port: int) -> bool:
         return bool(self._tells(port, "replication").get("role") == "master")
+
+    def is_replicating(self) -> bool:
+        return any(self._tells(port, "replication", "slave0").get("state") == "online" for port in self.ports)
 
     def stop(self) -> None:
         for port in self._processes:
@@ -89,11 +104,3 @@ class RedisWithSentinels:
             except RedisError:
                 return {}
         return found if field is None else dict(found.get(field, {}))
-
-
-def _free_ports(count: int) -> list[int]:
-    with contextlib.ExitStack() as held:
-        sockets = [held.enter_context(socket.socket()) for _ in range(count)]
-        for one in sockets:
-            one.bind(("127.0.0.1", 0))
-        return [one.getsockname()[1] for one in sockets]

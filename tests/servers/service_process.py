@@ -32,7 +32,7 @@ class ServiceProcess:
 
     def __init__(self, data_dir: Path, variables: Mapping[str, str] | None = None) -> None:
         self.data_dir = data_dir
-        self._variables = ALIKE | dict(variables or {})
+        self.variables = ALIKE | dict(variables or {})
         self._output = data_dir.parent / f"{data_dir.name}.out"
         self._errors = data_dir.parent / f"{data_dir.name}.err"
         self._process: subprocess.Popen[bytes] | None = None
@@ -42,7 +42,7 @@ class ServiceProcess:
         with self._output.open("wb") as output, self._errors.open("ab") as errors:
             self._process = subprocess.Popen(
                 [sys.executable, "-m", "millstream", "up", "--port", "0", "--data-dir", str(self.data_dir)],
-                env=environment_with(self._variables),
+                env=environment_with(self.variables),
                 cwd=self.data_dir.parent,
                 stdin=subprocess.DEVNULL,
                 stdout=output,

@@ -1,0 +1,93 @@
+"""Redis that fails over and certainly loses something: a replica that gets nothing any more, and takes over.
+
+One interface for a cluster and for Sentinels. What a paused server was sent waits in its socket and is read when it
+goes on, so its connection is ended before anything is written that is to be lost.
+"""
+
+from typing import Any, Protocol
+
+from events.keys import Keys, slot_of
+from tests.servers.redis_cluster_process import ClusterNode, RedisCluster
+from tests.servers.redis_sentinel_process import RedisWithSentinels
+from tests.waiting import poll
+
+TAKES_OVER_S_MAX = 60.0
+
+
+class FailingOver(Protocol):
+    """Of the server that has one partition."""
+
+    @property
+    def url(self) -> str: ...
+
+    def stop_replicating(self) -> None:
+        """From now on what is written is on the primary alone."""
+        ...
+
+    def fail_over(self) -> None:
+        """The primary is killed, the replica takes over; returns when the old primary follows it."""
+        ...
+
+    def ask(self, *command: str | int) -> Any:
+        """The present primary. Raises RedisError."""
+        ...
+
+
+class ClusterFailingOver:
+    def __init__(self, cluster: RedisCluster, keys: Keys, partition: int) -> None:
+        self._cluster = cluster
+        self._slot = slot_of(keys.log(partition))
+        self._pair: tuple[ClusterNode, ClusterNode] | None = None
+
+    @property
+    def url(self) -> str:
+        return self._cluster.url
+
+    def stop_replicating(self) -> None:
+        primary = self._primary
+        replica = self._cluster.replica_of(primary)
+        replica.pause()
+        primary.cut_off_replicas()
+        self._pair = primary, replica
+
+    def fail_over(self) -> None:
+        assert self._pair is not None, "nobody is paused"
+        dead, replica = self._pair
+        dead.kill()
+        replica.go_on()
+        poll(replica.is_master, "the replica takes over", TAKES_OVER_S_MAX)
+        dead.start()
+        self._cluster.wait_until_whole()
+
+    def ask(self, *command: str | int) -> Any:
+        return self._primary.ask(*command)
+
+    @property
+    def _primary(self) -> ClusterNode:
+        return self._cluster.master_of(self._slot)
+
+
+class SentinelsFailingOver:
+    def __init__(self, servers: RedisWithSentinels) -> None:
+        self._servers = servers
+        self._primary, self._replica = servers.ports
+
+    @property
+    def url(self) -> str:
+        return self._servers.url
+
+    def stop_replicating(self) -> None:
+        self._servers.pause(self._replica)
+        self._servers.ask(self._primary, "CLIENT", "KILL", "TYPE", "replica")
+
+    def fail_over(self) -> None:
+        servers, dead, replica = self._servers, self._primary, self._replica
+        servers.kill(dead)
+        servers.go_on(replica)
+        poll(lambda: servers.is_primary(replica), "the replica is promoted", TAKES_OVER_S_MAX)
+        servers.start_server(dead, "--replicaof", f"127.0.0.1 {replica}")
+        self._primary, self._replica = replica, dead
+        poll(servers.is_replicating, "the old primary follows", TAKES_OVER_S_MAX)
+
+    def ask(self, *command: str | int) -> Any:
+        return self._servers.ask(self._primary, *command)
