@@ -18,6 +18,8 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from domain.access import principal_of
 from domain.errors import RefusalCode, Refused
 from events.errors import LogError
+from events.log import EventLog
+from ingest.answered_in import epochs_of
 from ingest.body import read_body
 from ingest.idempotency import idempotency_key
 from ingest.problems import ProblemCode, Rejected
@@ -42,23 +44,30 @@ class Checked:
 
 
 class Once:
-    """In front of a POST whose answer is kept. Its body is held in memory, `json_bytes_max` of it at most."""
+    """In front of a POST whose answer is kept. Its body is held in memory, `json_bytes_max` of it at most.
 
-    def __init__(self, app: ASGIApp, replies: Replies, new_token: Callable[[], str], settings: IngestSettings) -> None:
+    What was answered in another epoch of `log` is not given again: what it tells of may be lost.
+    """
+
+    def __init__(
+        self, app: ASGIApp, replies: Replies, log: EventLog, new_token: Callable[[], str], settings: IngestSettings
+    ) -> None:
         self._app = app
         self._replies = replies
+        self._log = log
         self._new_token = new_token
         self._settings = settings
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Raises Rejected (bad_idempotency_key, idempotency_in_progress), Refused (idempotency_key_reused) and what
-        the body and the store raise."""
+        the body, the log and the store raise."""
         key = idempotency_key(Headers(scope=scope))
         if key is None:
             await self._app(scope, receive, send)
             return
         body = await read_body(Request(scope, receive), bytes_max=self._settings.json_bytes_max)
-        name = _digest(principal_of(scope).actor, scope["method"], scope["path"], key)
+        epochs = await epochs_of(self._log, scope["path"])
+        name = _digest(principal_of(scope).actor, scope["method"], scope["path"], key, *epochs)
         fingerprint = _digest(scope["query_string"].decode("latin-1"), body.hex())
         token = self._new_token()
         lease_ms = self._settings.idempotency_lease_s * 1_000

@@ -204,6 +204,7 @@ def api_routes(
     routes = repeatable(
         routes,
         RedisReplies(stores.clients.commands, stores.keys),
+        stores.log,
         new_token=stores.ids.unique,
         settings=IngestSettings(),
     )

@@ -5,6 +5,7 @@ from typing import Final
 
 from starlette.routing import Route
 
+from events.log import EventLog
 from ingest.once import Checked, Once
 from ingest.replies import Replies
 from ingest.settings import IngestSettings
@@ -41,7 +42,7 @@ HARMLESS: Final = frozenset(
 
 
 def repeatable(
-    routes: Iterable[Route], replies: Replies, *, new_token: Callable[[], str], settings: IngestSettings
+    routes: Iterable[Route], replies: Replies, log: EventLog, *, new_token: Callable[[], str], settings: IngestSettings
 ) -> list[Route]:
     """The same routes. The answer of a POST that is named above in neither list is kept, so that a new one need not
     think of it."""
@@ -51,6 +52,6 @@ def repeatable(
             if route.name in KNOWN_BY_ITS_KEY | HARMLESS:
                 route.app = Checked(route.app)
             else:
-                route.app = Once(route.app, replies, new_token, settings)
+                route.app = Once(route.app, replies, log, new_token, settings)
         found.append(route)
     return found

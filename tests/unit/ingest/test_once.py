@@ -11,11 +11,15 @@ from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route
 
+from events.envelope import Position
+from events.epochs import EPOCH_FIRST
 from events.errors import LogUnavailable
+from events.memory import MemoryLog
 from ingest.answers import exception_handlers
 from ingest.once import Checked, Once
 from ingest.replies import MemoryReplies, Reply
 from ingest.settings import KIB, IngestSettings
+from tests.event_samples import new_task
 
 SETTINGS = IngestSettings(json_bytes_max=2 * KIB, idempotency_reply_bytes_max=KIB, idempotency_lease_s=60)
 KEY = {"Idempotency-Key": "k"}
@@ -32,12 +36,13 @@ class World:
         self.waits = asyncio.Event()
         self.waits.set()
         self.began = asyncio.Event()
+        self.log = MemoryLog(partitions=2, clock_us=lambda: 0)
         tokens = count()
         routes = [
             Route("/it/{name}", self._carry_out, methods=["POST"]),
             Route("/safe", self._carry_out, methods=["POST"]),
         ]
-        routes[0].app = Once(routes[0].app, self.replies, lambda: str(next(tokens)), SETTINGS)
+        routes[0].app = Once(routes[0].app, self.replies, self.log, lambda: str(next(tokens)), SETTINGS)
         routes[1].app = Checked(routes[1].app)
         app = Starlette(routes=routes, exception_handlers=exception_handlers())
         transport = httpx.ASGITransport(app=app, raise_app_exceptions=False)
@@ -99,6 +104,25 @@ async def test_while_the_first_is_being_answered_the_second_is_told_so(world: Wo
     world.waits.set()
     assert (await first).text == "answer 1"
     assert (await world.post()).text == "answer 1"
+
+
+@pytest.mark.parametrize(
+    ("path", "partition", "text"),
+    [
+        (f"/it/{new_task(1)}", 0, "answer 1"),
+        (f"/it/{new_task(1)}", 1, "answer 2"),
+        ("/it/everything", 0, "answer 2"),
+        ("/it/everything", 1, "answer 2"),
+        (f"/it/{new_task(7)}", 1, "answer 2"),
+    ],
+)
+async def test_an_answer_is_not_given_again_where_the_log_has_lost_what_it_may_rest_on(
+    world: World, path: str, partition: int, text: str
+) -> None:
+    await world.post(path)
+    assert await world.log.raise_epoch(partition, Position(EPOCH_FIRST, 1, 0))
+    assert (await world.post(path)).text == text
+    assert (await world.post(path)).text == text, "from then on it is known again"
 
 
 async def test_a_refusal_is_kept_as_any_answer(world: World) -> None:
