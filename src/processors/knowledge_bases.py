@@ -4,6 +4,8 @@ from collections import OrderedDict
 from collections.abc import Callable
 from typing import Final
 
+import msgspec
+
 from domain.decider import Folded, fold_to_decide
 from domain.deciders import knowledge_base_decider
 from domain.knowledge_base import (
@@ -24,6 +26,16 @@ FRESH_US: Final = 1_000_000
 """For a second a state is not asked for again: at 200 small documents a second that halves the calls of a step. What
 enters a knowledge base that was deleted meanwhile is removed by the deletion itself."""
 
+WHOLE_US: Final = 60_000_000
+"""After so long a state is folded from the whole history: where the log has lost its end, another event may stand at a
+version that was seen, and reading on behind it would keep what is gone for ever."""
+
+
+class _Kept(msgspec.Struct, frozen=True):
+    folded: Folded[KnowledgeBaseState]
+    read_at_us: int
+    whole_at_us: int
+
 
 class KnowledgeBases:
     """Folds knowledge bases. `clock_us` is unix µs."""
@@ -31,7 +43,7 @@ class KnowledgeBases:
     def __init__(self, log: EventLog, *, clock_us: Callable[[], int]) -> None:
         self._log = log
         self._clock_us = clock_us
-        self._kept: OrderedDict[KnowledgeBaseId, tuple[int, Folded[KnowledgeBaseState]]] = OrderedDict()
+        self._kept: OrderedDict[KnowledgeBaseId, _Kept] = OrderedDict()
 
     async def active(self, knowledge_base: KnowledgeBaseId, *, is_fresh: bool = False) -> ActiveKnowledgeBase:
         """Raises Refused for one that does not exist or was deleted."""
@@ -40,13 +52,14 @@ class KnowledgeBases:
     async def state(self, knowledge_base: KnowledgeBaseId, *, is_fresh: bool = False) -> KnowledgeBaseState:
         """At most a second old, or as it stands."""
         decider = knowledge_base_decider(knowledge_base)
-        read_at_us, folded = self._kept.get(knowledge_base, (0, Folded(decider.initial)))
-        now_us = self._clock_us()
-        if is_fresh or folded.version == 0 or not 0 <= now_us - read_at_us < FRESH_US:
-            history = await self._log.history(knowledge_base, after_version=folded.version)
-            folded = fold_to_decide(decider, history, folded)
-            self._keep(knowledge_base, now_us, folded)
-        return folded.state
+        now_us, kept = self._clock_us(), self._kept.get(knowledge_base)
+        if kept is None or kept.folded.version == 0 or not 0 <= now_us - kept.whole_at_us < WHOLE_US:
+            kept = _Kept(Folded(decider.initial), 0, now_us)
+        if is_fresh or kept.folded.version == 0 or not 0 <= now_us - kept.read_at_us < FRESH_US:
+            history = await self._log.history(knowledge_base, after_version=kept.folded.version)
+            kept = _Kept(fold_to_decide(decider, history, kept.folded), now_us, kept.whole_at_us)
+            self._keep(knowledge_base, kept)
+        return kept.folded.state
 
     async def tables(self, knowledge_base: KnowledgeBaseId) -> tuple[IndexTable, ...]:
         """Every index table that the knowledge base may ever have had."""
@@ -59,8 +72,8 @@ class KnowledgeBases:
                 last = max(before.generation, before.started)
         return tuple(IndexTable(knowledge_base, generation) for generation in range(1, last + 1))
 
-    def _keep(self, knowledge_base: KnowledgeBaseId, now_us: int, folded: Folded[KnowledgeBaseState]) -> None:
-        self._kept[knowledge_base] = (now_us, folded)
+    def _keep(self, knowledge_base: KnowledgeBaseId, kept: _Kept) -> None:
+        self._kept[knowledge_base] = kept
         self._kept.move_to_end(knowledge_base)
         while len(self._kept) > KEPT_MAX:
             self._kept.popitem(last=False)
