@@ -71,8 +71,8 @@ class Mill:
     """Everything lies in one short-named directory, which `end` removes; `with` ends it.
 
     `variables` are settings on top of PROFILE, `redis_options` go to redis-server. Roles reach Redis at `redis_url`,
-    which a test may set to a proxy's address before it starts them. `program` is the module that they run, `host` the
-    address that the API listens on.
+    which a test may set to a proxy's address before it starts them; with `replicated_url` that is where Redis is, and
+    none is started here. `program` is the module that they run, `host` the address that the API listens on.
     """
 
     def __init__(
@@ -80,6 +80,7 @@ class Mill:
         variables: Mapping[str, str] | None = None,
         redis_options: Sequence[str] = (),
         *,
+        replicated_url: str = "",
         program: str = "millstream",
         host: str = LOOPBACK,
     ) -> None:
@@ -89,7 +90,8 @@ class Mill:
         for path in (self.data_dir, self.failpoints_dir, self.directory / "redis"):
             path.mkdir()
         self.redis = RedisProcess(redis_binary(), self.directory / "redis", *redis_options)
-        self.redis_url = self.redis.url
+        self._stores_url = replicated_url or self.redis.url
+        self.redis_url = self._stores_url
         self._variables = dict(variables or {})
         self._program = program
         self.host = host
@@ -220,7 +222,7 @@ class Mill:
     @property
     def settings(self) -> Settings:
         """Those of every role, for looking at the stores directly: past any proxy before Redis."""
-        return load_settings(self._of("") | {"MILLSTREAM_REDIS_URL": self.redis.url}).settings
+        return load_settings(self._of("") | {"MILLSTREAM_REDIS_URL": self._stores_url}).settings
 
     @property
     def names(self) -> tuple[str, ...]:

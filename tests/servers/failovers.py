@@ -80,11 +80,25 @@ class SentinelsFailingOver:
         self._servers.pause(self._replica)
         self._servers.ask(self._primary, "CLIENT", "KILL", "TYPE", "replica")
 
+    def hang(self) -> None:
+        """The primary says nothing more; returns when the replica is promoted."""
+        self._servers.pause(self._primary)
+        servers, replica = self._servers, self._replica
+        poll(lambda: servers.is_primary(replica), "the replica is promoted", TAKES_OVER_S_MAX)
+        poll(lambda: servers.agree_on(replica), "the Sentinels agree", TAKES_OVER_S_MAX)
+        self._primary, self._replica = self._replica, self._primary
+
+    def wake(self) -> None:
+        """Whoever hung goes on as the primary that it thinks it is; returns when it follows the other."""
+        self._servers.go_on(self._replica)
+        poll(self._servers.is_replicating, "the old primary follows", TAKES_OVER_S_MAX)
+
     def fail_over(self) -> None:
         servers, dead, replica = self._servers, self._primary, self._replica
         servers.kill(dead)
         servers.go_on(replica)
         poll(lambda: servers.is_primary(replica), "the replica is promoted", TAKES_OVER_S_MAX)
+        poll(lambda: servers.agree_on(replica), "the Sentinels agree", TAKES_OVER_S_MAX)
         servers.start_server(dead, "--replicaof", f"127.0.0.1 {replica}")
         self._primary, self._replica = replica, dead
         poll(servers.is_replicating, "the old primary follows", TAKES_OVER_S_MAX)
