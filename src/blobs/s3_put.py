@@ -175,9 +175,9 @@ async def _signed(form: Form, name: str, body: io.BytesIO, sha256: str) -> AWSPr
     content = body.getbuffer()
     request = AWSRequest("PUT", form.url + percent_encode(name, safe="/~"), dict(form.headers))
     request.headers["x-amz-meta-sha256"] = sha256
-    request.headers["Content-Length"] = str(content.nbytes)
     signature = await form.signer.get_auth_instance(form.signing_name, form.region, "s3v4")
     _Signature(signature.credentials, form.signing_name, form.region, sha256).add_auth(request)
+    request.headers["Content-Length"] = str(content.nbytes)  # not signed by the SDK either
     return AWSPreparedRequest("PUT", request.url, request.headers, content, stream_output=False)
 
 
