@@ -40,6 +40,7 @@ from millstream.ingesting import ingest_services, webhook_services
 from millstream.loss_watch import watch_for_losses
 from millstream.mcp.over_http import mcp_routes
 from millstream.methods import with_refusals
+from millstream.narrowed_routes import NarrowedRoutes
 from millstream.notifying import deliveries_of, subscriptions_of
 from millstream.observing.requests import MeasuringMiddleware, named_routes
 from millstream.observing.scrape import Scrape, metrics_route, serving_metrics
@@ -144,6 +145,7 @@ def build_app(
     )
     # A redirect is no problem document, and an upload would be sent twice.
     app.router.redirect_slashes = False
+    app.router.middleware_stack = NarrowedRoutes(app.router)
     return app
 
 
