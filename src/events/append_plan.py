@@ -1,13 +1,14 @@
 """What one append comes to, worked out and checked before any store is touched: pure, shared by every store."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import assert_never
+from typing import Final, assert_never
 
 import msgspec
 
 from events.codec import encode
 from events.digests import DigestClaim, DigestKey, Move, digest_of
-from events.envelope import Envelope, UnknownEvent
+from events.document import DocumentChunked, DocumentEmbedded, DocumentIndexed, DocumentParsed
+from events.envelope import Envelope, Event, UnknownEvent
 from events.errors import InvalidAppend, InvalidId
 from events.ids import DocumentId, pack_stream_id, partition_of, unpack_stream_id
 from events.inbox import Delivery
@@ -16,6 +17,13 @@ from events.pointer import Pointer, pack_pointer, pack_timer
 from events.routing import FromDeadLetters, ToDeadLetters, ToInbox, ToInboxAt, ToInboxWhenTaskEnds, route
 from events.steps import Lane, Step
 from events.task import TaskFinished
+
+_ENDED_BY: Final[Mapping[type[Event], Step]] = {
+    DocumentParsed: Step.PARSE,
+    DocumentChunked: Step.CHUNK,
+    DocumentEmbedded: Step.EMBED,
+    DocumentIndexed: Step.INDEX,
+}
 
 
 class PlannedWrite(msgspec.Struct, frozen=True):
@@ -188,9 +196,12 @@ def _merged_digests(writes: Sequence[Write]) -> dict[DigestKey, PlannedDigest]:
 
 
 def _consequences(write: Write, tallies: Mapping[str, Tally]) -> Iterator[Consequence]:
+    ended = _ended_within(write)
     for envelope in write.envelopes:
         for found in route(envelope.event):
             match found:
+                case ToInbox(step) if ended.get(step, 0) > envelope.version:
+                    continue
                 case ToInbox(step):
                     yield EnterInbox(step, write.lane, _pointer(write, envelope, envelope.correlation_id))
                 case ToInboxAt(step, due_at_us):
@@ -205,6 +216,13 @@ def _consequences(write: Write, tallies: Mapping[str, Tally]) -> Iterator[Conseq
                     yield LeaveDead(write.stream_id)
                 case _:
                     assert_never(found)
+
+
+def _ended_within(write: Write) -> dict[Step, int]:
+    """The steps of a document whose result is in this write, by its version: nobody is asked for them any more."""
+    if len(write.envelopes) == 1:
+        return {}
+    return {step: one.version for one in write.envelopes if (step := _ENDED_BY.get(type(one.event))) is not None}
 
 
 def _tasks(write: Write, envelope: Envelope, tallies: Mapping[str, Tally]) -> list[str]:

@@ -215,6 +215,7 @@ def worker_settings(settings: Settings) -> WorkerSettings:
         fetch_retry_s=default.fetch_retry_s * settings.retry_base_ms / 1_000,
         # Twice the parsing children: while one document is parsed, the next is read and the last is recorded.
         parse_slots=2 * settings.parse_processes,
+        through_bytes_max=settings.through_bytes_max,
         parse_time_limit_s=PARSE_MARGIN_S + 2 * (settings.parse_wall_s_max + settings.ocr_s_max),
         lease_ms=lease_ms,
         heartbeat_ms=lease_ms // HEARTBEATS_A_LEASE,

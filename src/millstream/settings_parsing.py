@@ -16,6 +16,14 @@ class ParsingFields(IndexFields, frozen=True, kw_only=True):
     )
     parse_cpu_s_max: Annotated[int, Meta(ge=1, le=3_600, description="CPU time for one document, seconds")] = 30
     parse_wall_s_max: Annotated[int, Meta(ge=1, le=3_600, description="time for one document, seconds")] = 60
+    through_bytes_max: Annotated[
+        int,
+        Meta(
+            ge=0,
+            le=16 * 1024 * 1024,
+            description="documents up to this size take all steps from parse to index in one turn, bytes; 0: none",
+        ),
+    ] = 256 * 1024
     archive_entries_max: Annotated[
         int, Meta(ge=1, le=100_000, description="files in one archive or Office file, parts of one mail")
     ] = 2_000

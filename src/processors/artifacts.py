@@ -31,6 +31,11 @@ def vectors_blob(document_id: str, batch: int, attempt: int, content: bytes) -> 
     return f"{prefix_of(document_id)}vectors/{batch}@{attempt}-{_digest_of(content)}"
 
 
+def bundle_blob(document_id: str, attempt: int) -> str:
+    """Of what one attempt at parsing has made of a small document; each part of it has a digest of its own."""
+    return f"{prefix_of(document_id)}bundle@{attempt}"
+
+
 def is_what_was_stored(name: str, content: bytes) -> bool:
     """Whether these are the bytes that got this name; a name without a digest says nothing against any."""
     promised = _DIGEST.search(name)

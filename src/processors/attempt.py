@@ -22,7 +22,7 @@ from events.trace_context import trace_parent
 from processors.attempts import Attempts, attempts_of, is_over
 from processors.failures import INTERNAL_ERROR, TIME_LIMIT, WORKER_STOPPED, outcome_of
 from processors.knowledge_bases import KnowledgeBases
-from processors.observing import Ended
+from processors.observing import Ended, passed
 from processors.retry import OUTAGE_CODES, after_outage, next_attempt
 from processors.step import Done, Drop, Outcome, Processor, Reject, Retry, Superseded, Work, WorkerLost
 from processors.workbench import Workbench
@@ -104,7 +104,10 @@ class Attempt:
         self._log.info("attempt_ended", outcome=type(outcome).__name__, code=getattr(outcome, "code", None))
         ran_us = self._bench.clock_us()
         await self._report(outcome)
-        self._bench.observer.ended(self._told(outcome, began_us, ran_us))
+        told = self._told(outcome, began_us, ran_us)
+        self._bench.observer.ended(told)
+        for one in outcome.passed if isinstance(outcome, Done) else ():
+            self._bench.observer.ended(passed(told, one))
 
     def _told(self, outcome: Outcome, began_us: int, ran_us: int) -> Ended:
         return Ended(
@@ -156,7 +159,7 @@ class Attempt:
         match outcome:
             case Done():
                 failpoint(Place.WORKER_BEFORE_RESULT)
-                await self._append(outcome.commands, replaces=outcome.replaces)
+                await self._append(outcome.commands, replaces=outcome.replaces, told_us=outcome.told_us)
             case Retry():
                 await self._fail(self._failure(outcome.code, outcome.message, self._retry_at_us(outcome)))
             case Reject():
@@ -176,7 +179,12 @@ class Attempt:
             await self._lay_down(self._folded.state)
 
     async def _append(
-        self, commands: Sequence[Any], *, acknowledge: bool = True, replaces: DocumentId | None = None
+        self,
+        commands: Sequence[Any],
+        *,
+        acknowledge: bool = True,
+        replaces: DocumentId | None = None,
+        told_us: Sequence[int] = (),
     ) -> bool:
         context = self._bench.context(self._delivery)
         handled = await handle(
@@ -188,6 +196,7 @@ class Attempt:
             known=self._folded,
             acknowledge=self._delivery if acknowledge else None,
             beside=None if replaces is None else partial(removals_of, self._bench.log, replaces, context),
+            told_us=told_us,
         )
         self._folded = handled.folded
         failpoint(Place.WORKER_RESULT_APPENDED)

@@ -5,7 +5,6 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from blobs.store import BlobStore
 from domain.commands import RecordChunked
 from domain.document import DocumentState, Parsed
 from events.failpoints import Place, failpoint
@@ -17,6 +16,7 @@ from knowledge.chunkers import BREAKPOINT_PERCENTILE_DEFAULT, Chunker
 from knowledge.text import ParsedText
 from knowledge.vectors import Vectors
 from processors.artifacts import chunks_blob
+from processors.bundle import StepBlobs
 from processors.leftovers import erase_leftovers
 from processors.provider_calls import ProviderCalls
 from processors.step import Done, Outcome, Reject, Superseded, Work
@@ -36,7 +36,7 @@ class ChunkStep:
 
     def __init__(
         self,
-        blobs: BlobStore,
+        blobs: StepBlobs,
         chunker_for: ChunkerFor,
         calls_for: CallsFor,
         *,

@@ -7,7 +7,6 @@ from typing import Final
 import msgspec
 import numpy as np
 
-from blobs.store import BlobStore
 from domain.commands import RecordBatchEmbedded, RecordEmbedded
 from domain.document import Chunked, DocumentState
 from events.failpoints import Place, failpoint
@@ -17,6 +16,7 @@ from knowledge.embedders import Embedder
 from knowledge.index import Index, IndexTable, vector_key_of
 from knowledge.vectors import Vectors, encode_vectors
 from processors.artifacts import vectors_blob
+from processors.bundle import StepBlobs
 from processors.embedder_for import EmbedderFor, embedding_of
 from processors.given_up import given_up
 from processors.leftovers import erase_leftovers
@@ -47,7 +47,7 @@ class EmbedStep:
 
     def __init__(
         self,
-        blobs: BlobStore,
+        blobs: StepBlobs,
         embedder_for: EmbedderFor,
         gate: ProviderGate,
         index: Index,

@@ -1,6 +1,5 @@
 """DocumentEmbedded -> searchable."""
 
-from blobs.store import BlobStore
 from domain.commands import RecordIndexed
 from domain.document import Cancelled, DocumentState, Embedded, Erased, Failed, Removed, record_of
 from domain.replacing import replaced_by
@@ -8,6 +7,7 @@ from events.failpoints import Place, failpoint
 from events.steps import Step
 from knowledge.errors import KnowledgeError, Overtaken
 from knowledge.index import Index, IndexTable
+from processors.bundle import StepBlobs
 from processors.failures import outcome_of, shortened
 from processors.given_up import given_up
 from processors.group_commit import GroupCommit
@@ -25,7 +25,7 @@ class IndexStep:
 
     def __init__(
         self,
-        blobs: BlobStore,
+        blobs: StepBlobs,
         index: Index,
         knowledge_bases: KnowledgeBases,
         rows: RowMaker,

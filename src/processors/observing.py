@@ -3,8 +3,10 @@
 from typing import Protocol
 
 import msgspec
+from msgspec.structs import replace
 
 from events.steps import Step
+from processors.step import Passed
 
 
 class Ended(msgspec.Struct, frozen=True, kw_only=True):
@@ -42,6 +44,18 @@ class ErrandEnded(msgspec.Struct, frozen=True, kw_only=True):
     ran_us: int
     recorded_us: int
     trace_parent: str | None
+
+
+def passed(through: Ended, step: Passed) -> Ended:
+    """A step that an attempt at an earlier one has carried out, recorded with it: due when it began."""
+    return replace(
+        through,
+        step=step.step,
+        number=step.number,
+        asked_us=step.began_us,
+        began_us=step.began_us,
+        ran_us=step.ran_us,
+    )
 
 
 class AttemptObserver(Protocol):

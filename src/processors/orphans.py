@@ -21,9 +21,10 @@ from domain.sidecar import sidecar_key
 from events import document as facts
 from events.envelope import Envelope, UnknownEvent
 from events.steps import Step
+from processors.bundle import blob_of
 
 _DOCUMENT: Final = re.compile(r"documents/(doc_[0-9a-f]{34})/(.+)")
-_ARTIFACT: Final = re.compile(r"(?:(text)|(chunks)|(vectors)/\d+)@(\d+)(?:-.*)?")
+_ARTIFACT: Final = re.compile(r"(?:(text|bundle)|(chunks)|(vectors)/\d+)@(\d+)(?:-.*)?")
 _SOURCE: Final = "source@"
 _STEPS: Final = (Step.PARSE, Step.CHUNK, Step.EMBED)
 
@@ -106,10 +107,10 @@ def blobs_named(history: Iterable[Envelope]) -> Iterator[str]:
                 yield sidecar_key(source)
             case facts.DocumentRequested(sidecar_blob=key) | facts.DocumentFetched(source_blob=key):
                 yield key
-            case facts.DocumentParsed(text_blob=key) | facts.DocumentChunked(chunks_blob=key):
-                yield key
-            case facts.ChunksEmbedded(vectors_blob=key):
-                yield key
+            case facts.DocumentParsed(text_blob=name) | facts.DocumentChunked(chunks_blob=name):
+                yield blob_of(name)
+            case facts.ChunksEmbedded(vectors_blob=name):
+                yield blob_of(name)
             case _:
                 continue
 

@@ -5,7 +5,6 @@ import hashlib
 from collections.abc import AsyncIterator
 from typing import Final, Protocol
 
-from blobs.store import BlobStore
 from domain.commands import RecordParsed
 from domain.document import About, Accepted, DocumentState
 from events.failpoints import Place, failpoint
@@ -13,6 +12,7 @@ from events.steps import Step
 from knowledge.media_type import MediaType
 from knowledge.text import ParsedText
 from processors.artifacts import text_blob
+from processors.bundle import StepBlobs
 from processors.failures import BlobCorrupt, shortened
 from processors.leftovers import erase_leftovers
 from processors.sandbox import ParserCrashed
@@ -40,7 +40,7 @@ class ParseStep:
 
     step = Step.PARSE
 
-    def __init__(self, blobs: BlobStore, parser: TextParser, *, time_limit_s: float) -> None:
+    def __init__(self, blobs: StepBlobs, parser: TextParser, *, time_limit_s: float) -> None:
         self._blobs = blobs
         self._parser = parser
         self.time_limit_s = time_limit_s
@@ -96,7 +96,7 @@ def _named(parsed: ParsedText, work: Work) -> tuple[str, bytes]:
     return text_blob(work.document_id, work.attempt, encoded), encoded
 
 
-async def verified(blobs: BlobStore, about: About) -> AsyncIterator[bytes]:
+async def verified(blobs: StepBlobs, about: About) -> AsyncIterator[bytes]:
     """The source's bytes, the last piece only when length and SHA-256 are those of the accepted upload.
 
     A parser that needs all bytes therefore never begins on wrong ones. Raises BlobCorrupt, BlobMissing.

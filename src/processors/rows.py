@@ -7,12 +7,12 @@ from typing import Final
 import msgspec
 from msgspec.structs import replace
 
-from blobs.store import BlobStore
 from domain.document import Edit, Embedded, Indexed
 from knowledge.chunk import Chunk, count_tokens, indexed_text
 from knowledge.embedders import Embedding
 from knowledge.index import Index, IndexRow, IndexTable, vector_key_of
 from knowledge.vectors import Vectors
+from processors.bundle import StepBlobs
 from processors.embedder_for import EmbedderFor, embedding_of_vectors
 from processors.provider import ProviderGate
 from processors.provider_calls import ProviderCalls
@@ -34,7 +34,7 @@ class Rows(msgspec.Struct, frozen=True):
 class RowMaker:
     """Vectors of edited texts are looked for in the index, and made where they are not there."""
 
-    def __init__(self, blobs: BlobStore, index: Index, embed: EmbedChunks) -> None:
+    def __init__(self, blobs: StepBlobs, index: Index, embed: EmbedChunks) -> None:
         self._blobs = blobs
         self._index = index
         self._embed = embed

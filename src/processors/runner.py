@@ -7,6 +7,7 @@ liveness.py; here deliveries only find a slot.
 import asyncio
 from collections import deque
 from collections.abc import Callable, Iterable
+from functools import partial
 from typing import Final, Protocol
 
 import structlog
@@ -17,6 +18,7 @@ from events.seldom import Seldom
 from events.steps import Step
 from processors.drain import finish_or_cancel
 from processors.retry import RetryPolicy, after_outage
+from processors.slots import leave_by
 from processors.step import WorkerLost
 from processors.turns import fair_turns, inboxes_in_turn
 from processors.waiting import also_set, pause
@@ -77,6 +79,7 @@ class Runner:
         self._held: dict[Delivery, asyncio.TimerHandle] = {}
         self._tries: dict[Delivery, int] = {}
         self._running: dict[asyncio.Task[None], Delivery] = {}
+        self._without_slot: set[asyncio.Task[None]] = set()
         self._changed = asyncio.Event()
         self._is_stopping = False
         self._may_miss_own = True
@@ -87,7 +90,11 @@ class Runner:
         """How many more deliveries can be carried out at once."""
         if len(self._held) >= HELD_MAX:
             return 0
-        return max(0, self._slots - len(self._running) - len(self._waiting))
+        return max(0, self._slots - self._in_slots - len(self._waiting))
+
+    @property
+    def _in_slots(self) -> int:
+        return len(self._running) - len(self._without_slot)
 
     @property
     def inboxes(self) -> list[InboxKey]:
@@ -129,7 +136,7 @@ class Runner:
         self._start_waiting()
 
     def _start_waiting(self) -> None:
-        while self._waiting and len(self._running) < self._slots and not self._is_stopping:
+        while self._waiting and self._in_slots < self._slots and not self._is_stopping:
             delivery = self._waiting.popleft()
             task = asyncio.create_task(self._occupy_slot(delivery))
             self._running[task] = delivery
@@ -137,10 +144,18 @@ class Runner:
 
     def _free_slot(self, task: asyncio.Task[None]) -> None:
         del self._running[task]
+        self._without_slot.discard(task)
         self._start_waiting()
         self._changed.set()
 
+    def _leave_slot(self, task: asyncio.Task[None] | None) -> None:
+        if task in self._running:
+            self._without_slot.add(task)
+            self._start_waiting()
+            self._changed.set()
+
     async def _occupy_slot(self, delivery: Delivery) -> None:
+        leave_by.set(partial(self._leave_slot, asyncio.current_task()))
         # Whatever is logged meanwhile, by libraries too, says what it was for; the context is this task's.
         structlog.contextvars.bind_contextvars(
             task=delivery.correlation_id, document=delivery.stream_id, step=self.step.value

@@ -57,6 +57,12 @@ class WorkerSettings(msgspec.Struct, frozen=True, kw_only=True):
     revise_grace_s: Annotated[float, Meta(ge=0, le=60)] = 1.0
     """How long the rows of a change are left to the API that took it."""
 
+    through_bytes_max: Annotated[int, Meta(ge=0, le=16 * 1024 * 1024)] = 0
+    """Documents up to this size go through all steps in one turn (through.py); 0: none. What they become is held in
+    memory meanwhile."""
+    through_documents: Annotated[int, Meta(ge=1, le=1_024)] = 32
+    """Of them behind parse at the same time: as many as are indexed together."""
+
     chunks_max: Annotated[int, Meta(ge=1, le=1_000_000)] = 100_000
     """Chunks of one document."""
     embed_batch_chunks: Annotated[int, Meta(ge=1, le=2_048)] = 64

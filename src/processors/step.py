@@ -14,14 +14,26 @@ from events.inbox import Delivery
 from events.steps import Step
 
 
+class Passed(msgspec.Struct, frozen=True, kw_only=True):
+    """A further step that one attempt has carried out, as attempt `number` at that step. Times are unix µs."""
+
+    step: Step
+    number: int
+    began_us: int
+    ran_us: int
+
+
 class Done(msgspec.Struct, frozen=True):
     """The work is done; the commands record it in one append, which also acknowledges the delivery.
 
-    `replaces` is removed in the same append.
+    `replaces` is removed in the same append. `told_us` is when each of the commands came to pass (unix µs), where that
+    is not now; `passed` are the steps behind the one that was asked for, where they are done too.
     """
 
     commands: tuple[DocumentCommand | TaskCommand, ...]
     replaces: DocumentId | None = None
+    told_us: tuple[int, ...] = ()
+    passed: tuple[Passed, ...] = ()
 
 
 class Retry(msgspec.Struct, frozen=True):

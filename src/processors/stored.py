@@ -6,21 +6,21 @@ from typing import Final
 
 import numpy as np
 
-from blobs.store import BlobStore
 from domain.results import Batch, ChunkFacts
 from knowledge.chunk import Chunk, decode_chunks
 from knowledge.errors import KnowledgeError
 from knowledge.vectors import Vectors, decode_vectors
 from processors.artifacts import is_what_was_stored
+from processors.bundle import ReadBlobs, get_named
 from processors.failures import BlobCorrupt
 
 CHECKED_INLINE_BYTES_MAX: Final = 256 * 1024
 """SHA-256 takes 0.15 ms for this much; longer blobs are hashed in a thread."""
 
 
-async def load(blobs: BlobStore, name: str) -> bytes:
+async def load(blobs: ReadBlobs, name: str) -> bytes:
     """Raises BlobCorrupt, BlobMissing."""
-    content = await blobs.get(name)
+    content = await get_named(blobs, name)
     if len(content) <= CHECKED_INLINE_BYTES_MAX:
         is_sound = is_what_was_stored(name, content)
     else:
@@ -30,7 +30,7 @@ async def load(blobs: BlobStore, name: str) -> bytes:
     return content
 
 
-async def load_chunks(blobs: BlobStore, facts: ChunkFacts) -> tuple[Chunk, ...]:
+async def load_chunks(blobs: ReadBlobs, facts: ChunkFacts) -> tuple[Chunk, ...]:
     """Raises BlobCorrupt, BlobMissing."""
     encoded = await load(blobs, facts.chunks_blob)
     try:
@@ -42,7 +42,7 @@ async def load_chunks(blobs: BlobStore, facts: ChunkFacts) -> tuple[Chunk, ...]:
     return chunks
 
 
-async def load_vectors(blobs: BlobStore, batches: Sequence[Batch]) -> Vectors:
+async def load_vectors(blobs: ReadBlobs, batches: Sequence[Batch]) -> Vectors:
     """The vectors of all batches in the order of their chunks. Raises BlobCorrupt, BlobMissing."""
     encoded = await asyncio.gather(*(load(blobs, batch.vectors_blob) for batch in batches))
     try:

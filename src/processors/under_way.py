@@ -45,8 +45,8 @@ class UnderWay:
         self._told.began(step)
 
     def ended(self, attempt: Ended) -> None:
+        self.arrived(attempt.document)
         if attempt.step in STEPS_BEFORE:
-            self.arrived(attempt.document)
             loop, document = asyncio.get_running_loop(), attempt.document
             self._handed_on[document] = loop.call_later(self._handed_on_s, self._expect_no_more, document)
         self._told.ended(attempt)

@@ -11,6 +11,7 @@ from events.knowledge_base import KnowledgeBaseSettings
 from events.log import EventLog
 from events.steps import Step
 from knowledge.index import Index
+from processors.bundle import StepBlobs
 from processors.chunk import ChunkerFor, ChunkStep
 from processors.documents import DocumentDeliveries
 from processors.embed import EmbedStep
@@ -36,6 +37,7 @@ from processors.runner import CarryOut
 from processors.serving import Serving
 from processors.settings import WorkerSettings
 from processors.step import Errand, Processor
+from processors.through import STEPS_BEHIND, Through
 from processors.under_way import UnderWay
 from processors.workbench import Workbench
 
@@ -92,32 +94,37 @@ class Worker:
         def calls_for(asked: KnowledgeBaseSettings) -> ProviderCalls:
             return ProviderCalls(embedder_for(embedding_of(asked)), gate, sleep=asyncio.sleep, texts_max=batch)
 
-        rows = RowMaker(blobs, index, embed_through(embedder_for, gate))
-        documents: list[Processor] = [
-            *([] if origins is None else [_fetch_step(blobs, origins, settings)]),
-            ParseStep(blobs, parser, time_limit_s=parse_s),
-            ChunkStep(blobs, chunker_for, calls_for, chunks_max=chunks_max, time_limit_s=chunk_s),
-            EmbedStep(blobs, embedder_for, gate, index, batch_chunks=batch, time_limit_s=embed_s),
-            IndexStep(
-                blobs,
-                index,
-                known,
-                rows,
-                group=GroupCommit(under_way, places=settings.index_slots, wait_s=settings.index_gather_ms / 1_000),
-                budget=RowBudget(settings.index_rows_max),
-                time_limit_s=index_s,
-            ),
-        ]
+        group = GroupCommit(under_way, places=settings.index_slots, wait_s=settings.index_gather_ms / 1_000)
+        budget = RowBudget(settings.index_rows_max)
+
+        def rows_on(blobs: StepBlobs) -> RowMaker:
+            return RowMaker(blobs, index, embed_through(embedder_for, gate))
+
+        def steps_on(blobs: StepBlobs) -> dict[Step, Processor]:
+            made: list[Processor] = [
+                ParseStep(blobs, parser, time_limit_s=parse_s),
+                ChunkStep(blobs, chunker_for, calls_for, chunks_max=chunks_max, time_limit_s=chunk_s),
+                EmbedStep(blobs, embedder_for, gate, index, batch_chunks=batch, time_limit_s=embed_s),
+                IndexStep(blobs, index, known, rows_on(blobs), group=group, budget=budget, time_limit_s=index_s),
+            ]
+            return {one.step: one for one in made}
+
+        documents = steps_on(blobs)
+        if origins is not None:
+            documents[Step.FETCH] = _fetch_step(blobs, origins, settings)
+        serves_all = steps is None or set(steps) >= STEPS_BEHIND
+        bytes_max = settings.through_bytes_max if serves_all else 0
+        documents[Step.PARSE] = Through(blobs, steps_on, settings, bench.clock_us, bytes_max=bytes_max)
         errands: list[Errand] = [
             FinishStep(patient, time_limit_s=settings.finish_time_limit_s),
             ReviseStep(
-                Reviser(patient, index, known, rows),
+                Reviser(patient, index, known, rows_on(blobs)),
                 time_limit_s=settings.revise_time_limit_s,
                 grace_s=settings.revise_grace_s,
             ),
             EraseStep(blobs, index, known, documents_of, bench, time_limit_s=settings.erase_time_limit_s),
         ]
-        served: dict[Step, CarryOut] = {one.step: DocumentDeliveries(one, bench, known) for one in documents}
+        served: dict[Step, CarryOut] = {step: DocumentDeliveries(one, bench, known) for step, one in documents.items()}
         served |= {one.step: ErrandDeliveries(one, bench) for one in errands}
         self._serving = Serving(
             {step: one for step, one in served.items() if steps is None or step in steps}, bench, log, settings

@@ -1,0 +1,190 @@
+"""Small documents go through all their steps in one turn: parse, chunk, embed and index, told in one append.
+
+A small document costs a worker less than what its steps cost around it: a delivery each, a history read, two appends,
+artifacts written and read back (ADR 56). So the worker that parses one goes on by itself, and what it makes becomes one
+append of the same facts and one blob. The way ends early wherever a step has something else to say than that it is
+done, or cannot begin: what was done until then is told, and the next step comes by its inbox, as it does for all other
+documents. There it fails, waits and is tried again by the rules of its own.
+
+Who dies under way has told nothing, and the document is parsed again, not in one turn this time: what kills a worker
+is then known by its step.
+"""
+
+import asyncio
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AsyncExitStack
+from typing import Any, Final
+
+import structlog
+from msgspec.structs import replace
+
+from domain.commands import DocumentCommand, StartStep
+from domain.document import Accepted, Chunked, DocumentState, attempts_at, awaited_step
+from domain.document_decide import decide
+from domain.document_evolve import evolve
+from events.steps import Step
+from processors.bundle import Bundle, StepBlobs
+from processors.failures import outcome_of
+from processors.settings import WorkerSettings
+from processors.slots import leave_slot
+from processors.step import Done, Outcome, Passed, Processor, Work
+
+STEPS_IN_TURN: Final = (Step.CHUNK, Step.EMBED, Step.INDEX)
+STEPS_BEHIND: Final = frozenset(STEPS_IN_TURN)
+PLACE_S_MAX: Final = 2.0
+"""How long a parsed document waits for a place on the way; then it goes by the inboxes."""
+
+WAY_S_MAX: Final = 60.0
+"""What all steps behind parse may take together; a document that needs more goes by the inboxes."""
+
+StepsOn = Callable[[StepBlobs], Mapping[Step, Processor]]
+"""The steps of a document on the blobs that they are given."""
+
+
+class _Cut(Exception):
+    """The step wants to tell something in the middle, which is for a delivery of its own."""
+
+
+class Through:
+    """Stands for the step that parses, and for all behind it where a document has `bytes_max` at most (0: for none)."""
+
+    step = Step.PARSE
+
+    def __init__(
+        self,
+        blobs: StepBlobs,
+        steps_on: StepsOn,
+        settings: WorkerSettings,
+        clock_us: Callable[[], int],
+        *,
+        bytes_max: int,
+    ) -> None:
+        self._blobs = blobs
+        self._steps_on = steps_on
+        self._settings = settings
+        self._clock_us = clock_us
+        self._bytes_max = bytes_max
+        self._alone = steps_on(blobs)
+        self._places = asyncio.Semaphore(settings.through_documents)
+        self._at = {step: asyncio.Semaphore(settings.slots(step) or 1) for step in STEPS_IN_TURN}
+        self.time_limit_s = self._alone[Step.PARSE].time_limit_s
+
+    async def run(self, work: Work) -> Outcome:
+        """Raises what the steps raise ahead of the first that is done."""
+        if not self._may_go_through(work):
+            return await self._alone[Step.PARSE].run(work)
+        bundle = Bundle(self._blobs, work.document_id, work.attempt)
+        steps = self._steps_on(bundle)
+        parsed = await steps[Step.PARSE].run(work)
+        if not isinstance(parsed, Done):
+            return parsed
+        way = _Way(work, parsed, self._clock_us)
+        try:
+            async with AsyncExitStack() as stack:
+                async with asyncio.timeout(PLACE_S_MAX):
+                    await stack.enter_async_context(self._places)
+                leave_slot()
+                async with asyncio.timeout(WAY_S_MAX):
+                    await self._go_on(way, steps, bundle)
+        except TimeoutError:
+            structlog.get_logger().info("went_through_no_further", done=len(way.passed), code="time_limit")
+        if not way.is_stored:
+            await bundle.store()
+        return way.done
+
+    async def abandon(self, work: Work, now: DocumentState) -> None:
+        """Takes back what any of the steps did, since a dead worker has told nothing of them."""
+        await self._alone[Step.PARSE].abandon(work, now)
+        if work.attempt > 0:
+            await self._alone[Step.INDEX].abandon(work, now)
+
+    def _may_go_through(self, work: Work) -> bool:
+        document = work.document
+        is_small = isinstance(document, Accepted) and 0 < document.record.about.size_bytes <= self._bytes_max
+        return is_small and work.attempt == 1
+
+    async def _go_on(self, way: "_Way", steps: Mapping[Step, Processor], bundle: Bundle) -> None:
+        for step in STEPS_IN_TURN:
+            if awaited_step(way.document) is not step:
+                return
+            if step is Step.INDEX:
+                # Rows come behind what they were made of: whoever loses the blobs must not find the rows.
+                await bundle.store()
+                way.is_stored = True
+            async with self._at[step]:
+                outcome = await self._outcome(steps[step], way.work_at(step))
+            if not isinstance(outcome, Done):
+                structlog.get_logger().info("went_through_no_further", done=len(way.passed), code=_code_of(outcome))
+                return
+            way.passed_by(step, outcome)
+            if isinstance(way.document, Chunked) and way.document.chunks.chunks > self._settings.embed_batch_chunks:
+                return
+
+    async def _outcome(self, step: Processor, work: Work) -> Outcome | None:
+        """None where the step wants a delivery of its own."""
+        try:
+            return await step.run(work)
+        except _Cut:
+            return None
+        except Exception as error:
+            # The step meets it again by a delivery of its own, where it is answered for.
+            if (outcome := outcome_of(error)) is None:
+                structlog.get_logger().warning("went_through_no_further", error=type(error).__name__, exc_info=True)
+            return outcome if not isinstance(outcome, Done) else None
+
+
+class _Way:
+    """How far a document has come: what will be told of it, and its state as it will be then."""
+
+    def __init__(self, work: Work, parsed: Done, clock_us: Callable[[], int]) -> None:
+        self._work = work
+        self._clock_us = clock_us
+        self._commands: list[Any] = []
+        self._told_us: list[int] = []
+        self._replaces = parsed.replaces
+        self._began_us = clock_us()
+        self.document = work.document
+        self.passed: list[Passed] = []
+        self.is_stored = False
+        self._tell(parsed.commands, self._began_us)
+
+    @property
+    def done(self) -> Done:
+        """All that was done, in one append."""
+        return Done(tuple(self._commands), self._replaces, tuple(self._told_us), tuple(self.passed))
+
+    def work_at(self, step: Step) -> Work:
+        """The next step. What it writes is fenced by the version at which parse began: nobody has told more yet."""
+        self._began_us = self._clock_us()
+        number = attempts_at(self.document, step) + 1
+        begun = StartStep(step=step, attempt=number, worker=self._work.worker)
+        document = _after(self.document, (begun,), self._began_us)
+        return replace(self._work, document=document, attempt=number, failures=(), record=_cut)
+
+    def passed_by(self, step: Step, outcome: Done) -> None:
+        """The step is done."""
+        number, now_us = attempts_at(self.document, step) + 1, self._clock_us()
+        self._tell((StartStep(step=step, attempt=number, worker=self._work.worker),), self._began_us)
+        self._tell(outcome.commands, now_us)
+        self._replaces = outcome.replaces or self._replaces
+        self.passed.append(Passed(step=step, number=number, began_us=self._began_us, ran_us=now_us))
+
+    def _tell(self, commands: Sequence[Any], at_us: int) -> None:
+        self._commands += commands
+        self._told_us += [at_us] * len(commands)
+        self.document = _after(self.document, commands, at_us)
+
+
+async def _cut(_command: DocumentCommand) -> bool:
+    raise _Cut
+
+
+def _after(document: DocumentState, commands: Sequence[Any], at_us: int) -> DocumentState:
+    for command in commands:
+        for event in decide(command, document):
+            document = evolve(document, event, at_us)
+    return document
+
+
+def _code_of(outcome: Outcome | None) -> str:
+    return getattr(outcome, "code", type(outcome).__name__)

@@ -1,0 +1,319 @@
+"""Small documents in one turn: the facts, rows and rules are those of one step after the other."""
+
+import hashlib
+from collections.abc import AsyncIterator, Mapping, Sequence
+
+import msgspec
+import pytest
+
+from domain.commands import CancelDocument, RemoveDocument
+from domain.document import Cancelled, Chunked, DocumentState, Embedded, Indexed, Parsed
+from events import document as facts
+from events.ids import DocumentId
+from events.steps import Step
+from knowledge.chunkers import ChunkerKind, make_chunker
+from knowledge.errors import EmbeddingError, IndexUnavailable, ParseError, ParseErrorCode
+from knowledge.index import IndexRow, IndexTable
+from knowledge.media_type import MediaType
+from knowledge.memory_index import MemoryIndex
+from knowledge.text import ParsedText
+from processors.bundle import SEPARATOR, StepBlobs
+from processors.chunk import ChunkStep
+from processors.documents import DocumentDeliveries
+from processors.embed import EmbedStep
+from processors.knowledge_bases import KnowledgeBases
+from processors.observing import Ended, ErrandEnded
+from processors.orphans import blobs_named
+from processors.parse import ParseStep
+from processors.provider_calls import ProviderCalls
+from processors.rows import RowMaker, embed_through
+from processors.settings import WorkerSettings
+from processors.step import Processor
+from processors.stored import load, load_chunks, load_vectors
+from processors.through import STEPS_IN_TURN, Through
+from tests.unit.processors.chunked_document import BATCH, CountingEmbedder, InterruptedIndex, World
+
+TEXT = "The mill grinds slowly. "
+STEPS = (Step.PARSE, *STEPS_IN_TURN)
+
+
+class Decoding:
+    """A parser that reads what it gets."""
+
+    async def parse(
+        self, pieces: AsyncIterator[bytes], *, size_bytes: int, media_type: MediaType, filename: str
+    ) -> ParsedText:
+        text = b"".join([piece async for piece in pieces]).decode()
+        if not text.strip():
+            raise ParseError(ParseErrorCode.NO_TEXT, "blank")
+        return ParsedText(text=text, parser=f"{media_type} of {size_bytes} in {filename}")
+
+
+class Watching:
+    """Remembers which attempts ended."""
+
+    def __init__(self) -> None:
+        self.told: list[Ended] = []
+
+    def began(self, step: Step) -> None: ...
+
+    def left(self, step: Step) -> None: ...
+
+    def errand_ended(self, errand: ErrandEnded) -> None: ...
+
+    def ended(self, attempt: Ended) -> None:
+        self.told.append(attempt)
+
+
+class ThroughWorld(World):
+    """The steps from parse on, in one turn and each for itself, on the same stores."""
+
+    def __init__(
+        self, embedder: CountingEmbedder | None = None, index: MemoryIndex | None = None, *, bytes_max: int = 10_000
+    ) -> None:
+        super().__init__(embedder, index)
+        settings = WorkerSettings(embed_batch_chunks=BATCH)
+        self.steps = self.steps_on(self.blobs)
+        self.through = Through(self.blobs, self.steps_on, settings, self.mill.clock, bytes_max=bytes_max)
+
+    def steps_on(self, blobs: StepBlobs) -> Mapping[Step, Processor]:
+        rows = RowMaker(blobs, self.index, embed_through(lambda _: self.embedder, self.gate))
+        calls = ProviderCalls(self.embedder, self.gate, sleep=self._sleep, texts_max=BATCH)
+        steps: list[Processor] = [
+            ParseStep(blobs, Decoding(), time_limit_s=5),
+            ChunkStep(
+                blobs,
+                lambda _: make_chunker(ChunkerKind.MARKDOWN),
+                lambda _: calls,
+                chunks_max=100,
+                time_limit_s=5,
+            ),
+            EmbedStep(blobs, lambda _: self.embedder, self.gate, self.index, batch_chunks=BATCH, time_limit_s=5),
+            self.index_step(rows),
+        ]
+        return {one.step: one for one in steps}
+
+    async def _sleep(self, _seconds: float) -> None: ...
+
+    async def uploaded(self, text: str = TEXT) -> DocumentId:
+        data = text.encode()
+        await self.blobs.put("documents/x/source", data)
+        digest = hashlib.sha256(data).hexdigest()
+        about = {"filename": "a.txt", "size_bytes": len(data), "sha256": digest, "source_blob": "documents/x/source"}
+        _, (document,) = await self.mill.submit(**about)  # type: ignore[arg-type]
+        return document
+
+    async def waiting(self) -> dict[Step, int]:
+        """Deliveries of each step that nobody has taken."""
+        depths = {step: await self.mill.depth(step) for step in STEPS}
+        return {step: depth.waiting for step, depth in depths.items() if depth.waiting}
+
+    async def texts(self) -> list[str]:
+        return [hit.chunk.text for hit in await self.index.search_keyword(self.table, "mill", limit=9)]
+
+
+async def a_world(embedder: CountingEmbedder | None = None, index: MemoryIndex | None = None) -> ThroughWorld:
+    world = ThroughWorld(embedder, index)
+    await world.mill.create()
+    return world
+
+
+def kinds(events: Sequence[object]) -> list[str]:
+    return [type(event).__name__ for event in events]
+
+
+async def test_one_delivery_leads_to_the_facts_that_four_lead_to() -> None:
+    world = await a_world()
+    by_inboxes, in_one_turn = await world.uploaded(), await world.uploaded()
+    first, second = await world.mill.take(Step.PARSE, count=2)
+    await world.run(world.through, second)
+    assert await world.waiting() == {}, "but for the other document, which is in the hand"
+    await world.run(world.steps[Step.PARSE], first)
+    for step in STEPS_IN_TURN:
+        await world.run(world.steps[step])
+
+    one, other = await world.mill.history(by_inboxes), await world.mill.history(in_one_turn)
+
+    assert kinds(one) == kinds(other)
+    assert [e.step for e in other if isinstance(e, facts.StepStarted)] == list(STEPS)
+    assert comparable(await world.mill.document(by_inboxes)) == comparable(await world.mill.document(in_one_turn))
+    assert await world.texts() == [TEXT.strip()] * 2
+
+
+def comparable(state: DocumentState) -> object:
+    """A state without what differs between any two documents."""
+    assert isinstance(state, Indexed)
+    return state.vectors, state.generation, state.chunks.tokens, [batch.calls for batch in state.batches]
+
+
+async def test_what_the_steps_made_is_one_blob_of_which_each_part_is_read_by_its_name() -> None:
+    world = await a_world()
+    document = await world.uploaded()
+    await world.run(world.through)
+    state = await world.mill.document(document)
+    assert isinstance(state, Indexed)
+    names = (state.text.text_blob, state.chunks.chunks_blob, state.batches[0].vectors_blob)
+    assert {name.partition(SEPARATOR)[0] for name in names} == {f"documents/{document}/bundle@1"}
+    assert [info.key async for info in world.blobs.list(f"documents/{document}/")] == [f"documents/{document}/bundle@1"]
+    assert ParsedText.decode(await load(world.blobs, state.text.text_blob)).text == TEXT
+    assert [chunk.text for chunk in await load_chunks(world.blobs, state.chunks)] == [TEXT.strip()]
+    assert len(await load_vectors(world.blobs, state.batches)) == 1
+    history = await world.mill.log.history(document)
+    assert f"documents/{document}/bundle@1" in set(blobs_named(history)), "or it would be collected"
+
+
+async def test_a_step_that_is_not_done_comes_by_its_inbox_and_fails_there() -> None:
+    world = await a_world(CountingEmbedder(1, 2))
+    document = await world.uploaded()
+    await world.run(world.through)
+    assert isinstance(await world.mill.document(document), Chunked)
+    assert await world.waiting() == {Step.EMBED: 1}
+    await world.run(world.steps[Step.EMBED])
+    (failed,) = [one for one in await world.mill.history(document) if isinstance(one, facts.StepFailed)]
+    assert (failed.step, failed.attempt, failed.code) == (Step.EMBED, 1, "provider_500")
+    await world.come_due()
+    await world.run(world.steps[Step.EMBED])
+    await world.run(world.steps[Step.INDEX])
+    assert isinstance(await world.mill.document(document), Indexed)
+    assert await world.texts() == [TEXT.strip()]
+
+
+async def test_where_the_index_is_away_what_was_embedded_is_told_and_not_paid_again() -> None:
+    class Away(MemoryIndex):
+        async def upsert(self, table: IndexTable, document_id: str, rows: Sequence[IndexRow], *, fence: int = 0) -> int:
+            raise IndexUnavailable("away")
+
+    embedder = CountingEmbedder()
+    world = await a_world(embedder, Away())
+    document = await world.uploaded()
+    await world.run(world.through)
+    assert isinstance(await world.mill.document(document), Embedded)
+    assert (await world.waiting(), len(embedder.batches)) == ({Step.INDEX: 1}, 1)
+
+
+async def test_more_chunks_than_a_batch_are_embedded_batch_by_batch_by_the_step_itself() -> None:
+    world = await a_world()
+    document = await world.uploaded(TEXT * 400)
+    await world.run(world.through)
+    state = await world.mill.document(document)
+    assert isinstance(state, Chunked)
+    assert state.chunks.chunks > BATCH
+    assert await world.waiting() == {Step.EMBED: 1}
+    await world.run(world.steps[Step.EMBED])
+    assert isinstance(await world.mill.document(document), Embedded)
+
+
+async def test_a_large_document_goes_by_the_inboxes() -> None:
+    world = ThroughWorld(bytes_max=len(TEXT) - 1)
+    await world.mill.create()
+    document = await world.uploaded()
+    await world.run(world.through)
+    state = await world.mill.document(document)
+    assert isinstance(state, Parsed)
+    assert SEPARATOR not in state.text.text_blob
+    assert await world.waiting() == {Step.CHUNK: 1}
+
+
+async def test_whoever_dies_under_way_has_told_nothing_and_the_next_one_goes_step_by_step() -> None:
+    world = await a_world()
+    document = await world.uploaded()
+
+    async def dies() -> None:
+        raise SystemExit("killed")
+
+    world.index = dying = InterruptedIndex()
+    dying.meanwhile.append(dies)
+    with pytest.raises(SystemExit):
+        await world.run(world.through)
+    assert kinds(await world.mill.history(document)) == ["DocumentAccepted", "StepStarted"]
+    assert await world.texts() == [TEXT.strip()], "behind the back of the log"
+
+    world.mill.clock.advance(600)
+    (claimed,) = await world.mill.claim(Step.PARSE, "worker-2")
+    await world.run(world.through, claimed)
+    assert await world.waiting() == {Step.CHUNK: 1}
+    for step in STEPS_IN_TURN:
+        await world.run(world.steps[step])
+    assert isinstance(await world.mill.document(document), Indexed)
+    assert await world.texts() == [TEXT.strip()], "once"
+
+
+@pytest.mark.parametrize("command", [CancelDocument(), RemoveDocument()])
+async def test_what_nobody_wants_any_more_is_taken_back(command: CancelDocument | RemoveDocument) -> None:
+    index = InterruptedIndex()
+    world = await a_world(index=index)
+    document = await world.uploaded()
+
+    async def meanwhile() -> None:
+        await world.mill.say(document, command)
+
+    index.meanwhile.append(meanwhile)
+    await world.run(world.through)
+    assert await world.texts() == []
+    told = kinds(await world.mill.history(document))
+    assert "DocumentParsed" not in told
+    assert "DocumentIndexed" not in told
+
+
+async def test_rows_of_the_dead_are_taken_back_by_whoever_lays_the_delivery_aside() -> None:
+    world = await a_world()
+    document = await world.uploaded()
+
+    async def dies() -> None:
+        raise SystemExit("killed")
+
+    world.index = dying = InterruptedIndex()
+    dying.meanwhile.append(dies)
+    with pytest.raises(SystemExit):
+        await world.run(world.through)
+    await world.mill.say(document, CancelDocument())
+    world.mill.clock.advance(600)
+    (claimed,) = await world.mill.claim(Step.PARSE, "worker-2")
+    world.through._alone = world.steps_on(world.blobs)
+    await world.run(world.through, claimed)
+    assert isinstance(await world.mill.document(document), Cancelled)
+    assert await world.texts() == []
+
+
+async def test_each_step_is_told_with_its_own_times() -> None:
+    world = await a_world()
+    document = await world.uploaded()
+    watching = Watching()
+    bench = msgspec.structs.replace(world.mill.bench(), observer=watching)
+
+    class Slow(CountingEmbedder):
+        async def embed_passages(self, texts):  # type: ignore[no-untyped-def]
+            world.mill.clock.advance(7)
+            return await super().embed_passages(texts)
+
+    world.embedder = Slow()
+    deliveries = DocumentDeliveries(world.through, bench, KnowledgeBases(world.mill.log, clock_us=world.mill.clock))
+    await deliveries.carry_out(await world.mill.take_one(Step.PARSE), 1)
+    state = await world.mill.document(document)
+    assert isinstance(state, Indexed)
+    took_us = {one.step: (one.finished_at_us or 0) - one.started_at_us for one in state.record.stages}
+    assert took_us == {Step.PARSE: 0, Step.CHUNK: 0, Step.EMBED: 7_000_000, Step.INDEX: 0}
+    assert [(one.step, one.outcome) for one in watching.told] == [(step, "done") for step in STEPS]
+    assert {one.step: one.ran_us - one.began_us for one in watching.told}[Step.EMBED] == 7_000_000
+
+
+async def test_an_error_of_the_first_step_is_that_step_s_to_answer() -> None:
+    world = await a_world()
+    document = await world.uploaded(" ")
+    await world.run(world.through)
+    (failed,) = [one for one in await world.mill.history(document) if isinstance(one, facts.DocumentFailed)]
+    assert (failed.step, failed.code) == (Step.PARSE, "no_text")
+
+
+async def test_a_provider_error_is_met_again_not_swallowed() -> None:
+    class Refusing(CountingEmbedder):
+        async def embed_passages(self, texts):  # type: ignore[no-untyped-def]
+            raise EmbeddingError("provider_401", "wrong key", is_permanent=True)
+
+    world = await a_world(Refusing())
+    document = await world.uploaded()
+    await world.run(world.through)
+    assert isinstance(await world.mill.document(document), Chunked)
+    await world.run(world.steps[Step.EMBED])
+    (failed,) = [one for one in await world.mill.history(document) if isinstance(one, facts.DocumentFailed)]
+    assert (failed.step, failed.code) == (Step.EMBED, "provider_401")
