@@ -33,10 +33,8 @@ S3_REQUESTS: Final = {
     "PUT source": 1,  # the bytes as they came, streamed
     "PUT source.json": 1,  # the sidecar: all that the acceptance says
     "GET source": 1,  # by parse
-    "PUT text": 1,  # by parse
-    "GET text": 1,  # by chunk
-    "PUT chunks": 1,  # by chunk
-    "GET chunks": 2,  # by embed and by index
+    "PUT bundle": 1,  # text and chunks, which parse makes in one turn
+    "GET bundle": 2,  # by embed and by index
     "PUT vectors": BATCHES,  # by embed
     "GET vectors": BATCHES,  # by index
 }
@@ -46,17 +44,27 @@ EVENTS: Final = 11 + BATCHES
 """Exact: submitted, accepted, the begin and the end of four steps, the batches, the task's end."""
 
 CALLS: Final = {
-    # One call each: the upload; begin and end of parse, chunk, embed (with its last batch) and index; the batch before
-    # the last; the end of the task.
-    "append.lua": 11,
-    "RPUSH": 12,  # within them: one for each stream that is written to, and the upload writes to two
-    # With the result that they led to: parse, chunk, embed, index, finish.
-    "XACK": 5,
+    # One call each: the upload; begin and end of parse (with chunk), embed (with its last batch) and index; the batch
+    # before the last; the end of the task.
+    "append.lua": 9,
+    "RPUSH": 10,  # within them: one for each stream that is written to, and the upload writes to two
+    # With the result that they led to: parse, embed, index, finish.
+    "XACK": 4,
 }
 """Exact: what a document writes into the log, and the deliveries that it is made of."""
 
+SMALL_BYTES: Final = 3_000
+SMALL_S3_REQUESTS: Final = {"PUT source": 1, "PUT source.json": 1, "GET source": 1, "PUT bundle": 1}
+SMALL_EVENTS: Final = 12
+SMALL_CALLS: Final = {
+    "append.lua": 4,  # the upload; the begin of parse; all that follows from it; the end of the task
+    "RPUSH": 5,
+    "XACK": 2,  # parse, finish
+}
+"""Of a document of one batch, which takes all steps in one turn. Exact."""
+
 CALLS_MAX: Final = {
-    "history.lua": 10,  # one a delivery, and what a view was asked for that lags behind
+    "history.lua": 9,  # one a delivery, and what a view was asked for that lags behind
     "commit.lua": 14,  # by the projector: one a page, at most one an append and some that time cuts in two
 }
 """Bounds, since who is quicker decides."""
@@ -114,12 +122,21 @@ class Cost(NamedTuple):
 
 @pytest.fixture(scope="module")
 def cost(mill: Mill) -> Cost:
+    return cost_of(mill, UPLOAD_BYTES)
+
+
+@pytest.fixture(scope="module")
+def small(mill: Mill) -> Cost:
+    return cost_of(mill, SMALL_BYTES)
+
+
+def cost_of(mill: Mill, size_bytes: int) -> Cost:
     """Of the second upload: the first one makes the table of the knowledge base and loads scripts."""
     with Api(mill.service.url) as api:
-        kb = api.create("cost")
-        api.completed(kb, [("first.txt", content(1))])
+        kb = api.create(f"cost of {size_bytes}")
+        api.completed(kb, [("first.txt", content(1, size_bytes))])
         calls, requests, events = mill.commands.until_now(), len(mill.s3.proxy.requests), mill.events()
-        api.completed(kb, [("second.txt", content(2))])
+        api.completed(kb, [("second.txt", content(2, size_bytes))])
         return Cost(
             mill.events() - events,
             Counter(one.name for one in mill.commands.since(calls)),
@@ -127,8 +144,8 @@ def cost(mill: Mill) -> Cost:
         )
 
 
-def content(number: int) -> bytes:
-    return (f"Sack {number}: the runner stone was lifted and set back. " * UPLOAD_BYTES).encode()[:UPLOAD_BYTES]
+def content(number: int, size_bytes: int) -> bytes:
+    return (f"Sack {number}: the runner stone was lifted and set back. " * size_bytes).encode()[:size_bytes]
 
 
 def kind_of(request: str) -> str:
@@ -145,6 +162,12 @@ def test_a_document_costs_so_many_requests_to_the_blob_store(cost: Cost) -> None
 def test_a_document_costs_so_many_writes_to_the_log(cost: Cost) -> None:
     assert cost.events == EVENTS
     assert {name: cost.calls[name] for name in CALLS} == CALLS
+
+
+def test_a_small_document_costs_one_blob_and_one_append_behind_its_acceptance(small: Cost) -> None:
+    assert small.s3 == SMALL_S3_REQUESTS
+    assert small.events == SMALL_EVENTS
+    assert {name: small.calls[name] for name in SMALL_CALLS} == SMALL_CALLS
 
 
 def test_a_document_costs_no_more_reads_and_commits_than_that(cost: Cost) -> None:

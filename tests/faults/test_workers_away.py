@@ -51,8 +51,8 @@ is blocked for longer than a lease. The fourth document is the third that it cut
 
 @pytest.fixture(scope="module")
 def mill() -> Iterator[Mill]:
-    """One worker that stays and one that things happen to; a drain is too short for a slow document."""
-    with Mill({"MILLSTREAM_DRAIN_S_MAX": str(DRAIN_S)}) as started:
+    """One worker that stays and one that things happen to, step by step; a drain is too short for a slow document."""
+    with Mill({"MILLSTREAM_DRAIN_S_MAX": str(DRAIN_S), "MILLSTREAM_THROUGH_BYTES_MAX": "0"}) as started:
         yield started.start_all(workers=[SURVIVOR])
 
 

@@ -33,6 +33,10 @@ BOUNDARIES: Final = {
 """By boundary: the failpoint, and at which passage it kills in the first, second and third round: a document passes
 most of them once a step."""
 
+BATCHES: Final = 4
+THROUGH_BYTES_MAX: Final = 2_000
+"""Documents of four batches go step by step, those of one take all steps in one turn and pass each place once."""
+
 OBJECT: Final = "flour.txt"
 OBJECT_BYTES: Final = b"Flour that lies elsewhere is fetched by whoever is there."
 
@@ -52,26 +56,35 @@ def mill(provider: EmbeddingProvider, tmp_path_factory: pytest.TempPathFactory) 
         "MILLSTREAM_IMPORT_BUCKET_URL": f"file://{bucket}",
         "MILLSTREAM_OPENAI_BASE_URL": provider.base_url,
         "MILLSTREAM_OPENAI_EMBEDDING_DIMENSIONS": str(DIMENSIONS),
+        "MILLSTREAM_THROUGH_BYTES_MAX": str(THROUGH_BYTES_MAX),
     }
     with Mill(variables) as started:
         yield started.start_all(workers=[SURVIVOR])
 
 
-@pytest.mark.timeout(300 * ROUNDS)
+@pytest.mark.timeout(600 * ROUNDS)
 def test_a_worker_killed_at_any_boundary_loses_nothing_and_doubles_nothing(
     mill: Mill, history: History, provider: EmbeddingProvider
 ) -> None:
-    runs = [(name, place, passages[turn]) for turn in range(ROUNDS) for name, (place, passages) in BOUNDARIES.items()]
+    places = BOUNDARIES.items()
+    runs = [
+        run
+        for turn in range(ROUNDS)
+        for run in (
+            *((name, place, passages[turn], BATCHES) for name, (place, passages) in places),
+            *((f"{name}, all steps in one turn", place, 1, 1) for name, (place, _) in places),
+        )
+    ]
     wings = Wings(mill)
     wings.call(f"{runs[0][1]}=kill9@{runs[0][2]}")
-    for run, (name, place, passage) in enumerate(runs):
+    for run, (name, place, passage, batches) in enumerate(runs):
         with recorded("F-01", name, f"{place}=kill9") as row:
             kb = history.create(name, settings={"embedding_model": "openai", **SMALL_CHUNKS})
             wings.wait()
             sent_before, calls_before = len(provider.texts), len(provider.bodies)
             with frozen(mill, SURVIVOR):
                 mill.cont(VICTIM)
-                call = history.submit(kb, [(f"{run}.txt", many_chunks(4, BATCH, f"run {run}"))])
+                call = history.submit(kb, [(f"{run}.txt", many_chunks(batches, BATCH, f"run {run}"))])
                 assert call.outcome is Outcome.OK, call
                 assert mill.wait_for_death(VICTIM) == KILLED
             assert mill.has_fired(place), f"{VICTIM} did not die at {place}"

@@ -24,6 +24,7 @@ from domain.document import (
 from knowledge.chunk import decode_chunks
 from knowledge.index import IndexTable
 from knowledge.memory_index import MemoryIndex
+from processors.bundle import blob_of, get_named
 from tests.simulation.loop import Process
 from tests.simulation.wire import at_once
 
@@ -46,10 +47,10 @@ def references(state: DocumentState) -> list[str]:
 def _made_of(state: Reached) -> list[str]:
     found = [] if isinstance(state, Requested) else [record_of(state).about.source_blob]
     if isinstance(state, Parsed | Chunked | Embedded | Indexed):
-        found.append(state.text.text_blob)
+        found.append(blob_of(state.text.text_blob))
     if isinstance(state, Chunked | Embedded | Indexed):
-        found.append(state.chunks.chunks_blob)
-        found += [batch.vectors_blob for batch in state.batches]
+        found.append(blob_of(state.chunks.chunks_blob))
+        found += [blob_of(batch.vectors_blob) for batch in state.batches]
     return found
 
 
@@ -76,7 +77,7 @@ class RowChecks:
 
     def are_complete(self, document: str, state: Indexed) -> None:
         knowledge_base = state.record.about.knowledge_base_id
-        chunks = decode_chunks(at_once(self._blobs.get(state.chunks.chunks_blob)))
+        chunks = decode_chunks(at_once(get_named(self._blobs, state.chunks.chunks_blob)))
         expected = {(chunk.chunk_id, chunk.text) for chunk in chunks}
         found = self.found(knowledge_base, state.generation, document)
         assert sorted(found) == sorted(expected), f"searches find {found} of {document} and not {expected}"

@@ -42,6 +42,9 @@ LEASE_MS: Final = 2_000
 LEASE_POLL_MS: Final = 400
 """A projector that waits for its turn asks for it ten times a second in the product; that was a sixth of all steps."""
 
+THROUGH_BYTES_MAX: Final = 60
+"""About half of the documents take all steps in one turn."""
+
 SETTINGS: Final = WorkerSettings(
     fetch_slots=2,
     parse_slots=2,
@@ -59,6 +62,7 @@ SETTINGS: Final = WorkerSettings(
     finish_time_limit_s=8.0,
     erase_time_limit_s=12.0,
     embed_batch_chunks=2,
+    through_bytes_max=THROUGH_BYTES_MAX,
     lease_ms=LEASE_MS,
     heartbeat_ms=500,
     claim_interval_ms=1_000,

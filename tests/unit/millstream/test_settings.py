@@ -35,6 +35,7 @@ RANGES = {
     "workers": (0, 64),
     "worker_niceness": (0, 19),
     "parse_processes": (1, 64),
+    "through_bytes_max": (0, 16_777_216),
     "parse_cpu_s_max": (1, 3_600),
     "parse_wall_s_max": (1, 3_600),
     "archive_entries_max": (1, 100_000),
