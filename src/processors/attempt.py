@@ -103,11 +103,14 @@ class Attempt:
             raise
         self._log.info("attempt_ended", outcome=type(outcome).__name__, code=getattr(outcome, "code", None))
         ran_us = self._bench.clock_us()
+        further = outcome.passed if isinstance(outcome, Done) else ()
+        for one in further:
+            logger = self._bench.logger(self._delivery, attempt=one.number)
+            logger.info("attempt_ended", step=one.step.value, outcome=Done.__name__)
         await self._report(outcome)
         told = self._told(outcome, began_us, ran_us)
-        self._bench.observer.ended(told)
-        for one in outcome.passed if isinstance(outcome, Done) else ():
-            self._bench.observer.ended(passed(told, one))
+        for ended in (told, *(passed(told, one) for one in further)):
+            self._bench.observer.ended(ended)
 
     def _told(self, outcome: Outcome, began_us: int, ran_us: int) -> Ended:
         return Ended(

@@ -25,6 +25,7 @@ from domain.document_evolve import evolve
 from events.steps import Step
 from processors.bundle import Bundle, StepBlobs
 from processors.failures import outcome_of
+from processors.observing import AttemptObserver
 from processors.settings import WorkerSettings
 from processors.slots import leave_slot
 from processors.step import Done, Outcome, Passed, Processor, Work
@@ -56,6 +57,7 @@ class Through:
         steps_on: StepsOn,
         settings: WorkerSettings,
         clock_us: Callable[[], int],
+        observer: AttemptObserver,
         *,
         bytes_max: int,
     ) -> None:
@@ -63,6 +65,7 @@ class Through:
         self._steps_on = steps_on
         self._settings = settings
         self._clock_us = clock_us
+        self._observer = observer
         self._bytes_max = bytes_max
         self._alone = steps_on(blobs)
         self._places = asyncio.Semaphore(settings.through_documents)
@@ -122,8 +125,10 @@ class Through:
 
     async def _outcome(self, step: Processor, work: Work) -> Outcome | None:
         """None where the step wants a delivery of its own."""
+        self._observer.began(step.step)
         try:
-            return await step.run(work)
+            with structlog.contextvars.bound_contextvars(step=step.step.value, attempt=work.attempt):
+                return await step.run(work)
         except _Cut:
             return None
         except Exception as error:
@@ -131,6 +136,8 @@ class Through:
             if (outcome := outcome_of(error)) is None:
                 structlog.get_logger().warning("went_through_no_further", error=type(error).__name__, exc_info=True)
             return outcome if not isinstance(outcome, Done) else None
+        finally:
+            self._observer.left(step.step)
 
 
 class _Way:

@@ -74,7 +74,8 @@ class Worker:
     ) -> None:
         self._drain_s = settings.drain_s
         patient = PatientLog(log, random=rng.random)
-        under_way = UnderWay(observer or NobodyWatches())
+        watching = observer or NobodyWatches()
+        under_way = UnderWay(watching)
         bench = Workbench(
             log=patient,
             inbox=inbox,
@@ -114,7 +115,7 @@ class Worker:
             documents[Step.FETCH] = _fetch_step(blobs, origins, settings)
         serves_all = steps is None or set(steps) >= STEPS_BEHIND
         bytes_max = settings.through_bytes_max if serves_all else 0
-        documents[Step.PARSE] = Through(blobs, steps_on, settings, bench.clock_us, bytes_max=bytes_max)
+        documents[Step.PARSE] = Through(blobs, steps_on, settings, clock_us, watching, bytes_max=bytes_max)
         errands: list[Errand] = [
             FinishStep(patient, time_limit_s=settings.finish_time_limit_s),
             ReviseStep(

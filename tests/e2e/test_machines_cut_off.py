@@ -177,7 +177,8 @@ def test_a_worker_that_is_cut_off_in_a_step_is_replaced_and_its_late_result_refu
     evidence = world.evidence()
     claimed_at = started_at(evidence, document.document_id, survivor.name)
     assert min(claimed_at) > cut_at
-    assert evidence.starts[document.document_id, Step.INDEX] == 2
+    assert evidence.starts[document.document_id, Step.PARSE] == 2, "who was cut off had told of no further step"
+    assert evidence.starts[document.document_id, Step.INDEX] == 1
     assert evidence.terminal_violations == evidence.repeated_ids == evidence.version_gaps == 0
     for api in (first, second):
         texts = [one.text for one in api.search(kb, word_of(200), mode="keyword", top_k=50)]

@@ -115,7 +115,7 @@ def test_the_figures_are_those_of_what_was_done(observed: Observed) -> None:
     events = sum(api["millstream_log_events_total"].samples.values())
     assert projector["millstream_projector_events_total"].value() == events
     assert sum(api["millstream_projector_lag_events"].samples.values()) == 0
-    assert worker["millstream_appends_total"].value(answer="appended") >= 2 * len(STEPS)
+    assert worker["millstream_appends_total"].value(answer="appended") >= 3  # parse begun, all done, task finished
 
 
 def test_the_api_serves_the_same_on_its_own_port(observed: Observed) -> None:

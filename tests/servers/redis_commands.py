@@ -51,9 +51,10 @@ class Commands:
 
     def until_now(self) -> list[Command]:
         """Everything that the server was asked before this call."""
-        word = f"mark-{len(self._seen)}"
+        before = len(self._seen)
+        word = f"mark-{before}"
         self._client.echo(word)
-        poll(lambda: any(one.name == word for one in self._seen[-200:]), "the listener is up to date")
+        poll(lambda: any(one.name == word for one in self._seen[before:]), "the listener is up to date")
         return [one for one in self._seen if not one.name.startswith("mark-")]
 
     def since(self, earlier: Sequence[Command]) -> list[Command]:

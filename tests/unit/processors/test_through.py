@@ -22,7 +22,7 @@ from processors.chunk import ChunkStep
 from processors.documents import DocumentDeliveries
 from processors.embed import EmbedStep
 from processors.knowledge_bases import KnowledgeBases
-from processors.observing import Ended, ErrandEnded
+from processors.observing import Ended, ErrandEnded, NobodyWatches
 from processors.orphans import blobs_named
 from processors.parse import ParseStep
 from processors.provider_calls import ProviderCalls
@@ -74,7 +74,9 @@ class ThroughWorld(World):
         super().__init__(embedder, index)
         settings = WorkerSettings(embed_batch_chunks=BATCH)
         self.steps = self.steps_on(self.blobs)
-        self.through = Through(self.blobs, self.steps_on, settings, self.mill.clock, bytes_max=bytes_max)
+        self.through = Through(
+            self.blobs, self.steps_on, settings, self.mill.clock, NobodyWatches(), bytes_max=bytes_max
+        )
 
     def steps_on(self, blobs: StepBlobs) -> Mapping[Step, Processor]:
         rows = RowMaker(blobs, self.index, embed_through(lambda _: self.embedder, self.gate))
