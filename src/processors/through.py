@@ -19,9 +19,10 @@ import structlog
 from msgspec.structs import replace
 
 from domain.commands import DocumentCommand, StartStep
-from domain.document import Accepted, Chunked, DocumentState, attempts_at, awaited_step
+from domain.document import Accepted, Chunked, DocumentState, awaited_step
 from domain.document_decide import decide
 from domain.document_evolve import evolve
+from domain.document_stages import attempts_at
 from events.steps import Step
 from processors.bundle import Bundle, StepBlobs
 from processors.failures import outcome_of
