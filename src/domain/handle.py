@@ -93,24 +93,19 @@ def prepare(
     commands: Sequence[C],
     context: Context,
     holders: Holders | None = None,
-    told_us: Sequence[int] = (),
 ) -> Prepared[S]:
-    """Decides several commands one after the other, each on the state that the one before left. Raises Refused.
-
-    `told_us` is when each came to pass (unix µs); without it that is now.
-    """
+    """Decides several commands one after the other, each on the state that the one before left. Raises Refused."""
     holders = Holders() if holders is None else holders
     after, envelopes, tally = before, list[Envelope](), list[TallyChange]()
     claims, digests = list[DigestClaim](), list[DigestChange]()
-    for place, command in enumerate(commands):
+    for command in commands:
         asked = decider.digest_asked(command)
         told = command if asked is None else decider.told_holder(command, holders.of(asked))
         events = decider.decide(told, after.state)
         if events and asked is not None:
             claims.extend(holders.resting_on(asked))
         for event in events:
-            at_us = told_us[place] if told_us else context.clock_us()
-            envelope = _envelope(stream_id, after.version + 1, event, context, at_us)
+            envelope = _envelope(stream_id, after.version + 1, event, context)
             evolved = apply(decider.evolve, after, envelope)
             tally.extend(decider.tally(after.state, evolved.state))
             for change in decider.digests(after.state, evolved.state):
@@ -163,19 +158,17 @@ async def handle(
     known: Folded[S] | None = None,
     acknowledge: Delivery | None = None,
     beside: Beside | None = None,
-    told_us: Sequence[int] = (),
     allows: Callable[[Folded[S]], None] | None = None,
 ) -> Handled[S]:
     """Carries commands out on one stream; `known` saves the first read.
 
     Where another writer was first, the history is read again and, unless `allows` raises for it, all is decided anew.
-    Raises Refused, Contention and what the log raises. `acknowledge` and `beside` take effect only with events; of
-    `told_us` as `prepare` says.
+    Raises Refused, Contention and what the log raises. `acknowledge` and `beside` take effect only with events.
     """
     folded = known if known is not None else await load(log, decider, stream_id)
     told, tries = Told(), _Tries(stream_id)
     while True:
-        prepared = prepare(decider, stream_id, folded, commands, context, Holders(told), told_us)
+        prepared = prepare(decider, stream_id, folded, commands, context, Holders(told))
         if prepared.write is None:
             return Handled(prepared.after, ())
         writes = [prepared.write, *(await beside() if beside is not None else ())]
@@ -293,13 +286,13 @@ def _prepared_together(
     return None if known is None and any(one.write is None for one in prepared) else prepared
 
 
-def _envelope(stream_id: str, version: int, event: Event, context: Context, at_us: int) -> Envelope:
+def _envelope(stream_id: str, version: int, event: Event, context: Context) -> Envelope:
     return Envelope(
         event_id=context.new_event_id(),
         stream_id=stream_id,
         version=version,
         event=event,
-        recorded_at_us=at_us,
+        recorded_at_us=context.clock_us(),
         correlation_id=context.correlation_id,
         causation_id=context.causation_id,
         actor=context.actor,

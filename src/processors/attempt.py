@@ -6,12 +6,13 @@ from functools import partial
 from typing import Any, assert_never
 
 import structlog
+from msgspec.structs import replace
 
 from domain.commands import DocumentCommand, FailStep
 from domain.decider import Folded
 from domain.deciders import DOCUMENT
 from domain.document import DocumentState, Open, Running, Skipped
-from domain.handle import handle, load
+from domain.handle import Context, handle, load
 from domain.replacing import removals_of
 from events.epochs import fence_of
 from events.errors import LogError
@@ -195,11 +196,10 @@ class Attempt:
             DOCUMENT,
             self._delivery.stream_id,
             commands,
-            context,
+            _as_told(context, told_us),
             known=self._folded,
             acknowledge=self._delivery if acknowledge else None,
             beside=None if replaces is None else partial(removals_of, self._bench.log, replaces, context),
-            told_us=told_us,
         )
         self._folded = handled.folded
         failpoint(Place.WORKER_RESULT_APPENDED)
@@ -268,3 +268,12 @@ class Attempt:
 
     async def _reloaded(self) -> Folded[DocumentState]:
         return await load(self._bench.log, DOCUMENT, self._delivery.stream_id)
+
+
+def _as_told(context: Context, told_us: Sequence[int]) -> Context:
+    """With the time at which each command came to pass, as long as each leads to one event; where another writer was
+    first and all is decided anew, that is now."""
+    if not told_us:
+        return context
+    told = iter(told_us)
+    return replace(context, clock_us=lambda: next(told, 0) or context.clock_us())
