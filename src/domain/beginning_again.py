@@ -56,7 +56,7 @@ def reprocess(command: c.RequestReprocessing, state: DocumentState) -> tuple[fac
 def _begun_again(
     command: c.RequestReprocessing, reached: Reached, from_step: Step
 ) -> tuple[facts.ReprocessingRequested, ...]:
-    if command.chunking is not UNSET:
+    if command.chunking is not UNSET and from_step in STEPS_IN_ORDER:
         from_step = min(from_step, Step.CHUNK, key=STEPS_IN_ORDER.index)
     if from_step is Step.FETCH and not isinstance(reached, Requested):
         raise Refused(RefusalCode.STEP_NOT_REACHED, "the document's bytes are here; begin at parse, or later")

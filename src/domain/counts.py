@@ -5,6 +5,7 @@ of 10,000 files costs no more per event than a task of one. Sums of integers, so
 """
 
 from enum import StrEnum
+from itertools import product
 from typing import Final, assert_never
 
 import msgspec
@@ -166,20 +167,30 @@ def differences(before: DocumentState, after: DocumentState) -> dict[TaskId, Cou
 
 def tally_changes(before: DocumentState, after: DocumentState) -> tuple[TallyChange, ...]:
     """The same difference as the log keeps it: only whether documents are open, and how they ended."""
-    if isinstance(before, Open) and isinstance(after, Open) and task_of(before) == task_of(after):
-        return ()  # nine facts of ten: a step has begun, or is done
-    changes = ((task, _tally(counts)) for task, counts in differences(before, after).items())
-    return tuple(TallyChange(task, tally) for task, tally in changes if tally != Tally())
+    entered = task_of(after)
+    if entered is None:
+        return ()
+    was = category_of(before) if task_of(before) == entered else None
+    change = _TALLY_OF_CHANGE[was, category_of(after)]
+    return () if change is None else (TallyChange(entered, change),)
 
 
-def _tally(counts: Counts) -> Tally:
-    return Tally(
+def _tally_of_change(was: DocumentCategory | None, now: DocumentCategory | None) -> Tally | None:
+    counts = (_NONE if now is None else _SHARE[now]) - (_NONE if was is None else _SHARE[was])
+    tally = Tally(
         open_documents=counts.queued + counts.processing,
         succeeded=counts.completed,
         failed=counts.failed,
         cancelled=counts.cancelled,
         skipped=counts.skipped,
     )
+    return None if tally == Tally() else tally
+
+
+_TALLY_OF_CHANGE: Final = {
+    (was, now): _tally_of_change(was, now) for was, now in product((None, *DocumentCategory), repeat=2)
+}
+"""None where the log keeps both alike: nine facts of ten, as a step has begun, or is done."""
 
 
 def _has_begun(state: Open) -> bool:

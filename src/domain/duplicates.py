@@ -8,7 +8,7 @@ same bytes at the same moment one is first.
 from msgspec.structs import replace
 
 from domain import commands as c
-from domain.document import Accepted, Cancelled, Chunked, DocumentState, Embedded, Failed, Indexed, Parsed, Reached
+from domain.document import Cancelled, DocumentState, Failed, Reached, Requested, is_reached
 from events.digests import DigestChange, Move
 from events.document import OnDuplicate
 from events.ids import DocumentId
@@ -49,8 +49,4 @@ def told_holder(command: c.DocumentCommand, holder: DocumentId | None) -> c.Docu
 
 
 def _live(state: DocumentState) -> Reached | None:
-    match state:
-        case Accepted() | Parsed() | Chunked() | Embedded() | Indexed():
-            return state
-        case _:
-            return None
+    return state if is_reached(state) and type(state) is not Requested else None

@@ -5,8 +5,8 @@ from typing import Final, Self
 
 import msgspec
 
-from domain.counts import category_of
-from domain.document import DocumentState, Known, Record, Skipped, is_recorded, record_of
+from domain.counts import DocumentCategory, category_of
+from domain.document import DocumentState, Record, Skipped, is_recorded, record_of
 from domain.instant import utc
 from domain.knowledge_base import ActiveKnowledgeBase
 from events.ids import KnowledgeBaseId
@@ -105,6 +105,7 @@ class KnowledgeBaseStatus(msgspec.Struct, frozen=True, kw_only=True):
 
 
 _NOTHING: Final = KnowledgeBaseCounts()
+_SHARE: Final = {category: KnowledgeBaseCounts(**{category.value: 1}) for category in DocumentCategory}
 
 
 def share_of(state: DocumentState) -> KnowledgeBaseCounts:
@@ -112,7 +113,17 @@ def share_of(state: DocumentState) -> KnowledgeBaseCounts:
     category = category_of(state)
     if category is None or not (is_recorded(state) or isinstance(state, Skipped)):
         return _NOTHING
-    return msgspec.structs.replace(_sizes_of(state), **{category.value: 1})
+    share = _SHARE[category]
+    if not is_recorded(state):
+        return share
+    record = record_of(state)
+    serving = record.serving if record.enabled else None
+    return msgspec.structs.replace(
+        share,
+        searchable=0 if serving is None else 1,
+        chunks=0 if serving is None else max(0, serving.chunks - _switched_off(record)),
+        size_bytes=record.about.size_bytes,
+    )
 
 
 def difference(before: DocumentState, after: DocumentState) -> KnowledgeBaseCounts:
@@ -170,17 +181,7 @@ def _embedding_of(settings: KnowledgeBaseSettings) -> EmbeddingStatus:
     )
 
 
-def _sizes_of(state: Known) -> KnowledgeBaseCounts:
-    if not is_recorded(state):
-        return _NOTHING
-    record = record_of(state)
-    serving = record.serving
-    return KnowledgeBaseCounts(
-        searchable=0 if serving is None or not record.enabled else 1,
-        chunks=0 if serving is None or not record.enabled else max(0, serving.chunks - _switched_off(record)),
-        size_bytes=record.about.size_bytes,
-    )
-
-
 def _switched_off(record: Record) -> int:
+    if not record.edits:
+        return 0
     return sum(not edit.enabled and edit.chunk_id not in record.edits_lost for edit in record.edits)

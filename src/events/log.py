@@ -30,6 +30,15 @@ class Tally(msgspec.Struct, frozen=True, gc=False):
     cancelled: int = 0
     skipped: int = 0
 
+    def __add__(self, other: "Tally") -> "Tally":
+        return Tally(
+            self.open_documents + other.open_documents,
+            self.succeeded + other.succeeded,
+            self.failed + other.failed,
+            self.cancelled + other.cancelled,
+            self.skipped + other.skipped,
+        )
+
 
 class TallyChange(msgspec.Struct, frozen=True, gc=False):
     """A difference that is added to a task's tally within the append that causes it."""

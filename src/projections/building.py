@@ -64,7 +64,8 @@ async def come_near(event_log: EventLog, views: ViewStore, writer: Writer, live:
     """Folds until the live views, which go on meanwhile, are a few pages ahead at most."""
     partition = writer.lease.partition
     while (live_at := await views.checkpoint(partition, live)).number - writer.lease.checkpoint.number > NEAR_EVENTS:
-        if not await fold_until(event_log, writer, live_at, tell, pages=1):
+        far_events = live_at.number - writer.lease.checkpoint.number - NEAR_EVENTS
+        if not await fold_until(event_log, writer, live_at, tell, pages=-(-far_events // PAGE_EVENTS)):
             return
 
 

@@ -15,6 +15,7 @@
 local call = redis.call
 local CHECKPOINT, CHANGES, NAMES = KEYS[1], KEYS[2], KEYS[3]
 local VALUES_MAX = 2000 -- even; Lua's stack holds 8,000 values
+local MEMBERS_MAX = VALUES_MAX / 2 -- each with its score
 
 local found = call('HMGET', CHECKPOINT, 'token', 'position', 'retired')
 if found[1] ~= ARGV[1] then return 0 end
@@ -40,7 +41,14 @@ for l = 1, lists do
   local key, removed, added = KEYS[3 + tables + l], tonumber(ARGV[place + 1]), tonumber(ARGV[place + 2])
   in_parts('ZREM', key, place + 3, removed)
   local first = place + 3 + removed
-  for m = first, first + added - 1 do call('ZADD', key, 0, ARGV[m]) end
+  for from = first, first + added - 1, MEMBERS_MAX do
+    local scored = {}
+    for m = from, math.min(from + MEMBERS_MAX, first + added) - 1 do
+      scored[#scored + 1] = 0
+      scored[#scored + 1] = ARGV[m]
+    end
+    call('ZADD', key, unpack(scored))
+  end
   if added > 0 then
     call('SADD', NAMES, ARGV[place])
   elseif call('EXISTS', key) == 0 then

@@ -42,8 +42,8 @@ WHOLE_MAX: Final = 1e15
 """Above it a float no longer tells whole numbers apart with certainty, and is written with its exponent."""
 
 
-ENDED: Final = (Indexed, Failed, Cancelled, Skipped, Removed, Erased)
-"""States in which a document rests, mostly for good: their rows are packed."""
+ENDED: Final = frozenset({Indexed, Failed, Cancelled, Skipped, Removed, Erased})
+"""States in which a document rests, mostly for good: their rows are packed, and nobody keeps them at hand."""
 
 
 class DocumentRow(msgspec.Struct, frozen=True, array_like=True, gc=False):
@@ -75,7 +75,7 @@ class DocumentProjection:
 
     def encode(self, row: DocumentRow) -> bytes:
         payload = _encoder.encode(row)
-        return pack(payload) if isinstance(row.folded.state, ENDED) else payload
+        return pack(payload) if is_at_rest(row) else payload
 
     def follow(self, row: DocumentRow | None, envelope: Envelope) -> DocumentRow:
         known = row or NEW
@@ -96,6 +96,10 @@ class DocumentProjection:
             died = member(state.ended_at_us, row_id)
             indexes += (IndexEntry(dead_letters_index(query), died) for query in _ways_to_ask_for(state))
         return frozenset(indexes)
+
+
+def is_at_rest(row: DocumentRow) -> bool:
+    return type(row.folded.state) in ENDED
 
 
 def status_of(document_id: DocumentId, row: DocumentRow) -> DocumentStatus | None:

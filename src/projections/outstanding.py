@@ -202,11 +202,10 @@ class Outstanding:
 
     def _add(self, task_id: TaskId, change: Tally) -> None:
         """As an append does it: what takes from a task without a tally comes after that task's end."""
-        known, difference = self._tallies.get(task_id), msgspec.structs.astuple(change)
-        if known is None and min(difference) < 0:
+        known = self._tallies.get(task_id)
+        if known is None and min(msgspec.structs.astuple(change)) < 0:
             return
-        sums = map(sum, zip(msgspec.structs.astuple(known or Tally()), difference, strict=True))
-        self._tallies[task_id] = Tally(*sums)
+        self._tallies[task_id] = change if known is None else known + change
 
     def _follow_task(self, envelope: Envelope) -> None:
         known = self._tasks.get(envelope.stream_id)

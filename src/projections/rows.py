@@ -31,6 +31,17 @@ def encode_row(row: Row) -> bytes:
             return throughput.encode(row)
 
 
+def is_at_rest(row: Row) -> bool:
+    """Whether it stays as it is, mostly for good."""
+    match row:
+        case DocumentRow():
+            return documents.is_at_rest(row)
+        case TaskRow():
+            return tasks.is_at_rest(row)
+        case KnowledgeBaseRow() | ThroughputRow():
+            return False
+
+
 def decode_row(table: Table, payload: bytes) -> Row:
     match table.kind:
         case StreamKind.DOCUMENT:

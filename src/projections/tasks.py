@@ -64,7 +64,7 @@ class TaskProjection:
 
     def encode(self, row: TaskRow) -> bytes:
         payload = _encoder.encode(row)
-        return pack(payload) if isinstance(row.folded.state, FinishedTask) else payload
+        return pack(payload) if is_at_rest(row) else payload
 
     def follow(self, row: TaskRow | None, envelope: Envelope) -> TaskRow:
         known = row or NEW
@@ -107,6 +107,10 @@ class TaskProjection:
         if isinstance(state, FinishedTask):
             entries.append(IndexEntry(FINISHED_INDEX, member(state.finished_at_us, row_id)))
         return frozenset(entries)
+
+
+def is_at_rest(row: TaskRow) -> bool:
+    return isinstance(row.folded.state, FinishedTask)
 
 
 def status_of(task_id: TaskId, row: TaskRow) -> TaskStatus | None:

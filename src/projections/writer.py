@@ -15,11 +15,11 @@ from events.log import Unreadable
 from projections.batch import Batch, Rows
 from projections.projection import RowKey
 from projections.retention import Expired
-from projections.rows import Row, decode_row, encode_row, entries_of
+from projections.rows import Row, decode_row, encode_row, entries_of, is_at_rest
 from projections.views import Checkpoint, Commit, IndexChange, Lease, ViewStore
 
 CACHED_ROWS_MAX: Final = 20_000
-"""Rows kept decoded a partition, about 3 kB each: a row is read once and then only written."""
+"""Rows kept decoded a partition, about 3 kB each: while it changes a row is read once and then only written."""
 
 LEASE_MS: Final = 5_000
 """How long after a projector's death another takes over."""
@@ -32,7 +32,11 @@ _log = structlog.get_logger(__name__)
 
 
 class RowCache:
-    """The rows used last, valid as long as nobody else writes them; what the store does not have is kept as None."""
+    """Rows that are still changing, valid as long as nobody else writes them; what the store does not have is None.
+
+    What has come to rest is let go: hardly ever is it asked for again, and thousands of such rows would only be taken
+    apart later, long after the processor's caches have forgotten them.
+    """
 
     def __init__(self, rows_max: int) -> None:
         self._rows_max = rows_max
@@ -52,6 +56,9 @@ class RowCache:
 
     def keep(self, rows: Rows) -> None:
         for key, row in rows.items():
+            if row is None or is_at_rest(row):
+                self._rows.pop(key, None)
+                continue
             self._rows[key] = row
             self._rows.move_to_end(key)
         while len(self._rows) > self._rows_max:

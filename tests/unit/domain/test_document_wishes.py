@@ -1,6 +1,7 @@
 """What follows when people want a document cancelled, begun again or removed, in each of its states."""
 
 import pytest
+from msgspec import UNSET, UnsetType
 
 from domain import commands as c
 from domain.deciders import DOCUMENT
@@ -8,6 +9,7 @@ from domain.document import DocumentState, Open, record_of
 from domain.document_stages import attempts_at, counted_attempts_at
 from domain.errors import RefusalCode
 from events import document as d
+from events.chunking import ChunkingSettings
 from events.envelope import Event
 from events.ids import TaskId
 from events.steps import Step
@@ -278,3 +280,11 @@ def test_what_was_removed_is_proved_to_be_erased() -> None:
 @pytest.mark.parametrize("past", [(), *KNOWN.values(), UNTIL_GONE["erased"]], ids=["unknown", *KNOWN, "erased"])
 def test_nothing_else_is_recorded_as_erased(past: tuple[Event, ...]) -> None:
     given(*past).when(c.RecordErased(rows_left=0, blobs_left=0)).then_nothing()
+
+
+@pytest.mark.parametrize("chunking", [UNSET, None, OWN_CHUNKING])
+def test_none_begins_again_at_a_step_that_no_document_goes_through_however_it_is_cut(
+    chunking: ChunkingSettings | UnsetType | None,
+) -> None:
+    again = c.RequestReprocessing(from_step=Step.FINISH, reason="again", task_id=OTHER_TASK_ID, chunking=chunking)
+    given(*UNTIL_INDEXED).when(again).then_refused(RefusalCode.STEP_NOT_REACHED)

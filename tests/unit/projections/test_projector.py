@@ -10,10 +10,10 @@ from hypothesis import strategies as st
 from events.errors import LogUnavailable
 from events.memory import MemoryLog
 from projections.memory_views import MemoryViews
-from projections.projection import TABLES, RowKey
+from projections.projection import DOCUMENTS, KNOWLEDGE_BASES, TABLES, RowKey
 from projections.projector import Projector, run_projectors
 from projections.views import Checkpoint, Commit, Lease
-from projections.writer import LEASE_MS
+from projections.writer import LEASE_MS, RowCache
 from tests.generations import compare
 from tests.projecting import project
 from tests.workshop import Workshop
@@ -134,6 +134,25 @@ async def test_a_row_that_left_the_cache_is_read_again(world: World) -> None:
         pass
     assert len(tasks) == 3
     await world.expect_views_as_folded_at_once()
+
+
+async def test_rows_that_came_to_rest_are_let_go_and_read_when_something_is_told_of_them_again(world: World) -> None:
+    knowledge_base = await world.workshop.create(partition=0)
+    _, documents = await world.workshop.through(knowledge_base, 2)
+    await project(world.log, world.views)
+    resting, changing = RowKey(DOCUMENTS, documents[0]), RowKey(KNOWLEDGE_BASES, knowledge_base)
+    payloads = {key: (await world.views.rows(0, key.table, [key.id]))[0] for key in (resting, changing)}
+    asked, cache = list[RowKey](), RowCache(10)
+
+    async def load(keys: Sequence[RowKey]) -> list[bytes | None]:
+        asked.extend(keys)
+        return [payloads[key] for key in keys]
+
+    rows = await cache.fetch([resting, changing], load)
+    cache.keep(rows)
+
+    assert await cache.fetch([resting, changing], load) == rows
+    assert asked == [resting, changing, resting]
 
 
 async def test_running_projectors_follow_the_log_until_told_to_stop(world: World) -> None:
