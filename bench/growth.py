@@ -29,6 +29,7 @@ from events.redis_border import execute
 from events.redis_clients import Clients, make_clients
 from events.redis_log import RedisLog
 from events.task import TaskFinished, TaskSubmitted
+from millstream.collecting import collect_seldom
 from projections.cursors import Cursors
 from projections.lists import Lists
 from projections.projector import Projector
@@ -171,6 +172,7 @@ async def run(clients: Clients, tasks_max: int) -> None:
 
 
 async def main(tasks_max: int) -> None:
+    collect_seldom()  # as the projector and the API do
     with tempfile.TemporaryDirectory(prefix="ms-bench-") as directory:
         server = RedisProcess(redis_binary(), Path(directory))
         server.start()
