@@ -1,7 +1,8 @@
 """The inboxes on consumer groups. An entry of an inbox is a packed pointer; keys are described in `keys.py`.
 
 Waiting is a plain XREAD behind the last entries that an empty sweep saw, then the sweep again. A blocking XREADGROUP
-would save one round trip, but give more than `count`, mix up the order, and hide deliveries when it is cancelled.
+would save one round trip, but give more than `count`, mix up the order, and hide deliveries when it is cancelled. Who
+has emptied them goes on waiting behind the same entries when it asks again: a sweep is two commands for each inbox.
 
 Whatever hands deliveries out goes through the client that never repeats a call by itself: a repetition after a lost
 reply would succeed and leave the first call's deliveries in this consumer's hands, unseen.
@@ -11,7 +12,7 @@ import asyncio
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import groupby
 from operator import attrgetter
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import structlog
 from redis.asyncio.cluster import RedisCluster
@@ -32,17 +33,36 @@ RELEASED_IDLE_MS: Final = 1_000_000_000
 CONSUMER_FORGET_MS: Final = 86_400_000
 """A consumer last heard of a day ago leaves the list of heartbeats; what it may still hold stays claimable."""
 
+SWEEP_AGAIN_S: Final = 10.0
+"""While nothing comes, how often all inboxes are swept all the same: what lies behind nobody's back, as a group that
+vanished or a clock that went back in a fail-over leave it, is found by nothing else."""
 
 _log = structlog.get_logger()
+
+
+class _Ends(NamedTuple):
+    """The entry of each inbox behind which nothing has been given out, and when all of them were swept last."""
+
+    last: dict[InboxKey, str]
+    swept_s: float
 
 
 class RedisInbox:
     """Inbox on Redis. `blocking_client` waits long and repeats nothing (see `redis_clients.make_clients`)."""
 
-    def __init__(self, client: RedisClient, blocking_client: RedisClient, keys: Keys) -> None:
+    def __init__(
+        self,
+        client: RedisClient,
+        blocking_client: RedisClient,
+        keys: Keys,
+        *,
+        sweep_again_s: float = SWEEP_AGAIN_S,
+    ) -> None:
         self._client = client
         self._blocking = blocking_client
         self._waits = StreamReads(blocking_client)
+        self._sweep_again_s = sweep_again_s
+        self._ends: dict[frozenset[InboxKey], _Ends] = {}
         self._keys = keys
         self._take = Script("take.lua")
         self._claim = Script("claim.lua")
@@ -58,13 +78,22 @@ class RedisInbox:
             return []
         loop = asyncio.get_running_loop()
         deadline = loop.time() + wait_ms / 1_000
-        taken, last = await self._sweep(inboxes, consumer, count)
+        asked = frozenset(inboxes)
+        taken, ends = list[Delivery](), self._ends.pop(asked, None)  # gone, if this call ends in any other way
+        if ends is None or wait_ms == 0 or loop.time() - ends.swept_s >= self._sweep_again_s:
+            swept_s = loop.time()
+            taken, last = await self._sweep(inboxes, consumer, count)
+            ends = _Ends(last, swept_s)
+        last = ends.last
         while not taken and (rest_ms := int((deadline - loop.time()) * 1_000)) > 0:
             # A sweep that found nothing but damaged pointers has seen no ends to wait behind: the next one looks anew.
             arrived = await self._wait(last, min(rest_ms, BLOCK_MS_MAX)) if last else set(inboxes)
             if arrived:
                 taken, seen = await self._sweep([key for key in inboxes if key in arrived], consumer, count)
                 last |= seen
+        if last and len(taken) < count:  # nothing new is left in any of them
+            last |= {InboxKey(one.partition, one.step, one.lane): one.entry_id for one in taken}
+            self._ends[asked] = ends
         return taken
 
     async def mine(self, inboxes: Sequence[InboxKey], *, consumer: str, count: int) -> list[Delivery]:

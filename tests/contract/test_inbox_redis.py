@@ -7,6 +7,7 @@ import pytest
 from events.inbox import InboxDepth
 from events.redis_border import execute
 from events.redis_clients import Clients
+from events.redis_inbox import RedisInbox
 from events.redis_log import GROUP
 from events.steps import Step
 from tests.contract.inbox_contract import BOTH, HOUR_MS, INTERACTIVE, InboxContract, put
@@ -84,6 +85,44 @@ async def test_a_group_that_vanished_is_made_again_from_the_beginning(
     assert [delivery.stream_id for delivery in found] == documents
 
 
+async def test_who_emptied_its_inboxes_asks_none_of_them_again_until_something_comes(
+    redis_world: RedisWorld, redis_clients: Clients
+) -> None:
+    inbox = redis_world.inbox
+    assert await inbox.take(BOTH, consumer="a", count=9, wait_ms=10) == []
+    sweeps = await _reads_of_groups(redis_clients)
+    assert await inbox.take(BOTH, consumer="a", count=9, wait_ms=10) == []
+    assert await _reads_of_groups(redis_clients) == sweeps
+    for _ in range(2):  # also behind what it has just taken
+        documents = await put(redis_world, count=2)
+        sweeps = await _reads_of_groups(redis_clients)
+        found = await inbox.take(BOTH, consumer="a", count=9, wait_ms=10_000)
+        assert [one.stream_id for one in found] == documents
+    assert await _reads_of_groups(redis_clients) == sweeps + 1
+    assert await inbox.take(BOTH, consumer="a", count=9, wait_ms=0) == []
+    assert await _reads_of_groups(redis_clients) == sweeps + 1 + len(BOTH)
+
+
+async def test_who_took_as_much_as_it_wanted_sweeps_again(redis_world: RedisWorld) -> None:
+    inbox = redis_world.inbox
+    assert await inbox.take(BOTH, consumer="a", count=9, wait_ms=10) == []
+    documents = await put(redis_world, count=3)
+    found = [await inbox.take(BOTH, consumer="a", count=2, wait_ms=10_000) for _ in range(2)]
+    assert [one.stream_id for some in found for one in some] == documents
+
+
+async def test_a_group_that_vanished_while_its_inbox_was_waited_at_is_missed_for_no_longer_than_a_sweep(
+    redis_world: RedisWorld, redis_clients: Clients
+) -> None:
+    inbox = RedisInbox(redis_clients.commands, redis_clients.blocking, redis_world.keys, sweep_again_s=0.0)
+    documents = await put(redis_world)
+    assert [one.stream_id for one in await inbox.take(BOTH, consumer="a", count=9)] == documents
+    assert await inbox.take(BOTH, consumer="a", count=9, wait_ms=10) == []
+    await redis_clients.commands.xgroup_destroy(name(redis_world), GROUP)
+    found = await inbox.take(BOTH, consumer="a", count=9, wait_ms=10)
+    assert [one.stream_id for one in found] == documents
+
+
 async def test_a_timer_of_a_newer_program_stays_and_hinders_nobody(
     redis_world: RedisWorld, redis_clients: Clients
 ) -> None:
@@ -106,3 +145,8 @@ async def test_consumers_are_forgotten_a_day_after_their_last_heartbeat(
 async def _consumers(world: RedisWorld, clients: Clients) -> dict[str, int]:
     found = await execute(clients.commands, "XINFO", "CONSUMERS", name(world), GROUP)
     return {info[b"name"].decode(): info[b"pending"] for info in found}
+
+
+async def _reads_of_groups(clients: Clients) -> int:
+    found = (await clients.commands.info("commandstats")).get("cmdstat_xreadgroup")
+    return 0 if found is None else int(found["calls"])
