@@ -1,6 +1,6 @@
 """Inboxes: pointers to the events that a step has to react to, handed to one consumer at a time."""
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Sequence
 from typing import Final, Protocol
 
 import msgspec
@@ -12,7 +12,7 @@ RELEASED: Final = "released"
 """The consumer that holds what was given back; never a process's name."""
 
 
-class Delivery(msgspec.Struct, frozen=True, kw_only=True):
+class Delivery(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """One pointer in the hands of one consumer.
 
     `entry_id` is its place in the inbox, `stream_id`/`version`/`event_id` name the event that it points to.
@@ -62,7 +62,7 @@ class Inbox(Protocol):
         """
         ...
 
-    async def acknowledge(self, delivery: Delivery) -> None:
+    def acknowledge(self, delivery: Delivery) -> Awaitable[None]:
         """Takes out a delivery that leads to no event (the work was done, or nobody wants it). Idempotent."""
         ...
 

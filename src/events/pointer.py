@@ -104,7 +104,8 @@ def delivery_of(inbox: InboxKey, entry_id: str, packed: bytes) -> Delivery:
     """What a consumer is given for an inbox entry. Raises CorruptEvent, also for what belongs into another inbox."""
     pointer = unpack_pointer(packed)
     # The second byte of a packed id is its partition, and unpacking has checked the rest.
-    if {packed[at] for at in _PARTITIONS_AT} != {inbox.partition}:
+    stream_at, correlation_at, knowledge_base_at = _PARTITIONS_AT
+    if not packed[stream_at] == packed[correlation_at] == packed[knowledge_base_at] == inbox.partition:
         raise CorruptEvent(f"an inbox of partition {inbox.partition} points to {pointer.stream_id}")
     if inbox.step in DOCUMENT_STEPS and KIND_OF_INITIAL[pointer.stream_id[0]] is not StreamKind.DOCUMENT:
         raise CorruptEvent(f"the inbox of {inbox.step.value} points to {pointer.stream_id}, which is no document")

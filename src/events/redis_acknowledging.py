@@ -24,14 +24,17 @@ class Acknowledging:
         self._waiting: dict[str, list[tuple[str, asyncio.Future[None]]]] = {}
         self._calls: set[asyncio.Task[None]] = set()
 
-    async def run(self, inbox: str, entry_id: str) -> None:
-        """Returns when the entry is out of the inbox, if it was in somebody's hands. Raises LogUnavailable."""
+    def run(self, inbox: str, entry_id: str) -> asyncio.Future[None]:
+        """Done when the entry is out of the inbox, if it was in somebody's hands. Raises LogUnavailable.
+
+        A future, not a coroutine: whoever waits for a hundred of them needs no task for each.
+        """
         loop = asyncio.get_running_loop()
         if not self._waiting:
             loop.call_soon(self._launch)
         done: asyncio.Future[None] = loop.create_future()
         self._waiting.setdefault(inbox, []).append((entry_id, done))
-        await done
+        return done
 
     def _launch(self) -> None:
         waiting, self._waiting = self._waiting, {}

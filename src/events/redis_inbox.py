@@ -9,7 +9,7 @@ reply would succeed and leave the first call's deliveries in this consumer's han
 """
 
 import asyncio
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Awaitable, Iterable, Iterator, Sequence
 from itertools import groupby
 from operator import attrgetter
 from typing import Any, Final, NamedTuple
@@ -106,8 +106,8 @@ class RedisInbox:
                 mine += await self._deliveries(part, found)
         return mine
 
-    async def acknowledge(self, delivery: Delivery) -> None:
-        await self._acknowledging.run(self._name_of(delivery), delivery.entry_id)
+    def acknowledge(self, delivery: Delivery) -> Awaitable[None]:
+        return self._acknowledging.run(self._name_of(delivery), delivery.entry_id)
 
     async def release(self, delivery: Delivery, *, consumer: str) -> None:
         arguments = (GROUP, consumer, delivery.entry_id, RELEASED, RELEASED_IDLE_MS)

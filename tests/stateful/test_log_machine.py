@@ -156,8 +156,12 @@ class LogMachine(RuleBasedStateMachine):
     @rule(data=st.data())
     def acknowledge(self, data: st.DataObject) -> None:
         in_memory, in_redis = data.draw(st.sampled_from(self.held))
-        self.run(self.memory.inbox.acknowledge(in_memory))
-        self.run(self.redis.inbox.acknowledge(in_redis))
+
+        async def acknowledge() -> None:
+            await self.memory.inbox.acknowledge(in_memory)
+            await self.redis.inbox.acknowledge(in_redis)
+
+        self.run(acknowledge())
 
     @precondition(lambda self: self.held)
     @rule(data=st.data(), consumer=CONSUMERS)
