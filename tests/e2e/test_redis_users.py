@@ -10,6 +10,7 @@ from redis import Redis
 from redis.exceptions import NoPermissionError
 
 from domain.status import DocumentPhase
+from events.redis_border import Script
 from tests.e2e.api import Api
 from tests.e2e.papers import text_of, word_of
 from tests.faults.mill import API, PROJECTOR, Mill, Role
@@ -82,6 +83,18 @@ def test_a_document_goes_all_the_way_and_nobody_is_refused_anything(mill: Mill) 
         assert api.http.post("/keys", json={"name": "k", "scopes": ["read"]}).status_code == 201
     poll(lambda: bool(_keys(mill, "ms:*:segments")), "facts are archived", 60)
     assert refused(mill) == []
+
+
+@pytest.mark.parametrize("user", ROLES)
+def test_every_role_may_say_that_the_log_has_lost_its_end(mill: Mill, user: str) -> None:
+    role, keys = ROLES[user].value, [f"ms:{{lost-by-{user}}}:{name}" for name in ("meta", "log", "changes")]
+    path, script = mill.redis.url.removeprefix("unix://"), Script("raise_epoch.lua")
+    with Redis(
+        unix_socket_path=path, username=f"millstream-{role}", password=f"PASSWORD-OF-{role.upper()}", protocol=2
+    ) as client:
+        client.script_load(script.text)
+        assert client.evalsha(script.digest, len(keys), *keys, 1, "7-0") == [2, 1]
+        assert client.xlen(keys[1]) == 0
 
 
 @pytest.mark.parametrize(
