@@ -112,6 +112,8 @@ class Projector:
             return None
         self._writer = None
         page = await self._read(writer.lease.checkpoint, wait_ms, stop)
+        if page and not _follows(page, writer.lease.checkpoint) and await self._heal(writer.lease.checkpoint):
+            return None
         if page:
             began_us = self._observer.begins()
             if not await writer.write(page):
@@ -182,12 +184,17 @@ class Projector:
             after = foreign[-1].position
         return False
 
-    async def _heal(self, checkpoint: Checkpoint) -> None:
+    async def _heal(self, checkpoint: Checkpoint) -> bool:
+        """Whether the views were built anew."""
         if self._told.due() is not None:
             log.error("views_beyond_log", partition=self._partition, views_at=str(checkpoint.position))
-        if self._rebuild is not None:
-            with contextlib.suppress(RebuildRefused):  # somebody else is at it
-                await self._rebuild(self._log, self._views, self._partition, holder=f"{self._holder}-rebuild")
+        if self._rebuild is None:
+            return False
+        try:
+            await self._rebuild(self._log, self._views, self._partition, holder=f"{self._holder}-rebuild")
+        except RebuildRefused:
+            return False  # somebody else is at it
+        return True
 
     async def _renews(self, lease: Lease) -> bool:
         match await self._acquire(lease.generation, renews=lease.token):
@@ -207,6 +214,13 @@ class Projector:
             with contextlib.suppress(LogUnavailable):
                 await self._views.release(self._writer.lease)
             self._writer = None
+
+
+def _follows(page: Sequence[Envelope | Unreadable], behind: Checkpoint) -> bool:
+    """Whether nothing lies between the views and a page. Where two servers think that they are the primary, a page of
+    one may have been committed to the views of the other: what that one appended meanwhile would be passed over."""
+    first = next((entry.number for entry in page if entry.number), behind.number + 1)
+    return first == behind.number + 1
 
 
 async def run_projectors(

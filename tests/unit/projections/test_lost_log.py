@@ -147,6 +147,21 @@ async def test_who_folded_what_the_log_has_lost_begins_its_next_epoch(world: Wor
     await world.expect_views_of_what_is_there()
 
 
+async def test_views_that_took_a_page_of_another_primary_are_built_anew_from_the_log(world: World) -> None:
+    """Two servers think that they are the primary; a page of one was committed to the views beside the other."""
+    other = copy.deepcopy(world.log.store.partitions[0])
+    await world.workshop.through(world.knowledge_base, 1)
+    await project(world.log, world.views)
+    world.log.store.partitions[0] = other
+    other.numbering.last = (world.now_ms + 60_000, 0)  # it appends behind the place of that page
+    await world.workshop.through(world.knowledge_base, 2)
+    world.now_ms += LEASE_MS + 1
+    projector = Projector(world.log, world.views, partition=0, holder="one", rebuild=rebuild)
+    while await projector.advance() != 0:
+        pass
+    await world.expect_views_of_what_is_there()
+
+
 async def test_views_at_rest_are_rebuilt_in_the_epoch_after_theirs(world: World) -> None:
     await project(world.log, world.views)
     end = (await world.log.head(0)).position
