@@ -14,6 +14,7 @@ from millstream.errors import ExitCode, Stop
 from millstream.health import health_routes
 from millstream.settings import load_settings
 from millstream.stores import Stores, open_stores
+from tests.servers.certificates import serving
 from tests.servers.qdrant_answers import opened, refusal, version_of
 from tests.servers.redis_process import RedisProcess
 from tests.servers.refusing_server import RefusingServer, refusing_server
@@ -72,6 +73,21 @@ async def test_the_doctor_says_what_the_server_is_and_what_it_needs(variables: V
     assert "1.17.1 is too old" in old.detail
     assert "ConnectError" in away.detail
     assert "is Qdrant running at" in away.advice
+
+
+async def test_over_tls_the_server_is_whom_an_authority_of_ones_own_vouches_for(
+    variables: Variables, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with refusing_server(opened(), serving(tmp_path, "127.0.0.1")) as server:
+        unknown = await told_by_the_doctor(variables | at(server))
+        assert server.asked == [], "the key went to a stranger"
+        monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "certificate.pem"))
+        known = await told_by_the_doctor(variables | at(server))
+    assert not unknown.is_good
+    assert "certificate verify failed" in unknown.detail
+    assert known.is_good
+    assert "qdrant+https://" in known.detail
+    assert "plain HTTP" not in known.detail
 
 
 async def test_readiness_warns_of_a_server_that_is_away_and_stays_ready(variables: Variables) -> None:

@@ -2,22 +2,16 @@
 
 import asyncio
 import contextlib
-import datetime as dt
-import ipaddress
-import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
 
 from events.errors import LogUnavailable
 from events.redis_clients import make_clients
 from events.redis_setup import open_installation
+from tests.servers.certificates import serving
 from tests.servers.redis_process import RedisProcess
 
 pytest_plugins = ("tests.servers.redis",)
@@ -50,29 +44,7 @@ async def test_a_certificate_of_another_host_is_refused(redis_server: RedisProce
 @asynccontextmanager
 async def _tls(server: RedisProcess, directory: Path, address: str) -> AsyncIterator[int]:
     """The port of a proxy to the server, with a certificate for the address."""
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "mill")])
-    now = dt.datetime.now(dt.UTC)
-    certificate = (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
-        .public_key(key.public_key())
-        .serial_number(1)
-        .not_valid_before(now - dt.timedelta(days=1))
-        .not_valid_after(now + dt.timedelta(days=1))
-        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address(address))]), critical=False)
-        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
-        .sign(key, hashes.SHA256())
-    )
-    pem = certificate.public_bytes(serialization.Encoding.PEM)
-    secret = key.private_bytes(
-        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-    )
-    (directory / "certificate.pem").write_bytes(pem)
-    (directory / "both.pem").write_bytes(secret + pem)
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(directory / "both.pem")
+    context = serving(directory, address)
     path = server.url.removeprefix("unix://")
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

@@ -1,6 +1,7 @@
 """A server on loopback that answers from a list and notes what it was asked: for what one program refuses another."""
 
 import json
+import ssl
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -21,14 +22,17 @@ class RefusingServer(ThreadingHTTPServer):
 
     daemon_threads = True
 
-    def __init__(self, answers: dict[str, list[Said]]) -> None:
+    def __init__(self, answers: dict[str, list[Said]], tls: ssl.SSLContext | None = None) -> None:
         super().__init__(("127.0.0.1", 0), _Handler)
+        self._scheme = "http" if tls is None else "https"
+        if tls is not None:
+            self.socket = tls.wrap_socket(self.socket, server_side=True)
         self.answers = answers
         self.asked: list[tuple[str, str, dict[str, str]]] = []
 
     @property
     def url(self) -> str:
-        return f"http://127.0.0.1:{self.server_port}"
+        return f"{self._scheme}://127.0.0.1:{self.server_port}"
 
     def next_for(self, path: str) -> Said:
         waiting = self.answers.get(path) or [Said(404, {"status": {"error": "Not found"}})]
@@ -61,9 +65,9 @@ class _Handler(BaseHTTPRequestHandler):
 
 
 @contextmanager
-def refusing_server(answers: dict[str, list[Said]]) -> Iterator[RefusingServer]:
+def refusing_server(answers: dict[str, list[Said]], tls: ssl.SSLContext | None = None) -> Iterator[RefusingServer]:
     """Serves until the block ends."""
-    server = RefusingServer(answers)
+    server = RefusingServer(answers, tls)
     thread = Thread(target=server.serve_forever, daemon=True)
     thread.start()
     try:

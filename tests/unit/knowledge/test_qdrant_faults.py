@@ -147,3 +147,18 @@ async def test_nobody_at_the_address_is_an_outage(pauses: list[float]) -> None:
         await index.upsert(TABLE, "doc_1", rows_of("doc_1", ["one"]))
     assert len(pauses) == TRIES_MAX - 1
     await index.close()
+
+
+async def test_a_server_that_says_nothing_is_waited_for_once(pauses: list[float]) -> None:
+    from knowledge.qdrant_connection import connect
+
+    async def pause(seconds: float) -> None:
+        pauses.append(seconds)
+
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        url = f"http://127.0.0.1:{silent.getsockname()[1]}"
+        index = index_on(connect(url, api_key=None, call_s_max=1), sleep=pause)
+        with pytest.raises(IndexUnavailable, match="ReadTimeout"):
+            await index.check()
+        await index.close()
+    assert pauses == []
