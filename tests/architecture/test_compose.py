@@ -83,11 +83,12 @@ def test_the_environment_of_each_service_is_taken_by_the_settings(name: str) -> 
     assert settings.log_format == "json"
 
 
-def test_the_published_port_is_the_one_the_api_listens_on_and_loopback_alone() -> None:
+def test_the_published_ports_are_those_the_api_listens_on_and_loopback_alone() -> None:
     for profile, name in (("small", "small"), ("scaled", "api")):
         api = of_profile(profile)[name]
         port = api["environment"]["MILLSTREAM_PORT"]
-        assert api["ports"] == [f"127.0.0.1:{port}:{port}"]
+        grpc_port = api["environment"]["MILLSTREAM_GRPC_PORT"]
+        assert api["ports"] == [f"127.0.0.1:{one}:{one}" for one in (port, grpc_port)]
         assert f":{port}/readyz" in api["healthcheck"]["test"][-1]
         assert all("ports" not in one for other, one in of_profile(profile).items() if other != name)
 

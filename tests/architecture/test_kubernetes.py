@@ -125,6 +125,42 @@ def test_a_role_is_watched_and_has_longer_to_stop_than_it_drains(name: str) -> N
     assert name in of_kind("PodDisruptionBudget")
 
 
+def test_what_serves_grpc_is_an_api_that_is_ready_by_its_own_health() -> None:
+    from millstream.grpc.server import SERVICE
+
+    (container,) = pods()["grpc"]["containers"]
+    assert container["args"] == ["api"]
+    shared = of_kind("ConfigMap")["millstream"]["data"]
+    own = {one["name"]: one["value"] for one in container["env"]}
+    settings = load_settings(shared | own).settings
+    ports = {one["name"]: one["containerPort"] for one in container["ports"]}
+    assert ports == {"http": settings.port, "grpc": settings.grpc_port, "metrics": settings.metrics_port}
+    assert container["readinessProbe"]["grpc"] == {"port": settings.grpc_port, "service": SERVICE}
+    (port,) = of_kind("Service")["grpc"]["spec"]["ports"]
+    assert (port["port"], port["targetPort"]) == (settings.grpc_port, "grpc")
+    assert settings.grpc_connection_s_max > 0, "a process that is new gets connections"
+    waits_s = container["lifecycle"]["preStop"]["sleep"]["seconds"]
+    assert pods()["grpc"]["terminationGracePeriodSeconds"] > waits_s + settings.drain_s_max
+    assert {"startupProbe", "livenessProbe"} <= set(container)
+    assert "grpc" in of_kind("PodDisruptionBudget")
+
+
+def test_every_role_may_be_scraped_and_reach_redis_and_grpc_is_for_its_clients_alone() -> None:
+    policies = of_kind("NetworkPolicy")
+    ours = {*OURS, "grpc"}
+    (scraped,) = policies["scrapes"]["spec"]["podSelector"]["matchExpressions"]
+    ((peer,),) = [rule["from"] for rule in policies["redis-for-ours"]["spec"]["ingress"]]
+    (reaching,) = peer["podSelector"]["matchExpressions"]
+    assert set(scraped["values"]) == set(reaching["values"]) == ours
+    reached = [name for name, one in policies.items() if {"port": "grpc"} in _ports_of(one)]
+    assert reached == ["calls-over-grpc"]
+    assert policies["calls-over-grpc"]["spec"]["podSelector"] == {"matchLabels": {"app": "grpc"}}
+
+
+def _ports_of(policy: dict[str, Any]) -> list[dict[str, Any]]:
+    return [port for rule in policy["spec"].get("ingress", ()) for port in rule["ports"]]
+
+
 async def test_the_guard_lets_probes_and_named_hosts_pass() -> None:
     allowed = of_kind("ConfigMap")["millstream"]["data"]["MILLSTREAM_ALLOWED_HOSTS"].split(",")
     asked: list[bytes] = []
