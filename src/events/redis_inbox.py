@@ -2,7 +2,8 @@
 
 Waiting is a plain XREAD behind the last entries that an empty sweep saw, then the sweep again. A blocking XREADGROUP
 would save one round trip, but give more than `count`, mix up the order, and hide deliveries when it is cancelled. Who
-has emptied them goes on waiting behind the same entries when it asks again: a sweep is two commands for each inbox.
+has emptied them goes on waiting behind the same entries when it asks again: a sweep is two commands for each inbox. All
+consumers of a process that wait for the same inboxes wait in one call (redis_inbox_waits.py).
 
 Whatever hands deliveries out goes through the client that never repeats a call by itself: a repetition after a lost
 reply would succeed and leave the first call's deliveries in this consumer's hands, unseen.
@@ -24,11 +25,15 @@ from events.keys import Keys
 from events.pointer import INBOX_CODES, delivery_of
 from events.redis_acknowledging import Acknowledging
 from events.redis_border import RedisClient, Script, at_the_border
+from events.redis_inbox_waits import InboxWaits
 from events.redis_log import BLOCK_MS_MAX, GROUP
 from events.redis_streams import StreamReads
 
 RELEASED_IDLE_MS: Final = 1_000_000_000
 """Released entries look as if nobody had touched them for 11 days."""
+
+HANDED_OUT_AT_ONCE_MAX: Final = 32
+"""Calls of one process. Hundreds of workers over gRPC that an arrival wakes at once would each take a connection."""
 
 CONSUMER_FORGET_MS: Final = 86_400_000
 """A consumer last heard of a day ago leaves the list of heartbeats; what it may still hold stays claimable."""
@@ -60,7 +65,8 @@ class RedisInbox:
     ) -> None:
         self._client = client
         self._blocking = blocking_client
-        self._waits = StreamReads(blocking_client)
+        self._waits = InboxWaits(StreamReads(blocking_client))
+        self._handing_out = asyncio.Semaphore(HANDED_OUT_AT_ONCE_MAX)
         self._sweep_again_s = sweep_again_s
         self._ends: dict[frozenset[InboxKey], _Ends] = {}
         self._keys = keys
@@ -130,7 +136,8 @@ class RedisInbox:
         for part in self._calls(inboxes):
             if left := count - len(claimed):
                 arguments = (GROUP, consumer, left, silent_ms_min, RELEASED, len(dead), *dead, *living)
-                found = await self._claim.run(self._blocking, self._names(part), arguments)
+                async with self._handing_out:
+                    found = await self._claim.run(self._blocking, self._names(part), arguments)
                 claimed += await self._deliveries(part, found)
         return claimed
 
@@ -164,6 +171,11 @@ class RedisInbox:
                     raise answer
         return [_depth(*pair) for pair in zip(answers[::2], answers[1::2], strict=True)]
 
+    @property
+    def waiting(self) -> int:
+        """Consumers of this process that wait for a delivery now."""
+        return self._waits.waiting
+
     async def backlog(self) -> int:
         calls = self._slots(range(self._keys.partitions))
         names = [[self._keys.inbox(one, *found) for one in call for found in INBOX_CODES] for call in calls]
@@ -177,7 +189,8 @@ class RedisInbox:
         last: dict[InboxKey, str] = {}
         for part in self._calls(inboxes):
             arguments = (GROUP, consumer, count - len(taken), ">", 1)
-            found, ends = await self._take.run(self._blocking, self._names(part), arguments)
+            async with self._handing_out:
+                found, ends = await self._take.run(self._blocking, self._names(part), arguments)
             taken += await self._deliveries(part, found)
             last.update(zip(part, map(bytes.decode, ends), strict=False))
             if len(taken) >= count:
@@ -199,8 +212,8 @@ class RedisInbox:
     async def _wait(self, last: dict[InboxKey, str], block_ms: int) -> set[InboxKey]:
         """The inboxes in which something lies behind the last entry that was seen."""
         names = {self._name(key): key for key in last}
-        answer = await self._waits.read(dict(zip(names, last.values(), strict=True)), count=1, block_ms=block_ms)
-        return {names[name.decode()] for name in answer}
+        arrived = await self._waits.arrived(dict(zip(names, last.values(), strict=True)), block_ms=block_ms)
+        return {names[name] for name in arrived}
 
     async def _deliveries(self, inboxes: Sequence[InboxKey], found: Sequence[Any]) -> list[Delivery]:
         """Entries that hold no pointer lead to no event: they are told of and acknowledged, else they would come back

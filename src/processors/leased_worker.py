@@ -48,7 +48,8 @@ class LeasedWorker:
             for one in leased
             if one.step in self.steps
         }
-        self._serving = Serving(served, bench, parts.log, settings)
+        # The workers here move timers: without one of them no document gets beyond its first step anyhow.
+        self._serving = Serving(served, bench, parts.log, settings, moves_timers=False)
 
     async def run(self) -> None:
         """Takes deliveries until `stop`; then its leases go on to their ends, each of which is near."""

@@ -19,13 +19,21 @@ from processors.workbench import Workbench
 class Serving:
     """Of each step in `served` as many deliveries at a time as the settings say; none of those that have no slots.
 
-    `log` is not patient: whoever looks whether work is still wanted looks again.
+    `log` is not patient: whoever looks whether work is still wanted looks again. `moves_timers`: what is due is brought
+    into the inboxes, four times a second.
     """
 
     def __init__(
-        self, served: Mapping[Step, CarryOut], bench: Workbench, log: EventLog, settings: WorkerSettings
+        self,
+        served: Mapping[Step, CarryOut],
+        bench: Workbench,
+        log: EventLog,
+        settings: WorkerSettings,
+        *,
+        moves_timers: bool = True,
     ) -> None:
         self._log = log
+        self._moves_timers = moves_timers
         self._bench = bench
         self._settings = settings
         told = Seldom()
@@ -66,9 +74,9 @@ class Serving:
         settings, bench, inbox = self._settings, self._bench, self._bench.inbox
         heartbeat_s, interval_s = settings.heartbeat_ms / 1_000, settings.claim_interval_ms / 1_000
         timer_s, watch_s = settings.timer_interval_ms / 1_000, settings.watch_interval_ms / 1_000
-        return [
+        loops = [
             beat_until(ended, inbox, bench.worker, heartbeat_s=heartbeat_s),
             claim_until(stop, inbox, self._runners, bench.worker, interval_s=interval_s, lease_ms=settings.lease_ms),
-            move_due_until(stop, inbox, interval_s=timer_s),
             look_until(ended, bench.watch, self._log, interval_s=watch_s),
         ]
+        return [*loops, move_due_until(stop, inbox, interval_s=timer_s)] if self._moves_timers else loops
