@@ -30,8 +30,12 @@ class WorkerSettings(msgspec.Struct, frozen=True, kw_only=True):
     index_slots: Slots = 32
     """Documents that are indexed at the same time are committed together: 10 ms of processor time for one alone, 2.5
     for one of 8, 0.8 for one of 32."""
-    index_gather_ms: Annotated[int, Meta(ge=0, le=10_000)] = 250
-    """How long a document that is ready for the index waits for those that this worker has in the steps before."""
+    index_gather_ms: Annotated[int, Meta(ge=0, le=10_000)] = 500
+    """How long a document that is ready for the index waits for those that this worker has in the steps before. A slow
+    model on a busy machine makes four documents a second: within 250 ms each was committed for itself."""
+    index_group: Annotated[int, Meta(ge=1, le=1_024)] = 16
+    """So many that are ready wait for no others: half of those that may be under way, so that one half is committed
+    while the other gathers."""
     index_rows_max: Annotated[int, Meta(ge=1)] = 16_384
     """Rows held in memory by the documents that are indexed at the same time, 5 kB each; one document may have more."""
     finish_slots: Slots = 4
@@ -76,7 +80,7 @@ class WorkerSettings(msgspec.Struct, frozen=True, kw_only=True):
     take_wait_ms: Annotated[int, Meta(ge=10, le=2_000)] = 1_000
     """How long an idle step waits for a delivery at a time: the longest that a stop waits for it."""
     timer_interval_ms: Annotated[int, Meta(ge=10, le=60_000)] = 250
-    watch_interval_ms: Annotated[int, Meta(ge=10, le=10_000)] = 500
+    watch_interval_ms: Annotated[int, Meta(ge=10, le=10_000)] = 250
     """How often running attempts are compared with the log: how long work may go on after a cancellation."""
     drain_s: Annotated[float, Meta(ge=0, le=600)] = 8.0
     """How long work under way may go on after a stop, before it is given back."""

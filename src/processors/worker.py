@@ -95,7 +95,9 @@ class Worker:
         def calls_for(asked: KnowledgeBaseSettings) -> ProviderCalls:
             return ProviderCalls(embedder_for(embedding_of(asked)), gate, sleep=asyncio.sleep, texts_max=batch)
 
-        group = GroupCommit(under_way, places=settings.index_slots, wait_s=settings.index_gather_ms / 1_000)
+        group = GroupCommit(
+            under_way, places=min(settings.index_group, settings.index_slots), wait_s=settings.index_gather_ms / 1_000
+        )
         budget = RowBudget(settings.index_rows_max)
 
         def rows_on(blobs: StepBlobs) -> RowMaker:
