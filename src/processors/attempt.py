@@ -32,6 +32,14 @@ HAND_OVER_S = 1.0
 """A stopping worker waits no longer for the log; with the drain it stays within the 10 s that an init system gives."""
 
 
+class _TakenOver(Exception):
+    """Others went on with the document while this attempt was about to report."""
+
+    def __init__(self, now: Folded[DocumentState]) -> None:
+        super().__init__("the document went on without this attempt")
+        self.now = now
+
+
 class Attempt:
     """An attempt that StepStarted has entered into the log. `before` counts the attempts ahead of this one."""
 
@@ -191,16 +199,22 @@ class Attempt:
         told_us: Sequence[int] = (),
     ) -> bool:
         context = self._bench.context(self._delivery)
-        handled = await handle(
-            self._bench.log,
-            DOCUMENT,
-            self._delivery.stream_id,
-            commands,
-            _as_told(context, told_us),
-            known=self._folded,
-            acknowledge=self._delivery if acknowledge else None,
-            beside=None if replaces is None else partial(removals_of, self._bench.log, replaces, context),
-        )
+        try:
+            handled = await handle(
+                self._bench.log,
+                DOCUMENT,
+                self._delivery.stream_id,
+                commands,
+                _as_told(context, told_us),
+                known=self._folded,
+                acknowledge=self._delivery if acknowledge else None,
+                beside=None if replaces is None else partial(removals_of, self._bench.log, replaces, context),
+                allows=self._if_still_wanted if told_us else None,
+            )
+        except _TakenOver as error:
+            self._folded = error.now
+            await self._go_without(error.now.state)
+            return False
         self._folded = handled.folded
         failpoint(Place.WORKER_RESULT_APPENDED)
         if not handled.envelopes:
@@ -208,6 +222,11 @@ class Attempt:
         elif isinstance(handled.folded.state, Skipped):
             await self.take_back(handled.folded.state)
         return bool(handled.envelopes)
+
+    def _if_still_wanted(self, now: Folded[DocumentState]) -> None:
+        """All steps of one turn count, or none: somebody else may be at a later one, under the same number."""
+        if not self.is_wanted(now.state):
+            raise _TakenOver(now)
 
     async def _go_without(self, now: DocumentState) -> None:
         """The result was refused. A delivery that another attempt works on is that attempt's to acknowledge."""

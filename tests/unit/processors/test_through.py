@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 import msgspec
 import pytest
 
-from domain.commands import CancelDocument, RemoveDocument
+from domain.commands import CancelDocument, RemoveDocument, StartStep
 from domain.document import Cancelled, Chunked, DocumentState, Embedded, Indexed, Parsed
 from events import document as facts
 from events.ids import DocumentId
@@ -238,6 +238,24 @@ async def test_whoever_dies_under_way_has_told_nothing_and_the_next_one_goes_ste
         await world.run(world.steps[step])
     assert isinstance(await world.mill.document(document), Indexed)
     assert await world.texts() == [TEXT.strip()], "once"
+
+
+async def test_no_step_counts_of_a_turn_that_was_taken_over_at_whatever_step_the_other_is() -> None:
+    index = InterruptedIndex()
+    world = await a_world(index=index)
+    document = await world.uploaded()
+
+    async def is_taken_for_dead() -> None:
+        world.mill.clock.advance(600)
+        (claimed,) = await world.mill.claim(Step.PARSE, "worker-2")
+        other = DocumentDeliveries(world.steps[Step.PARSE], world.mill.bench("worker-2"), world.knowledge_bases)
+        await other.carry_out(claimed, 1)
+        await world.mill.say(document, StartStep(step=Step.CHUNK, attempt=1, worker="worker-2"))
+
+    index.meanwhile.append(is_taken_for_dead)
+    await world.run(world.through)
+    assert kinds(await world.mill.history(document))[-2:] == ["DocumentParsed", "StepStarted"], "worker-2 is at it"
+    assert await world.waiting() == {Step.CHUNK: 1}
 
 
 @pytest.mark.parametrize("command", [CancelDocument(), RemoveDocument()])
