@@ -25,7 +25,12 @@ _UNSPACED = (
 _MARKS = "\u0300-\u036f\u0591-\u05c7\u0610-\u061a\u064b-\u065f\u0670\u0900-\u0dff"
 _WORD_CHARS = rf"(?:[^\W_{_UNSPACED}]|[{_MARKS}])+"
 # A run of unspaced script, or words joined by marks without blanks: MS-204/B, v1.2.3, don't, a.b@c.d
-_RUN = re.compile(rf"(?P<unspaced>[{_UNSPACED}]+)|{_WORD_CHARS}(?:[-_./:@+&'’]{_WORD_CHARS})*")
+_JOINED_WORDS = rf"{_WORD_CHARS}(?:[-_./:@+&'’]{_WORD_CHARS})*"
+_RUN = re.compile(rf"(?P<unspaced>[{_UNSPACED}]+)|{_JOINED_WORDS}")
+# The same without a group: `findall` makes their texts at once, half as fast again as a match for each.
+_RUNS = re.compile(rf"[{_UNSPACED}]+|{_JOINED_WORDS}")
+_FIRST_UNSPACED = "\u0e00"
+_IS_UNSPACED = re.compile(rf"[{_UNSPACED}]")
 _PART = re.compile(_WORD_CHARS)
 _ACCENTS = re.compile("[\u0300-\u036f]")
 
@@ -92,15 +97,20 @@ def index_terms(text: str) -> str:
     Without their places, which nobody asks for here: a quarter of the time on Chinese text.
     """
     terms: list[str] = []
-    for run in _RUN.finditer(text):
-        if run.lastgroup:
-            characters = _characters(run.group())
+    for run in _RUNS.findall(text):
+        if run[0] < _FIRST_UNSPACED or not _IS_UNSPACED.match(run):
+            terms += _stored_words(run)
+        else:
+            characters = _characters(run)
             terms.append(characters[0])
             for previous, character in pairwise(characters):
                 terms += (previous + character, character)
-        else:
-            terms += [term for term, _, _ in _words(run.group())]
     return " ".join(terms)
+
+
+@lru_cache(maxsize=65_536)
+def _stored_words(run: str) -> tuple[str, ...]:
+    return tuple(term for term, _, _ in _words(run))
 
 
 def query_terms(text: str) -> list[str]:

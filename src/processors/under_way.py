@@ -10,9 +10,17 @@ from processors.observing import AttemptObserver, Ended, ErrandEnded
 STEPS_BEFORE: Final = frozenset({Step.PARSE, Step.CHUNK, Step.EMBED})
 """Whose documents come to the index soon. Fetching waits for strangers, who may take an hour."""
 
+STEPS_BEHIND_ANOTHER: Final = frozenset({Step.CHUNK, Step.EMBED, Step.INDEX})
+"""Due when the one before has ended, which parsing is not: the inbox of a large upload is no measure."""
+
 HANDED_ON_S: Final = 0.05
-"""How long a document is expected at its next step, which another worker may have taken over. A busy worker takes 5 to
-30 ms from one step to the next; who uploads one document after the other does not do it faster than in 50 ms."""
+HANDED_ON_S_MAX: Final = 0.25
+"""How long a document is expected at its next step, which another worker may have taken over: twice as long as that
+took of late, within these bounds. It is 5 ms on an idle machine and 200 on a busy one. Who sends one document after the
+other has four such steps between two, so that the last one is not waited for."""
+
+SMOOTHING: Final = 0.2
+"""Weight of the newest measurement."""
 
 
 class UnderWay:
@@ -21,6 +29,7 @@ class UnderWay:
     def __init__(self, told: AttemptObserver, *, handed_on_s: float = HANDED_ON_S) -> None:
         self._told = told
         self._handed_on_s = handed_on_s
+        self._hop_s = 0.0
         self._before = 0
         self._indexing = 0
         self._handed_on: dict[str, asyncio.TimerHandle] = {}
@@ -46,9 +55,12 @@ class UnderWay:
 
     def ended(self, attempt: Ended) -> None:
         self.arrived(attempt.document)
+        if attempt.step in STEPS_BEHIND_ANOTHER:
+            hop_s = max(0, attempt.began_us - attempt.asked_us) / 1_000_000
+            self._hop_s += SMOOTHING * (min(hop_s, HANDED_ON_S_MAX) - self._hop_s)
         if attempt.step in STEPS_BEFORE:
             loop, document = asyncio.get_running_loop(), attempt.document
-            self._handed_on[document] = loop.call_later(self._handed_on_s, self._expect_no_more, document)
+            self._handed_on[document] = loop.call_later(self.expected_s, self._expect_no_more, document)
         self._told.ended(attempt)
 
     def left(self, step: Step) -> None:
@@ -58,6 +70,11 @@ class UnderWay:
 
     def errand_ended(self, errand: ErrandEnded) -> None:
         self._told.errand_ended(errand)
+
+    @property
+    def expected_s(self) -> float:
+        """How long a document that was handed on is expected."""
+        return max(self._handed_on_s, min(2 * self._hop_s, HANDED_ON_S_MAX))
 
     def _count(self, step: Step, more: int) -> None:
         if step in STEPS_BEFORE:

@@ -16,7 +16,7 @@ def test_few_large_writes_are_due() -> None:
 def test_a_large_table_waits_for_a_share_of_itself() -> None:
     compaction = Compaction()
     compaction.compacted(100_000)
-    assert writes_until_due(compaction, rows=1) == 250
+    assert writes_until_due(compaction, rows=1) == 125
     compaction.compacted(100_000)
     assert writes_until_due(compaction, rows=100) == 100
 

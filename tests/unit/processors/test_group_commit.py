@@ -7,7 +7,7 @@ import pytest
 from events.steps import Step
 from processors.group_commit import GroupCommit
 from processors.observing import Ended, ErrandEnded
-from processors.under_way import UnderWay
+from processors.under_way import HANDED_ON_S, HANDED_ON_S_MAX, UnderWay
 
 LONG_S = 3_600.0
 """Longer than a test: nobody leaves because of the time."""
@@ -32,7 +32,7 @@ class Told:
         self.said.append(f"ended {errand.step.value}")
 
 
-def ended(step: Step, document: str) -> Ended:
+def ended(step: Step, document: str, *, hop_s: float = 0) -> Ended:
     return Ended(
         step=step,
         task="task",
@@ -42,7 +42,7 @@ def ended(step: Step, document: str) -> Ended:
         outcome="done",
         code=None,
         asked_us=0,
-        began_us=0,
+        began_us=int(hop_s * 1_000_000),
         ran_us=0,
         recorded_us=0,
         trace_parent=None,
@@ -189,6 +189,19 @@ async def test_a_document_that_goes_on_at_another_worker_is_not_waited_for_long(
     async with asyncio.timeout(20):
         await first
     assert crossing.written == ["first"]
+
+
+async def test_where_documents_take_long_from_step_to_step_one_is_expected_longer_but_not_for_ever() -> None:
+    under_way = UnderWay(Told())
+    for number in range(20):
+        under_way.ended(ended(Step.PARSE, f"upload {number}", hop_s=9))
+    assert under_way.expected_s == HANDED_ON_S, "the inbox of a large upload is no measure"
+    for number in range(20):
+        under_way.ended(ended(Step.INDEX, f"before {number}", hop_s=0.07))
+    assert HANDED_ON_S < under_way.expected_s <= 0.14
+    for number in range(20):
+        under_way.ended(ended(Step.INDEX, f"before {number}", hop_s=9))
+    assert under_way.expected_s == HANDED_ON_S_MAX
 
 
 async def test_a_document_does_not_wait_for_itself() -> None:
