@@ -7,7 +7,7 @@ import msgspec
 
 from events.codec import encode
 from events.digests import DigestClaim, DigestKey, Move, digest_of
-from events.document import DocumentChunked, DocumentEmbedded, DocumentIndexed, DocumentParsed
+from events.document import DocumentChunked, DocumentEmbedded, DocumentFailed, DocumentIndexed, DocumentParsed
 from events.envelope import Envelope, Event, UnknownEvent
 from events.errors import InvalidAppend, InvalidId
 from events.ids import DocumentId, pack_stream_id, partition_of, unpack_stream_id
@@ -222,7 +222,11 @@ def _ended_within(write: Write) -> dict[Step, int]:
     """The steps of a document whose result is in this write, by its version: nobody is asked for them any more."""
     if len(write.envelopes) == 1:
         return {}
-    return {step: one.version for one in write.envelopes if (step := _ENDED_BY.get(type(one.event))) is not None}
+    return {step: one.version for one in write.envelopes if (step := _ended_by(one.event)) is not None}
+
+
+def _ended_by(event: Event) -> Step | None:
+    return event.step if isinstance(event, DocumentFailed) else _ENDED_BY.get(type(event))
 
 
 def _tasks(write: Write, envelope: Envelope, tallies: Mapping[str, Tally]) -> list[str]:

@@ -18,7 +18,7 @@ from typing import Any, Final
 import structlog
 from msgspec.structs import replace
 
-from domain.commands import DocumentCommand, StartStep
+from domain.commands import DocumentCommand, FailStep, StartStep
 from domain.document import Accepted, Chunked, DocumentState, awaited_step
 from domain.document_decide import decide
 from domain.document_evolve import evolve
@@ -29,7 +29,7 @@ from processors.failures import outcome_of
 from processors.observing import AttemptObserver
 from processors.settings import WorkerSettings
 from processors.slots import leave_slot
-from processors.step import Done, Outcome, Passed, Processor, Work
+from processors.step import Done, Outcome, Passed, Processor, Reject, Work
 
 STEPS_IN_TURN: Final = (Step.CHUNK, Step.EMBED, Step.INDEX)
 STEPS_BEHIND: Final = frozenset(STEPS_IN_TURN)
@@ -119,6 +119,9 @@ class Through:
                 outcome = await self._outcome(steps[step], way.work_at(step))
             if not isinstance(outcome, Done):
                 structlog.get_logger().info("went_through_no_further", done=len(way.passed), code=_code_of(outcome))
+                if isinstance(outcome, Reject) and step is not Step.INDEX:
+                    # A provider that refuses for good is asked once. Rows are taken back by a delivery of their own.
+                    way.refused_by(step, outcome)
                 return
             way.passed_by(step, outcome)
             if isinstance(way.document, Chunked) and way.document.chunks.chunks > self._settings.embed_batch_chunks:
@@ -176,6 +179,13 @@ class _Way:
         self._tell(outcome.commands, now_us)
         self._replaces = outcome.replaces or self._replaces
         self.passed.append(Passed(step=step, number=number, began_us=self._began_us, ran_us=now_us))
+
+    def refused_by(self, step: Step, outcome: Reject) -> None:
+        """The step has said that trying again cannot help."""
+        number, now_us = attempts_at(self.document, step) + 1, self._clock_us()
+        failure = FailStep(step=step, attempt=number, code=outcome.code, message=outcome.message, retry_at_us=None)
+        self._tell((StartStep(step=step, attempt=number, worker=self._work.worker),), self._began_us)
+        self._tell((failure,), now_us)
 
     def _tell(self, commands: Sequence[Any], at_us: int) -> None:
         self._commands += commands

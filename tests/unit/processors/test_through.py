@@ -325,15 +325,17 @@ async def test_an_error_of_the_first_step_is_that_step_s_to_answer() -> None:
     assert (failed.step, failed.code) == (Step.PARSE, "no_text")
 
 
-async def test_a_provider_error_is_met_again_not_swallowed() -> None:
+async def test_a_provider_that_refuses_for_good_is_asked_once() -> None:
     class Refusing(CountingEmbedder):
         async def embed_passages(self, texts):  # type: ignore[no-untyped-def]
+            self.batches.append(list(texts))
             raise EmbeddingError("provider_401", "wrong key", is_permanent=True)
 
-    world = await a_world(Refusing())
+    embedder = Refusing()
+    world = await a_world(embedder)
     document = await world.uploaded()
     await world.run(world.through)
-    assert isinstance(await world.mill.document(document), Chunked)
-    await world.run(world.steps[Step.EMBED])
     (failed,) = [one for one in await world.mill.history(document) if isinstance(one, facts.DocumentFailed)]
-    assert (failed.step, failed.code) == (Step.EMBED, "provider_401")
+    assert (failed.step, failed.code, len(embedder.batches)) == (Step.EMBED, "provider_401", 1)
+    assert await world.waiting() == {}
+    assert (await world.mill.depth(Step.PARSE)).pending == 0
