@@ -14,7 +14,7 @@ import msgspec
 from redis.exceptions import NoScriptError, RedisClusterException, RedisError
 
 from events.errors import LogUnavailable
-from events.redis_border import RedisClient, Script, exchange, translated
+from events.redis_border import RedisClient, Script, at_the_border, exchange, translated
 from events.redis_wire import Argument, Command
 
 FLIGHTS_MAX: Final = 4
@@ -110,19 +110,24 @@ class Batching:
 
     async def _fly(self, batch: list[_Call]) -> None:
         try:
-            answers = await self._exchange(batch)
-            unknown = [place for place, answer in enumerate(answers) if isinstance(answer, NoScriptError)]
-            if unknown:
-                await self._script.load(self._client, {batch[place].near for place in unknown})
-                again = await self._exchange([batch[place] for place in unknown])
-                for place, answer in zip(unknown, again, strict=True):
-                    answers[place] = answer
+            with at_the_border():
+                answers = await self._answers(batch)
         except Exception as error:  # whatever it is, those who wait must hear of it
             answers = [error] * len(batch)
         except asyncio.CancelledError:
             _settle(batch, [LogUnavailable("the call was broken off; whether it took effect is unknown")] * len(batch))
             raise
         _settle(batch, answers)
+
+    async def _answers(self, batch: list[_Call]) -> list[Any]:
+        answers = await self._exchange(batch)
+        unknown = [place for place, answer in enumerate(answers) if isinstance(answer, NoScriptError)]
+        if unknown:
+            await self._script.load(self._client, {batch[place].near for place in unknown})
+            again = await self._exchange([batch[place] for place in unknown])
+            for place, answer in zip(unknown, again, strict=True):
+                answers[place] = answer
+        return answers
 
     async def _exchange(self, batch: Sequence[_Call]) -> list[Any]:
         commands = [call.command for call in batch]

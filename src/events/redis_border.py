@@ -15,7 +15,7 @@ from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from events.errors import FormatMismatch, LogError, LogFull, LogUnavailable
 from events.redis_cluster import exchange_on_cluster, node_of
-from events.redis_wire import Argument, Command, answers_of, packed, paired
+from events.redis_wire import Argument, Command, answers_of, is_of_closed, packed, paired, send
 
 RedisClient = Redis | RedisCluster
 """One server, or the one that Sentinels name, or a cluster."""
@@ -25,10 +25,6 @@ _UNAVAILABLE: Final = ("LOADING", "BUSY", "MASTERDOWN", "READONLY", "CLUSTERDOWN
 _UNAVAILABLE_WITHIN: Final = ("ACL failure in script", "exhausted the last possible ID")
 """Refusals without a code of their own: a right that a script lacks, a stream that takes no more entries. Both last
 until an operator acts, and neither must end a process."""
-
-_CLOSED: Final = "the handler is closed"
-"""What uvloop says, as a RuntimeError that redis-py lets through, of a write to a connection that the other side ended
-since it was made."""
 
 
 def translated(error: RedisError | RedisClusterException | OSError) -> LogError:
@@ -61,7 +57,7 @@ def at_the_border() -> Iterator[None]:
     except (RedisError, RedisClusterException, OSError) as error:
         raise translated(error) from error
     except RuntimeError as error:
-        if _CLOSED not in str(error):
+        if not is_of_closed(error):
             raise
         raise LogUnavailable("Redis did not answer: the connection ended while it was made") from error
 
@@ -94,7 +90,7 @@ async def exchange(client: RedisClient, commands: Sequence[Command], tail: Comma
     connection: AbstractConnection = await client.connection_pool.get_connection()  # type: ignore[no-untyped-call]  # untyped
 
     async def send_and_read() -> list[Any]:
-        await connection.send_packed_command(sent, check_health=False)
+        await send(connection, sent)
         if not tail:
             return await answers_of(connection, len(commands))
         *answers, told = await answers_of(connection, len(commands) + 1)

@@ -24,7 +24,7 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from events.keys import slot_of
-from events.redis_wire import Command, answers_of, packed, paired
+from events.redis_wire import Command, answers_of, packed, paired, send
 
 PAUSES_S: Final = (0.0, 0.05, 0.1, 0.2, 0.4, 0.8, 1.5, 2.0)
 """Before each repetition of what a node could not answer: 5 s, the time that a call to one server may take. A master
@@ -139,7 +139,7 @@ class _Flight:
         is_read = False
         try:
             await self.node.disconnect_if_needed(connection)
-            await connection.send_packed_command(packed(self._sent()), check_health=False)
+            await send(connection, packed(self._sent()))
             found = await answers_of(connection, len(self.places) + sum(self._is_asked) + bool(self.tail))
             is_read = True
         finally:

@@ -3,12 +3,17 @@
 import asyncio
 import math
 from collections.abc import Iterable, Sequence
-from typing import Any
+from typing import Any, Final
 
 from hiredis import pack_command
 from redis.asyncio.connection import AbstractConnection
+from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import ResponseError
 from redis.exceptions import TimeoutError as RedisTimeoutError
+
+_CLOSED: Final = "the handler is closed"
+"""What uvloop says, as a RuntimeError that redis-py lets through, of a write to a connection that the other side ended
+since it was made."""
 
 Argument = str | bytes | int
 Command = Sequence[Argument]
@@ -17,6 +22,22 @@ Command = Sequence[Argument]
 def packed(commands: Iterable[Command]) -> bytes:
     """Commands as they are sent in one write."""
     return b"".join(map(_pack, commands))
+
+
+def is_of_closed(error: RuntimeError) -> bool:
+    """Whether a write came too late for its connection."""
+    return _CLOSED in str(error)
+
+
+async def send(connection: AbstractConnection, sent: bytes) -> None:
+    """Commands as `packed` makes them; connects where that is needed. Raises what redis-py raises, and its
+    ConnectionError for a connection that the other side has ended."""
+    try:
+        await connection.send_packed_command(sent, check_health=False)
+    except RuntimeError as error:
+        if not is_of_closed(error):
+            raise
+        raise RedisConnectionError("the connection ended before it was written to") from error
 
 
 async def answers_of(connection: AbstractConnection, count: int) -> list[Any]:

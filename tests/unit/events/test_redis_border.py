@@ -1,12 +1,67 @@
 """Whatever ends a connection to Redis leaves the border as an outage, which is waited for; nothing else does."""
 
 import asyncio
+from typing import Any, ClassVar
 
 import pytest
 import uvloop
+from redis.asyncio import BlockingConnectionPool, Connection, Redis
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
 
 from events.errors import LogUnavailable
-from events.redis_border import at_the_border
+from events.redis_batching import Batching
+from events.redis_border import Script, at_the_border, exchange
+
+
+class EndedBetween(Connection):
+    """Its first connections, as many as `ENDED`, end after they were made and before they are written to."""
+
+    ENDED: ClassVar = 0
+
+    async def send_packed_command(self, command: Any, check_health: bool = True) -> None:
+        if EndedBetween.ENDED > 0:
+            EndedBetween.ENDED -= 1
+            if not self.is_connected:
+                await self.connect()  # type: ignore[no-untyped-call]  # redis-py gives it no types
+            assert self._writer is not None
+            self._writer.transport.abort()
+        await super().send_packed_command(command, check_health)
+
+
+async def answer_to_everything(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    while await reader.read(65_536):
+        writer.write(b"+OK\r\n")
+        await writer.drain()
+    writer.close()
+
+
+async def with_connections_that_end(ended: int, ask: Any) -> Any:
+    server = await asyncio.start_server(answer_to_everything, "127.0.0.1", 0)
+    host, port = server.sockets[0].getsockname()
+    options = {"host": host, "port": port, "driver_info": None, "protocol": 2}
+    retry = Retry(NoBackoff(), 1)
+    client = Redis.from_pool(BlockingConnectionPool(connection_class=EndedBetween, retry=retry, **options))
+    async with server, client:
+        EndedBetween.ENDED = ended
+        return await ask(client)
+
+
+def test_what_was_not_written_for_its_connection_ended_is_sent_on_another() -> None:
+    async def ask(client: Redis) -> Any:
+        return await exchange(client, [("PING",)])
+
+    assert uvloop.run(with_connections_that_end(1, ask)) == [b"OK"]
+
+
+def test_calls_of_a_batch_whose_connections_end_meet_an_outage() -> None:
+    """Whoever repeats appends and histories repeats them for an outage alone."""
+
+    async def ask(client: Redis) -> Any:
+        await Batching(client, Script("history.lua")).run(["key"], ())
+
+    with pytest.raises(LogUnavailable, match="ended before it was written to"):
+        uvloop.run(with_connections_that_end(2, ask))
 
 
 def test_a_write_to_a_connection_that_was_ended_is_an_outage() -> None:
