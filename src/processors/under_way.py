@@ -1,11 +1,14 @@
 """What one worker has in its hands of what will be indexed soon, told by whoever carries it out."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Final
 
+from events.inbox import Delivery
 from events.steps import Step
 from processors.observing import AttemptObserver, Ended, ErrandEnded
+from processors.runner import CarryOut
 
 STEPS_BEFORE: Final = frozenset({Step.PARSE, Step.CHUNK, Step.EMBED})
 """Whose documents come to the index soon. Fetching waits for strangers, who may take an hour."""
@@ -24,7 +27,7 @@ SMOOTHING: Final = 0.2
 
 
 class UnderWay:
-    """An `AttemptObserver` that counts, and passes on to another what it is told."""
+    """An `AttemptObserver` that learns what is handed on, and passes on to another what it is told."""
 
     def __init__(self, told: AttemptObserver, *, handed_on_s: float = HANDED_ON_S) -> None:
         self._told = told
@@ -44,13 +47,24 @@ class UnderWay:
         """Calls `listener` whenever there may be fewer."""
         self._listeners.append(listener)
 
+    @contextmanager
+    def in_hand(self, step: Step, document: str) -> Iterator[None]:
+        """A delivery is this worker's, from before its history is read: at load that and the append that begins the
+        attempt take as long as parsing."""
+        self.arrived(document)
+        self._count(step, 1)
+        try:
+            yield
+        finally:
+            self._count(step, -1)
+            self._tell()
+
     def arrived(self, document: str) -> None:
-        """It is at the index, where its attempt is counted."""
+        """It is counted where it is."""
         if (expected := self._handed_on.pop(document, None)) is not None:
             expected.cancel()
 
     def began(self, step: Step) -> None:
-        self._count(step, 1)
         self._told.began(step)
 
     def ended(self, attempt: Ended) -> None:
@@ -64,9 +78,7 @@ class UnderWay:
         self._told.ended(attempt)
 
     def left(self, step: Step) -> None:
-        self._count(step, -1)
         self._told.left(step)
-        self._tell()
 
     def errand_ended(self, errand: ErrandEnded) -> None:
         self._told.errand_ended(errand)
@@ -89,3 +101,17 @@ class UnderWay:
     def _tell(self) -> None:
         for listener in self._listeners:
             listener()
+
+
+class CountedDeliveries:
+    """Deliveries of one step, counted while another carries them out."""
+
+    def __init__(self, step: Step, deliveries: CarryOut, under_way: UnderWay) -> None:
+        self._step = step
+        self._deliveries = deliveries
+        self._under_way = under_way
+
+    async def carry_out(self, delivery: Delivery, tries: int) -> float | None:
+        """As the other one."""
+        with self._under_way.in_hand(self._step, delivery.stream_id):
+            return await self._deliveries.carry_out(delivery, tries)

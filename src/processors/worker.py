@@ -38,7 +38,7 @@ from processors.serving import Serving
 from processors.settings import WorkerSettings
 from processors.step import Errand, Processor
 from processors.through import STEPS_BEHIND, Through
-from processors.under_way import UnderWay
+from processors.under_way import CountedDeliveries, UnderWay
 from processors.workbench import Workbench
 
 
@@ -127,7 +127,10 @@ class Worker:
             ),
             EraseStep(blobs, index, known, documents_of, bench, time_limit_s=settings.erase_time_limit_s),
         ]
-        served: dict[Step, CarryOut] = {step: DocumentDeliveries(one, bench, known) for step, one in documents.items()}
+        served: dict[Step, CarryOut] = {
+            step: CountedDeliveries(step, DocumentDeliveries(one, bench, known), under_way)
+            for step, one in documents.items()
+        }
         served |= {one.step: ErrandDeliveries(one, bench) for one in errands}
         self._serving = Serving(
             {step: one for step, one in served.items() if steps is None or step in steps}, bench, log, settings

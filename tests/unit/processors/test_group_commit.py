@@ -4,10 +4,12 @@ from contextlib import contextmanager
 
 import pytest
 
-from events.steps import Step
+from events.ids import EventId, KnowledgeBaseId
+from events.inbox import Delivery
+from events.steps import Lane, Step
 from processors.group_commit import GroupCommit
 from processors.observing import Ended, ErrandEnded
-from processors.under_way import HANDED_ON_S, HANDED_ON_S_MAX, UnderWay
+from processors.under_way import HANDED_ON_S, HANDED_ON_S_MAX, CountedDeliveries, UnderWay
 
 LONG_S = 3_600.0
 """Longer than a test: nobody leaves because of the time."""
@@ -49,6 +51,34 @@ def ended(step: Step, document: str, *, hop_s: float = 0) -> Ended:
     )
 
 
+AGAIN_S = 7.0
+
+
+class Taken:
+    """A delivery whose history is being read."""
+
+    def __init__(self) -> None:
+        self.may_end = asyncio.Event()
+
+    async def carry_out(self, delivery: Delivery, tries: int) -> float | None:
+        await self.may_end.wait()
+        return AGAIN_S
+
+
+def delivery_of(document: str, step: Step) -> Delivery:
+    return Delivery(
+        step=step,
+        lane=Lane.INTERACTIVE,
+        partition=0,
+        entry_id="1-0",
+        stream_id=document,
+        version=1,
+        event_id=EventId("e"),
+        correlation_id="task",
+        knowledge_base_id=KnowledgeBaseId("kb_1"),
+    )
+
+
 class Crossing:
     """Documents that go into the index, each when its group does."""
 
@@ -60,27 +90,23 @@ class Crossing:
         self.may_end = asyncio.Event()
 
     async def arrive(self, name: str) -> "asyncio.Task[None]":
-        """A document whose attempt at the index has begun, and that is ready for it."""
-        self.under_way.began(Step.INDEX)
+        """A document in hand at the index, and ready for it."""
         task = asyncio.create_task(self._index(name))
         await turn()
         return task
 
     @contextmanager
     def busy(self, step: Step) -> Iterator[None]:
-        self.under_way.began(step)
-        try:
+        with self.under_way.in_hand(step, "another"):
             yield
-        finally:
-            self.under_way.left(step)
 
-    async def _index(self, name: str) -> None:
-        try:
+    async def _index(self, name: str, is_ready: asyncio.Event | None = None) -> None:
+        with self.under_way.in_hand(Step.INDEX, name):
+            if is_ready is not None:
+                await is_ready.wait()
             async with self.group.together(name):
                 self.written.append(name)
                 await self.may_end.wait()
-        finally:
-            self.under_way.left(Step.INDEX)
 
 
 async def turn() -> None:
@@ -106,15 +132,41 @@ async def test_a_document_waits_for_one_on_its_way_until_that_step_has_ended(ste
 
 
 async def test_a_document_waits_for_one_whose_rows_are_being_read_and_both_go_together() -> None:
-    crossing = Crossing()
-    crossing.under_way.began(Step.INDEX)
+    crossing, is_ready = Crossing(), asyncio.Event()
+    second = asyncio.create_task(crossing._index("second", is_ready))
+    await turn()
     await crossing.arrive("first")
     assert crossing.written == []
-    second = asyncio.create_task(crossing._index("second"))
+    is_ready.set()
     await turn()
     assert sorted(crossing.written) == ["first", "second"]
     crossing.may_end.set()
     await second
+
+
+@pytest.mark.parametrize("step", [Step.PARSE, Step.CHUNK, Step.EMBED, Step.INDEX])
+async def test_a_document_waits_for_one_that_was_taken_and_has_not_begun(step: Step) -> None:
+    crossing, taken = Crossing(), Taken()
+    deliveries = CountedDeliveries(step, taken, crossing.under_way)
+    carried_out = asyncio.create_task(deliveries.carry_out(delivery_of("second", step), 1))
+    await turn()
+    await crossing.arrive("first")
+    assert crossing.written == []
+    taken.may_end.set()
+    assert await carried_out == AGAIN_S
+    await turn()
+    assert crossing.written == ["first"], "nobody is waited for who comes again later"
+
+
+async def test_nobody_waits_for_a_delivery_that_broke_or_was_cancelled() -> None:
+    crossing, taken = Crossing(), Taken()
+    deliveries = CountedDeliveries(Step.PARSE, taken, crossing.under_way)
+    carried_out = asyncio.create_task(deliveries.carry_out(delivery_of("second", Step.PARSE), 1))
+    await turn()
+    carried_out.cancel()
+    await asyncio.gather(carried_out, return_exceptions=True)
+    await crossing.arrive("first")
+    assert crossing.written == ["first"]
 
 
 async def test_nobody_waits_for_what_is_being_fetched() -> None:
