@@ -112,7 +112,8 @@ class Projector:
             return None
         self._writer = None
         page = await self._read(writer.lease.checkpoint, wait_ms, stop)
-        if page and not _follows(page, writer.lease.checkpoint) and await self._heal(writer.lease.checkpoint):
+        if page and not _follows(page, writer.lease.checkpoint):
+            await self._heal(writer.lease.checkpoint)
             return None
         if page:
             began_us = self._observer.begins()
@@ -184,17 +185,14 @@ class Projector:
             after = foreign[-1].position
         return False
 
-    async def _heal(self, checkpoint: Checkpoint) -> bool:
-        """Whether the views were built anew."""
+    async def _heal(self, checkpoint: Checkpoint) -> None:
+        """Builds the views anew. Where that is refused it is tried again, and nothing is folded on top of them."""
         if self._told.due() is not None:
             log.error("views_beyond_log", partition=self._partition, views_at=str(checkpoint.position))
-        if self._rebuild is None:
-            return False
-        try:
-            await self._rebuild(self._log, self._views, self._partition, holder=f"{self._holder}-rebuild")
-        except RebuildRefused:
-            return False  # somebody else is at it
-        return True
+        if self._rebuild is not None:
+            # Else somebody else is at it.
+            with contextlib.suppress(RebuildRefused):
+                await self._rebuild(self._log, self._views, self._partition, holder=f"{self._holder}-rebuild")
 
     async def _renews(self, lease: Lease) -> bool:
         match await self._acquire(lease.generation, renews=lease.token):

@@ -7,13 +7,15 @@ import pytest
 
 from events.envelope import Position
 from events.ids import KnowledgeBaseId
+from events.log import EventLog
 from events.memory import MemoryLog
 from events.memory_store import LogEntry
+from projections.errors import RebuildRefused
 from projections.memory_views import MemoryViews
 from projections.projection import TABLES
 from projections.projector import Projector
 from projections.replay import rebuild
-from projections.views import Checkpoint
+from projections.views import Checkpoint, ViewStore
 from projections.writer import LEASE_MS
 from tests.projecting import project
 from tests.workshop import Workshop
@@ -157,6 +159,30 @@ async def test_views_that_took_a_page_of_another_primary_are_built_anew_from_the
     await world.workshop.through(world.knowledge_base, 2)
     world.now_ms += LEASE_MS + 1
     projector = Projector(world.log, world.views, partition=0, holder="one", rebuild=rebuild)
+    while await projector.advance() != 0:
+        pass
+    await world.expect_views_of_what_is_there()
+
+
+async def test_a_page_that_does_not_fit_is_not_folded_where_the_rebuild_is_refused(world: World) -> None:
+    other = copy.deepcopy(world.log.store.partitions[0])
+    await world.workshop.through(world.knowledge_base, 1)
+    await project(world.log, world.views)
+    world.log.store.partitions[0] = other
+    other.numbering.last = (world.now_ms + 60_000, 0)
+    await world.workshop.through(world.knowledge_base, 2)
+    world.now_ms += LEASE_MS + 1
+    stood_at = await world.views.checkpoint(0)
+    refusals = [RebuildRefused("somebody else is at it")]
+
+    async def refused_once(event_log: EventLog, views: ViewStore, partition: int, *, holder: str) -> object:
+        if refusals:
+            raise refusals.pop()
+        return await rebuild(event_log, views, partition, holder=holder)
+
+    projector = Projector(world.log, world.views, partition=0, holder="one", rebuild=refused_once)
+    assert await projector.advance() is None
+    assert await world.views.checkpoint(0) == stood_at
     while await projector.advance() != 0:
         pass
     await world.expect_views_of_what_is_there()
