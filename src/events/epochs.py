@@ -4,8 +4,9 @@ A replica that takes over lacks what it had not got yet, with everything that li
 tells. Whoever was told of an event that is not there any more does.
 """
 
-from collections.abc import Sequence
-from typing import Final, Protocol
+from collections import deque
+from collections.abc import Callable, Sequence
+from typing import Final, NamedTuple, Protocol
 
 import msgspec
 
@@ -22,6 +23,12 @@ SEQUENCE_MAX: Final = (1 << 64) - 1
 VERSION_BITS: Final = 32
 """Of a fence below its epoch; a stream has at most 100,000 versions (`EVENTS_PER_STREAM_MAX`)."""
 
+SEEN_EVERY_S: Final = 0.25
+"""Of the events answered in so long the last one is remembered: no replica takes over sooner."""
+
+SEEN_MAX: Final = 64
+"""Of one partition: more than are seen between two looks, 3 s apart. Where nobody looks, the oldest go."""
+
 
 class Epochs(Protocol):
     """Beside the log. Raises LogUnavailable and LogFull."""
@@ -35,37 +42,64 @@ class Epochs(Protocol):
         ...
 
 
-class SeenEnds:
-    """The last event of each partition that this process was told is in the log."""
+class SeenEnd(NamedTuple):
+    """An event that was in the log when it was answered; the first of those that it stands for came at `since_s`."""
 
-    def __init__(self) -> None:
-        self._seen: dict[int, tuple[Position, EventId]] = {}
+    position: Position
+    event_id: EventId
+    since_s: float
+
+
+class SeenEnds:
+    """The last events of each partition that this process was told are in the log, `clock_s` being monotonic.
+
+    Not the very last one alone: whoever appends beside a fail-over has soon seen one behind what is lost.
+    """
+
+    def __init__(self, clock_s: Callable[[], float]) -> None:
+        self._clock_s = clock_s
+        self._seen: dict[int, deque[SeenEnd]] = {}
 
     def note(self, partition: int, writes: Sequence[Write], positions: Sequence[Position]) -> None:
         """What an append answered."""
         last = next(write.envelopes[-1] for write in reversed(writes) if write.envelopes)
-        known = self._seen.get(partition)
-        if known is None or known[0] < positions[-1]:
-            self._seen[partition] = positions[-1], last.event_id
+        ends = self._seen.get(partition)
+        if ends is None:
+            ends = self._seen[partition] = deque(maxlen=SEEN_MAX)
+        now_s = self._clock_s()
+        if not ends or now_s - ends[-1].since_s >= SEEN_EVERY_S:
+            ends.append(SeenEnd(positions[-1], last.event_id, now_s))
+        elif ends[-1].position < positions[-1]:
+            ends[-1] = SeenEnd(positions[-1], last.event_id, ends[-1].since_s)
 
     async def lost(self, log: EventLog) -> dict[int, Position]:
-        """By partition: where an event lay that is not there any more, told once. Raises what the log raises."""
+        """By partition: where the last event lay that is not there any more, until it is forgotten. Raises what the log
+        raises."""
         found: dict[int, Position] = {}
-        for partition, (position, event_id) in list(self._seen.items()):
-            entry = await entry_at(log, partition, position)
-            if entry is not None and isinstance(entry, Envelope) and entry.event_id == event_id and entry.position:
-                # Under the epoch of today: who saw an earlier one cannot tell of the next loss.
-                self._renew(partition, position, entry.position, event_id)
-            else:
-                found[partition] = position
-                if self._seen[partition][0] == position:
-                    del self._seen[partition]
+        for partition, ends in list(self._seen.items()):
+            for end in list(ends):
+                entry = await entry_at(log, partition, end.position)
+                if isinstance(entry, Envelope) and entry.event_id == end.event_id and entry.position:
+                    _confirm(ends, end, entry.position)
+                else:
+                    found[partition] = max(end.position, found.get(partition, end.position))
         return found
 
-    def _renew(self, partition: int, before: Position, now: Position, event_id: EventId) -> None:
-        """Unless an append was answered meanwhile."""
-        if self._seen[partition][0] == before:
-            self._seen[partition] = now, event_id
+    def forget(self, partition: int, position: Position) -> None:
+        """What was lost up to there has been told."""
+        ends = self._seen[partition]
+        left = [end for end in ends if end.position > position]
+        ends.clear()
+        ends.extend(left)
+
+
+def _confirm(ends: deque[SeenEnd], end: SeenEnd, now: Position) -> None:
+    """Nothing more is to be learnt of it, unless it is the last one; an append may have been answered meanwhile."""
+    if ends[-1] is end:
+        # Under the epoch of today: who saw an earlier one cannot tell of the next loss.
+        ends[-1] = end._replace(position=now)
+    elif end in ends:
+        ends.remove(end)
 
 
 async def entry_at(log: EventLog, partition: int, position: Position) -> Envelope | Unreadable | None:

@@ -105,7 +105,7 @@ async def running_app(settings: Settings, stop: asyncio.Event) -> AsyncIterator[
                 open_entrance(stores, queries_of(stores), stop) as entrance,
                 in_background(warm_api(stores, can_search)),
                 in_background(tell_of_misfits(lists_of(stores), stores.embeddings)),
-                in_background(watch_for_losses(stores, stop)),
+                in_background(watch_for_losses(stores.seen, stores.log, stores.epochs, stop)),
                 opened_traces(settings, role="api", process=name) as traces,
                 serving_metrics(settings, scrape),
             ):

@@ -86,7 +86,7 @@ async def open_stores(settings: Settings) -> AsyncIterator[Stores]:
         opened = await open_index(settings, clients, keys)
         figures = Registry()
         archive = Archive(RedisArchive(clients.commands, keys), blobs)
-        seen = SeenEnds()
+        seen = SeenEnds(time.monotonic)
         yield Stores(
             settings=settings,
             clients=clients,

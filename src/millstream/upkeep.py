@@ -120,7 +120,7 @@ class Upkeep:
     async def _notice(self, server: Durability) -> None:
         """Of what is lost the epoch tells, whoever has raised it."""
         seen = self._ends or await read_noted_ends(self._stores) or LogEnds()
-        await raise_where_lost(self._stores)
+        await raise_where_lost(self._stores.seen, self._stores.log, self._stores.epochs)
         for partition in await partitions_cut(self._stores.log, seen):
             await self._raise(partition, seen.heads[partition])
         ends = await read_ends(self._stores.log)

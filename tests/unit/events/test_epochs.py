@@ -5,9 +5,9 @@ import copy
 import pytest
 
 from events.document import StepStarted
-from events.envelope import Position
-from events.epochs import EPOCH_FIRST, SeenEnds, epoch_of, fence_of
-from events.log import EVENTS_PER_STREAM_MAX, Appended
+from events.envelope import Envelope, Position
+from events.epochs import EPOCH_FIRST, SEEN_EVERY_S, SEEN_MAX, SeenEnds, epoch_of, fence_of
+from events.log import EVENTS_PER_STREAM_MAX, Appended, Unreadable
 from events.memory import MemoryLog
 from events.steps import Step
 from tests.event_samples import T0_US, new_document, new_knowledge_base, new_task, write
@@ -22,7 +22,7 @@ class World:
     def __init__(self) -> None:
         self.now_us = T0_US
         self.log = MemoryLog(partitions=PARTITIONS, clock_us=lambda: self.now_us)
-        self.seen = SeenEnds()
+        self.seen = SeenEnds(lambda: self.now_us / 1_000_000)
 
     async def append(self, *, partition: int = 0, tells: bool = True) -> Position:
         base, task = new_knowledge_base(partition), new_task(partition)
@@ -65,7 +65,57 @@ async def test_what_was_answered_and_is_gone_is_told_once(world: World, since: i
         world.now_us += 1_000
         await world.append(tells=False)
     assert await world.seen.lost(world.log) == {0: position}
+    assert await world.seen.lost(world.log) == {0: position}, "until somebody was told"
+    world.seen.forget(0, position)
     assert await world.seen.lost(world.log) == {}
+
+
+@pytest.mark.parametrize("since", [1, 3])
+async def test_who_went_on_to_append_behind_what_was_lost_tells_of_it_all_the_same(world: World, since: int) -> None:
+    await world.append()
+    world.now_us += round(SEEN_EVERY_S * 1_000_000)
+    position = await world.append()
+    await world.lose(1)
+    for _ in range(since):
+        world.now_us += round(SEEN_EVERY_S * 1_000_000)
+        await world.append()
+    assert await world.seen.lost(world.log) == {0: position}
+    world.seen.forget(0, position)
+    assert await world.seen.lost(world.log) == {}
+
+
+async def test_of_what_was_answered_shortly_after_one_another_the_last_is_remembered(world: World) -> None:
+    await world.append()
+    position = await world.append()
+    await world.lose(3)
+    assert await world.seen.lost(world.log) == {0: position}
+
+
+async def test_where_nobody_looks_the_oldest_are_forgotten(world: World) -> None:
+    for _ in range(SEEN_MAX + 2):
+        world.now_us += round(SEEN_EVERY_S * 1_000_000)
+        await world.append()
+    reads = await reads_of_a_look(world)
+    assert reads == SEEN_MAX
+    assert await reads_of_a_look(world) == 1, "what is there is looked for once, but for the last"
+
+
+async def reads_of_a_look(world: World) -> int:
+    counting = CountingReads(world.log)
+    assert await world.seen.lost(counting) == {}
+    return counting.reads
+
+
+class CountingReads(MemoryLog):
+    def __init__(self, log: MemoryLog) -> None:
+        self.__dict__.update(log.__dict__)
+        self.reads = 0
+
+    async def read(
+        self, partition: int, *, after: Position | None = None, limit: int = 1_000, wait_ms: int = 0
+    ) -> list[Envelope | Unreadable]:
+        self.reads += 1
+        return await super().read(partition, after=after, limit=limit, wait_ms=wait_ms)
 
 
 async def test_another_event_at_the_same_place_is_not_what_was_seen(world: World) -> None:
