@@ -6,7 +6,8 @@ has emptied them goes on waiting behind the same entries when it asks again: a s
 consumers of a process that wait for the same inboxes wait in one call (redis_inbox_waits.py).
 
 Whatever hands deliveries out goes through the client that never repeats a call by itself: a repetition after a lost
-reply would succeed and leave the first call's deliveries in this consumer's hands, unseen.
+reply would succeed and leave the first call's deliveries in this consumer's hands, unseen. So does what takes a
+delivery out without an event: where a replica took over meanwhile the log may have gone back, and ask for it again.
 """
 
 import asyncio
@@ -72,7 +73,7 @@ class RedisInbox:
         self._keys = keys
         self._take = Script("take.lua")
         self._claim = Script("claim.lua")
-        self._acknowledging = Acknowledging(client, GROUP)
+        self._acknowledging = Acknowledging(blocking_client, GROUP)
         self._release = Script("release.lua")
         self._consumers = Script("consumers.lua")
         self._due = Script("due_timers.lua")

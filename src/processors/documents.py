@@ -64,7 +64,10 @@ class DocumentDeliveries:
         self._bench.logger(delivery).info("delivery_is_over", state=type(document.state).__name__)
         number = attempts_at(document.state, self._processor.step)
         await self._attempt(delivery, number, document, before).take_back(document.state)
-        await self._bench.inbox.acknowledge(delivery)
+        # Taking back may have waited for the stores: a log that went back meanwhile asks for the step again.
+        history = await self._bench.log.history(delivery.stream_id)
+        if is_over(fold_to_decide(DOCUMENT, history).state, attempts_of(history, self._processor.step), delivery):
+            await self._bench.inbox.acknowledge(delivery)
 
     def _has_run_out(self, before: Attempts) -> bool:
         """No attempt takes longer than its time limit. If one seems to, the delivery that asked for it is lost, and its

@@ -4,14 +4,17 @@ import asyncio
 
 import pytest
 
+from events.errors import LogUnavailable
 from events.inbox import InboxDepth
 from events.redis_border import execute
-from events.redis_clients import Clients
+from events.redis_clients import Clients, make_clients
 from events.redis_inbox import RedisInbox
 from events.redis_log import GROUP
 from events.steps import Step
 from tests.contract.inbox_contract import BOTH, HOUR_MS, INTERACTIVE, InboxContract, put
 from tests.contract.log_world import LogWorld, RedisWorld, inbox_key
+from tests.servers.redis_process import RedisProcess
+from tests.servers.tcp_proxy import TcpProxy, Weather
 
 pytest_plugins = ("tests.servers.redis",)
 
@@ -72,6 +75,22 @@ async def test_an_entry_that_is_no_pointer_is_acknowledged_and_the_others_are_ha
     found = await redis_world.inbox.take(BOTH, consumer="a", count=9)
     assert [delivery.stream_id for delivery in found] == documents
     assert await redis_world.inbox.depth(INTERACTIVE) == InboxDepth(waiting=0, pending=1)
+
+
+async def test_an_acknowledgement_whose_reply_was_lost_is_not_repeated_by_itself(
+    redis_world: RedisWorld, redis_server: RedisProcess
+) -> None:
+    """By then another server may have taken over, and its log may ask for the step again: who wants it looks first."""
+    await put(redis_world)
+    (held,) = await redis_world.inbox.take(BOTH, consumer="a", count=1)
+    with TcpProxy(redis_server.url) as proxy:
+        async with make_clients(proxy.url) as clients:
+            inbox = RedisInbox(clients.commands, clients.blocking, redis_world.keys)
+            await inbox.acknowledge(held)  # of nothing that is there any more the second time
+            proxy.become(Weather(lose_every=1, of=b"EVALSHA"))
+            with pytest.raises(LogUnavailable):
+                await inbox.acknowledge(held)
+            assert proxy.lost == 1
 
 
 async def test_a_group_that_vanished_is_made_again_from_the_beginning(

@@ -1,12 +1,13 @@
 """What becomes of one delivery: outcomes, redeliveries, zombies, poison."""
 
 import asyncio
+import copy
 
 import pytest
 
 from blobs.errors import BlobMissing, BlobStoreUnavailable
 from domain.commands import CancelDocument, RemoveDocument, StartStep
-from domain.document import Accepted, Cancelled, Failed, Parsed, Removed, Running, Waiting
+from domain.document import Accepted, Cancelled, DocumentState, Failed, Parsed, Removed, Running, Waiting
 from domain.errors import RefusalCode, Refused
 from events.document import DocumentCancelled, DocumentFailed, DocumentParsed, StepFailed, StepStarted
 from events.inbox import Delivery, InboxDepth
@@ -37,6 +38,32 @@ async def come_due(mill: Mill, document: str) -> None:
     """Time passes until the retry of the document lies in its inbox again."""
     mill.clock.advance(600)
     assert sum([await mill.inbox.move_due(partition) for partition in range(mill.log.partitions)]) == 1
+
+
+class LosingTheEnd(Obedient):
+    """The log goes back to what it was at first while what was done is taken back."""
+
+    def __init__(self, mill: Mill, partition: int) -> None:
+        super().__init__(done)
+        self._mill = mill
+        self._partition = partition
+        self._backup = copy.deepcopy(mill.log.store.partitions[partition])
+
+    async def abandon(self, work: Work, now: DocumentState) -> None:
+        await super().abandon(work, now)
+        self._mill.log.store.partitions[self._partition] = self._backup
+
+
+async def test_a_delivery_that_a_log_without_its_end_asks_for_again_stays(mill: Mill) -> None:
+    _, (document,) = await mill.submit()
+    delivery = await mill.take_one(Step.PARSE)
+    losing = LosingTheEnd(mill, delivery.partition)
+    await mill.say(document, CancelDocument())
+    assert await mill.deliveries(losing).carry_out(delivery, 1) is None
+    assert [type(state) for state in losing.abandoned] == [Cancelled]
+    assert await mill.depth(Step.PARSE) == IN_HAND, "nobody else would ever take it up"
+    assert await mill.deliveries(Obedient(done)).carry_out(delivery, 1) is None
+    assert isinstance(await mill.document(document), Parsed)
 
 
 async def test_a_result_enters_the_log_and_takes_the_delivery_out(mill: Mill) -> None:
