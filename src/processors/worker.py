@@ -7,36 +7,30 @@ from collections.abc import Callable, Collection
 from blobs.store import BlobStore
 from events.ids import IdFactory
 from events.inbox import Inbox
-from events.knowledge_base import KnowledgeBaseSettings
 from events.log import EventLog
 from events.steps import Step
 from knowledge.index import Index
-from processors.bundle import StepBlobs
-from processors.chunk import ChunkerFor, ChunkStep
+from processors.chunk import ChunkerFor
+from processors.document_steps import DocumentSteps
 from processors.documents import DocumentDeliveries
-from processors.embed import EmbedStep
-from processors.embedder_for import EmbedderFor, embedding_of
+from processors.embedder_for import EmbedderFor
 from processors.erase import DocumentsOf, EraseStep
 from processors.errands import ErrandDeliveries
 from processors.fetch import FetchStep
 from processors.finish import FinishStep
 from processors.group_commit import GroupCommit
-from processors.index import IndexStep
 from processors.knowledge_bases import KnowledgeBases
 from processors.memory_provider import MemoryProviderGate
 from processors.observing import AttemptObserver, NobodyWatches
 from processors.origins import Origins
-from processors.parse import ParseStep, TextParser
+from processors.parse import TextParser
 from processors.patience import PatientLog
 from processors.provider import ProviderGate, Quota
-from processors.provider_calls import ProviderCalls
 from processors.revise import Reviser, ReviseStep
-from processors.row_budget import RowBudget
-from processors.rows import RowMaker, embed_through
 from processors.runner import CarryOut
 from processors.serving import Serving
 from processors.settings import WorkerSettings
-from processors.step import Errand, Processor
+from processors.step import Errand
 from processors.through import STEPS_BEHIND, Through
 from processors.under_way import CountedDeliveries, UnderWay
 from processors.workbench import Workbench
@@ -87,41 +81,27 @@ class Worker:
             observer=under_way,
         )
         known = KnowledgeBases(patient, clock_us=clock_us)
-        parse_s, chunk_s = settings.parse_time_limit_s, settings.chunk_time_limit_s
-        embed_s, index_s = settings.embed_time_limit_s, settings.index_time_limit_s
-        batch, chunks_max = settings.embed_batch_chunks, settings.chunks_max
         gate = gate or MemoryProviderGate(Quota(), clock_us=clock_us)
-
-        def calls_for(asked: KnowledgeBaseSettings) -> ProviderCalls:
-            return ProviderCalls(embedder_for(embedding_of(asked)), gate, sleep=asyncio.sleep, texts_max=batch)
-
-        group = GroupCommit(
-            under_way, places=min(settings.index_group, settings.index_slots), wait_s=settings.index_gather_ms / 1_000
+        steps_of = DocumentSteps(
+            parser=parser,
+            chunker_for=chunker_for,
+            embedder_for=embedder_for,
+            gate=gate,
+            index=index,
+            known=known,
+            group=GroupCommit(under_way, places=settings.index_slots, wait_s=settings.index_gather_ms / 1_000),
+            settings=settings,
         )
-        budget = RowBudget(settings.index_rows_max)
-
-        def rows_on(blobs: StepBlobs) -> RowMaker:
-            return RowMaker(blobs, index, embed_through(embedder_for, gate))
-
-        def steps_on(blobs: StepBlobs) -> dict[Step, Processor]:
-            made: list[Processor] = [
-                ParseStep(blobs, parser, time_limit_s=parse_s),
-                ChunkStep(blobs, chunker_for, calls_for, chunks_max=chunks_max, time_limit_s=chunk_s),
-                EmbedStep(blobs, embedder_for, gate, index, batch_chunks=batch, time_limit_s=embed_s),
-                IndexStep(blobs, index, known, rows_on(blobs), group=group, budget=budget, time_limit_s=index_s),
-            ]
-            return {one.step: one for one in made}
-
-        documents = steps_on(blobs)
+        documents = steps_of.on(blobs)
         if origins is not None:
             documents[Step.FETCH] = _fetch_step(blobs, origins, settings)
         serves_all = steps is None or set(steps) >= STEPS_BEHIND
         bytes_max = settings.through_bytes_max if serves_all else 0
-        documents[Step.PARSE] = Through(blobs, steps_on, settings, clock_us, watching, bytes_max=bytes_max)
+        documents[Step.PARSE] = Through(blobs, steps_of.on, settings, clock_us, watching, bytes_max=bytes_max)
         errands: list[Errand] = [
             FinishStep(patient, time_limit_s=settings.finish_time_limit_s),
             ReviseStep(
-                Reviser(patient, index, known, rows_on(blobs)),
+                Reviser(patient, index, known, steps_of.rows_on(blobs)),
                 time_limit_s=settings.revise_time_limit_s,
                 grace_s=settings.revise_grace_s,
             ),
