@@ -53,6 +53,7 @@ class QdrantIndex:
         calls = Calls(rng or random.Random(), sleep)  # noqa: S311  spreads retries, guards nothing
         self.collections = Collections(client, collection, calls)
         self._sweeps: dict[IndexTable, Compaction] = {}
+        self._swept_now: set[IndexTable] = set()
 
     async def upsert(self, table: IndexTable, document_id: str, rows: Sequence[IndexRow], *, fence: int = 0) -> int:
         check_rows(document_id, rows)
@@ -191,10 +192,16 @@ class QdrantIndex:
         return 0
 
     async def _after_write(self, table: IndexTable, writer: QdrantWriter, rows: int) -> None:
+        """Writes go side by side: those that end during a sweep, which reads the whole table, begin no other."""
         sweep = self._sweeps.setdefault(table, Compaction(writes_min=self._sweep_writes_min))
-        if sweep.wrote(rows):
+        if not sweep.wrote(rows) or table in self._swept_now:
+            return
+        self._swept_now.add(table)
+        try:
             await writer.take_out_overtaken()
             sweep.compacted(await self.count(table))
+        finally:
+            self._swept_now.remove(table)
 
     @asynccontextmanager
     async def _looking_again(self) -> AsyncIterator[None]:

@@ -120,6 +120,31 @@ async def test_what_a_dead_writer_left_is_swept_up_by_writing_on() -> None:
     await index.close()
 
 
+async def test_writes_that_end_during_a_sweep_begin_no_other(monkeypatch: pytest.MonkeyPatch) -> None:
+    from knowledge.qdrant_writer import QdrantWriter
+
+    sweep, begun, may_go_on, begins = QdrantWriter.take_out_overtaken, asyncio.Event(), asyncio.Event(), list[str]()
+
+    async def held(writer: QdrantWriter) -> None:
+        begins.append("sweep")
+        begun.set()
+        await may_go_on.wait()
+        await sweep(writer)
+
+    monkeypatch.setattr(QdrantWriter, "take_out_overtaken", held)
+    index = index_on(local_client(), sweep_writes_min=1)
+    async with asyncio.timeout(60):
+        first = asyncio.create_task(index.upsert(TABLE, "doc_1", rows_of("doc_1", ["rye"])))
+        await begun.wait()
+        await index.upsert(TABLE, "doc_2", rows_of("doc_2", ["wheat"]))
+        assert begins == ["sweep"]
+        may_go_on.set()
+        await first
+        await index.upsert(TABLE, "doc_3", rows_of("doc_3", ["oats"]))
+    assert begins == ["sweep", "sweep"], "the next one is begun once that has ended"
+    await index.close()
+
+
 @pytest.mark.parametrize(
     ("texts", "query"),
     [
