@@ -17,6 +17,10 @@ from knowledge.stemmer import stem
 TERM_CHARS_MAX = 64
 QUERY_TERMS_MAX = 256
 
+RUN_CHARS_KEPT_MAX = 64
+"""Runs whose terms are kept at hand. Longer ones (addresses, encoded bytes) hardly come again, and 65,536 of some
+thousand characters would take gigabytes."""
+
 _UNSPACED = (
     "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u2e80-\u2fdf\u3005-\u3007\u3021-\u3029\u3040-\u30ff\u31f0-\u31ff"
     "\u3400-\u4dbf\u4e00-\u9fff\uac00-\ud7af\uf900-\ufaff\uff66-\uff9f\U00020000-\U0003ffff"
@@ -99,7 +103,7 @@ def index_terms(text: str) -> str:
     terms: list[str] = []
     for run in _RUNS.findall(text):
         if run[0] < _FIRST_UNSPACED or not _IS_UNSPACED.match(run):
-            terms += _stored_words(run)
+            terms += _stored_words(run) if len(run) <= RUN_CHARS_KEPT_MAX else [term for term, _, _ in _cut_words(run)]
         else:
             characters = _characters(run)
             terms.append(characters[0])
@@ -146,9 +150,18 @@ def _characters(run: str) -> Sequence[str]:
     return run if is_plain else [_normalised(character) for character in run]
 
 
-@lru_cache(maxsize=65_536)
 def _words(run: str) -> tuple[tuple[str, int, int], ...]:
-    """Terms of words without blanks between them, with places in the run. Kept, because texts repeat their words."""
+    """Terms of words without blanks between them, with places in the run."""
+    return _kept_words(run) if len(run) <= RUN_CHARS_KEPT_MAX else _cut_words(run)
+
+
+@lru_cache(maxsize=65_536)
+def _kept_words(run: str) -> tuple[tuple[str, int, int], ...]:
+    """Kept, because texts repeat their words."""
+    return _cut_words(run)
+
+
+def _cut_words(run: str) -> tuple[tuple[str, int, int], ...]:
     parts = list(_PART.finditer(run))
     terms = []
     for part in parts:

@@ -1,3 +1,5 @@
+import tracemalloc
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -14,6 +16,19 @@ def test_terms_are_single_words_with_spans_in_the_text(text: str) -> None:
         assert len(term.term.split()) == 1
         assert len(term.term) <= TERM_CHARS_MAX
     assert index_terms(text) == " ".join(term.term for term in cut(text))
+
+
+def test_runs_that_are_long_take_no_memory_once_their_terms_are_cut() -> None:
+    runs = [".".join(f"furrow{number}x{part}" for part in range(300)) for number in range(100)]
+    tracemalloc.start()
+    try:
+        for run in runs:
+            assert index_terms(run).startswith("furrow")
+            assert sum(1 for _ in cut(run)) == 301
+        kept_bytes, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert kept_bytes < 1_000_000, "their terms alone are 3 MB"
 
 
 @given(st.text())
