@@ -22,8 +22,8 @@ from knowledge.media_type import MediaType
 from knowledge.parsers import parse
 from knowledge.sentences import split_sentences
 
-INDEXED_TOGETHER: Final = 8
-"""Documents whose rows are committed together, as a worker of ours does it."""
+INDEXED_TOGETHER: Final = 16
+"""Documents whose rows are committed together: a full group of a worker of ours (`WorkerSettings.index_group`)."""
 
 EMBEDDED_TOGETHER: Final = 64
 SENTENCE: Final = (
