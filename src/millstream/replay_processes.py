@@ -1,6 +1,7 @@
 """Partitions replayed at once, each by a process of a pool: a fold is work for a core, and a process folds on one."""
 
 import asyncio
+import contextlib
 import multiprocessing
 import os
 import signal
@@ -71,6 +72,9 @@ class ReplayProcesses:
         try:
             by_size = sorted(planned, key=lambda one: -one.events)
             pending = [loop.run_in_executor(pool, _replay, self._settings, self._wanted, one) for one in by_size]
+            # A pool looks after the processes that it had when it was woken last, ahead of the start of the last one.
+            with contextlib.suppress(BrokenProcessPool):  # what is pending tells it
+                pool.submit(_wake_pool)
             return await asyncio.gather(*map(_report_or_stop, pending))
         except Stop:
             raise
@@ -91,6 +95,10 @@ class ReplayProcesses:
             if is_whole:
                 told.put(None)
                 drawing.join()
+
+
+def _wake_pool() -> None:
+    """Work of no kind: that there is some wakes the pool."""
 
 
 async def _report_or_stop(pending: "asyncio.Future[PartitionReport | Trouble]") -> PartitionReport:

@@ -1,8 +1,11 @@
 """How many processes a replay is worth, and what is said where one of them is killed."""
 
 import asyncio
+import multiprocessing
 import os
 import signal
+import threading
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -51,6 +54,31 @@ async def test_a_process_that_is_killed_while_it_tells_ends_the_replay_and_says_
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(replay_processes, "_replay", dies_while_it_tells)
+    with event_bars(quiet=True) as bars, pytest.raises(Stop, match="was killed"):
+        async with asyncio.timeout(60):
+            await ReplayProcesses(Settings(), Wanted(), 2).run(planned(1, 1), bars)
+
+
+BEGUN_IN = "PROCESSES_BEGUN_ARE_NOTED_IN"
+
+
+def last_one_dies_while_it_tells(*_: object) -> None:
+    """Once both are at work the one that was started last is killed; the other waits for the lock that it held."""
+    (own,) = multiprocessing.current_process()._identity
+    begun = Path(os.environ[BEGUN_IN])
+    (begun / str(own)).touch()
+    while len(numbers := [int(one.name) for one in begun.iterdir()]) < 2:
+        time.sleep(0.01)
+    if own == max(numbers):
+        dies_while_it_tells()
+    threading.Event().wait()
+
+
+async def test_the_process_that_was_started_last_is_missed_as_the_first_one_is(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv(BEGUN_IN, str(tmp_path))
+    monkeypatch.setattr(replay_processes, "_replay", last_one_dies_while_it_tells)
     with event_bars(quiet=True) as bars, pytest.raises(Stop, match="was killed"):
         async with asyncio.timeout(60):
             await ReplayProcesses(Settings(), Wanted(), 2).run(planned(1, 1), bars)
