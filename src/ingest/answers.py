@@ -2,6 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Callable, Mapping
+from http import HTTPStatus
 from typing import Any, Final
 
 import msgspec
@@ -37,6 +38,8 @@ ToProblem = Callable[[Any], Problem]
 """Takes the error of the class that it is registered for."""
 
 TOLD_EVERY_S: Final = 1.0
+
+_NO_PATH: Final = "No call has this path; /docs shows those that there are."
 
 _log = structlog.get_logger()
 
@@ -79,7 +82,9 @@ def _handler(to_problem: ToProblem) -> ExceptionHandler:
 async def _answer_framework(request: Request, error: Exception) -> Response:
     if not isinstance(error, HTTPException):
         raise error
-    document = _of_status(error.status_code, error.detail)
+    # Starlette says no more than the name of the status where no route has the path.
+    is_no_path = error.status_code == 404 and error.detail == HTTPStatus.NOT_FOUND.phrase
+    document = _of_status(error.status_code, _NO_PATH if is_no_path else error.detail)
     return problem_response(document, request_id_of(request.scope), error.headers)
 
 
@@ -106,11 +111,12 @@ def _of_refused(error: Refused) -> Problem:
 
 def _of_validation(error: msgspec.ValidationError) -> Problem:
     flaw = flaw_of(error)
-    return problem(ProblemCode.VALIDATION_FAILED, flaw.message, errors=(flaw,))
+    return problem(ProblemCode.VALIDATION_FAILED, flaw.told(), errors=(flaw,))
 
 
 def _of_invalid_search(error: InvalidSearch) -> Problem:
-    return problem(ProblemCode.VALIDATION_FAILED, error.message, errors=(Flaw(error.pointer, error.message),))
+    flaw = Flaw(error.pointer, error.message)
+    return problem(ProblemCode.VALIDATION_FAILED, flaw.told(), errors=(flaw,))
 
 
 _OF_SETTINGS: Final = {

@@ -7,6 +7,7 @@ from starlette.datastructures import Headers
 from starlette.requests import Request
 
 from ingest.problems import ProblemCode, Rejected, invalid
+from ingest.validation import rejected
 
 Body = TypeVar("Body")
 
@@ -37,8 +38,13 @@ def has_body(headers: Headers) -> bool:
 
 
 async def read_json(request: Request, decoder: msgspec.json.Decoder[Body], *, bytes_max: int) -> Body:
-    """The decoded body. Raises Rejected and what msgspec raises, RecursionError and UnicodeDecodeError among it."""
-    return decoder.decode(await read_json_bytes(request, bytes_max))
+    """The decoded body. Raises Rejected where it breaks a rule, and what msgspec raises where it is no JSON at all,
+    RecursionError and UnicodeDecodeError among it."""
+    content = await read_json_bytes(request, bytes_max)
+    try:
+        return decoder.decode(content)
+    except msgspec.ValidationError as error:
+        raise rejected(error, body=decoder.type) from error
 
 
 async def read_json_bytes(request: Request, bytes_max: int) -> bytes:

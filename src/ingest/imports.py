@@ -140,12 +140,12 @@ async def _check_urls(services: IngestServices, about: Importing, urls: Sequence
         return
     turns = asyncio.Semaphore(URLS_CHECKED_AT_ONCE)
 
-    async def refusal(url: str) -> tuple[ProblemCode, str] | None:
+    async def refusal(url: str) -> OutboundError | None:
         async with turns:
             try:
                 await services.check_url(url)
             except OutboundError as error:
-                return refused_code(error), str(error)
+                return error
             return None
 
     try:
@@ -154,11 +154,12 @@ async def _check_urls(services: IngestServices, about: Importing, urls: Sequence
     except TimeoutError as error:
         detail = f"The names of these URLs were not found within {CHECK_S_MAX:g} s; send fewer at a time."
         raise Rejected(ProblemCode.URL_UNRESOLVABLE, detail, (Flaw("/urls", "not found in time"),)) from error
-    refused = [(place, *why) for place, why in enumerate(found) if why is not None]
+    refused = [(f"/urls/{place}", why) for place, why in enumerate(found) if why is not None]
     if refused:
-        flaws = tuple(Flaw(f"/urls/{place}", message) for place, _, message in refused)
+        flaws = tuple(Flaw(pointer, str(why)) for pointer, why in refused)
         others = f" ({len(flaws)} of {len(urls)} URLs are not called.)" if len(flaws) > 1 else ""
-        raise Rejected(refused[0][1], f"{refused[0][2]}.{others}", flaws)
+        pointer, why = refused[0]
+        raise Rejected(refused_code(why), f"{pointer}: {why.detail}.{others}", flaws)
 
 
 def _objects(services: IngestServices, keys: Sequence[str]) -> list[Wanted]:

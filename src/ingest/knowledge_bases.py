@@ -211,7 +211,7 @@ def merged_settings(
     try:
         merged = msgspec.convert({**kept, **given}, RequestedSettings)
     except msgspec.ValidationError as error:
-        raise rejected(error, "/settings") from error
+        raise rejected(error, "/settings", RequestedSettings) from error
     return _checked_settings(services, merged)
 
 

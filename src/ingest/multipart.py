@@ -279,7 +279,7 @@ def _unsupported(filename: str, ordinal: int) -> Rejected:
     return Rejected(
         ProblemCode.UNSUPPORTED_TYPE,
         f"{filename!r} is, by its content, of a type that cannot be read; no file of this request was accepted.",
-        (Flaw(f"/file/{ordinal}", "unsupported type"),),
+        (Flaw(f"/file/{ordinal}", "by its content of a type that cannot be read, whatever its name says"),),
     )
 
 

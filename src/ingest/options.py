@@ -96,7 +96,7 @@ def parse_options(raw: bytes, settings: IngestSettings, now_us: int) -> UploadOp
     try:
         body = _decoder.decode(raw)
     except msgspec.ValidationError as error:
-        raise rejected(error, "/options") from error
+        raise rejected(error, "/options", OptionsBody) from error
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise Rejected(
             ProblemCode.INVALID_JSON, "The part options is not JSON.", (Flaw("/options", "not JSON (UTF-8)"),)

@@ -216,6 +216,11 @@ class Flaw(msgspec.Struct, frozen=True):
     pointer: str
     message: str
 
+    def told(self) -> str:
+        """The rule with its place, for whoever sees no more than one sentence; not twice where the rule names it."""
+        name = self.pointer.rpartition("/")[2]
+        return self.message if not name or name in self.message else f"{self.pointer}: {self.message}"
+
 
 class Problem(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """The body of an error answer. `retry_after_s` is in the Retry-After header too."""
@@ -255,7 +260,8 @@ class Rejected(Exception):
 
 def invalid(pointer: str, message: str) -> Rejected:
     """A rule of the request body is broken at one place."""
-    return Rejected(ProblemCode.VALIDATION_FAILED, message, (Flaw(pointer, message),))
+    flaw = Flaw(pointer, message)
+    return Rejected(ProblemCode.VALIDATION_FAILED, flaw.told(), (flaw,))
 
 
 def answer_of(code: ProblemCode) -> tuple[int, str]:

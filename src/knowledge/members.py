@@ -33,6 +33,8 @@ class Within(msgspec.Struct, frozen=True):
 
 
 OUTERMOST: Final = Within()
+_NAMED_MAX: Final = 3
+
 
 ReadMember = Callable[[bytes, MediaType, str, ParseLimits], ParsedText]
 
@@ -53,7 +55,9 @@ class MembersRead(msgspec.Struct, frozen=True):
             return ParseError(ParseErrorCode.EMPTY_DOCUMENT, "the archive holds no file")
         return ParseError(
             ParseErrorCode.UNSUPPORTED_TYPE,
-            f"none of the {len(self.refusals):,} files of the archive is of a kind that is read",
+            "the archive holds no file of a kind that is read; there is "
+            + ", ".join(path for path, _ in self.refusals[:_NAMED_MAX])
+            + (f" and {len(self.refusals) - _NAMED_MAX:,} more" if len(self.refusals) > _NAMED_MAX else ""),
         )
 
 

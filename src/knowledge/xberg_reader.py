@@ -18,6 +18,10 @@ _WORD_PRINTER: Final = "Microsoft Word - "
 # Said of every short or Chinese PDF: a check that did not run is nothing to warn about.
 _NO_NEWS: Final = "No page of this document holds enough prose"
 _ISSUE: Final = re.compile(r"\s*\(issue #\d+\)")
+# What each layer of the native code puts before the reason: "Parsing error: xberg_native_pdf text extraction failed: ".
+_LAYERS: Final = re.compile(
+    r"^(?:(?:parsing error|xberg_native_\w+[^:]*|[\w ]+ failed|failed to load bytes): )+", re.IGNORECASE
+)
 _ENCRYPTED_WORDS: Final = ("encrypted", "password")
 _LIMIT_WORDS: Final = ("security violation", "limit exceeded", "security_limits", "timed out", "timeout", "too large")
 
@@ -121,10 +125,10 @@ def _translated(message: str) -> ParseError:
     lowered = message.lower()
     if any(word in lowered for word in _ENCRYPTED_WORDS):
         return ParseError(ParseErrorCode.ENCRYPTED_DOCUMENT, "the document is encrypted; a password is needed")
-    code = ParseErrorCode.PARSE_FAILED
     if any(word in lowered for word in _LIMIT_WORDS):
-        code = ParseErrorCode.RESOURCE_LIMIT
-    return ParseError(code, _first_line(message))
+        return ParseError(ParseErrorCode.RESOURCE_LIMIT, _first_line(message))
+    reason = _first_line(_LAYERS.sub("", message.strip()))
+    return ParseError(ParseErrorCode.PARSE_FAILED, f"the file is damaged, or not what its type says ({reason})")
 
 
 def _first_line(message: str) -> str:

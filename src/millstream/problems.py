@@ -8,7 +8,8 @@ from projections.errors import ArchiveNotKept, InvalidCursor, InvalidQuery, TooM
 
 
 def _of_query(error: InvalidQuery) -> Problem:
-    return problem(ProblemCode.VALIDATION_FAILED, error.message, errors=(Flaw(error.pointer, error.message),))
+    flaw = Flaw(error.pointer, error.message)
+    return problem(ProblemCode.VALIDATION_FAILED, flaw.told(), errors=(flaw,))
 
 
 def _of_cursor(_error: InvalidCursor) -> Problem:

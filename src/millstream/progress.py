@@ -80,8 +80,11 @@ class TaskProgress:
             return
         self._ended.add(document.document_id)
         reason = f"  {document.error.code}: {document.error.message}" if document.error else ""
-        chunks = f"  {document.counts.chunks} chunks" if document.counts.chunks else ""
-        self.console.print(f"{document.status.value:<10} {document.filename}{chunks}{reason}", markup=False)
+        count = document.counts.chunks
+        chunks = f"  {count:,} {'chunk' if count == 1 else 'chunks'}" if count else ""
+        # One line each, however long: what is written to a file is searched and cut by lines.
+        line = f"{document.status.value:<10} {document.filename}{chunks}{reason}"
+        self.console.print(line, markup=False, highlight=False, soft_wrap=True)
 
 
 def follow_task(client: Client, task_id: str, *, quiet: bool) -> TaskStatus:

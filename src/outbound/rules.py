@@ -12,6 +12,10 @@ from outbound.urls import Place, parse_url
 PORTS_DEFAULT: Final = frozenset({80, 443})
 
 
+_ALLOW: Final = "an operator names it in MILLSTREAM_OUTBOUND_ALLOW where it is meant"
+_PORTS: Final = "an operator names it in MILLSTREAM_OUTBOUND_PORTS where it is meant"
+
+
 class Rules(msgspec.Struct, frozen=True):
     """`ports` holds for public addresses; `networks` are free at any port, `places` at theirs, whatever they are."""
 
@@ -29,9 +33,9 @@ class Rules(msgspec.Struct, frozen=True):
         if self._is_allowed(place, reached(address)):
             return
         if not is_public(address):
-            raise UrlRefused(ADDRESS_DENIED, f"{place.host} is no address of the public internet")
+            raise UrlRefused(ADDRESS_DENIED, f"{place.host} is no address of the public internet; {_ALLOW}")
         if place.port not in self.ports:
-            raise UrlRefused(ADDRESS_DENIED, f"port {place.port} may not be called")
+            raise UrlRefused(ADDRESS_DENIED, f"port {place.port} may not be called; {_PORTS}")
 
     def _is_allowed(self, place: Place, address: Address) -> bool:
         if self.places & {place, Place(address, place.port)}:

@@ -69,3 +69,19 @@ def test_the_language_is_that_of_the_browser_until_somebody_chooses(
         assert width <= 360, f"{place} is wider than a telephone"
     assert tab.errors == []
     context.close()
+
+
+def test_a_reader_of_chinese_is_told_in_chinese_why_a_document_failed_and_how_long_a_task_took(
+    chromium: Browser, mill: Mill, places: dict[str, str]
+) -> None:
+    context = chromium.new_context(locale="zh-CN", viewport=ViewportSize(width=1280, height=900))
+    tab = Tab(context.new_page(), mill.url)
+    for place in ("knowledge-bases/{kb}?status=failed", "operations?tab=dead-letters&kb={kb}"):
+        tab.open(place.format(**places))
+        expect(tab.page.locator(".table .error-text").first).to_contain_text("无法读取")
+        when = tab.page.locator(".table tbody td:has(a.nowrap)").first
+        assert when.evaluate("cell => cell.querySelector('a').getClientRects().length") == 1
+    tab.open("tasks/{task}".format(**places))
+    expect(tab.page.get_by_text("用时").first).to_contain_text("秒")
+    assert tab.errors == []
+    context.close()

@@ -3,7 +3,7 @@
 import io
 import json
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Literal
 
 import httpx
 import msgspec
@@ -17,17 +17,27 @@ from starlette.routing import Route
 
 from blobs.errors import BlobStoreFull, BlobStoreUnavailable
 from domain.errors import Contention, RefusalCode, Refused
+from events.document import OnDuplicate
 from events.errors import ArchiveRefused, InvalidId, LogFull, LogUnavailable, SegmentDamaged
+from events.knowledge_base import ChunkerKind
 from ingest.answers import exception_handlers
+from ingest.choices import choices_at
 from ingest.knowledge_bases import CreateBody
+from ingest.options import OptionsBody
 from ingest.problems import Problem, ProblemCode, Rejected, problem
 from ingest.request_id import RequestIdMiddleware
-from ingest.validation import flaw_of
+from ingest.validation import flaw_of, rejected
 from knowledge.errors import EmbeddingError, IndexUnavailable, InvalidSearch
 
 
 class Listed(msgspec.Struct):
     names: list[str]
+
+
+class Chosen(msgspec.Struct):
+    many: list[OnDuplicate]
+    either: Literal["a", "b"] | None
+    free: str
 
 
 class Foreign(Exception):
@@ -117,6 +127,11 @@ async def test_an_error_is_answered_with_its_problem(error: Exception, status: i
     assert ("retry-after" in answer.headers) == (status == 503)
 
 
+async def test_a_path_that_no_call_has_leads_to_those_that_there_are() -> None:
+    assert "/docs" in (await answer_to(HTTPException(404))).json()["detail"]
+    assert (await answer_to(HTTPException(404, "There is no such file."))).json()["detail"] == "There is no such file."
+
+
 async def test_every_client_hears_of_an_outage_and_the_log_once_a_second(log_lines: io.StringIO) -> None:
     answers = await answers_to(LogUnavailable("reset by peer"), 20)
     assert {(one.status_code, one.headers["Retry-After"]) for one in answers} == {(503, "5")}
@@ -163,6 +178,42 @@ def test_a_pointer_names_the_place(body: bytes, pointer: str) -> None:
     flaw = flaw_of(validation_error(body))
     assert flaw.pointer == pointer
     assert "$" not in flaw.message
+
+
+@pytest.mark.parametrize(
+    ("body", "kind", "detail"),
+    [
+        (b'{"name": ""}', CreateBody, "/name: Expected `str` of length >= 1"),
+        (b'{"nmae": "a"}', CreateBody, "Object contains unknown field `nmae`"),
+        (
+            b'{"name": "a", "settings": {"chunker": "none"}}',
+            CreateBody,
+            "/settings/chunker: Invalid enum value 'none': one of "
+            + ", ".join(kind.value for kind in ChunkerKind)
+            + " is expected",
+        ),
+        (
+            b'{"on_duplicate": "nah"}',
+            OptionsBody,
+            "/on_duplicate: Invalid enum value 'nah': one of skip, replace, keep is expected",
+        ),
+    ],
+)
+def test_the_detail_alone_says_where_the_flaw_is_and_which_words_may_stand_there(
+    body: bytes, kind: Any, detail: str
+) -> None:
+    with pytest.raises(msgspec.ValidationError) as caught:
+        msgspec.json.decode(body, type=kind)
+    refused = rejected(caught.value, body=kind)
+    assert refused.detail == detail
+    assert refused.errors[0].message in detail
+
+
+def test_words_are_found_through_lists_and_choices_of_types_and_only_where_there_are_any() -> None:
+    assert choices_at(Chosen, ["many", "3"]) == ("skip", "replace", "keep")
+    assert choices_at(Chosen, ["either"]) == ("a", "b")
+    assert choices_at(Chosen, ["free"]) == ()
+    assert choices_at(Chosen, ["unknown"]) == ()
 
 
 def test_an_element_of_a_list_is_pointed_at_by_its_index() -> None:

@@ -114,6 +114,11 @@ def test_an_archive_without_anything_to_read_says_why(files: list[tuple[str, byt
     assert code_of(zipped(*files)) is code
 
 
+def test_an_archive_of_nothing_that_is_read_names_what_is_in_it() -> None:
+    with pytest.raises(ParseError, match=r"; there is 0\.exe, 1\.exe, 2\.exe and 2 more$"):
+        opened(zipped(*((f"{n}.exe", PROGRAM) for n in range(5))))
+
+
 def test_limits_hold_for_all_files_together() -> None:
     files = [(f"{n}.txt", b"The mill turns. " * 10) for n in range(5)]
     assert code_of(zipped(*files), ParseLimits(text_bytes_max=500)) is ParseErrorCode.RESOURCE_LIMIT

@@ -63,6 +63,14 @@ def test_what_cannot_be_read_says_why(data: bytes, media_type: MediaType, code: 
     assert caught.value.code is code
 
 
+def test_a_damaged_pdf_is_called_so_without_the_layers_of_the_parser() -> None:
+    with pytest.raises(ParseError) as caught:
+        parse(b"%PDF-1.4\n", MediaType.PDF, "cut.pdf", ParseLimits())
+    assert caught.value.code is ParseErrorCode.PARSE_FAILED
+    assert caught.value.message.startswith("the file is damaged, or not what its type says (")
+    assert "xberg" not in caught.value.message
+
+
 @pytest.mark.parametrize("media_type", sorted(IMAGES))
 def test_a_picture_says_that_ocr_is_off(media_type: MediaType) -> None:
     assert is_supported(media_type)

@@ -13,9 +13,9 @@ export function bytes(value) {
 }
 
 export function duration(ms) {
-  if (ms < 1000) return `${Math.max(0, Math.round(ms))} ms`;
+  if (ms < 1000) return t("time.ms", { n: String(Math.max(0, Math.round(ms))) });
   const s = ms / 1000;
-  if (s < 60) return `${s.toLocaleString(tag(), { maximumFractionDigits: s < 10 ? 1 : 0 })} s`;
+  if (s < 60) return t("time.s", { n: s.toLocaleString(tag(), { maximumFractionDigits: s < 10 ? 1 : 0 }) });
   const minutes = Math.floor(s / 60);
   if (minutes < 60) return joined("min", minutes, "s", Math.floor(s % 60));
   const hours = Math.floor(minutes / 60);
@@ -24,7 +24,8 @@ export function duration(ms) {
 
 // "10 min 5 s"; nothing is said of none.
 function joined(unit, count, smaller, rest) {
-  return rest ? `${count} ${unit} ${rest} ${smaller}` : `${count} ${unit}`;
+  const said = t(`time.${unit}`, { n: count });
+  return rest ? `${said} ${t(`time.${smaller}`, { n: rest })}` : said;
 }
 
 export function moment(iso) {

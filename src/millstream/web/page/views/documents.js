@@ -1,6 +1,6 @@
 // One knowledge base: its documents, its counters, its settings.
 import { get, patch, post, remove } from "../api.js";
-import { ago, bytes, number } from "../format.js";
+import { ago, bytes, moment, number } from "../format.js";
 import { useAction, useListing, useLoaded, useStream } from "../hooks.js";
 import { html, useEffect, useRef, useState } from "../html.js";
 import { named, t } from "../language.js";
@@ -68,11 +68,11 @@ function Documents({ kb, query, news }) {
       : html`<${Empty} icon="file" title=${t("documents.none")} action=${html`<a class="button primary" href=${link(["upload"], { kb })}>${t("nav.upload")}</a>`}>${t("documents.none_text")}<//>`)}
     ${listing.rows?.length > 0 && html`<${Table} caption=${t("tasks.documents")} rows=${listing.rows} keyOf=${(one) => one.document_id} isDimmed=${(one) => !one.enabled} columns=${[
       { name: "name", title: t("documents.document"), isMain: true, show: (one) => html`<a class="strong" href=${link(["knowledge-bases", kb, "documents", one.document_id])}>${one.filename || t("document.unnamed")}</a>${about(one) && html`<small class="muted block">${about(one)}</small>`}` },
-      { name: "status", title: t("tasks.status"), show: (one) => html`<${Badge} status=${one.status} />${!one.enabled && html` <${Badge} status="off" />`}${one.error && html`<small class="block error-text">${one.error.message}</small>`}` },
+      { name: "status", title: t("tasks.status"), show: (one) => html`<${Badge} status=${one.status} />${!one.enabled && html` <${Badge} status="off" />`}${one.error && html`<small class="block error-text"><strong>${named("problem", one.error.code)}</strong> ${one.error.message}</small>`}` },
       { name: "pages", title: t("documents.pages"), isNumber: true, show: (one) => (one.counts.pages ? number(one.counts.pages) : "–") },
       { name: "chunks", title: t("documents.chunks"), isNumber: true, show: (one) => (one.counts.chunks ? number(one.counts.chunks) : "–") },
       { name: "size", title: t("bases.size"), isNumber: true, show: (one) => bytes(one.size_bytes) },
-      { name: "added", title: t("documents.added"), show: (one) => html`<a href=${link(["tasks", one.task_id])}>${ago(one.accepted_at)}</a>` },
+      { name: "added", title: t("documents.added"), show: (one) => html`<a class="nowrap" href=${link(["tasks", one.task_id])} title=${moment(one.accepted_at)}>${ago(one.accepted_at)}</a>` },
     ]} /><${Pager} listing=${listing} />`}`;
 }
 

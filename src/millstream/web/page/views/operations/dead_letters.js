@@ -42,7 +42,7 @@ export function DeadLetters({ query }) {
       { name: "code", title: t("dead.code"), show: (one) => html`<button type="button" class="quiet" onClick=${() => { setCode(one.code); filter({ code: one.code }); }}><code>${one.code}</code></button>` },
       { name: "step", title: t("flow.step"), show: (one) => named("step", one.step) },
       { name: "attempts", title: t("dead.attempts"), isNumber: true, show: (one) => number(one.attempts) },
-      { name: "when", title: t("dead.when"), show: (one) => html`<a href=${link(["tasks", one.task_id])} title=${moment(one.failed_at)}>${ago(one.failed_at)}</a>` },
+      { name: "when", title: t("dead.when"), show: (one) => html`<a class="nowrap" href=${link(["tasks", one.task_id])} title=${moment(one.failed_at)}>${ago(one.failed_at)}</a>` },
       { name: "delete", title: "", show: (one) => html`<button type="button" class="quiet icon-only" aria-label=${`${t("do.delete")}: ${one.filename}`} onClick=${() => setDeleting(one)}><${Icon} name="trash" /></button>` },
     ]} /><${Pager} listing=${listing} />`}
     ${tried && html`<${Retry} body=${body} tried=${tried} onClose=${() => setTried(null)} onDone=${listing.reload} />`}

@@ -1,6 +1,6 @@
 // What the service stands on: whether each answers, how fast, and what to do where it does not.
 import { Problem } from "../../api.js";
-import { clock } from "../../format.js";
+import { clock, duration } from "../../format.js";
 import { usePolled } from "../../hooks.js";
 import { html } from "../../html.js";
 import { t } from "../../language.js";
@@ -25,7 +25,7 @@ export function Health() {
     ${found && html`<section class="card"><div class="row between"><h2>${found.is_ready ? t("health.ready") : t("health.not_ready")}</h2><small class="muted" role="status">${t("health.as_of", { time: clock(found.at) })}</small></div>
       <ul class="plain health">${found.dependencies.map((one) => html`<li key=${one.name} class="row between tight"><span><strong>${t(`health.${one.name}`) === `health.${one.name}` ? one.name : t(`health.${one.name}`)}</strong>
           ${!one.is_ready && html`<small class="block error-text">${one.detail}</small><small class="block">${t(`health.${one.name}_todo`) === `health.${one.name}_todo` ? t("health.todo") : t(`health.${one.name}_todo`)}</small>`}</span>
-        <span class="row tight"><small class="muted">${one.took_ms.toFixed(1)} ms</small><${Badge} status=${one.is_ready ? "ready" : "not_ready"} /></span></li>`)}</ul>
+        <span class="row tight"><small class="muted">${duration(one.took_ms)}</small><${Badge} status=${one.is_ready ? "ready" : "not_ready"} /></span></li>`)}</ul>
       ${found.warnings.map((one) => html`<p class="problem mild"><${Icon} name="warn" /><span class="problem-said">${one}</span></p>`)}</section>
     <section class="card"><h2>${t("health.door")}</h2><p>${t(found.door.startsWith("open") ? "health.door_open" : "health.door_keys")}</p><p class="muted"><small>${found.door}</small></p></section>
     <section class="card"><h2>${t("health.more")}</h2><p class="muted">${t("health.more_text")}</p><p><code>millstream doctor</code></p></section>`}`;

@@ -24,8 +24,8 @@ export function Keys() {
       { name: "scopes", title: t("keys.may"), show: (one) => one.scopes.map((scope) => t(`scope.${scope}`)).join(", ") },
       { name: "bases", title: t("bases.title"), show: (one) => (one.knowledge_bases === null ? t("filter.all") : one.knowledge_bases.length) },
       { name: "status", title: t("tasks.status"), show: (one) => html`<${Badge} status=${stands(one)} />` },
-      { name: "used", title: t("keys.used"), show: (one) => (one.last_used_at ? html`<span title=${moment(one.last_used_at)}>${ago(one.last_used_at)}</span>` : "–") },
-      { name: "ends", title: t("keys.ends"), show: (one) => (one.expires_at ? html`<span title=${moment(one.expires_at)}>${ago(one.expires_at)}</span>` : t("keys.never")) },
+      { name: "used", title: t("keys.used"), show: (one) => (one.last_used_at ? html`<span class="nowrap" title=${moment(one.last_used_at)}>${ago(one.last_used_at)}</span>` : "–") },
+      { name: "ends", title: t("keys.ends"), show: (one) => (one.expires_at ? html`<span class="nowrap" title=${moment(one.expires_at)}>${ago(one.expires_at)}</span>` : t("keys.never")) },
       { name: "revoke", title: "", show: (one) => stands(one) === "valid" && html`<button type="button" class="quiet" onClick=${() => setAsked(one)}>${t("keys.revoke")}</button>` },
     ]} />`}
     ${asked === "create" && html`<${Create} isFirst=${rows?.length === 0} onClose=${() => setAsked(null)} onDone=${found.reload} />`}

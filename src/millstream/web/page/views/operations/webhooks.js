@@ -50,7 +50,7 @@ function Deliveries({ webhook }) {
       { name: "status", title: t("tasks.status"), show: (one) => html`<${Badge} status=${one.status} />` },
       { name: "answer", title: t("webhooks.answer"), show: (one) => (one.last_attempt ? html`${one.last_attempt.status_code ?? reason(one.last_attempt.error)} <small class="muted nowrap">${duration(one.last_attempt.took_ms)}</small>` : "–") },
       { name: "attempts", title: t("dead.attempts"), isNumber: true, show: (one) => number(one.attempts) },
-      { name: "when", title: t("dead.when"), show: (one) => html`<span title=${moment(one.created_at)}>${ago(one.created_at)}</span>${one.next_attempt_at && html`<small class="block muted">${t("webhooks.next", { time: ago(one.next_attempt_at) })}</small>`}` },
+      { name: "when", title: t("dead.when"), show: (one) => html`<span class="nowrap" title=${moment(one.created_at)}>${ago(one.created_at)}</span>${one.next_attempt_at && html`<small class="block muted">${t("webhooks.next", { time: ago(one.next_attempt_at) })}</small>`}` },
       { name: "again", title: "", show: (one) => html`<button type="button" class="quiet" disabled=${isRunning || one.status === "pending"} onClick=${() => again(one)}>${t("webhooks.redeliver")}</button>` },
     ]} /><${Pager} listing=${listing} />`}</section>`;
 }
