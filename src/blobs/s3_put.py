@@ -77,7 +77,7 @@ class SmallPuts:
         """False where the server sends us elsewhere. Raises once the SDK would not try again."""
         context: dict[str, Any] = {}
         for attempt in count(1):
-            failure = await self._failure(await _signed(form, name, body, sha256))
+            failure = await self._failure(await _signed(form, name, body, sha256), context)
             if failure is None:
                 return True
             if failure.is_elsewhere:
@@ -88,17 +88,24 @@ class SmallPuts:
             await asyncio.sleep(delay_s)
         raise AssertionError("the SDK counts attempts, and ends them")
 
-    async def _failure(self, request: AWSPreparedRequest) -> "_Failure | None":
+    async def _failure(self, request: AWSPreparedRequest, context: dict[str, Any]) -> "_Failure | None":
         try:
             answer = await self._connections.send(request)
         except BotoCoreError as error:
             return _Failure(error)
         if answer.status_code < 300:
+            await self._give_quota_back(answer, context)
             return None
         parsed = self._parsed(answer, await answer.content)
         code = parsed.get("Error", {}).get("Code")
         is_elsewhere = answer.status_code in ELSEWHERE_STATUS or code in ELSEWHERE_CODES
         return _Failure(self._client.exceptions.from_code(code)(parsed, OPERATION), (answer, parsed), is_elsewhere)
+
+    async def _give_quota_back(self, answer: Any, context: dict[str, Any]) -> None:
+        """As the SDK does: what succeeds gives its retries back, else after a hundred nothing would be tried again."""
+        await self._client.meta.events.emit(
+            f"after-call.s3.{OPERATION}", http_response=answer, parsed={}, model=self._model, context=context
+        )
 
     def _parsed(self, answer: Any, body: bytes) -> dict[str, Any]:
         """What is no success, as the SDK reads it."""

@@ -86,6 +86,19 @@ async def test_what_fails_for_a_moment_is_tried_again(store: S3BlobStore, proxy:
     assert puts(proxy) == 2
 
 
+async def test_what_was_tried_again_and_stored_gives_its_retries_back(settings: S3Settings, proxy: FaultyProxy) -> None:
+    """The SDK has 500 for a client and takes 5 each time: it would soon try nothing again."""
+    async with open_client(msgspec.structs.replace(settings, endpoint_url=proxy.endpoint_url)) as (client, small):
+        (given_back,) = client.meta.events._emitter._handlers.prefix_search("after-call.s3.PutObject")
+        quota = given_back.__self__._quota
+        full = quota.available_capacity
+        for _ in range(2):
+            proxy.plan = the_first_put(Fault.SLOW_DOWN)
+            await small.put(f"{settings.prefix}/again", io.BytesIO(SMALL), hashlib.sha256(SMALL).hexdigest())
+        assert puts(proxy) == 4
+        assert quota.available_capacity == full
+
+
 async def test_a_server_that_refuses_connections_for_a_moment_is_tried_again(
     settings: S3Settings, proxy: FaultyProxy
 ) -> None:
