@@ -75,7 +75,7 @@ schemathesis: $(DEV_STAMP) ## requests made of /openapi.json, right and wrong, C
 seeded-bugs: $(DEV_STAMP) ## bugs put into copies of the tree, one after the other: each must turn the tests red (2 to 6 minutes)
 	@$(BIN)/python -m tests.seeded_bugs --workers $(WORKERS)
 
-bench: $(DEV_STAMP) $(BENCH_STAMP) ## every promise of speed measured beside its peer, into docs/benchmarks.md (25 minutes); ONLY="search sse" some
+bench: $(DEV_STAMP) $(BENCH_STAMP) ## every promise of speed measured beside its peer, into docs/benchmarks.md (more than half an hour); ONLY="search sse" some
 	@BENCH_VENV=$(abspath $(BENCH_VENV)) PYTHONPATH=src:. $(BIN)/python -m bench $(if $(ONLY),--only $(ONLY))
 
 bench-table: $(DEV_STAMP) ## docs/benchmarks.md and its plots from the results of the last runs
