@@ -1,9 +1,10 @@
-"""One open table: who reads it, who writes it, and what is gathered for one commit."""
+"""One open table: who reads it, who writes it, and what is gathered for one commit or one query."""
 
 from typing import Any, NamedTuple
 
 from knowledge.errors import KnowledgeError, Overtaken
 from knowledge.gathering import Gathering
+from knowledge.lance_lookups import Lookups
 from knowledge.lance_writer import LanceWriter, Upsert
 
 
@@ -14,6 +15,7 @@ class LanceHandle(NamedTuple):
     dimensions: int
     writer: LanceWriter
     upserts: Gathering[Upsert, Overtaken | None]
+    lookups: Lookups
 
     def check_dimensions(self, dimensions: int) -> None:
         """Raises KnowledgeError for vectors of another length."""

@@ -23,6 +23,7 @@ from knowledge.lance_commits import Commits, says
 from knowledge.lance_creation import copy_table, create_table
 from knowledge.lance_handle import LanceHandle
 from knowledge.lance_imports import CACHE_BYTES_MAX, connect, import_match_query
+from knowledge.lance_lookups import lookups_in
 from knowledge.lance_vectors import VECTOR_INDEX_ROWS_MIN, exactly
 from knowledge.lance_versions import LanceVersions
 from knowledge.lance_writer import LanceWriter, Upsert, fitting, of_document
@@ -94,12 +95,11 @@ class LanceIndex:
             return erased
 
     async def vectors(self, table: IndexTable, keys: Collection[str]) -> dict[str, Vectors]:
-        from knowledge.lance_rows import read_vectors
-
-        wanted = sorted(set(keys) - {""})
+        wanted = set(keys) - {""}
         async with self._translated(table):
-            handle = await self._open(table)
-            return await read_vectors(handle.rows, wanted) if handle is not None and wanted else {}
+            # Whoever looks for all that ask together looks for the newest version first.
+            handle = await self._open(table, is_newest=False)
+            return await handle.lookups.ask(wanted) if handle is not None and wanted else {}
 
     async def count(self, table: IndexTable, document_id: str | None = None) -> int:
         async with self._translated(table):
@@ -250,7 +250,7 @@ class LanceIndex:
             await self._after_write(table, handle, sum(len(upsert.rows) for upsert in upserts))
             return overtaken
 
-        handle = LanceHandle(rows, dimensions, writer, Gathering(write, fitting))
+        handle = LanceHandle(rows, dimensions, writer, Gathering(write, fitting), lookups_in(rows))
         return handle
 
     async def _upsert_nothing(self, table: IndexTable, document_id: str, fence: int) -> int:

@@ -170,6 +170,15 @@ class IndexContract:
         await index.erase(TABLE, "doc_0")
         assert (await index.vectors(TABLE, keys)).keys() == {keys[1]}
 
+    async def test_who_looks_for_vectors_at_the_same_time_gets_what_he_asked_for(self, index: Index) -> None:
+        for number in range(4):
+            row = rows_of(f"doc_{number}", [f"text {number}"], angle=number / 10)[0]
+            await index.upsert(TABLE, row.document_id, [structs.replace(row, vector_key=f"key {number}")])
+        asked = [["key 0"], ["key 1", "key 0"], ["key 9"], [], ["key 3", "key 2"]]
+        found = await asyncio.gather(*(index.vectors(TABLE, keys) for keys in asked))
+        assert [one.keys() for one in found] == [{"key 0"}, {"key 0", "key 1"}, set(), set(), {"key 2", "key 3"}]
+        assert np.array_equal(found[4]["key 3"], direction(0.3))
+
     def test_a_vector_key_tells_models_lengths_and_texts_apart(self) -> None:
         told = {vector_key_of(*about) for about in (("m", 8, "a"), ("n", 8, "a"), ("m", 9, "a"), ("m", 8, "b\ud83d"))}
         assert len(told) == 4

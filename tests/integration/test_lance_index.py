@@ -17,6 +17,7 @@ from knowledge.index import Index, IndexRow
 from knowledge.lance_creation import create_table
 from knowledge.lance_imports import import_lancedb
 from knowledge.lance_index import LanceIndex
+from knowledge.lance_lookups import lookups_in
 from knowledge.lance_rows import to_table
 from knowledge.lance_vectors import SEGMENTS_MAX, VECTOR_COLUMN
 from knowledge.table_names import name_of
@@ -48,6 +49,36 @@ class TestLanceIndexWithAnIndexOnVectors(IndexContract):
         index = LanceIndex(str(tmp_path / "index"), compact_writes_min=1, vector_index_rows_min=1)
         yield index
         await index.close()
+
+
+class CountedTable:
+    """A table that counts how often it is asked for rows."""
+
+    def __init__(self, table: Any) -> None:
+        self.queries = 0
+        self._table = table
+
+    def query(self) -> Any:
+        self.queries += 1
+        return self._table.query()
+
+    async def checkout_latest(self) -> None:
+        await self._table.checkout_latest()
+
+
+async def test_documents_that_look_for_vectors_meanwhile_look_in_one_query(tmp_path: Path) -> None:
+    index = LanceIndex(str(tmp_path / "index"))
+    row = rows_of("doc_1", ["text"])[0]
+    await index.upsert(TABLE, "doc_1", [structs.replace(row, vector_key="there")])
+    connection = await import_lancedb().connect_async(str(tmp_path / "index"))
+    table = CountedTable(await connection.open_table(name_of(TABLE)))
+    lookups = lookups_in(table)
+    found = await asyncio.gather(*(lookups.ask({"there", f"not {number}"}) for number in range(20)))
+    assert [one.keys() for one in found] == [{"there"}] * 20
+    assert table.queries == 1, "all of them gather before the first query leaves"
+    await index.upsert(TABLE, "doc_2", [structs.replace(rows_of("doc_2", ["more"])[0], vector_key="not 7")])
+    assert (await lookups.ask({"not 7"})).keys() == {"not 7"}, "what another one wrote is found at once"
+    await index.close()
 
 
 @pytest.mark.timeout(2 * WRITERS_S_MAX)
