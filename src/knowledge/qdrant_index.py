@@ -7,7 +7,6 @@ import asyncio
 import random
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Sequence
 from contextlib import asynccontextmanager
-from typing import Final
 
 from qdrant_client import AsyncQdrantClient, models
 
@@ -26,11 +25,9 @@ from knowledge.qdrant_terms import asked_terms
 from knowledge.qdrant_writer import QdrantWriter, to_its_end
 from knowledge.vectors import Vectors
 
-COLLECTION: Final = "millstream"
-
 
 class QdrantIndex:
-    """An `Index` on Qdrant; its collections are called `collection-<dimensions>`.
+    """An `Index` on Qdrant; its collections are called `<collection>-<dimensions>`.
 
     `is_exact`: a search by vector compares every row of its table; else those of large tables go through a graph, which
     may miss some of the nearest. `sweep_writes_min`: after so many writes of this process to a table, rows are looked
@@ -41,7 +38,7 @@ class QdrantIndex:
         self,
         client: AsyncQdrantClient,
         *,
-        collection: str = COLLECTION,
+        collection: str,
         is_exact: bool = True,
         rng: random.Random | None = None,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,

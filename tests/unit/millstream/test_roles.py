@@ -3,13 +3,15 @@
 import subprocess
 import sys
 
+from millstream.collecting import COLLECTED_AFTER
+
 LOOKS: str = """
 import asyncio, gc, sys
 from millstream import api_server, bootstrap, roles
 from millstream.settings import Settings
 
 async def look(*_arguments, **_named):
-    print("found", gc.get_threshold()[0], gc.get_freeze_count())
+    print("found", *gc.get_threshold(), gc.get_freeze_count())
 
 api_server.serve_api = bootstrap.running_worker = bootstrap.running_projector = look
 roles._leave = lambda: None
@@ -29,6 +31,6 @@ def test_every_role_that_serves_for_long_keeps_what_is_there_at_its_start_from_t
     done = subprocess.run([sys.executable, "-c", LOOKS], capture_output=True, text=True, check=True, timeout=60)
     looks = [list(map(int, line.split()[1:])) for line in done.stdout.splitlines() if line.startswith("found ")]
     assert len(looks) == 3, done.stdout
-    for collected_after, frozen in looks:
-        assert collected_after > 700
+    for *threshold, frozen in looks:
+        assert tuple(threshold) == COLLECTED_AFTER
         assert frozen > 10_000

@@ -2,16 +2,12 @@
 
 import asyncio
 import gc
-import subprocess
-import sys
 from collections.abc import Iterator
-from typing import Final
 
 import pytest
 
 from events.steps import Step
 from ingest.problems import ProblemCode, Rejected
-from millstream.collecting import COLLECTED_AFTER
 from millstream.warming import CHUNKING_STEPS, SEARCHING_STEPS, import_for_good, until_searchable
 
 
@@ -47,23 +43,3 @@ async def test_a_search_waits_for_the_index_to_be_loaded_but_not_for_ever() -> N
     asyncio.get_running_loop().call_soon(can_search.set)
     await until_searchable(can_search, 60)
     assert can_search.is_set()
-
-
-AN_API_THAT_TELLS: Final = """
-import gc, sys
-from millstream import api_server, roles
-from millstream.settings import Settings
-
-async def tell(*_, **__):
-    print(*gc.get_threshold(), gc.get_freeze_count())
-
-api_server.serve_api = tell
-roles.run_api(Settings(), supervised=False, listen_fd=None)
-"""
-
-
-def test_an_api_serves_with_a_garbage_collector_that_seldom_looks_and_not_at_what_was_imported() -> None:
-    done = subprocess.run([sys.executable, "-c", AN_API_THAT_TELLS], capture_output=True, text=True, check=True)
-    *threshold, frozen = map(int, done.stdout.split("\n")[0].split())
-    assert tuple(threshold) == COLLECTED_AFTER
-    assert frozen > 10_000
