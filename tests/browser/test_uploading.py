@@ -7,7 +7,7 @@ from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from threading import Thread
-from typing import Final
+from typing import Any, Final
 
 import pytest
 from playwright.sync_api import BrowserContext, Page, Request, Route, expect
@@ -107,6 +107,16 @@ def first_time(answer: Callable[[Route], None]) -> Callable[[Route], None]:
             route.continue_()
 
     return handle
+
+
+def refusing(problem: dict[str, Any]) -> Callable[[Route], None]:
+    """Answers with the problem."""
+
+    def refuse(route: Route) -> None:
+        headers = {"content-type": "application/problem+json"}
+        route.fulfill(status=problem["status"], headers=headers, body=json.dumps(problem))
+
+    return refuse
 
 
 def test_files_are_packed_so_that_small_ones_travel_together_and_large_ones_alone(tab: Tab) -> None:
@@ -242,10 +252,7 @@ def test_what_is_too_much_for_one_request_is_halved(
         file.write_text(f"# {file.name}")
     problem = {"status": 400, "code": "too_many_parts", "title": "The request has too many parts"}
 
-    def refuse(route: Route) -> None:
-        route.fulfill(status=400, headers={"content-type": "application/problem+json"}, body=json.dumps(problem))
-
-    context.route(f"**/knowledge-bases/{kb}/documents", first_time(refuse))
+    context.route(f"**/knowledge-bases/{kb}/documents", first_time(refusing(problem)))
     tab.open(f"upload?kb={kb}")
     page.get_by_test_id("files").set_input_files(files)
     choice = page.locator(".upload")
@@ -271,6 +278,43 @@ def test_what_only_a_person_can_mend_is_told_with_what_to_do(tab: Tab, api: Api,
     expect(page.get_by_test_id("drop")).to_be_visible()
     drop(page, folder)
     expect(page.locator(".upload")).to_have_attribute("data-state", "accepted")
+
+
+@pytest.mark.parametrize(
+    ("code", "advice"),
+    [
+        ("quota_exceeded", "Delete documents, or upload into another knowledge base."),
+        ("storage_full", "Whoever runs the service has to make room."),
+    ],
+)
+def test_where_there_is_no_room_the_page_says_who_can_make_some_and_goes_on_from_there(
+    tab: Tab, context: BrowserContext, api: Api, folder: Path, code: str, advice: str
+) -> None:
+    page, kb = tab.page, api.create(code)
+    problem = {"status": 507, "code": code, "title": "No room", "detail": "1 of 1 documents are there already."}
+    context.route(f"**/knowledge-bases/{kb}/documents", first_time(refusing(problem)))
+    tab.open(f"upload?kb={kb}")
+    drop(page, folder)
+    choice = page.locator(".upload")
+    expect(choice).to_have_attribute("data-state", "failed")
+    expect(choice.get_by_role("alert")).to_contain_text("1 of 1 documents are there already.")
+    expect(choice).to_contain_text(advice)
+    choice.get_by_role("button", name="Try again").click()
+    expect(choice).to_have_attribute("data-state", "accepted")
+
+
+def test_a_file_that_is_too_large_is_refused_with_the_setting_that_allows_it(
+    tab: Tab, context: BrowserContext, api: Api, tmp_path: Path
+) -> None:
+    page, kb = tab.page, api.create("too large")
+    problem = {"status": 413, "code": "payload_too_large", "title": "Too large", "detail": "One file may have 5 bytes."}
+    context.route(f"**/knowledge-bases/{kb}/documents", refusing(problem))
+    tab.open(f"upload?kb={kb}")
+    (tmp_path / "large.md").write_text("# Large")
+    page.get_by_test_id("files").set_input_files(tmp_path / "large.md")
+    choice = page.locator(".upload")
+    expect(choice.get_by_role("alert")).to_contain_text("One file may have 5 bytes.")
+    expect(choice).to_contain_text("MILLSTREAM_UPLOAD_BYTES_MAX")
 
 
 def test_addresses_are_fetched_and_those_that_are_refused_are_named(tab: Tab, api: Api, website: str) -> None:
