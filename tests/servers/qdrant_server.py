@@ -29,7 +29,7 @@ def client_of(url: str) -> "AsyncQdrantClient":
     return connect(url, api_key=os.environ.get(KEY), call_s_max=CALL_S_MAX)
 
 
-def index_on(client: "AsyncQdrantClient", *, collection: str = "test", **options: Any) -> "QdrantIndex":
+def index_on(client: "AsyncQdrantClient", *, collection: str = "millstream", **options: Any) -> "QdrantIndex":
     from knowledge.qdrant_index import QdrantIndex
 
     return QdrantIndex(client, collection=collection, **options)
