@@ -104,6 +104,10 @@ class Inbox(Protocol):
         """How much lies in each of several inboxes, in the order asked for. One round trip for all."""
         ...
 
+    async def holds(self, inbox: InboxKey, entry_id: str) -> bool:
+        """Whether an entry lies in an inbox, given to somebody or not."""
+        ...
+
     async def backlog(self) -> int:
         """How many deliveries lie in all inboxes, given to somebody or not."""
         ...

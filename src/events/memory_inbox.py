@@ -88,6 +88,10 @@ class MemoryInbox:
     async def depths(self, inboxes: Sequence[InboxKey]) -> list[InboxDepth]:
         return [await self.depth(inbox) for inbox in inboxes]
 
+    async def holds(self, inbox: InboxKey, entry_id: str) -> bool:
+        state = self._store.partitions[inbox.partition].inbox(inbox.step, inbox.lane)
+        return parse_entry_id(entry_id) in state.entries
+
     async def backlog(self) -> int:
         inboxes = (inbox for one in self._store.partitions for inbox in one.inboxes.values())
         return sum(len(inbox.waiting) + len(inbox.pending) for inbox in inboxes)

@@ -177,6 +177,11 @@ class RedisInbox:
         """Consumers of this process that wait for a delivery now."""
         return self._waits.waiting
 
+    async def holds(self, inbox: InboxKey, entry_id: str) -> bool:
+        (name,) = self._names([inbox])
+        with at_the_border():
+            return bool(await self._client.xrange(name, entry_id, entry_id, count=1))
+
     async def backlog(self) -> int:
         calls = self._slots(range(self._keys.partitions))
         names = [[self._keys.inbox(one, *found) for one in call for found in INBOX_CODES] for call in calls]

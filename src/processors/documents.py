@@ -10,7 +10,8 @@ from domain.document_stages import attempts_at
 from domain.handle import handle
 from events.envelope import Envelope
 from events.failpoints import Place, failpoint
-from events.inbox import Delivery
+from events.inbox import Delivery, InboxKey
+from events.steps import Lane
 from events.trace_context import traced_by
 from processors.attempt import Attempt
 from processors.attempts import Attempts, asked_by, attempts_of, is_double, is_over
@@ -40,13 +41,16 @@ class DocumentDeliveries:
         with traced_by(None if asked is None else asked.trace_parent):
             return await self._carry_out(delivery, tries, history)
 
-    async def _carry_out(self, delivery: Delivery, tries: int, history: list[Envelope]) -> float | None:
+    async def _carry_out(
+        self, delivery: Delivery, tries: int, history: list[Envelope], *, lost: str = ""
+    ) -> float | None:
+        """`lost` is an entry that no inbox has any more: nobody carries it out."""
         document = fold_to_decide(DOCUMENT, history)
         before = attempts_of(history, self._processor.step)
         if is_over(document.state, before, delivery):
             await self._lay_aside(delivery, document, before)
-        elif is_double(document.state, before, delivery) and not self._has_run_out(before):
-            return after_outage(DOUBLES, tries, None, self._bench.random())
+        elif is_double(document.state, before, delivery) and before.begun_by != lost and not self._has_run_out(before):
+            return await self._wait_for_double(delivery, tries, before)
         elif before.is_open and before.fruitless >= self._bench.policy.abandoned_max:
             await self._park(delivery, document, before)
         elif before.fruitless + 1 >= self._bench.policy.abandoned_max:
@@ -57,6 +61,16 @@ class DocumentDeliveries:
         else:
             await self._begin(delivery, document, before)
         return None
+
+    async def _wait_for_double(self, delivery: Delivery, tries: int, before: Attempts) -> float | None:
+        """As long as the other delivery is there. Inboxes that were made anew, by a restore or a rebuild, have none of
+        those that began the attempts in the log."""
+        keys = [InboxKey(delivery.partition, delivery.step, lane) for lane in Lane]
+        if any([await self._bench.inbox.holds(key, before.begun_by) for key in keys]):
+            return after_outage(DOUBLES, tries, None, self._bench.random())
+        # It may have ended since the history was read, which takes its entry out too.
+        history = await self._bench.log.history(delivery.stream_id)
+        return await self._carry_out(delivery, tries, history, lost=before.begun_by)
 
     async def _lay_aside(self, delivery: Delivery, document: Folded[DocumentState], before: Attempts) -> None:
         """Whoever acknowledges is the last to know of what was done for it: an attempt whose reply was lost, or whose

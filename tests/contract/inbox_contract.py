@@ -277,3 +277,12 @@ class InboxContract:
         moved = [await world.inbox.move_due(0, limit=3) for _ in range(4)]
         assert moved == [3, 3, 1, 0]
         assert await world.inbox.depth(BULK) == InboxDepth(waiting=7, pending=0)
+
+    async def test_an_inbox_holds_an_entry_until_it_is_acknowledged(self, world: LogWorld) -> None:
+        await put(world)
+        (delivery,) = await world.inbox.take(BOTH, consumer="a", count=9)
+        assert await world.inbox.holds(INTERACTIVE, delivery.entry_id)
+        assert not await world.inbox.holds(BULK, delivery.entry_id)
+        assert not await world.inbox.holds(INTERACTIVE, "1-1")
+        await world.inbox.acknowledge(delivery)
+        assert not await world.inbox.holds(INTERACTIVE, delivery.entry_id)

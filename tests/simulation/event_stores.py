@@ -154,6 +154,9 @@ class SimulatedInbox:
     async def depth(self, inbox: InboxKey) -> InboxDepth:
         return await self._call(lambda: self._inbox.depth(inbox))
 
+    async def holds(self, inbox: InboxKey, entry_id: str) -> bool:
+        return await self._call(lambda: self._inbox.holds(inbox, entry_id))
+
     async def backlog(self) -> int:
         return await self._call(self._inbox.backlog)
 

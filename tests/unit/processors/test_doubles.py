@@ -6,6 +6,7 @@ import pytest
 
 from domain.commands import StartStep
 from domain.document import Parsed
+from events.envelope import Envelope
 from events.inbox import Delivery, InboxDepth
 from events.steps import Step
 from processors.step import Outcome, Work
@@ -55,15 +56,47 @@ async def test_doubles_of_a_delivery_neither_break_its_attempt_off_nor_count_as_
     assert await mill.depth(Step.PARSE) == NOTHING
 
 
-async def test_a_double_goes_on_where_the_delivery_that_it_doubles_is_lost(mill: Mill) -> None:
+async def test_a_double_goes_on_at_once_where_the_delivery_that_it_doubles_is_in_no_inbox(mill: Mill) -> None:
     _, (document,) = await mill.submit()
     processor = Obedient(done)
     delivery = await mill.take_one(Step.PARSE)
     double_of(mill, delivery)
     double = await mill.take_one(Step.PARSE, "worker-2")
     await mill.say(document, StartStep(step=Step.PARSE, attempt=1, worker="worker-1", delivery=delivery.entry_id))
+    assert await mill.deliveries(processor, "worker-2").carry_out(double, 1) is not None
     await mill.inbox.acknowledge(delivery)
+    assert await mill.deliveries(processor, "worker-2").carry_out(double, 2) is None
+    assert isinstance(await mill.document(document), Parsed)
+
+
+async def test_a_double_goes_on_where_the_attempt_that_it_waits_for_takes_longer_than_any_may(mill: Mill) -> None:
+    _, (document,) = await mill.submit()
+    processor = Obedient(done)
+    delivery = await mill.take_one(Step.PARSE)
+    double_of(mill, delivery)
+    double = await mill.take_one(Step.PARSE, "worker-2")
+    await mill.say(document, StartStep(step=Step.PARSE, attempt=1, worker="worker-1", delivery=delivery.entry_id))
     assert await mill.deliveries(processor, "worker-2").carry_out(double, 1) is not None
     mill.clock.advance(processor.time_limit_s + 1)
     assert await mill.deliveries(processor, "worker-2").carry_out(double, 2) is None
     assert isinstance(await mill.document(document), Parsed)
+
+
+async def test_a_double_is_over_where_the_other_ended_between_two_looks(mill: Mill) -> None:
+    _, (document,) = await mill.submit()
+    processor = Obedient(done)
+    delivery = await mill.take_one(Step.PARSE)
+    double_of(mill, delivery)
+    double = await mill.take_one(Step.PARSE, "worker-2")
+    read = mill.log.history
+
+    async def then_it_ends(stream_id: str, *, after_version: int = 0) -> list[Envelope]:
+        history = await read(stream_id, after_version=after_version)
+        mill.log.history = read  # type: ignore[method-assign]  # what others do between two calls of this one
+        assert await mill.deliveries(processor).carry_out(delivery, 1) is None
+        return history
+
+    await mill.say(document, StartStep(step=Step.PARSE, attempt=1, worker="worker-1", delivery=delivery.entry_id))
+    mill.log.history = then_it_ends  # type: ignore[method-assign]
+    assert await mill.deliveries(processor, "worker-2").carry_out(double, 1) is None
+    assert [work.worker for work in processor.attempts] == ["worker-1"]
