@@ -140,12 +140,12 @@ async def _check_urls(services: IngestServices, about: Importing, urls: Sequence
         return
     turns = asyncio.Semaphore(URLS_CHECKED_AT_ONCE)
 
-    async def refusal(url: str) -> OutboundError | None:
+    async def refusal(url: str) -> tuple[ProblemCode, str, str] | None:
         async with turns:
             try:
                 await services.check_url(url)
             except OutboundError as error:
-                return error
+                return refused_code(error), error.detail, str(error)
             return None
 
     try:
@@ -154,12 +154,12 @@ async def _check_urls(services: IngestServices, about: Importing, urls: Sequence
     except TimeoutError as error:
         detail = f"The names of these URLs were not found within {CHECK_S_MAX:g} s; send fewer at a time."
         raise Rejected(ProblemCode.URL_UNRESOLVABLE, detail, (Flaw("/urls", "not found in time"),)) from error
-    refused = [(f"/urls/{place}", why) for place, why in enumerate(found) if why is not None]
+    refused = [(f"/urls/{place}", *why) for place, why in enumerate(found) if why is not None]
     if refused:
-        flaws = tuple(Flaw(pointer, str(why)) for pointer, why in refused)
+        flaws = tuple(Flaw(pointer, whole) for pointer, _, _, whole in refused)
         others = f" ({len(flaws)} of {len(urls)} URLs are not called.)" if len(flaws) > 1 else ""
-        pointer, why = refused[0]
-        raise Rejected(refused_code(why), f"{pointer}: {why.detail}.{others}", flaws)
+        pointer, code, detail, _ = refused[0]
+        raise Rejected(code, f"{pointer}: {detail}.{others}", flaws)
 
 
 def _objects(services: IngestServices, keys: Sequence[str]) -> list[Wanted]:
