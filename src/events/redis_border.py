@@ -15,7 +15,7 @@ from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from events.errors import FormatMismatch, LogError, LogFull, LogUnavailable
 from events.redis_cluster import exchange_on_cluster, node_of
-from events.redis_wire import Argument, Command, answers_of, is_of_closed, packed, paired, send
+from events.redis_wire import LATE, Argument, Command, answers_of, is_of_closed, packed, paired, send
 
 RedisClient = Redis | RedisCluster
 """One server, or the one that Sentinels name, or a cluster."""
@@ -56,7 +56,7 @@ def at_the_border() -> Iterator[None]:
         yield
     except (RedisError, RedisClusterException, OSError) as error:
         raise translated(error) from error
-    except RuntimeError as error:
+    except LATE as error:
         if not is_of_closed(error):
             raise
         raise LogUnavailable("Redis did not answer: the connection ended while it was made") from error

@@ -15,6 +15,13 @@ _CLOSED: Final = "the handler is closed"
 """What uvloop says, as a RuntimeError that redis-py lets through, of a write to a connection that the other side ended
 since it was made."""
 
+_WRITTEN_WITH: Final = frozenset({"writelines", "drain"})
+"""What redis-py does with the writer of a connection, which is None once another task has broken the connection off: a
+client of a cluster does so with all of a node's."""
+
+LATE: Final = (RuntimeError, AttributeError)
+"""The kinds of errors that may be of a closed connection (`is_of_closed`)."""
+
 Argument = str | bytes | int
 Command = Sequence[Argument]
 
@@ -24,8 +31,10 @@ def packed(commands: Iterable[Command]) -> bytes:
     return b"".join(map(_pack, commands))
 
 
-def is_of_closed(error: RuntimeError) -> bool:
+def is_of_closed(error: RuntimeError | AttributeError) -> bool:
     """Whether a write came too late for its connection."""
+    if isinstance(error, AttributeError):
+        return error.obj is None and error.name in _WRITTEN_WITH
     return _CLOSED in str(error)
 
 
@@ -34,7 +43,7 @@ async def send(connection: AbstractConnection, sent: bytes) -> None:
     ConnectionError for a connection that the other side has ended."""
     try:
         await connection.send_packed_command(sent, check_health=False)
-    except RuntimeError as error:
+    except LATE as error:
         if not is_of_closed(error):
             raise
         raise RedisConnectionError("the connection ended before it was written to") from error

@@ -112,8 +112,10 @@ def uploaded(site: Site, name: str) -> str:
 
 def test_what_a_killed_process_leased_is_renewed_and_completed_at_another(site: Site) -> None:
     task = uploaded(site, "killed")
-    with polling(site.first, "holder") as holder, polling(site.second, "idle") as idle:
+    with ExitStack() as stack:
+        holder = stack.enter_context(polling(site.first, "holder"))
         delivery = holder.next()
+        idle = stack.enter_context(polling(site.second, "idle"))
         site.mill.kill(FIRST)
         with pytest.raises(grpc.RpcError):
             holder.next()

@@ -37,7 +37,7 @@ async def world(redis_server: RedisProcess, tmp_path_factory: pytest.TempPathFac
         apis=2,
         steps_elsewhere="parse,embed",
         grpc_lease_s=LEASE_S,
-        lease_s=2,
+        lease_s=LEASE_S,
         retry_base_ms=10,
     ) as made:
         yield made

@@ -80,6 +80,34 @@ def test_a_write_to_a_connection_that_was_ended_is_an_outage() -> None:
         uvloop.run(write())
 
 
+class BrokenOff(Connection):
+    """Another task breaks it off right before redis-py writes, as a client of a cluster does with a node's."""
+
+    async def _send_packed_command(self, command: Any) -> None:
+        assert self._writer is not None
+        self._writer.close()
+        self._writer = None
+        await super()._send_packed_command(command)
+
+
+def test_a_write_to_a_connection_that_another_task_broke_off_is_an_outage() -> None:
+    async def ask() -> None:
+        server = await asyncio.start_server(answer_to_everything, "127.0.0.1", 0)
+        host, port = server.sockets[0].getsockname()
+        connection = BrokenOff(host=host, port=port, driver_info=None, protocol=2)
+        async with server:
+            with at_the_border():
+                await connection.send_command("PING", check_health=False)
+
+    with pytest.raises(LogUnavailable, match="ended while it was made"):
+        uvloop.run(ask())
+
+
+def test_another_attribute_that_is_missing_is_told_as_what_it_is() -> None:
+    with pytest.raises(AttributeError), at_the_border():
+        None.writeline  # type: ignore[attr-defined]  # noqa: B018
+
+
 def test_another_runtime_error_stays_one() -> None:
     with pytest.raises(RuntimeError, match="something of ours"), at_the_border():
         raise RuntimeError("something of ours")
