@@ -9,6 +9,7 @@ from domain.commands import RecordErased, RemoveDocument
 from domain.decider import Decider
 from domain.deciders import DOCUMENT
 from domain.handle import handle
+from domain.knowledge_base import DeletedKnowledgeBase
 from events.ids import DocumentId, KnowledgeBaseId, StreamKind, kind_of
 from events.inbox import Delivery
 from events.steps import Step
@@ -60,10 +61,14 @@ class EraseStep:
         return await self._erase_document(delivery)
 
     async def _erase_document(self, delivery: Delivery) -> Outcome:
-        document = delivery.stream_id
+        document, knowledge_base = delivery.stream_id, delivery.knowledge_base_id
         rows_left = 0
-        for table in await self._knowledge_bases.tables(delivery.knowledge_base_id):
-            await self._index.erase(table, document)
+        tables = await self._knowledge_bases.tables(knowledge_base)
+        # A write to a table that is being dropped would leave a part of it behind, and all rows go with it.
+        is_dropped = isinstance(await self._knowledge_bases.state(knowledge_base), DeletedKnowledgeBase)
+        for table in tables:
+            if not is_dropped:
+                await self._index.erase(table, document)
             rows_left += await self._index.count(table, document)
         await self._blobs.delete_prefix(prefix_of(document))
         blobs_left = 0
@@ -74,6 +79,9 @@ class EraseStep:
         return Done((RecordErased(rows_left=rows_left, blobs_left=blobs_left),))
 
     async def _erase_knowledge_base(self, delivery: Delivery) -> Outcome:
+        """The index goes first, so that its documents find nothing there to wait for, and once more when nobody can
+        have put anything into it any more."""
+        await self._drop(delivery)
         together: list[DocumentId] = []
         removed = 0
         async for document in self._documents_of(KnowledgeBaseId(delivery.stream_id)):
@@ -83,9 +91,12 @@ class EraseStep:
                 await self._remove(delivery, together)
                 together.clear()
         await self._remove(delivery, together)
+        await self._drop(delivery)
+        return Drop(f"{removed} documents removed, index dropped")
+
+    async def _drop(self, delivery: Delivery) -> None:
         for table in await self._knowledge_bases.tables(KnowledgeBaseId(delivery.stream_id)):
             await self._index.drop(table)
-        return Drop(f"{removed} documents removed, index dropped")
 
     async def _remove(self, delivery: Delivery, documents: list[DocumentId]) -> None:
         """The removals fence running attempts off; each document is then erased by a delivery of its own."""

@@ -162,8 +162,12 @@ async def test_an_erasure_outlives_an_index_that_is_away() -> None:
     assert isinstance(await world.mill.document(world.documents[0]), Erased)
 
 
-async def test_deleting_a_knowledge_base_erases_every_document_of_it() -> None:
-    world = World()
+async def test_deleting_a_knowledge_base_erases_every_document_of_it_and_writes_nothing_to_its_index() -> None:
+    class OnlyDropped(MemoryIndex):
+        async def erase(self, table: IndexTable, document_id: str, *, fence: int | None = None) -> int:
+            raise AssertionError("a write beside the drop would leave a part of the table behind")
+
+    world = World(OnlyDropped())
     task = await world.filled(70)
     decider = knowledge_base_decider(world.mill.knowledge_base)
     context = world.mill.context(world.mill.knowledge_base)
