@@ -75,6 +75,8 @@ async def grpc_world(
         stack.callback(stop.set)
         # While it loads them, a connection to Redis that is being made may run out of its time.
         await wait_for(partial(_has_worker, app, admin), "the worker is there", GUARD_S)
+        for one in apps:
+            await wait_for(partial(_knows_keys, one, 4), "every process has heard of the keys", GUARD_S)
         channel, *others = [
             await stack.enter_async_context(grpc.aio.insecure_channel(f"127.0.0.1:{one.app.state.grpc_port}"))
             for one in apps
@@ -90,6 +92,13 @@ async def grpc_world(
             own,
             foreign,
         )
+
+
+async def _knows_keys(app: KeyedApp, count: int) -> bool:
+    """Until it has heard of one, whoever calls is nobody in particular, whatever key they show. Asked of what counts no
+    wrong keys."""
+    ready = await app.client.get(app.client.base_url.copy_with(path="/readyz"))
+    return f"{count} keys valid" in ready.json()["door"]
 
 
 async def _has_worker(app: KeyedApp, key: str) -> bool:
