@@ -25,6 +25,8 @@ PAPERS = 6
 
 @pytest.fixture(scope="module")
 def service(redis_cluster: RedisCluster, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServiceProcess]:
+    for node in redis_cluster.masters():
+        node.ask("FLUSHALL")  # other modules leave their installation there
     started = ServiceProcess(
         tmp_path_factory.mktemp("cluster") / "data",
         {
