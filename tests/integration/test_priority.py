@@ -35,8 +35,13 @@ async def nice_process(*, leads_a_session: bool) -> AsyncIterator[int]:
         await process.wait()
 
 
+def group(pid: int) -> str:
+    """What the kernel says of a process's group of sessions: nothing where it has been put in none."""
+    return Path(f"/proc/{pid}/autogroup").read_text()
+
+
 def group_niceness(pid: int) -> int:
-    return int(Path(f"/proc/{pid}/autogroup").read_text().rpartition("nice")[2])
+    return int(group(pid).rpartition("nice")[2])
 
 
 async def test_a_session_stands_back_as_its_leader_does() -> None:
@@ -54,10 +59,10 @@ async def test_sessions_that_begin_at_once_all_stand_back() -> None:
 
 
 async def test_a_session_of_others_is_left_alone() -> None:
-    before = group_niceness(os.getpid())
+    before = group(os.getpid())
     async with nice_process(leads_a_session=False) as pid:
         await set_session_back(pid)
-        assert group_niceness(pid) == before
+        assert group(pid) == before
 
 
 async def test_a_process_that_is_gone_is_no_failure() -> None:
