@@ -2,42 +2,34 @@
 
     PYTHONPATH=src:. python bench/projector.py [documents]
 
-The fold is held against a bare loop over the same payloads (decode, put each event's version into a dict), the live
-projector against the bare reading of the same log, both in rounds that alternate; medians are printed. Goals: fold at
-least 0.6 of the bare loop, 30,000 events/s live, lag p99 at most 20 ms at 2,000 events/s.
-"""
+`bench/fold.py` measures the fold beside a loop that decodes and folds by hand. The live projector is held against the
+bare XX"""
 
 import asyncio
 import statistics
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Final
-
-import msgspec
+from typing import Final
 
 from bench.figures import Peer, note, reported
-from events.codec import decode, encode
+from bench.fold import measure_fold
 from events.keys import Keys
 from events.log import Appended, Write
 from events.redis_clients import Clients, make_clients
 from events.redis_log import RedisLog
 from events.task import TaskSubmitted
 from millstream.collecting import collect_seldom
-from projections.batch import Batch
-from projections.projection import RowKey
 from projections.projector import PAGE_EVENTS, Projector
 from projections.redis_views import RedisViews
-from projections.rows import Row, encode_row, is_at_rest
 from projections.views import Commit
 from tests.event_samples import accepted, new_document, new_knowledge_base, new_task, write
 from tests.facts import UNTIL_INDEXED
 from tests.servers.redis_process import RedisProcess, redis_binary
 
 ROUNDS: Final = 5
-FOLD_GOAL: Final = 0.6
 LIVE_GOAL_PER_S: Final = 30_000
 LAG_GOAL_MS: Final = 20
 
@@ -61,52 +53,6 @@ def writes_of_documents(documents: int) -> list[Write]:
         events = (accepted(task, knowledge_base), *UNTIL_INDEXED[1:])
         writes.append(write(new_document(PARTITION), 0, *events, knowledge_base=knowledge_base, task=task))
     return writes
-
-
-def rate(count: int, call: Callable[[], object]) -> float:
-    """Events a second of processor time: all three do nothing but compute, and others may be at work beside them."""
-    begun_s = time.process_time()
-    call()
-    return count / (time.process_time() - begun_s)
-
-
-def bare_loop(payloads: Sequence[bytes]) -> None:
-    """Decode and keep: what every fold has to do at least."""
-    decoder, state = msgspec.msgpack.Decoder(list[Any]), dict[bytes, int]()
-    for payload in payloads:
-        frame = decoder.decode(payload)
-        state[frame[1]] = frame[2]
-
-
-def our_fold(payloads: Sequence[bytes]) -> None:
-    """As the projector does it, the bytes of the rows included, without reading and committing; what came to rest is
-    let go."""
-    rows: dict[RowKey, Row] = {}
-    for start in range(0, len(payloads), PAGE_EVENTS):
-        batch = Batch([decode(payload) for payload in payloads[start : start + PAGE_EVENTS]])
-        batch.fold_documents({key: rows.get(key) for key in batch.first_keys()})
-        changed = batch.fold_counts({key: rows.get(key) for key in batch.second_keys()}).rows
-        for key, row in changed.items():
-            encode_row(row)
-            if is_at_rest(row):
-                rows.pop(key, None)
-            else:
-                rows[key] = row
-
-
-def measure_fold(writes: Sequence[Write]) -> None:
-    payloads = [encode(envelope) for one in writes for envelope in one.envelopes]
-    found: dict[str, list[float]] = {"bare": [], "decoded": [], "ours": []}
-    for _ in range(ROUNDS):
-        found["bare"].append(rate(len(payloads), lambda: bare_loop(payloads)))
-        found["decoded"].append(rate(len(payloads), lambda: [decode(payload) for payload in payloads]))
-        found["ours"].append(rate(len(payloads), lambda: our_fold(payloads)))
-    note("fold", "/CPU s", found["ours"], beside=Peer("decode and keep", found["bare"]))
-    bare, decoded, ours = (statistics.median(rates) for rates in found.values())
-    print(
-        f"fold: {ours:9,.0f} a CPU second   bare loop {bare:9,.0f}/s   codec alone {decoded:9,.0f}/s"
-        f"   fold/bare {ours / bare:.2f} (goal: {FOLD_GOAL})   fold/codec {ours / decoded:.2f}"
-    )
 
 
 async def fill(log: RedisLog, writes: Sequence[Write]) -> None:

@@ -113,7 +113,7 @@ PROMISES: Final[tuple[Promise, ...]] = (
         module="projector",
         arguments=("3000",),
         goals={
-            "fold": ratio_at_least(0.6),
+            "fold of states": ratio_at_least(0.6),
             "live projector": at_least(30_000),
             "lag p99 at 2,000 events/s": at_most(20),
         },
