@@ -5,6 +5,7 @@ from typing import Final, Protocol
 
 import msgspec
 
+from events.envelope import Envelope
 from events.ids import EventId, KnowledgeBaseId
 from events.steps import Lane, Step
 
@@ -27,6 +28,14 @@ class Delivery(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     event_id: EventId
     correlation_id: str
     knowledge_base_id: KnowledgeBaseId
+
+
+class Handed(msgspec.Struct, frozen=True, gc=False):
+    """A delivery that was just handed out. `history` are its document's events, all of them, as they were at that
+    moment; None where they did not come along, and are to be asked of the log."""
+
+    delivery: Delivery
+    history: list[Envelope] | None
 
 
 class InboxKey(msgspec.Struct, frozen=True):
@@ -53,6 +62,13 @@ class Inbox(Protocol):
         The order is the caller's policy (lanes, fair turns). A call that is cancelled or raises LogUnavailable may
         leave deliveries with the consumer: `mine` finds them.
         """
+        ...
+
+    async def take_with_histories(
+        self, inboxes: Sequence[InboxKey], *, consumer: str, count: int, wait_ms: int = 0
+    ) -> list[Handed]:
+        """As `take`. Documents bring their histories along, read in the same step, so that none is older than its
+        delivery; long ones do not, nor those that no longer lie wholly in the log."""
         ...
 
     async def mine(self, inboxes: Sequence[InboxKey], *, consumer: str, count: int) -> list[Delivery]:

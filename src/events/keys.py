@@ -170,6 +170,10 @@ class Keys:
         it, r its answer. Written by API processes, expires."""
         return f"{self._namespace}:reply:{name}"
 
+    def prefix(self, partition: int) -> str:
+        """What all keys of a partition begin with; `take.lua` names its log, its meta and histories behind it."""
+        return self._prefixes[partition]
+
     def log(self, partition: int) -> str:
         """Stream of all events, written by append, trimmed by the archiver alone; its ids are moved on by whoever
         raises the epoch. Fields: `e` envelope, `n` number."""

@@ -4,7 +4,10 @@ import asyncio
 from collections.abc import Iterator, Sequence
 from itertools import islice
 
-from events.inbox import RELEASED, Delivery, InboxDepth, InboxKey
+from events.envelope import Envelope
+from events.errors import LogError
+from events.ids import StreamKind, kind_of
+from events.inbox import RELEASED, Delivery, Handed, InboxDepth, InboxKey
 from events.memory import MemoryLog, parse_entry_id
 from events.memory_store import EntryId, InboxState
 from events.pointer import delivery_of, inbox_of_timer
@@ -14,6 +17,7 @@ class MemoryInbox:
     """Inbox over the store of a MemoryLog; time is that log's server clock."""
 
     def __init__(self, log: MemoryLog) -> None:
+        self._log = log
         self._store = log.store
 
     async def take(self, inboxes: Sequence[InboxKey], *, consumer: str, count: int, wait_ms: int = 0) -> list[Delivery]:
@@ -25,6 +29,12 @@ class MemoryInbox:
             if found or rest_s <= 0:
                 return found
             await self._store.arrived.wait(rest_s)
+
+    async def take_with_histories(
+        self, inboxes: Sequence[InboxKey], *, consumer: str, count: int, wait_ms: int = 0
+    ) -> list[Handed]:
+        taken = await self.take(inboxes, consumer=consumer, count=count, wait_ms=wait_ms)
+        return [Handed(one, await self._history_of(one.stream_id)) for one in taken]
 
     async def mine(self, inboxes: Sequence[InboxKey], *, consumer: str, count: int) -> list[Delivery]:
         return [
@@ -95,6 +105,14 @@ class MemoryInbox:
     async def backlog(self) -> int:
         inboxes = (inbox for one in self._store.partitions for inbox in one.inboxes.values())
         return sum(len(inbox.waiting) + len(inbox.pending) for inbox in inboxes)
+
+    async def _history_of(self, stream_id: str) -> list[Envelope] | None:
+        if kind_of(stream_id) is not StreamKind.DOCUMENT:
+            return None
+        try:
+            return await self._log.history(stream_id) or None
+        except LogError:
+            return None
 
     def _sweep(self, inboxes: Sequence[InboxKey], consumer: str, count: int) -> list[Delivery]:
         taken: list[Delivery] = []

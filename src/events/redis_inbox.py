@@ -12,20 +12,22 @@ delivery out without an event: where a replica took over meanwhile the log may h
 
 import asyncio
 from collections.abc import Awaitable, Iterable, Iterator, Sequence
-from itertools import groupby
+from functools import partial
+from itertools import groupby, zip_longest
 from operator import attrgetter
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, Protocol
 
 import structlog
 from redis.asyncio.cluster import RedisCluster
 from redis.exceptions import ResponseError
 
 from events.errors import CorruptEvent
-from events.inbox import RELEASED, Delivery, InboxDepth, InboxKey
+from events.inbox import RELEASED, Delivery, Handed, InboxDepth, InboxKey
 from events.keys import Keys
 from events.pointer import INBOX_CODES, delivery_of
 from events.redis_acknowledging import Acknowledging
 from events.redis_border import RedisClient, Script, at_the_border
+from events.redis_entries import brought
 from events.redis_inbox_waits import InboxWaits
 from events.redis_log import BLOCK_MS_MAX, GROUP
 from events.redis_streams import StreamReads
@@ -44,6 +46,12 @@ SWEEP_AGAIN_S: Final = 10.0
 vanished or a clock that went back in a fail-over leave it, is found by nothing else."""
 
 _log = structlog.get_logger()
+
+
+class _Sweep(Protocol):
+    """One call of `RedisInbox._sweep` for a consumer."""
+
+    async def __call__(self, inboxes: Sequence[InboxKey], count: int) -> tuple[list[Handed], dict[InboxKey, str]]: ...
 
 
 class _Ends(NamedTuple):
@@ -81,25 +89,36 @@ class RedisInbox:
         self._backlog = Script("backlog.lua")
 
     async def take(self, inboxes: Sequence[InboxKey], *, consumer: str, count: int, wait_ms: int = 0) -> list[Delivery]:
+        taken = await self._take_first(partial(self._sweep, consumer=consumer), inboxes, count, wait_ms)
+        return [one.delivery for one in taken]
+
+    async def take_with_histories(
+        self, inboxes: Sequence[InboxKey], *, consumer: str, count: int, wait_ms: int = 0
+    ) -> list[Handed]:
+        sweep = partial(self._sweep, consumer=consumer, brings_histories=True)
+        return await self._take_first(sweep, inboxes, count, wait_ms)
+
+    async def _take_first(self, sweep: "_Sweep", inboxes: Sequence[InboxKey], count: int, wait_ms: int) -> list[Handed]:
+        """What a sweep finds at once, or what the first does that something arrives for."""
         if not inboxes or count <= 0:
             return []
         loop = asyncio.get_running_loop()
         deadline = loop.time() + wait_ms / 1_000
         asked = frozenset(inboxes)
-        taken, ends = list[Delivery](), self._ends.pop(asked, None)  # gone, if this call ends in any other way
+        taken, ends = list[Handed](), self._ends.pop(asked, None)  # gone, if this call ends in any other way
         if ends is None or wait_ms == 0 or loop.time() - ends.swept_s >= self._sweep_again_s:
             swept_s = loop.time()
-            taken, last = await self._sweep(inboxes, consumer, count)
+            taken, last = await sweep(inboxes, count)
             ends = _Ends(last, swept_s)
         last = ends.last
         while not taken and (rest_ms := int((deadline - loop.time()) * 1_000)) > 0:
             # A sweep that found nothing but damaged pointers has seen no ends to wait behind: the next one looks anew.
             arrived = await self._wait(last, min(rest_ms, BLOCK_MS_MAX)) if last else set(inboxes)
             if arrived:
-                taken, seen = await self._sweep([key for key in inboxes if key in arrived], consumer, count)
+                taken, seen = await sweep([key for key in inboxes if key in arrived], count)
                 last |= seen
         if last and len(taken) < count:  # nothing new is left in any of them
-            last |= {InboxKey(one.partition, one.step, one.lane): one.entry_id for one in taken}
+            last |= {_inbox_of(one.delivery): one.delivery.entry_id for one in taken}
             self._ends[asked] = ends
         return taken
 
@@ -109,8 +128,8 @@ class RedisInbox:
         mine: list[Delivery] = []
         for part in self._calls(inboxes):
             if left := count - len(mine):
-                found, _ = await self._take.run(self._client, self._names(part), (GROUP, consumer, left, "0", 0))
-                mine += await self._deliveries(part, found)
+                found, *_ = await self._take.run(self._client, self._names(part), (GROUP, consumer, left, "0", 0))
+                mine += [one.delivery for one in await self._handed(part, found)]
         return mine
 
     def acknowledge(self, delivery: Delivery) -> Awaitable[None]:
@@ -139,7 +158,7 @@ class RedisInbox:
                 arguments = (GROUP, consumer, left, silent_ms_min, RELEASED, len(dead), *dead, *living)
                 async with self._handing_out:
                     found = await self._claim.run(self._blocking, self._names(part), arguments)
-                claimed += await self._deliveries(part, found)
+                claimed += [one.delivery for one in await self._handed(part, found)]
         return claimed
 
     async def due(self) -> list[int]:
@@ -188,16 +207,17 @@ class RedisInbox:
         return sum(await asyncio.gather(*(self._backlog.run(self._client, part, ()) for part in names)))
 
     async def _sweep(
-        self, inboxes: Sequence[InboxKey], consumer: str, count: int
-    ) -> tuple[list[Delivery], dict[InboxKey, str]]:
+        self, inboxes: Sequence[InboxKey], count: int, *, consumer: str, brings_histories: bool = False
+    ) -> tuple[list[Handed], dict[InboxKey, str]]:
         """Also answers the last entry of each inbox if nothing was found."""
-        taken: list[Delivery] = []
+        taken: list[Handed] = []
         last: dict[InboxKey, str] = {}
         for part in self._calls(inboxes):
-            arguments = (GROUP, consumer, count - len(taken), ">", 1)
+            prefixes = [self._keys.prefix(inbox.partition) for inbox in part] if brings_histories else ()
+            arguments = (GROUP, consumer, count - len(taken), ">", 1, *prefixes)
             async with self._handing_out:
-                found, ends = await self._take.run(self._blocking, self._names(part), arguments)
-            taken += await self._deliveries(part, found)
+                found, ends, histories = await self._take.run(self._blocking, self._names(part), arguments)
+            taken += await self._handed(part, found, histories)
             last.update(zip(part, map(bytes.decode, ends), strict=False))
             if len(taken) >= count:
                 break
@@ -221,17 +241,21 @@ class RedisInbox:
         arrived = await self._waits.arrived(dict(zip(names, last.values(), strict=True)), block_ms=block_ms)
         return {names[name] for name in arrived}
 
-    async def _deliveries(self, inboxes: Sequence[InboxKey], found: Sequence[Any]) -> list[Delivery]:
+    async def _handed(
+        self, inboxes: Sequence[InboxKey], found: Sequence[Any], histories: Sequence[Any] = ()
+    ) -> list[Handed]:
         """Entries that hold no pointer lead to no event: they are told of and acknowledged, else they would come back
         for ever. What they may have stood for is in the log all the same."""
-        deliveries = []
-        for inbox, entry_id, pointer in _entries(inboxes, found):
+        handed = []
+        for (inbox, entry_id, pointer), history in zip_longest(_entries(inboxes, found), histories):
             try:
-                deliveries.append(delivery_of(inbox, entry_id, pointer))
+                delivery = delivery_of(inbox, entry_id, pointer)
             except CorruptEvent as error:
                 _log.error("pointer_unreadable", inbox=self._name(inbox), entry=entry_id, reason=str(error))
                 await self._acknowledging.run(self._name(inbox), entry_id)
-        return deliveries
+            else:
+                handed.append(Handed(delivery, brought(delivery.stream_id, history) if history else None))
+        return handed
 
     def _names(self, inboxes: Sequence[InboxKey]) -> list[str]:
         return [self._name(inbox) for inbox in inboxes]
@@ -246,6 +270,10 @@ class RedisInbox:
 def _entries(inboxes: Sequence[InboxKey], found: Sequence[Any]) -> Iterator[tuple[InboxKey, str, bytes]]:
     for index, entry_id, pointer in zip(found[0::3], found[1::3], found[2::3], strict=True):
         yield inboxes[index - 1], entry_id.decode(), pointer
+
+
+def _inbox_of(delivery: Delivery) -> InboxKey:
+    return InboxKey(delivery.partition, delivery.step, delivery.lane)
 
 
 def _depth(entries: Any, summary: Any) -> InboxDepth:

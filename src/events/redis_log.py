@@ -22,6 +22,7 @@ from events.keys import Keys
 from events.log import EVENTS_PER_STREAM_MAX, Appended, Conflict, Head, Taken, Tally, Unreadable, Write
 from events.redis_batching import Batching, Confirmation
 from events.redis_border import RedisClient, Script, answered, at_the_border, exchange, execute
+from events.redis_entries import next_of, position_of
 from events.redis_wire import Argument
 from events.steps import Lane, Step
 
@@ -91,7 +92,7 @@ class RedisLog:
         answer: list[Any] = await batching.run(keys, arguments, size_bytes=size_bytes)
         match answer:
             case [1, int(epoch), int(is_repeat), *entry_ids]:
-                positions = tuple(_position(epoch, entry) for entry in entry_ids)
+                positions = tuple(position_of(epoch, entry) for entry in entry_ids)
                 if self._seen is not None and positions:
                     self._seen.note(plan.partition, writes, positions)
                 return Appended(positions, is_repeat=is_repeat == 1)
@@ -130,7 +131,7 @@ class RedisLog:
             if next_after < trimmed:
                 raise HistoryArchived(trimmed, answer[3].decode())
             for entry, payload, number in zip(answer[4::3], answer[5::3], answer[6::3], strict=True):
-                envelopes.append(_next_of(stream_id, after_version + len(envelopes) + 1, epoch, entry, payload, number))
+                envelopes.append(next_of(stream_id, after_version + len(envelopes) + 1, epoch, entry, payload, number))
             if after_version + len(envelopes) >= version:
                 return envelopes
             if len(answer) == HISTORY_HEAD:
@@ -160,7 +161,7 @@ class RedisLog:
         with at_the_border():
             found = await execute(self._client, "HMGET", self._keys.meta(partition), "epoch", "number", "last")
         epoch, number, last = int(found[0] or EPOCH_FIRST), int(found[1] or 0), found[2]
-        return Head(epoch, number, _position(epoch, last) if last else None)
+        return Head(epoch, number, position_of(epoch, last) if last else None)
 
     async def dead_letters(self, partition: int) -> int:
         """How many documents failed and were neither begun again nor removed since; views may lag behind, this not."""
@@ -178,7 +179,7 @@ class RedisLog:
         state_of = ("HMGET", self._keys.meta(partition), "epoch", "trimmed_at")
         with at_the_border():
             entries, (epoch, trimmed_at) = answered(await exchange(self._client, (entries_of, state_of)))
-        if trimmed_at and (after is None or after < _position(after.epoch, trimmed_at)):
+        if trimmed_at and (after is None or after < position_of(after.epoch, trimmed_at)):
             raise EntriesArchived(trimmed_at.decode())
         epoch_now = int(epoch or EPOCH_FIRST)
         return [_read_entry(epoch_now, entry_id, fields or ()) for entry_id, fields in entries]
@@ -258,13 +259,8 @@ def _consequence_arguments(
             return "r", stream_id
 
 
-def _position(epoch: int, entry_id: bytes) -> Position:
-    ms, _, sequence = entry_id.partition(b"-")
-    return Position(epoch, int(ms), int(sequence))
-
-
 def _read_entry(epoch: int, entry_id: bytes, fields: Sequence[bytes]) -> Envelope | Unreadable:
-    position = _position(epoch, entry_id)
+    position = position_of(epoch, entry_id)
     match fields:
         case [b"e", payload, b"n", number]:  # as append.lua writes it
             pass
@@ -275,12 +271,3 @@ def _read_entry(epoch: int, entry_id: bytes, fields: Sequence[bytes]) -> Envelop
         return decode(payload, position=position, number=int(number))
     except (CorruptEvent, ValueError) as error:
         return Unreadable(position, int(number) if number.isdigit() else 0, payload, str(error))
-
-
-def _next_of(stream_id: str, version: int, epoch: int, entry_id: bytes, payload: bytes, number: bytes) -> Envelope:
-    if not payload:
-        raise VersionGap(f"version {version} of the stream is in its history but not in the log")
-    envelope = decode(payload, position=_position(epoch, entry_id), number=int(number))
-    if envelope.stream_id != stream_id or envelope.version != version:
-        raise VersionGap(f"the log holds version {envelope.version} of {envelope.stream_id} where {version} is next")
-    return envelope

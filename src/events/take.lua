@@ -2,9 +2,18 @@
 -- Walks inboxes in the order given and hands out at most `count` entries altogether (XREADGROUP's COUNT is per stream).
 -- Reading takes no memory that matters, so it goes on when memory is full: work that ends is what frees it.
 -- KEYS  inboxes (streams)
--- ARGV  group, consumer, count, '>' (new ones) or '0' (those already in this consumer's hands), 1 to name the last entries
--- Answers {{inbox, entry id, pointer, ...}, {last entry id of each inbox} if nothing was found and they are asked for}
+-- ARGV  group, consumer, count, '>' (new ones) or '0' (those already in this consumer's hands), 1 to name the last entries,
+--       then, if documents' histories are to come along, what the keys of each inbox' partition begin with
+-- Also reads, by names made here (one slot with the inbox): history (list) of documents, log (stream), meta (hash)
+-- Answers {{inbox, entry id, pointer, ...}, {last entry id of each inbox} if nothing was found and they are asked for,
+--   {a history for each entry, as far as they are asked for}}; a history is {epoch, then for each event: entry id,
+--   envelope, number}, or empty where it is not brought
 local group, consumer, rest, from = ARGV[1], ARGV[2], tonumber(ARGV[3]), ARGV[4]
+local PREFIXES_AT = 5 -- behind it
+-- Of one document: a few steps' worth. Of one call (the last one may go beyond): about 1 ms of server time.
+local HISTORY_EVENTS_MAX, HISTORY_BYTES_MAX = 16, 16384
+local events_left, bytes_left = 400, 262144
+local ID_BYTES, ID_FORM = 18, string.rep('%02x', 17) -- a packed id: kind, then what is written in hex
 
 -- The group begins at 0, never at '$': what was appended before the first reader came is work too.
 local function read(key, start)
@@ -18,17 +27,46 @@ local function read(key, start)
   return reply and reply[1][2] or {}
 end
 
-local found = {}
+-- Errors are caught: what is wrong with a document is told by whoever reads its history, and holds nobody else up.
+local epochs = {}
+local function epoch_of(prefix)
+  if not epochs[prefix] then
+    local epoch = redis.pcall('HGET', prefix .. 'meta', 'epoch')
+    epochs[prefix] = type(epoch) == 'string' and epoch or ''
+  end
+  return epochs[prefix]
+end
+
+local function history_of(prefix, pointer)
+  if events_left <= 0 or bytes_left <= 0 or string.sub(pointer, 1, 1) ~= 'd' or #pointer < ID_BYTES then return {} end
+  local id = 'doc_' .. string.format(ID_FORM, string.byte(pointer, 2, ID_BYTES))
+  local places = redis.pcall('LRANGE', prefix .. 'history:' .. id, 0, HISTORY_EVENTS_MAX)
+  if places.err or #places > HISTORY_EVENTS_MAX then return {} end
+  local history, bytes = {epoch_of(prefix)}, 0
+  for _, place in ipairs(places) do
+    local entry = redis.pcall('XRANGE', prefix .. 'log', place, place)[1]
+    local fields = entry and entry[2]
+    if not fields or #fields ~= 4 then return {} end
+    bytes = bytes + #fields[2]
+    history[#history + 1], history[#history + 2], history[#history + 3] = place, fields[2], fields[4]
+  end
+  if bytes > HISTORY_BYTES_MAX then return {} end
+  events_left, bytes_left = events_left - #places, bytes_left - bytes
+  return history
+end
+
+local found, histories = {}, {}
 for i, key in ipairs(KEYS) do
-  local start = from
+  local start, prefix = from, ARGV[PREFIXES_AT + i]
   repeat
-    if rest == 0 then return {found, {}} end
+    if rest == 0 then return {found, {}, histories} end
     local entries = read(key, start)
     if entries.err then return entries end
     for _, entry in ipairs(entries) do
       local pointer = entry[2] and entry[2][2]
       if pointer then
         found[#found + 1], found[#found + 2], found[#found + 3] = i, entry[1], pointer
+        if prefix then histories[#histories + 1] = history_of(prefix, pointer) end
         rest = rest - 1
       else
         redis.call('XACK', key, group, entry[1]) -- deleted while it was pending: there is nothing left to do
@@ -45,4 +83,4 @@ if #found == 0 and ARGV[5] == '1' then
     last[i] = entry and entry[1] or '0-0'
   end
 end
-return {found, last}
+return {found, last, histories}

@@ -33,10 +33,15 @@ class DocumentDeliveries:
         self._bench = bench
         self._knowledge_bases = knowledge_bases
 
-    async def carry_out(self, delivery: Delivery, tries: int) -> float | None:
+    async def carry_out(self, delivery: Delivery, tries: int, history: list[Envelope] | None = None) -> float | None:
         """Everything from reading the history to the result in the log. Only the double of a delivery that is being
-        carried out asks to be called again: it is over when that one is."""
-        history = await self._bench.log.history(delivery.stream_id)
+        carried out asks to be called again: it is over when that one is.
+
+        A `history` that came along may be behind by now, as one that is read may be: the append that begins compares,
+        and what ends a delivery without one looks again.
+        """
+        if history is None:
+            history = await self._bench.log.history(delivery.stream_id)
         asked = asked_by(history, delivery)
         with traced_by(None if asked is None else asked.trace_parent):
             return await self._carry_out(delivery, tries, history)

@@ -6,6 +6,7 @@ from typing import Any, assert_never
 from domain.decider import Folded, fold_to_decide
 from domain.errors import Refused
 from domain.handle import handle
+from events.envelope import Envelope
 from events.errors import NewerFacts
 from events.inbox import Delivery
 from events.trace_context import traced_by
@@ -23,7 +24,7 @@ class ErrandDeliveries:
         self._errand = errand
         self._bench = bench
 
-    async def carry_out(self, delivery: Delivery, tries: int) -> float | None:
+    async def carry_out(self, delivery: Delivery, tries: int, _history: list[Envelope] | None = None) -> float | None:
         """None when it is over, else the seconds until it shall be called again (`tries` + 1)."""
         logger = self._bench.logger(delivery, attempt=tries)
         began_us = self._bench.clock_us()

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Callable
 from typing import Protocol
 
+from events.envelope import Envelope
 from events.inbox import Delivery
 from processors.leased_work import Answer, Asked, Failed
 from processors.leases import Lease, LeaseDesk
@@ -117,10 +118,10 @@ class LeasedDeliveries:
         self._deliveries = deliveries
         self._leasing = leasing
 
-    async def carry_out(self, delivery: Delivery, tries: int) -> float | None:
+    async def carry_out(self, delivery: Delivery, tries: int, history: list[Envelope] | None = None) -> float | None:
         """As `CarryOut`."""
         try:
-            return await self._deliveries.carry_out(delivery, tries)
+            return await self._deliveries.carry_out(delivery, tries, history)
         finally:
             self._leasing.close(delivery)
 

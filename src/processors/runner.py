@@ -6,14 +6,17 @@ liveness.py; here deliveries only find a slot.
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from functools import partial
+from types import MappingProxyType
 from typing import Final, Protocol
 
 import structlog
 
+from events.envelope import Envelope
 from events.errors import LogError, LogFull, LogUnavailable, NewerFacts
-from events.inbox import Delivery, Inbox, InboxKey
+from events.inbox import Delivery, Handed, Inbox, InboxKey
+from events.pointer import DOCUMENT_STEPS
 from events.seldom import Seldom
 from events.steps import Step
 from processors.drain import finish_or_cancel
@@ -42,8 +45,8 @@ GIVE_BACK_S: Final = 2.0
 class CarryOut(Protocol):
     """What is done with a delivery: None when it is over, else the seconds until it shall be tried again."""
 
-    async def carry_out(self, delivery: Delivery, tries: int) -> float | None:
-        """`tries` counts from 1 in this process."""
+    async def carry_out(self, delivery: Delivery, tries: int, history: list[Envelope] | None = None, /) -> float | None:
+        """`tries` counts from 1 in this process. `history` came along with the delivery, just now."""
         ...
 
 
@@ -117,7 +120,8 @@ class Runner:
                     taken = await self._take(stop, sweep)
                     # What arrives together with the stop is given back, not begun.
                     self._is_stopping = stop.is_set()
-                    self.begin(taken)
+                    histories = {one.delivery: one.history for one in taken if one.history is not None}
+                    self.begin([one.delivery for one in taken], histories)
                     sweep += 1
         finally:
             await self._drain(drain_s)
@@ -127,18 +131,23 @@ class Runner:
         self._may_miss_own = True
         self._changed.set()
 
-    def begin(self, deliveries: Iterable[Delivery]) -> None:
-        """Takes deliveries over from the inbox; those that are in hand already are in hand."""
+    def begin(
+        self, deliveries: Iterable[Delivery], histories: Mapping[Delivery, list[Envelope]] = MappingProxyType({})
+    ) -> None:
+        """Takes deliveries over from the inbox; those that are in hand already are in hand.
+
+        `histories` came along. They are as old as the take: what has to wait for a slot reads its own.
+        """
         new = [one for one in deliveries if one not in self._tries]
         for delivery in fair_turns(new):
             self._tries[delivery] = 0
             self._waiting.append(delivery)
-        self._start_waiting()
+        self._start_waiting(histories)
 
-    def _start_waiting(self) -> None:
+    def _start_waiting(self, histories: Mapping[Delivery, list[Envelope]] = MappingProxyType({})) -> None:
         while self._waiting and self._in_slots < self._slots and not self._is_stopping:
             delivery = self._waiting.popleft()
-            task = asyncio.create_task(self._occupy_slot(delivery))
+            task = asyncio.create_task(self._occupy_slot(delivery, histories.get(delivery)))
             self._running[task] = delivery
             task.add_done_callback(self._free_slot)
 
@@ -154,7 +163,7 @@ class Runner:
             self._start_waiting()
             self._changed.set()
 
-    async def _occupy_slot(self, delivery: Delivery) -> None:
+    async def _occupy_slot(self, delivery: Delivery, history: list[Envelope] | None) -> None:
         leave_by.set(partial(self._leave_slot, asyncio.current_task()))
         # Whatever is logged meanwhile, by libraries too, says what it was for; the context is this task's.
         structlog.contextvars.bind_contextvars(
@@ -162,7 +171,7 @@ class Runner:
         )
         tries = self._tries[delivery] = self._tries[delivery] + 1
         try:
-            again_s = await self._carry_out.carry_out(delivery, tries)
+            again_s = await self._carry_out.carry_out(delivery, tries, history)
         except NewerFacts as error:
             structlog.get_logger().warning(
                 "delivery_for_newer_program",
@@ -213,14 +222,15 @@ class Runner:
         self._is_stopping = stop.is_set()
         self.begin(own)
 
-    async def _take(self, stop: asyncio.Event, sweep: int) -> list[Delivery]:
+    async def _take(self, stop: asyncio.Event, sweep: int) -> list[Handed]:
+        inboxes, count = inboxes_in_turn(self.step, self._partitions, sweep), self.free_slots or 1
+        consumer, wait_ms = self._consumer, self._take_wait_ms
         try:
-            taken = await self._inbox.take(
-                inboxes_in_turn(self.step, self._partitions, sweep),
-                consumer=self._consumer,
-                count=self.free_slots or 1,
-                wait_ms=self._take_wait_ms,
-            )
+            if self.step in DOCUMENT_STEPS:
+                taken = await self._inbox.take_with_histories(inboxes, consumer=consumer, count=count, wait_ms=wait_ms)
+            else:
+                found = await self._inbox.take(inboxes, consumer=consumer, count=count, wait_ms=wait_ms)
+                taken = [Handed(one, None) for one in found]
         except (LogUnavailable, LogFull) as error:
             await self._wait_for_inbox(stop, error)
             return []

@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Final
 
+from events.envelope import Envelope
 from events.inbox import Delivery
 from events.steps import Step
 from processors.observing import AttemptObserver, Ended, ErrandEnded
@@ -111,7 +112,7 @@ class CountedDeliveries:
         self._deliveries = deliveries
         self._under_way = under_way
 
-    async def carry_out(self, delivery: Delivery, tries: int) -> float | None:
+    async def carry_out(self, delivery: Delivery, tries: int, history: list[Envelope] | None = None) -> float | None:
         """As the other one."""
         with self._under_way.in_hand(self._step, delivery.stream_id):
-            return await self._deliveries.carry_out(delivery, tries)
+            return await self._deliveries.carry_out(delivery, tries, history)

@@ -5,7 +5,10 @@ import contextlib
 
 import msgspec
 
+from events.document import StepStarted
+from events.ids import partition_of
 from events.inbox import Delivery, InboxDepth, InboxKey
+from events.knowledge_base import KnowledgeBaseDeleted
 from events.log import Appended
 from events.steps import Lane, Step
 from tests.contract.log_world import LogWorld, inbox_key
@@ -36,6 +39,19 @@ async def put(
     ]
     assert isinstance(await world.log.append(writes), Appended)
     return documents
+
+
+async def start(world: LogWorld, document: str, times: int = 1) -> None:
+    """Parsing begins, so many times."""
+    last = (await world.log.history(document))[-1]
+    begun = write(
+        document,
+        last.version,
+        *(StepStarted(step=Step.PARSE, attempt=attempt, worker="w") for attempt in range(1, times + 1)),
+        knowledge_base=new_knowledge_base(partition_of(document)),
+        task=last.correlation_id,
+    )
+    assert isinstance(await world.log.append([begun]), Appended)
 
 
 def streams(deliveries: list[Delivery]) -> list[str]:
@@ -93,6 +109,38 @@ class InboxContract:
         assert await world.inbox.move_due(0) == 1
         async with asyncio.timeout(10):
             assert streams(await waiting) == documents
+
+    async def test_documents_bring_their_histories_as_the_log_tells_them(self, world: LogWorld) -> None:
+        (first,), (second,) = await put(world), await put(world, inbox_key(Step.PARSE, partition=2))
+        await start(world, second)
+        keys = [*BOTH, inbox_key(Step.PARSE, partition=2)]
+        handed = await world.inbox.take_with_histories(keys, consumer="a", count=9)
+        assert streams([one.delivery for one in handed]) == [first, second]
+        assert [one.history for one in handed] == [await world.log.history(one) for one in (first, second)]
+        assert await world.inbox.mine(keys, consumer="a", count=9) == [one.delivery for one in handed]
+
+    async def test_a_take_that_waited_brings_histories_too(self, world: LogWorld) -> None:
+        waiting = asyncio.create_task(world.inbox.take_with_histories(BOTH, consumer="a", count=9, wait_ms=30_000))
+        await asyncio.sleep(0)
+        (document,) = await put(world)
+        async with asyncio.timeout(10):
+            assert [one.history for one in await waiting] == [await world.log.history(document)]
+
+    async def test_a_history_is_of_the_epoch_in_which_its_delivery_was_handed_out(self, world: LogWorld) -> None:
+        (document,) = await put(world)
+        (last,) = await world.log.history(document)
+        assert last.position is not None
+        await world.epochs.raise_epoch(0, last.position)
+        (handed,) = await world.inbox.take_with_histories(BOTH, consumer="a", count=9)
+        assert handed.history is not None
+        assert [one.position and one.position.epoch for one in handed.history] == [last.position.epoch + 1]
+
+    async def test_only_documents_bring_histories(self, world: LogWorld) -> None:
+        knowledge_base = new_knowledge_base()
+        gone = write(knowledge_base, 0, KnowledgeBaseDeleted(), knowledge_base=knowledge_base, task=knowledge_base)
+        assert isinstance(await world.log.append([gone]), Appended)
+        (handed,) = await world.inbox.take_with_histories([inbox_key(Step.ERASE)], consumer="a", count=9)
+        assert (handed.delivery.stream_id, handed.history) == (knowledge_base, None)
 
     async def test_a_take_stops_waiting_when_its_time_is_over(self, world: LogWorld) -> None:
         async with asyncio.timeout(10):

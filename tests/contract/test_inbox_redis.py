@@ -4,14 +4,14 @@ import asyncio
 
 import pytest
 
-from events.errors import LogUnavailable
+from events.errors import LogError, LogUnavailable
 from events.inbox import InboxDepth
 from events.redis_border import execute
 from events.redis_clients import Clients, make_clients
 from events.redis_inbox import RedisInbox
 from events.redis_log import GROUP
 from events.steps import Step
-from tests.contract.inbox_contract import BOTH, HOUR_MS, INTERACTIVE, InboxContract, put
+from tests.contract.inbox_contract import BOTH, HOUR_MS, INTERACTIVE, InboxContract, put, start
 from tests.contract.log_world import LogWorld, RedisWorld, inbox_key
 from tests.servers.redis_process import RedisProcess
 from tests.servers.tcp_proxy import TcpProxy, Weather
@@ -75,6 +75,46 @@ async def test_an_entry_that_is_no_pointer_is_acknowledged_and_the_others_are_ha
     found = await redis_world.inbox.take(BOTH, consumer="a", count=9)
     assert [delivery.stream_id for delivery in found] == documents
     assert await redis_world.inbox.depth(INTERACTIVE) == InboxDepth(waiting=0, pending=1)
+
+
+async def test_histories_that_are_long_or_no_longer_whole_are_left_to_the_log(
+    redis_world: RedisWorld, redis_clients: Clients
+) -> None:
+    trimmed, foreign, long, short = await put(redis_world, count=4)
+    await start(redis_world, long, 16)
+    await start(redis_world, short, 15)
+    log, history = redis_world.keys.log(0), redis_world.keys.history(foreign)
+    entry = await execute(redis_clients.commands, "XADD", log, "*", "a", "b")
+    await execute(redis_clients.commands, "LSET", history, 0, entry)
+    await execute(
+        redis_clients.commands,
+        "XDEL",
+        log,
+        *(await execute(redis_clients.commands, "LRANGE", redis_world.keys.history(trimmed), 0, -1)),
+    )
+    handed = await redis_world.inbox.take_with_histories(BOTH, consumer="a", count=9)
+    assert [one.delivery.stream_id for one in handed] == [trimmed, foreign, long, short]
+    assert [one.history for one in handed] == [None, None, None, await redis_world.log.history(short)]
+    with pytest.raises(LogError):
+        await redis_world.log.history(trimmed)
+
+
+async def test_a_key_of_another_kind_in_place_of_a_history_holds_no_delivery_up(
+    redis_world: RedisWorld, redis_clients: Clients
+) -> None:
+    odd, sound = await put(redis_world, count=2)
+    await redis_clients.commands.set(redis_world.keys.history(odd), "no list")
+    handed = await redis_world.inbox.take_with_histories(BOTH, consumer="a", count=9)
+    assert [(one.delivery.stream_id, one.history is None) for one in handed] == [(odd, True), (sound, False)]
+
+
+async def test_what_one_take_brings_is_bounded(redis_world: RedisWorld) -> None:
+    documents = [one for _ in range(30) for one in await put(redis_world, count=1)]
+    for document in documents:
+        await start(redis_world, document, 15)
+    handed = await redis_world.inbox.take_with_histories(BOTH, consumer="a", count=99)
+    assert [one.delivery.stream_id for one in handed] == documents
+    assert [one.history is None for one in handed] == [False] * 25 + [True] * 5
 
 
 async def test_an_acknowledgement_whose_reply_was_lost_is_not_repeated_by_itself(

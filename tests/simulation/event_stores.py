@@ -6,7 +6,7 @@ from typing import Any, TypeVar
 from events.envelope import Envelope, Position
 from events.errors import LogFull, LogUnavailable
 from events.ids import TaskId
-from events.inbox import Delivery, InboxDepth, InboxKey
+from events.inbox import Delivery, Handed, InboxDepth, InboxKey
 from events.log import Appended, Conflict, Head, Taken, Tally, Unreadable, Write
 from events.memory import MemoryLog
 from events.memory_inbox import MemoryInbox
@@ -89,9 +89,15 @@ class SimulatedInbox:
         self._checks = checks
 
     async def take(self, inboxes: Sequence[InboxKey], *, consumer: str, count: int, wait_ms: int = 0) -> list[Delivery]:
-        async def effect() -> list[Delivery]:
+        taken = await self.take_with_histories(inboxes, consumer=consumer, count=count, wait_ms=wait_ms)
+        return [one.delivery for one in taken]
+
+    async def take_with_histories(
+        self, inboxes: Sequence[InboxKey], *, consumer: str, count: int, wait_ms: int = 0
+    ) -> list[Handed]:
+        async def effect() -> list[Handed]:
             self._checks.claims.seen(consumer, inboxes)
-            return await self._inbox.take(inboxes, consumer=consumer, count=count)
+            return await self._inbox.take_with_histories(inboxes, consumer=consumer, count=count)
 
         loop = self._wire.loop
         deadline = loop.time() + wait_ms / 1_000

@@ -40,6 +40,29 @@ async def come_due(mill: Mill, document: str) -> None:
     assert sum([await mill.inbox.move_due(partition) for partition in range(mill.log.partitions)]) == 1
 
 
+async def test_a_history_that_came_along_and_is_behind_by_now_begins_nothing_twice(mill: Mill) -> None:
+    _, (document,) = await mill.submit()
+    delivery = await mill.take_one(Step.PARSE)
+    behind = await mill.log.history(document)
+    first, second = Obedient(done), Obedient(done)
+    await mill.deliveries(first).carry_out(delivery, 1)
+    before = await mill.history(document)
+    assert await mill.deliveries(second, "worker-2").carry_out(delivery, 1, behind) is None
+    assert (len(first.attempts), second.attempts) == (1, [])
+    assert await mill.history(document) == before
+
+
+async def test_with_a_history_that_came_along_the_log_is_not_asked_for_it(
+    mill: Mill, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _, (document,) = await mill.submit()
+    delivery, processor = await mill.take_one(Step.PARSE), Obedient(done)
+    along = await mill.log.history(document)
+    monkeypatch.setattr(mill.log, "history", None)
+    await mill.deliveries(processor).carry_out(delivery, 1, along)
+    assert len(processor.attempts) == 1
+
+
 class LosingTheEnd(Obedient):
     """The log goes back to what it was at first while what was done is taken back."""
 

@@ -4,6 +4,7 @@ from contextlib import contextmanager
 
 import pytest
 
+from events.envelope import Envelope
 from events.ids import EventId, KnowledgeBaseId
 from events.inbox import Delivery
 from events.steps import Lane, Step
@@ -60,7 +61,7 @@ class Taken:
     def __init__(self) -> None:
         self.may_end = asyncio.Event()
 
-    async def carry_out(self, delivery: Delivery, tries: int) -> float | None:
+    async def carry_out(self, delivery: Delivery, tries: int, _history: list[Envelope] | None = None) -> float | None:
         await self.may_end.wait()
         return AGAIN_S
 

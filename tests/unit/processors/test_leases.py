@@ -8,6 +8,7 @@ from itertools import count
 import pytest
 
 from domain.document import Unknown
+from events.envelope import Envelope
 from events.ids import EventId, KnowledgeBaseId
 from events.inbox import Delivery
 from events.steps import Lane, Step
@@ -311,7 +312,9 @@ async def test_every_lease_ends_with_the_delivery_however_that_ends() -> None:
     leasing = leasing_at(desk)
 
     class Breaks:
-        async def carry_out(self, _delivery: Delivery, _tries: int) -> float | None:
+        async def carry_out(
+            self, _delivery: Delivery, _tries: int, _history: list[Envelope] | None = None
+        ) -> float | None:
             await leasing.answer(WORK, ASKED)
             raise RuntimeError("a bug")
 

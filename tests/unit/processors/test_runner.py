@@ -7,6 +7,7 @@ from typing import Any
 
 from domain.document import Parsed
 from events.document import DocumentParsed, StepFailed
+from events.envelope import Envelope
 from events.errors import CorruptEvent, LogFull, LogUnavailable
 from events.ids import partition_of
 from events.inbox import Delivery, InboxDepth
@@ -16,6 +17,7 @@ from processors.retry import RetryPolicy
 from processors.runner import CarryOut, Runner
 from processors.step import Outcome, Work
 from tests.unit.processors.mill import PARTITIONS, WORKER, Mill, Obedient, done
+from tests.waiting import wait_until
 
 NOTHING = InboxDepth(waiting=0, pending=0)
 
@@ -80,7 +82,7 @@ class Scripted:
         self.is_over = asyncio.Event()
         self._answer = answer
 
-    async def carry_out(self, delivery: Delivery, tries: int) -> float | None:
+    async def carry_out(self, delivery: Delivery, tries: int, _history: list[Envelope] | None = None) -> float | None:
         self.calls.append(tries)
         again_s = self._answer(tries)
         if again_s is None:
@@ -211,7 +213,9 @@ async def test_a_delivery_that_breaks_is_held_while_others_go_on() -> None:
             self.seen: list[tuple[str, int]] = []
             self.is_over = asyncio.Event()
 
-        async def carry_out(self, delivery: Delivery, tries: int) -> float | None:
+        async def carry_out(
+            self, delivery: Delivery, tries: int, _history: list[Envelope] | None = None
+        ) -> float | None:
             self.seen.append((delivery.stream_id, tries))
             if self.seen[0][0] == delivery.stream_id:
                 raise CorruptEvent("bytes that are no envelope")
@@ -314,3 +318,37 @@ async def test_what_lands_after_its_caller_gave_up_is_found_once_a_lease() -> No
 async def _nothing(*_args: object, wait_ms: int, **_options: object) -> list[Delivery]:
     await asyncio.sleep(wait_ms / 1_000)
     return []
+
+
+class Remembering:
+    """Carries nothing out until it may, and remembers which histories came along."""
+
+    def __init__(self) -> None:
+        self.begun: list[tuple[Delivery, list[Envelope] | None]] = []
+        self.opens = asyncio.Event()
+
+    async def carry_out(self, delivery: Delivery, tries: int, history: list[Envelope] | None = None) -> float | None:
+        self.begun.append((delivery, history))
+        await self.opens.wait()
+        return None
+
+
+async def test_a_delivery_begins_with_the_history_that_came_along() -> None:
+    mill, remembering = Mill(), Remembering()
+    remembering.opens.set()
+    _, (document,) = await mill.submit()
+    async with running(runner_of(mill, remembering)):
+        await wait_until(lambda: len(remembering.begun) == 1, "the delivery is begun")
+    assert [history for _, history in remembering.begun] == [await mill.log.history(document)]
+
+
+async def test_a_delivery_that_waited_for_a_slot_reads_its_history_anew() -> None:
+    mill, remembering = Mill(), Remembering()
+    await mill.submit(2)
+    first, second = await mill.take(Step.PARSE, count=2)
+    histories = {one: await mill.log.history(one.stream_id) for one in (first, second)}
+    runner = runner_of(mill, remembering, slots=1)
+    runner.begin([first, second], histories)
+    remembering.opens.set()
+    await wait_until(lambda: len(remembering.begun) == 2, "the second delivery is begun")
+    assert remembering.begun == [(first, histories[first]), (second, None)]
