@@ -15,6 +15,13 @@ class LogUnavailable(LogError):
     """
 
 
+class NotReplicated(LogUnavailable):
+    """No replica of the store has it, and one has to (or the store takes no writes without one).
+
+    Repeating the same append is safe, and counts once a replica has it.
+    """
+
+
 class LogFull(LogError):
     """The store refuses writes for want of memory or disk; nothing of the append took effect."""
 

@@ -13,7 +13,7 @@ from typing import Any, Final
 import msgspec
 from redis.exceptions import NoScriptError, RedisClusterException, RedisError
 
-from events.errors import LogUnavailable
+from events.errors import LogUnavailable, NotReplicated
 from events.redis_border import RedisClient, Script, at_the_border, exchange, translated
 from events.redis_wire import Argument, Command
 
@@ -75,7 +75,7 @@ class Batching:
     async def run(self, keys: Sequence[str], arguments: Sequence[Argument], *, size_bytes: int = 0) -> Any:
         """The script's answer. Raises LogUnavailable, LogFull and what else `translated` makes of a refusal.
 
-        LogUnavailable too where no replica confirmed in time: the call took effect and may be repeated.
+        NotReplicated where no replica confirmed in time: the call took effect and may be repeated.
         """
         loop = asyncio.get_running_loop()
         call = _Call(self._script.command(keys, arguments), keys[0], size_bytes, loop.create_future())
@@ -143,7 +143,7 @@ def _confirmed(found: Any, confirmation: Confirmation) -> Any:
     answer, replicas = found
     if isinstance(replicas, int) and replicas >= confirmation.replicas:
         return answer
-    return LogUnavailable(
+    return NotReplicated(
         f"{replicas} replicas confirmed within {confirmation.wait_ms} ms, {confirmation.replicas} are wanted: "
         "the events are on the primary alone; the call may be repeated"
     )

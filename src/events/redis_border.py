@@ -13,7 +13,7 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import NoScriptError, OutOfMemoryError, RedisClusterException, RedisError, ResponseError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
-from events.errors import FormatMismatch, LogError, LogFull, LogUnavailable
+from events.errors import FormatMismatch, LogError, LogFull, LogUnavailable, NotReplicated
 from events.redis_cluster import exchange_on_cluster, node_of
 from events.redis_wire import LATE, Argument, Command, answers_of, is_of_closed, packed, paired, send
 
@@ -21,7 +21,7 @@ RedisClient = Redis | RedisCluster
 """One server, or the one that Sentinels name, or a cluster."""
 
 _FULL: Final = ("OOM", "MISCONF")
-_UNAVAILABLE: Final = ("LOADING", "BUSY", "MASTERDOWN", "READONLY", "CLUSTERDOWN", "TRYAGAIN", "NOREPLICAS", "NOPERM")
+_UNAVAILABLE: Final = ("LOADING", "BUSY", "MASTERDOWN", "READONLY", "CLUSTERDOWN", "TRYAGAIN", "NOPERM")
 _UNAVAILABLE_WITHIN: Final = ("ACL failure in script", "exhausted the last possible ID")
 """Refusals without a code of their own: a right that a script lacks, a stream that takes no more entries. Both last
 until an operator acts, and neither must end a process."""
@@ -37,6 +37,8 @@ def translated(error: RedisError | RedisClusterException | OSError) -> LogError:
             return LogFull(f"Redis refuses writes, its memory is full: {text}")
         case ResponseError() if text.startswith(_FULL):
             return LogFull(f"Redis refuses writes: {text}")
+        case ResponseError() if text.startswith("NOREPLICAS"):
+            return NotReplicated(f"Redis takes no writes without a replica: {text}")
         case ResponseError() if text.startswith("WRONGTYPE"):
             return FormatMismatch(f"a key of ours holds something that this program never wrote: {text}")
         case ResponseError() if (

@@ -14,7 +14,15 @@ from starlette.types import ExceptionHandler
 
 from blobs.errors import BlobStoreFull, BlobStoreUnavailable
 from domain.errors import Contention, Refused
-from events.errors import ArchiveRefused, InvalidId, LogFull, LogUnavailable, NewerFacts, SegmentDamaged
+from events.errors import (
+    ArchiveRefused,
+    InvalidId,
+    LogFull,
+    LogUnavailable,
+    NewerFacts,
+    NotReplicated,
+    SegmentDamaged,
+)
 from events.seldom import Seldom
 from ingest.problems import Flaw, Problem, ProblemCode, Rejected, problem, problem_response
 from ingest.request_id import request_id_of
@@ -165,6 +173,11 @@ _PROBLEMS: Final[Mapping[type[Exception], ToProblem]] = {
         ProblemCode.DEPENDENCY_UNAVAILABLE,
         "The event log does not answer; whether the request took effect is unknown. "
         "Repeat it: with the same Idempotency-Key it takes effect once.",
+    ),
+    NotReplicated: _same(
+        ProblemCode.NOT_REPLICATED,
+        "An event counts as kept when a replica of the log has it too, and none has confirmed. Repeat the request: "
+        "with the same Idempotency-Key it takes effect once. Where this lasts, /readyz names the server without one.",
     ),
     LogFull: _NO_ROOM,
     SegmentDamaged: _DAMAGED,

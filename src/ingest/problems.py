@@ -62,6 +62,7 @@ class ProblemCode(StrEnum):
     NO_IMPORT_BUCKET = "no_import_bucket"
     NO_LANGUAGE_MODEL = "no_language_model"
     NOTHING_TO_RETRY = "nothing_to_retry"
+    NOT_REPLICATED = "not_replicated"
     NOT_A_DEAD_LETTER = "not_a_dead_letter"
     NOT_FOUND = "not_found"
     OFFSET_MISMATCH = "offset_mismatch"
@@ -159,6 +160,7 @@ _ANSWERS: Final[Mapping[ProblemCode, tuple[int, str]]] = {
     ProblemCode.NO_LANGUAGE_MODEL: (409, "No language model is configured"),
     ProblemCode.NOTHING_TO_RETRY: (409, "There is nothing to try again"),
     ProblemCode.NOT_A_DEAD_LETTER: (409, "The document has not failed"),
+    ProblemCode.NOT_REPLICATED: (503, "No replica of the log follows"),
     ProblemCode.NOT_FOUND: (404, "There is nothing here"),
     ProblemCode.OFFSET_MISMATCH: (409, "The upload stands at another offset"),
     ProblemCode.OVERLOADED: (503, "Too many uploads at the same time"),

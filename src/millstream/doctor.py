@@ -137,13 +137,21 @@ async def _parsers(settings: Settings) -> str:
 
 async def _redis(settings: Settings) -> str:
     from events.redis_log import RedisLog
+    from events.redis_replicas import primaries
     from events.redis_setup import fsync_policy
-    from millstream.stores import open_stores
+    from events.replicas import halted
+    from millstream.stores import needs_replica, open_stores
 
     async with open_stores(settings) as stores:
         policy = await fsync_policy(stores.clients.commands)
         loss = "" if policy == "always" else " (a power cut may lose the last second: `appendfsync always`)"
         log = RedisLog(stores.clients.commands, stores.clients.blocking, stores.keys)
+        found = await primaries(stores.clients.commands, stores.keys)
+        if standing_still := halted(found, needs_replica=needs_replica(settings)):
+            raise Stop(
+                "; ".join(one.what for one in standing_still),
+                hint="start its replica, or add one; all goes on by itself, and nothing that was accepted is lost",
+            )
         failed = sum([await log.dead_letters(partition) for partition in range(log.partitions)])
         return f"{stores.log.partitions} partitions, appendfsync {policy or 'unknown'}{loss}, {failed:,} dead letters"
 

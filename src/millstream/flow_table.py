@@ -24,6 +24,8 @@ def flow_shown(flow: SystemFlow, url: str) -> Iterator[RenderableType]:
     """Head, steps, and what stands still."""
     yield Text.assemble(("millstream ", "bold"), url, f"   {flow.as_of:%H:%M:%S} UTC   last {flow.window_s:.0f} s")
     yield _summary(flow)
+    for one in () if flow.standing is None else flow.standing.halted:
+        yield Text(one.told, style="bold red")
     yield _steps(flow)
 
 

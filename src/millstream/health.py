@@ -10,8 +10,10 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from events.redis_replicas import primaries
 from events.redis_setup import durability
-from millstream.stores import Stores
+from events.replicas import Halted, halted
+from millstream.stores import Stores, needs_replica
 
 DEPENDENCY_S_MAX = 2.0
 """How long a dependency may take to answer before the service calls itself not ready."""
@@ -36,13 +38,15 @@ class Dependency(msgspec.Struct, frozen=True):
 
 class Readiness(msgspec.Struct, frozen=True):
     """The answer of /readyz. `warnings` say what could be lost although everything answers; `door`, who is let in;
-    `index`, where it is and who compares what several machines write to it."""
+    `index`, where it is and who compares what several machines write to it; `halted`, where nothing new is recorded
+    for want of a replica (their sentences are among the warnings too: what is there can be read and searched)."""
 
     is_ready: bool
     dependencies: tuple[Dependency, ...]
     warnings: tuple[str, ...] = ()
     door: str = ""
     index: str = ""
+    halted: tuple[Halted, ...] = ()
 
 
 def health_routes(stores: Stores, door: Callable[[], str]) -> list[Route]:
@@ -53,11 +57,14 @@ def health_routes(stores: Stores, door: Callable[[], str]) -> list[Route]:
 
     async def readyz(_request: Request) -> Response:
         warnings: list[str] = []
+        standing_still: list[Halted] = []
 
         async def ping() -> None:
             await stores.log.head(0)
             warning = (await durability(stores.clients.commands)).warning
             warnings.extend([] if warning is None else [warning])
+            found = await primaries(stores.clients.commands, stores.keys)
+            standing_still.extend(halted(found, needs_replica=needs_replica(stores.settings)))
 
         async def look() -> None:
             await stores.blobs.stat("readyz")
@@ -70,8 +77,15 @@ def health_routes(stores: Stores, door: Callable[[], str]) -> list[Route]:
         found = [one for one in answers if one.name != INDEX]
         away = [one.detail for one in answers if one.name == INDEX and not one.is_ready]
         warnings.extend(f"searches fail and documents wait: {detail}" for detail in away)
+        # No dependency either: what is there is still read and searched, and other partitions go on.
+        warnings.extend(one.told for one in standing_still)
         readiness = Readiness(
-            all(one.is_ready for one in found), tuple(found), tuple(warnings), door(), stores.index_told
+            is_ready=all(one.is_ready for one in found),
+            dependencies=tuple(found),
+            warnings=tuple(warnings),
+            door=door(),
+            index=stores.index_told,
+            halted=tuple(standing_still),
         )
         return _json(readiness, 200 if readiness.is_ready else 503)
 

@@ -135,12 +135,17 @@ async def _secret(settings: Settings, clients: Clients, keys: Keys) -> bytes:
     return found
 
 
-def _log(settings: Settings, clients: Clients, keys: Keys, seen: SeenEnds) -> RedisLog:
+def needs_replica(settings: Settings) -> bool:
+    """Whether an event counts as kept only when a replica has it too."""
     match settings.confirm:
         case "primary":
-            confirmation = None
+            return False
         case "replica":
-            confirmation = Confirmation(replicas=1, wait_ms=settings.confirm_ms_max)
+            return True
         case _:
             assert_never(settings.confirm)
+
+
+def _log(settings: Settings, clients: Clients, keys: Keys, seen: SeenEnds) -> RedisLog:
+    confirmation = Confirmation(replicas=1, wait_ms=settings.confirm_ms_max) if needs_replica(settings) else None
     return RedisLog(clients.commands, clients.blocking, keys, confirmation=confirmation, seen=seen)

@@ -1,16 +1,30 @@
-"""AskStanding on Redis: one pipeline for all partitions."""
+"""AskStanding on Redis: one pipeline for all partitions, and a look at the replicas of each server."""
 
 from collections.abc import Callable
 
 from events.keys import Keys
 from events.redis_border import RedisClient, at_the_border
+from events.redis_replicas import primaries
+from events.replicas import halted
 from projections.standing import Standing
 
 
 class RedisStanding:
-    """`clock_ms` is unix ms, and compared with heartbeats by the server's clock: a second apart is a second's error."""
+    """`clock_ms` is unix ms, and compared with heartbeats by the server's clock: a second apart is a second's error.
 
-    def __init__(self, client: RedisClient, keys: Keys, *, lease_ms: int, clock_ms: Callable[[], int]) -> None:
+    `needs_replica`: an event counts as kept when a replica has it too.
+    """
+
+    def __init__(
+        self,
+        client: RedisClient,
+        keys: Keys,
+        *,
+        lease_ms: int,
+        clock_ms: Callable[[], int],
+        needs_replica: bool = False,
+    ) -> None:
+        self._needs_replica = needs_replica
         self._client = client
         self._keys = keys
         self._lease_ms = lease_ms
@@ -24,4 +38,9 @@ class RedisStanding:
                     pipeline.zcard(self._keys.dead(partition))
                     pipeline.zcard(self._keys.due(partition))
                 workers, *counts = await pipeline.execute()
-        return Standing(dead_letters=sum(counts[::2]), timers=sum(counts[1::2]), workers=workers)
+        return Standing(
+            dead_letters=sum(counts[::2]),
+            timers=sum(counts[1::2]),
+            workers=workers,
+            halted=halted(await primaries(self._client, self._keys), needs_replica=self._needs_replica),
+        )

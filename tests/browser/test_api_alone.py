@@ -76,3 +76,18 @@ def test_a_key_is_made_and_from_then_on_asked_for(chromium: Browser, context: Br
     expect(other.page.get_by_role("dialog")).to_have_count(0)
     elsewhere.close()
     assert tab.errors == other.errors == []
+
+
+def test_health_says_where_no_replica_follows_and_what_to_do(context: BrowserContext) -> None:
+    """A log that confirms by a replica, and has none."""
+    with Mill({"MILLSTREAM_CONFIRM": "replica"}) as mill:
+        mill.redis.start()
+        mill.start(Role.API, API)
+        tab = Tab(context.new_page(), mill.url)
+        tab.open("operations?tab=health")
+        said = tab.page.get_by_text("No replica follows Redis")
+        expect(said).to_have_count(1)
+        expect(said).to_contain_text("Start its replica, or add one")
+        tab.page.get_by_role("button", name="中文").click()
+        expect(tab.page.get_by_text("没有副本跟随")).to_have_count(1)
+        assert tab.errors == []

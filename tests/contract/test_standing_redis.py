@@ -48,10 +48,12 @@ class TestRedisStanding:
         world = World(redis_clients)
         inbox = RedisInbox(redis_clients.commands, redis_clients.blocking, world.keys)
         system = System(world.log, MemoryViews(partitions=PARTITIONS, clock_ms=lambda: 1), inbox, clock_us=lambda: 1)
-        found = await Installation(system, standing_of(redis_clients), redis_clients.commands).look()
+        found = await Installation(system, standing_of(redis_clients), redis_clients.commands, world.keys).look()
         assert isinstance(found, Registry)
         figures = {family.name: {one.labels: one.value for one in series} for family, series in found.families()}
         assert figures["millstream_redis_up"] == {(): 1}
         servers = figures["millstream_redis_memory_bytes"]
         assert list(servers) == [(str(place),) for place in range(len(servers))]
         assert min(servers.values()) > 0
+        assert figures["millstream_redis_replicas"].keys() == servers.keys()
+        assert figures["millstream_partitions_halted"] == {(): 0}

@@ -24,6 +24,14 @@ class FailingOver(Protocol):
         """From now on what is written is on the primary alone."""
         ...
 
+    def lose_replica(self) -> None:
+        """It is killed."""
+        ...
+
+    def bring_replica_back(self) -> None:
+        """Returns when it follows."""
+        ...
+
     def fail_over(self) -> None:
         """The primary is killed, the replica takes over; returns when the old primary follows it."""
         ...
@@ -43,12 +51,27 @@ class ClusterFailingOver:
     def url(self) -> str:
         return self._cluster.url
 
+    def is_elsewhere(self, slot: int) -> bool:
+        """Whether another server has the slot."""
+        return self._cluster.master_of(slot) is not self._primary
+
     def stop_replicating(self) -> None:
         primary = self._primary
         replica = self._cluster.replica_of(primary)
         replica.pause()
         primary.cut_off_replicas()
         self._pair = primary, replica
+
+    def lose_replica(self) -> None:
+        primary = self._primary
+        replica = self._cluster.replica_of(primary)
+        replica.kill()
+        self._pair = primary, replica
+
+    def bring_replica_back(self) -> None:
+        assert self._pair is not None, "nobody is away"
+        self._pair[1].start()
+        self._cluster.wait_until_whole()
 
     def fail_over(self) -> None:
         assert self._pair is not None, "nobody is paused"
@@ -79,6 +102,13 @@ class SentinelsFailingOver:
     def stop_replicating(self) -> None:
         self._servers.pause(self._replica)
         self._servers.ask(self._primary, "CLIENT", "KILL", "TYPE", "replica")
+
+    def lose_replica(self) -> None:
+        self._servers.kill(self._replica)
+
+    def bring_replica_back(self) -> None:
+        self._servers.start_server(self._replica, "--replicaof", f"127.0.0.1 {self._primary}")
+        poll(self._servers.is_replicating, "it follows", TAKES_OVER_S_MAX)
 
     def hang(self) -> None:
         """The primary says nothing more; returns when the replica is promoted."""

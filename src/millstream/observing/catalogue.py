@@ -54,13 +54,17 @@ WEBHOOKS: Final = _gauge("webhook_messages", "Messages to webhooks that wait, or
 REDIS_UP: Final = _gauge("redis_up", "1 where Redis answered this scrape; without it no figure of the installation.")
 REDIS_MEMORY: Final = _gauge("redis_memory_bytes", "Memory that Redis uses, by server of a cluster.", "server")
 REDIS_MEMORY_MAX: Final = _gauge("redis_memory_max_bytes", "Memory that Redis may use; 0: no limit.", "server")
+REDIS_REPLICAS: Final = _gauge("redis_replicas", "Replicas that follow, by server of a cluster.", "server")
+HALTED: Final = _gauge(
+    "partitions_halted", "Partitions in which nothing is recorded until a replica follows their server."
+)
 REDIS_MAY_LOSE: Final = _gauge(
     "redis_may_lose_events", "1 where Redis is set up so that it may lose what was accepted."
 )
 
 INSTALLATION: Final = (
     *(EVENTS, PROJECTOR_LAG, WAITING, PENDING, TIMERS, WORKERS, DEAD_LETTERS, STEP_STARTS, STEP_ENDS, STEP_SECONDS),
-    *(WEBHOOKS, REDIS_UP, REDIS_MEMORY, REDIS_MEMORY_MAX, REDIS_MAY_LOSE),
+    *(WEBHOOKS, REDIS_UP, REDIS_MEMORY, REDIS_MEMORY_MAX, REDIS_REPLICAS, HALTED, REDIS_MAY_LOSE),
 )
 
 # of an API process

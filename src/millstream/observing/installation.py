@@ -3,7 +3,9 @@
 import asyncio
 
 from events.errors import LogError
+from events.keys import Keys
 from events.redis_border import RedisClient
+from events.redis_replicas import primaries
 from events.redis_setup import durability, memory
 from millstream.observing import catalogue
 from millstream.observing.registry import Distribution, Registry
@@ -16,7 +18,8 @@ from projections.webhook_flow import WebhookFlow
 class Installation:
     """Asked once a scrape."""
 
-    def __init__(self, system: System, standing: AskStanding, client: RedisClient) -> None:
+    def __init__(self, system: System, standing: AskStanding, client: RedisClient, keys: Keys) -> None:
+        self._keys = keys
         self._system = system
         self._standing = standing
         self._client = client
@@ -52,11 +55,14 @@ class Installation:
         found.set(catalogue.DEAD_LETTERS, standing.dead_letters)
         found.set(catalogue.TIMERS, standing.timers)
         found.set(catalogue.WORKERS, standing.workers)
+        found.set(catalogue.HALTED, sum(len(one.partitions) for one in standing.halted))
 
     async def _put_redis(self, found: Registry) -> None:
         for place, one in enumerate(await memory(self._client)):
             found.set(catalogue.REDIS_MEMORY, one.used_bytes, str(place))
             found.set(catalogue.REDIS_MEMORY_MAX, one.max_bytes, str(place))
+        for place, primary in enumerate(await primaries(self._client, self._keys)):
+            found.set(catalogue.REDIS_REPLICAS, primary.replicas, str(place))
         found.set(catalogue.REDIS_MAY_LOSE, (await durability(self._client)).may_lose)
 
 

@@ -5,7 +5,7 @@ from millstream.observing import catalogue
 from millstream.observing.installation import Installation
 from millstream.observing.registry import Registry
 from millstream.observing.scrape import Scrape
-from millstream.stores import Stores, clock_us
+from millstream.stores import Stores, clock_us, needs_replica
 from projections.changes import ChangeTailer
 from projections.redis_standing import RedisStanding
 from projections.redis_views import RedisViews
@@ -22,7 +22,7 @@ def api_scrape(stores: Stores, tailer: ChangeTailer, *, process: str) -> Scrape:
         clock_us=clock_us,
         webhooks=WebhookCounts(subscriptions_of(stores), deliveries_of(stores)),
     )
-    installation = Installation(system, standing_of(stores), stores.clients.commands)
+    installation = Installation(system, standing_of(stores), stores.clients.commands, stores.keys)
 
     def before(figures: Registry) -> None:
         figures.set(catalogue.SSE_SUBSCRIBERS, tailer.count)
@@ -31,12 +31,13 @@ def api_scrape(stores: Stores, tailer: ChangeTailer, *, process: str) -> Scrape:
 
 
 def standing_of(stores: Stores) -> RedisStanding:
-    """Dead letters, timers and workers of the installation."""
+    """Dead letters, timers and workers of the installation, and what stands still for want of a replica."""
     return RedisStanding(
         stores.clients.commands,
         stores.keys,
         lease_ms=stores.settings.lease_s * 1_000,
         clock_ms=lambda: clock_us() // 1_000,
+        needs_replica=needs_replica(stores.settings),
     )
 
 

@@ -26,7 +26,13 @@ EVERYWHERE: Final = CONNECTION | {
     ProblemCode.INTERNAL_ERROR,
 }
 STORES: Final = frozenset(
-    {ProblemCode.DEPENDENCY_UNAVAILABLE, ProblemCode.CONTENTION, ProblemCode.STORAGE_FULL, ProblemCode.ARCHIVE_DAMAGED}
+    {
+        ProblemCode.DEPENDENCY_UNAVAILABLE,
+        ProblemCode.NOT_REPLICATED,
+        ProblemCode.CONTENTION,
+        ProblemCode.STORAGE_FULL,
+        ProblemCode.ARCHIVE_DAMAGED,
+    }
 )
 KEYED: Final = frozenset(
     {

@@ -7,6 +7,7 @@ import msgspec
 import pytest
 from rich.console import Console
 
+from events.replicas import Halted
 from events.steps import Step
 from millstream.flow_table import IN_ORDER, flow_shown
 from projections.standing import Standing
@@ -51,6 +52,14 @@ def test_it_tells_the_flow_what_waits_and_who_works() -> None:
     assert "webhooks 2 waiting, 5 failed" in text
     (line,) = [line.split() for line in text.splitlines() if line.startswith("parse")]
     assert line == ["parse", "1,500", "4", "20.6", "1,234", "3", "1", "181", "ms", "66", "s"]
+
+
+def test_what_stands_still_for_want_of_a_replica_is_named() -> None:
+    halted = Halted(server="10.0.0.1:7001", partitions=(0, 3))
+    standing = Standing(dead_letters=0, timers=0, workers=2, halted=(halted,))
+    text = " ".join(shown(msgspec.structs.replace(FLOW, standing=standing)).split())
+    assert "no replica follows Redis 10.0.0.1:7001, so nothing new counts as kept in partitions 0, 3" in text
+    assert "Start its replica" in text
 
 
 def test_what_is_not_known_is_left_out() -> None:

@@ -72,6 +72,7 @@ export default {
   "problem.not_a_dead_letter": "The document has not failed",
   "problem.not_finite": "The model’s vectors are no numbers",
   "problem.not_found": "There is nothing here",
+  "problem.not_replicated": "The log has no replica that confirms",
   "problem.nothing_to_retry": "There is nothing to try again",
   "problem.object_key_invalid": "This is no key of an object",
   "problem.object_missing": "There is no such object in the bucket",

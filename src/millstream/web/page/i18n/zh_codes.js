@@ -72,6 +72,7 @@ export default {
   "problem.not_a_dead_letter": "该文档并未失败",
   "problem.not_finite": "模型返回的向量不是有效数值",
   "problem.not_found": "没有找到",
+  "problem.not_replicated": "日志没有可确认写入的副本",
   "problem.nothing_to_retry": "没有可重试的内容",
   "problem.object_key_invalid": "对象键无效",
   "problem.object_missing": "存储桶中没有该对象",

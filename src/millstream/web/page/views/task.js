@@ -5,6 +5,7 @@ import { useAction, useClock, useLoaded, useStream } from "../hooks.js";
 import { html, useState } from "../html.js";
 import { named, reason, t } from "../language.js";
 import { Badge, Confirm, Copy, Head, Icon, Live, Loading, ProblemBox, Progress } from "../parts.js";
+import { HaltedHere } from "../parts/readiness.js";
 import { Timeline } from "../parts/timeline.js";
 import { go, link } from "../router.js";
 import { Counts } from "./tasks.js";
@@ -12,6 +13,7 @@ import { Counts } from "./tasks.js";
 const STEPS = ["fetch", "parse", "chunk", "embed", "index"];
 const OPEN = ["queued", "processing"];
 const SHOWN = 50;
+const STILL_MS = 5_000; // without a change: it is asked whether anything can be recorded
 
 export default function Task({ task: id }) {
   const [task, setTask] = useState(null);
@@ -48,6 +50,7 @@ export default function Task({ task: id }) {
         <div><dt>${t("task.id")}</dt><dd><${Copy} text=${task.task_id} label=${`${task.task_id.slice(0, 14)}…${task.task_id.slice(-4)}`} /></dd></div>
       </dl>
     </section>
+    ${isOpen && now - new Date(task.updated_at) > STILL_MS && html`<${HaltedHere} id=${task.task_id} />`}
     <section aria-labelledby="documents-title"><h2 id="documents-title">${t("tasks.documents")}</h2>
       <ul class="documents">${rows.slice(0, shown).map((one) => html`<${Document} key=${one.document_id} document=${one} now=${now} />`)}</ul>
       ${rows.length > shown && html`<div class="pager"><span>${t("pager.of", { n: shown, total: rows.length })}</span><button type="button" onClick=${() => setShown(shown + SHOWN)}>${t("pager.more")}</button></div>`}

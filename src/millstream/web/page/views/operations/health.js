@@ -1,22 +1,12 @@
 // What the service stands on: whether each answers, how fast, and what to do where it does not.
-import { Problem } from "../../api.js";
 import { clock, duration } from "../../format.js";
 import { usePolled } from "../../hooks.js";
 import { html } from "../../html.js";
 import { t } from "../../language.js";
 import { Badge, Icon, Loading, ProblemBox } from "../../parts.js";
+import { Halted, looked } from "../../parts/readiness.js";
 
 const LOOK_MS = 5_000;
-
-// 503 is an answer too: it says which of them is not ready.
-async function looked(signal) {
-  try {
-    const answer = await fetch("/readyz", { signal, cache: "no-store", credentials: "omit" });
-    return { ...(await answer.json()), at: new Date().toISOString() };
-  } catch {
-    throw new Problem({ code: "unreachable" });
-  }
-}
 
 export function Health() {
   const { data: found, problem } = usePolled(looked, LOOK_MS);
@@ -26,7 +16,8 @@ export function Health() {
       <ul class="plain health">${found.dependencies.map((one) => html`<li key=${one.name} class="row between tight"><span><strong>${t(`health.${one.name}`) === `health.${one.name}` ? one.name : t(`health.${one.name}`)}</strong>
           ${!one.is_ready && html`<small class="block error-text">${one.detail}</small><small class="block">${t(`health.${one.name}_todo`) === `health.${one.name}_todo` ? t("health.todo") : t(`health.${one.name}_todo`)}</small>`}</span>
         <span class="row tight"><small class="muted">${duration(one.took_ms)}</small><${Badge} status=${one.is_ready ? "ready" : "not_ready"} /></span></li>`)}</ul>
-      ${found.warnings.map((one) => html`<p class="problem mild"><${Icon} name="warn" /><span class="problem-said">${one}</span></p>`)}</section>
+      ${found.halted.map((one) => html`<${Halted} key=${one.server} of=${one} />`)}
+      ${found.warnings.filter((one) => !found.halted.some((halt) => one.includes(` ${halt.server},`))).map((one) => html`<p class="problem mild"><${Icon} name="warn" /><span class="problem-said">${one}</span></p>`)}</section>
     <section class="card"><h2>${t("health.door")}</h2><p>${t(found.door.startsWith("open") ? "health.door_open" : "health.door_keys")}</p><p class="muted"><small>${found.door}</small></p></section>
     <section class="card"><h2>${t("health.more")}</h2><p class="muted">${t("health.more_text")}</p><p><code>millstream doctor</code></p></section>`}`;
 }
