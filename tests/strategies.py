@@ -4,12 +4,15 @@ Commands that fit a state are in `commands_by_state.py`, histories that really h
 """
 
 import types
+from datetime import datetime
 from enum import Enum
 from typing import Annotated, Any, Final, Union, get_args, get_origin
 
 import msgspec
 from hypothesis import strategies as st
 
+from domain.instant import utc
+from domain.origin import Origin
 from events import ids
 from events.chunking import ChunkingSettings
 from events.codec import EVENT_TYPES
@@ -45,12 +48,17 @@ knowledge_base_settings = st.builds(
     fusion=st.just(msgspec.UNSET) | st.sampled_from(FusionKind),
 )
 
+moments = st.integers(0, 2**53).map(utc)
+origins = st.builds(Origin, url=names) | st.builds(Origin, object_key=names)
+
 _BY_TYPE: Final[dict[object, st.SearchStrategy[Any]]] = {
     str: st.text(max_size=20),
     int: counts,
     float: st.floats(allow_nan=False, allow_infinity=False),
     bool: st.booleans(),
     type(None): st.none(),
+    datetime: moments,
+    Origin: origins,
     msgspec.UnsetType: st.just(msgspec.UNSET),
     KnowledgeBaseId: knowledge_base_ids,
     TaskId: task_ids,
@@ -67,6 +75,8 @@ def of_type(kind: Any) -> st.SearchStrategy[Any]:
         return _BY_TYPE[kind]
     if isinstance(kind, type) and issubclass(kind, Enum):
         return st.sampled_from(list(kind))
+    if isinstance(kind, type) and issubclass(kind, msgspec.Struct):
+        return structs(kind)
     origin, arguments = get_origin(kind), get_args(kind)
     if origin is Annotated:
         return of_type(arguments[0])

@@ -14,6 +14,7 @@ from grpc.aio import AioRpcError, Metadata
 from events.redis_clients import make_clients
 from millstream.grpc.refusals import REQUEST_ID
 from millstream.grpc.v1 import tasks_pb2 as pb
+from tests.grpc_as_http import as_http, without_empty
 from tests.integration.grpc_facts import cancel_what_is_left, history, refusal, status_when, types_in
 from tests.integration.grpc_worker import RemoteWorker, remote_worker, vectors_of
 from tests.integration.grpc_world import GUARD_S, GrpcWorld, code_of, grpc_world, shown
@@ -73,6 +74,10 @@ async def test_a_document_is_parsed_and_embedded_elsewhere_and_found_here(world:
         document = await status_when(world, submitted, pb.DOCUMENT_PHASE_COMPLETED)
         embedding.cancel()
 
+    path = f"/knowledge-bases/{world.own}/documents/{document.document_id}"
+    shown_by_http = (await world.app.call("GET", path, world.admin)).json()
+    assert as_http(document) == without_empty(shown_by_http)
+    assert [stage.step for stage in document.stages] == ["parse", "chunk", "embed", "index"]
     facts = await history(world, submitted)
     (parsed,) = [fact["data"] for fact in facts if fact["type"] == "DocumentParsed"]
     assert (parsed["parser"], parsed["title"], parsed["pages"]) == ("reader 7", "A plan", 2)

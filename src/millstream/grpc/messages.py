@@ -4,8 +4,13 @@ from datetime import datetime
 
 from google.protobuf.struct_pb2 import Struct
 from google.protobuf.timestamp_pb2 import Timestamp
+from msgspec import UNSET, UnsetType
 
+from domain.document_status import DocumentCounts, StageStatus
+from domain.origin import Origin
 from domain.status import DocumentError, DocumentPhase, DocumentStatus, TaskPhase, TaskStatus, Wait, WaitReason
+from domain.usage import Usage
+from events.chunking import ChunkingSettings
 from events.document import Metadata
 from events.steps import Lane
 from events.task import TaskSource
@@ -39,12 +44,8 @@ def task_of(status: TaskStatus) -> pb.Task:
         filename=status.filename or "",
         source=task_source(status.source),
         lane=task_lane(status.lane),
-        usage=pb.Usage(
-            embedding_calls=status.usage.embedding_calls,
-            tokens_sent=status.usage.tokens_sent,
-            tokens_by_provider=status.usage.tokens_by_provider,
-            chunks_reused=status.usage.chunks_reused,
-        ),
+        usage=_usage_of(status.usage),
+        links=status.links,
     )
 
 
@@ -78,6 +79,28 @@ def document_of(status: DocumentStatus) -> pb.Document:
         metadata=_struct(status.metadata),
         enabled=status.enabled,
         waiting=_wait_of(status.waiting),
+        stages=map(_stage_of, status.stages),
+        tokens=counts.tokens,
+        usage=_usage_of(counts),
+        index_generation=status.index_generation,
+        chunks_edited=status.chunks_edited,
+        edits_lost=status.edits_lost,
+        chunking=chunking_of(status.chunking),
+        origin=_origin_of(status.origin),
+    )
+
+
+def chunking_of(chunking: ChunkingSettings | None) -> pb.Chunking | None:
+    """How a document is cut; None where that is as its knowledge base says."""
+    if chunking is None:
+        return None
+    return pb.Chunking(
+        chunker=chunking.chunker.value,
+        chunk_tokens=chunking.chunk_tokens,
+        chunk_overlap_tokens=chunking.chunk_overlap_tokens,
+        chunk_parent_tokens=_set(chunking.chunk_parent_tokens),
+        chunk_window_sentences=_set(chunking.chunk_window_sentences),
+        chunk_breakpoint_percentile=_set(chunking.chunk_breakpoint_percentile),
     )
 
 
@@ -134,6 +157,32 @@ def _line_of(line: DocumentLine) -> pb.SubmittedDocument:
         duplicate_of=line.duplicate_of or "",
         replaces=line.replaces or "",
     )
+
+
+def _usage_of(counted: Usage | DocumentCounts) -> pb.Usage:
+    return pb.Usage(
+        embedding_calls=counted.embedding_calls,
+        tokens_sent=counted.tokens_sent,
+        tokens_by_provider=counted.tokens_by_provider,
+        chunks_reused=counted.chunks_reused,
+    )
+
+
+def _stage_of(stage: StageStatus) -> pb.StageStatus:
+    return pb.StageStatus(
+        step=stage.step.value,
+        attempts=stage.attempts,
+        started_at=_timestamp(stage.started_at),
+        finished_at=_timestamp(stage.finished_at),
+    )
+
+
+def _set(number: int | UnsetType) -> int | None:
+    return None if number is UNSET else number
+
+
+def _origin_of(origin: Origin | None) -> pb.Origin | None:
+    return None if origin is None else pb.Origin(url=origin.url, object_key=origin.object_key)
 
 
 def _wait_of(wait: Wait | None) -> pb.Wait | None:

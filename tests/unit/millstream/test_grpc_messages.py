@@ -4,18 +4,34 @@ import sys
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
+import msgspec
 import pytest
+from hypothesis import given
 
-from domain.status import DocumentPhase, TaskPhase, TaskStatus, WaitReason
+from domain.status import DocumentPhase, DocumentStatus, TaskPhase, TaskStatus, WaitReason
+from events.chunking import ChunkingSettings
+from events.knowledge_base import ChunkerKind
 from events.steps import Lane
 from events.task import TaskSource
 from ingest.options import OptionsBody
 from ingest.problems import Rejected
 from millstream.grpc.event_frames import EventFrame, frames_of
-from millstream.grpc.messages import document_phase, task_lane, task_phase, task_source, wait_reason
+from millstream.grpc.messages import (
+    chunking_of,
+    document_of,
+    document_phase,
+    task_lane,
+    task_of,
+    task_phase,
+    task_source,
+    wait_reason,
+)
 from millstream.grpc.upload_form import options_of
 from millstream.grpc.v1 import tasks_pb2 as pb
+from tests.grpc_as_http import as_http, without_empty
+from tests.strategies import structs
 
 ROOT = Path(__file__).parents[3]
 
@@ -57,12 +73,33 @@ def test_every_source_lane_and_wait_has_a_value_of_its_own() -> None:
     assert reasons == set(pb.WaitReason.values()) - {pb.WAIT_REASON_UNSPECIFIED}
 
 
-def test_a_task_has_what_http_shows_of_it() -> None:
-    elsewhere = {"status": "phase"}  # in the words of the proto
-    without = {"links"}  # paths of HTTP
-    shown = {elsewhere.get(name, name) for name in TaskStatus.__struct_fields__} - without
+@given(structs(TaskStatus))
+def test_a_task_has_what_http_shows_of_it(status: TaskStatus) -> None:
+    assert as_http(task_of(status)) == http_of(status)
 
-    assert shown == {field.name for field in pb.Task.DESCRIPTOR.fields}
+
+@given(structs(DocumentStatus))
+def test_a_document_has_what_http_shows_of_it(status: DocumentStatus) -> None:
+    assert as_http(document_of(status)) == http_of(status)
+
+
+def test_what_a_document_is_cut_by_is_told_whole() -> None:
+    settings = ChunkingSettings(
+        chunker=ChunkerKind.PARENTS,
+        chunk_tokens=64,
+        chunk_overlap_tokens=8,
+        chunk_parent_tokens=512,
+        chunk_window_sentences=3,
+        chunk_breakpoint_percentile=95,
+    )
+    told = pb.Document(chunking=chunking_of(settings))
+    assert as_http(told)["chunking"] == msgspec.to_builtins(settings)
+
+
+def http_of(status: TaskStatus | DocumentStatus) -> dict[str, Any]:
+    """As the answer's JSON is read."""
+    found: dict[str, Any] = msgspec.json.decode(msgspec.json.encode(status))
+    return without_empty(found)
 
 
 def test_options_have_the_names_that_http_knows() -> None:

@@ -233,7 +233,14 @@ class WatchTaskResponse(_message.Message):
     def __init__(self, task: _Optional[_Union[Task, _Mapping]] = ..., document: _Optional[_Union[Document, _Mapping]] = ..., cursor: _Optional[str] = ...) -> None: ...
 
 class Task(_message.Message):
-    __slots__ = ("task_id", "knowledge_base_id", "phase", "progress", "documents", "submitted_at", "started_at", "finished_at", "cancelled_at", "updated_at", "version", "filename", "source", "lane", "usage")
+    __slots__ = ("task_id", "knowledge_base_id", "phase", "progress", "documents", "submitted_at", "started_at", "finished_at", "cancelled_at", "updated_at", "version", "filename", "source", "lane", "usage", "links")
+    class LinksEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: str
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[str] = ...) -> None: ...
     TASK_ID_FIELD_NUMBER: _ClassVar[int]
     KNOWLEDGE_BASE_ID_FIELD_NUMBER: _ClassVar[int]
     PHASE_FIELD_NUMBER: _ClassVar[int]
@@ -249,6 +256,7 @@ class Task(_message.Message):
     SOURCE_FIELD_NUMBER: _ClassVar[int]
     LANE_FIELD_NUMBER: _ClassVar[int]
     USAGE_FIELD_NUMBER: _ClassVar[int]
+    LINKS_FIELD_NUMBER: _ClassVar[int]
     task_id: str
     knowledge_base_id: str
     phase: TaskPhase
@@ -264,7 +272,8 @@ class Task(_message.Message):
     source: TaskSource
     lane: Lane
     usage: Usage
-    def __init__(self, task_id: _Optional[str] = ..., knowledge_base_id: _Optional[str] = ..., phase: _Optional[_Union[TaskPhase, str]] = ..., progress: _Optional[float] = ..., documents: _Optional[_Union[DocumentCounts, _Mapping]] = ..., submitted_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., started_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., finished_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., cancelled_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., updated_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., version: _Optional[int] = ..., filename: _Optional[str] = ..., source: _Optional[_Union[TaskSource, str]] = ..., lane: _Optional[_Union[Lane, str]] = ..., usage: _Optional[_Union[Usage, _Mapping]] = ...) -> None: ...
+    links: _containers.ScalarMap[str, str]
+    def __init__(self, task_id: _Optional[str] = ..., knowledge_base_id: _Optional[str] = ..., phase: _Optional[_Union[TaskPhase, str]] = ..., progress: _Optional[float] = ..., documents: _Optional[_Union[DocumentCounts, _Mapping]] = ..., submitted_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., started_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., finished_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., cancelled_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., updated_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., version: _Optional[int] = ..., filename: _Optional[str] = ..., source: _Optional[_Union[TaskSource, str]] = ..., lane: _Optional[_Union[Lane, str]] = ..., usage: _Optional[_Union[Usage, _Mapping]] = ..., links: _Optional[_Mapping[str, str]] = ...) -> None: ...
 
 class Usage(_message.Message):
     __slots__ = ("embedding_calls", "tokens_sent", "tokens_by_provider", "chunks_reused")
@@ -297,7 +306,7 @@ class DocumentCounts(_message.Message):
     def __init__(self, total: _Optional[int] = ..., queued: _Optional[int] = ..., processing: _Optional[int] = ..., completed: _Optional[int] = ..., failed: _Optional[int] = ..., cancelled: _Optional[int] = ..., skipped: _Optional[int] = ...) -> None: ...
 
 class Document(_message.Message):
-    __slots__ = ("document_id", "task_id", "knowledge_base_id", "filename", "media_type", "size_bytes", "sha256", "phase", "progress", "searchable", "error", "duplicate_of", "replaces", "pages", "characters", "chunks", "chunks_embedded", "accepted_at", "updated_at", "version", "title", "language", "warnings", "metadata", "enabled", "waiting")
+    __slots__ = ("document_id", "task_id", "knowledge_base_id", "filename", "media_type", "size_bytes", "sha256", "phase", "progress", "searchable", "error", "duplicate_of", "replaces", "pages", "characters", "chunks", "chunks_embedded", "accepted_at", "updated_at", "version", "title", "language", "warnings", "metadata", "enabled", "waiting", "stages", "tokens", "usage", "index_generation", "chunks_edited", "edits_lost", "chunking", "origin")
     DOCUMENT_ID_FIELD_NUMBER: _ClassVar[int]
     TASK_ID_FIELD_NUMBER: _ClassVar[int]
     KNOWLEDGE_BASE_ID_FIELD_NUMBER: _ClassVar[int]
@@ -324,6 +333,14 @@ class Document(_message.Message):
     METADATA_FIELD_NUMBER: _ClassVar[int]
     ENABLED_FIELD_NUMBER: _ClassVar[int]
     WAITING_FIELD_NUMBER: _ClassVar[int]
+    STAGES_FIELD_NUMBER: _ClassVar[int]
+    TOKENS_FIELD_NUMBER: _ClassVar[int]
+    USAGE_FIELD_NUMBER: _ClassVar[int]
+    INDEX_GENERATION_FIELD_NUMBER: _ClassVar[int]
+    CHUNKS_EDITED_FIELD_NUMBER: _ClassVar[int]
+    EDITS_LOST_FIELD_NUMBER: _ClassVar[int]
+    CHUNKING_FIELD_NUMBER: _ClassVar[int]
+    ORIGIN_FIELD_NUMBER: _ClassVar[int]
     document_id: str
     task_id: str
     knowledge_base_id: str
@@ -350,7 +367,51 @@ class Document(_message.Message):
     metadata: _struct_pb2.Struct
     enabled: bool
     waiting: Wait
-    def __init__(self, document_id: _Optional[str] = ..., task_id: _Optional[str] = ..., knowledge_base_id: _Optional[str] = ..., filename: _Optional[str] = ..., media_type: _Optional[str] = ..., size_bytes: _Optional[int] = ..., sha256: _Optional[str] = ..., phase: _Optional[_Union[DocumentPhase, str]] = ..., progress: _Optional[float] = ..., searchable: _Optional[bool] = ..., error: _Optional[_Union[StepError, _Mapping]] = ..., duplicate_of: _Optional[str] = ..., replaces: _Optional[str] = ..., pages: _Optional[int] = ..., characters: _Optional[int] = ..., chunks: _Optional[int] = ..., chunks_embedded: _Optional[int] = ..., accepted_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., updated_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., version: _Optional[int] = ..., title: _Optional[str] = ..., language: _Optional[str] = ..., warnings: _Optional[_Iterable[str]] = ..., metadata: _Optional[_Union[_struct_pb2.Struct, _Mapping]] = ..., enabled: _Optional[bool] = ..., waiting: _Optional[_Union[Wait, _Mapping]] = ...) -> None: ...
+    stages: _containers.RepeatedCompositeFieldContainer[StageStatus]
+    tokens: int
+    usage: Usage
+    index_generation: int
+    chunks_edited: int
+    edits_lost: _containers.RepeatedScalarFieldContainer[str]
+    chunking: Chunking
+    origin: Origin
+    def __init__(self, document_id: _Optional[str] = ..., task_id: _Optional[str] = ..., knowledge_base_id: _Optional[str] = ..., filename: _Optional[str] = ..., media_type: _Optional[str] = ..., size_bytes: _Optional[int] = ..., sha256: _Optional[str] = ..., phase: _Optional[_Union[DocumentPhase, str]] = ..., progress: _Optional[float] = ..., searchable: _Optional[bool] = ..., error: _Optional[_Union[StepError, _Mapping]] = ..., duplicate_of: _Optional[str] = ..., replaces: _Optional[str] = ..., pages: _Optional[int] = ..., characters: _Optional[int] = ..., chunks: _Optional[int] = ..., chunks_embedded: _Optional[int] = ..., accepted_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., updated_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., version: _Optional[int] = ..., title: _Optional[str] = ..., language: _Optional[str] = ..., warnings: _Optional[_Iterable[str]] = ..., metadata: _Optional[_Union[_struct_pb2.Struct, _Mapping]] = ..., enabled: _Optional[bool] = ..., waiting: _Optional[_Union[Wait, _Mapping]] = ..., stages: _Optional[_Iterable[_Union[StageStatus, _Mapping]]] = ..., tokens: _Optional[int] = ..., usage: _Optional[_Union[Usage, _Mapping]] = ..., index_generation: _Optional[int] = ..., chunks_edited: _Optional[int] = ..., edits_lost: _Optional[_Iterable[str]] = ..., chunking: _Optional[_Union[Chunking, _Mapping]] = ..., origin: _Optional[_Union[Origin, _Mapping]] = ...) -> None: ...
+
+class StageStatus(_message.Message):
+    __slots__ = ("step", "attempts", "started_at", "finished_at")
+    STEP_FIELD_NUMBER: _ClassVar[int]
+    ATTEMPTS_FIELD_NUMBER: _ClassVar[int]
+    STARTED_AT_FIELD_NUMBER: _ClassVar[int]
+    FINISHED_AT_FIELD_NUMBER: _ClassVar[int]
+    step: str
+    attempts: int
+    started_at: _timestamp_pb2.Timestamp
+    finished_at: _timestamp_pb2.Timestamp
+    def __init__(self, step: _Optional[str] = ..., attempts: _Optional[int] = ..., started_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., finished_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
+
+class Chunking(_message.Message):
+    __slots__ = ("chunker", "chunk_tokens", "chunk_overlap_tokens", "chunk_parent_tokens", "chunk_window_sentences", "chunk_breakpoint_percentile")
+    CHUNKER_FIELD_NUMBER: _ClassVar[int]
+    CHUNK_TOKENS_FIELD_NUMBER: _ClassVar[int]
+    CHUNK_OVERLAP_TOKENS_FIELD_NUMBER: _ClassVar[int]
+    CHUNK_PARENT_TOKENS_FIELD_NUMBER: _ClassVar[int]
+    CHUNK_WINDOW_SENTENCES_FIELD_NUMBER: _ClassVar[int]
+    CHUNK_BREAKPOINT_PERCENTILE_FIELD_NUMBER: _ClassVar[int]
+    chunker: str
+    chunk_tokens: int
+    chunk_overlap_tokens: int
+    chunk_parent_tokens: int
+    chunk_window_sentences: int
+    chunk_breakpoint_percentile: int
+    def __init__(self, chunker: _Optional[str] = ..., chunk_tokens: _Optional[int] = ..., chunk_overlap_tokens: _Optional[int] = ..., chunk_parent_tokens: _Optional[int] = ..., chunk_window_sentences: _Optional[int] = ..., chunk_breakpoint_percentile: _Optional[int] = ...) -> None: ...
+
+class Origin(_message.Message):
+    __slots__ = ("url", "object_key")
+    URL_FIELD_NUMBER: _ClassVar[int]
+    OBJECT_KEY_FIELD_NUMBER: _ClassVar[int]
+    url: str
+    object_key: str
+    def __init__(self, url: _Optional[str] = ..., object_key: _Optional[str] = ...) -> None: ...
 
 class Wait(_message.Message):
     __slots__ = ("reason", "since", "until")
