@@ -1,7 +1,9 @@
 """The index of passages: one table for each knowledge base and generation. Protocol and rows."""
 
+import asyncio
 import hashlib
 from collections.abc import AsyncIterator, Collection, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
 from typing import Final, Protocol
 
 import msgspec
@@ -34,18 +36,56 @@ class IndexRow(msgspec.Struct, frozen=True):
     """What the vector was made of (`vector_key_of`), for those who need the same one; empty keeps it to the row."""
 
 
-class Hit(msgspec.Struct, frozen=True):
-    """One row that was found; `score` is a cosine (-1 to 1) or a BM25 score (above 0), higher is better.
+class Match(msgspec.Struct, frozen=True):
+    """A row that was found and not read yet: `row` names it to the reader that found it.
 
-    `similarity` is the cosine with the vector that a search by words was given besides; None without one.
+    `score` is a cosine (-1 to 1) or a BM25 score (above 0), higher is better. `similarity` is the cosine with the
+    vector that a search by words was given besides; None without one.
     """
+
+    row: str
+    score: float
+    similarity: float | None = None
+
+
+class Hit(msgspec.Struct, frozen=True):
+    """What a row says that was found."""
 
     document_id: str
     filename: str
     chunk: Chunk
     metadata: Mapping[str, Scalar]
-    score: float
-    similarity: float | None = None
+
+
+class TableReader(Protocol):
+    """One table as it is at one moment: what is found there can be read, whatever is written meanwhile.
+
+    Fusing wants the scores of hundreds of rows and an answer the text of ten, so finding and reading are two calls.
+    Every method raises IndexUnavailable where the store fails.
+    """
+
+    async def by_vector(self, vector: Vectors, *, limit: int, filters: Filter = EVERYTHING) -> list[Match]:
+        """The rows nearest to the unit vector among those that pass, best first."""
+
+    async def by_words(
+        self,
+        query: str,
+        *,
+        limit: int,
+        filters: Filter = EVERYTHING,
+        similar_to: asyncio.Future[Vectors | None] | None = None,
+    ) -> list[Match]:
+        """The rows with the highest BM25 score among those that pass and hold a term, best first.
+
+        With `similar_to` each match also says how near it is to that vector: fusing needs both scores of a hit. It may
+        come while words are being looked for; None is none after all, and what it raises is raised.
+        """
+
+    async def read(self, matches: Sequence[Match]) -> list[Hit]:
+        """The rows of matches of this reader, in their order."""
+
+    async def chunks(self, places: Collection[Place]) -> dict[Place, Chunk]:
+        """The chunks that stand at these places; where there is none, nothing."""
 
 
 class Index(Protocol):
@@ -78,27 +118,8 @@ class Index(Protocol):
     async def drop(self, table: IndexTable) -> None:
         """Removes the table, if it exists."""
 
-    async def search_vector(
-        self, table: IndexTable, vector: Vectors, *, limit: int, filters: Filter = EVERYTHING
-    ) -> list[Hit]:
-        """The rows nearest to the unit vector among those that pass, best first; ties by chunk id."""
-
-    async def search_keyword(
-        self,
-        table: IndexTable,
-        query: str,
-        *,
-        limit: int,
-        filters: Filter = EVERYTHING,
-        similar_to: Vectors | None = None,
-    ) -> list[Hit]:
-        """The rows with the highest BM25 score among those that pass and hold a term, best first.
-
-        With `similar_to` each hit also says how near it is to that vector: fusing needs both scores of a hit.
-        """
-
-    async def chunks(self, table: IndexTable, places: Collection[Place]) -> dict[Place, Chunk]:
-        """The chunks that stand at these places; where there is none, nothing."""
+    def reading(self, table: IndexTable) -> AbstractAsyncContextManager[TableReader]:
+        """Reads the table as it is now; of one that does not exist nothing is found."""
 
     async def optimize(self, table: IndexTable) -> None:
         """Compacts and indexes what was written since; needed for speed, never for finding."""

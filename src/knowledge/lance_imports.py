@@ -3,6 +3,7 @@
 import asyncio
 import os
 import threading
+from functools import lru_cache
 from typing import Any, Final
 
 from knowledge.packages_on_demand import load_on_demand
@@ -57,6 +58,7 @@ async def connect(uri: str, storage_options: dict[str, str] | None, cache_bytes_
     )
 
 
+@lru_cache(maxsize=1)
 def import_match_query() -> Any:
     """The class of keyword queries; its own type information makes optional arguments mandatory."""
     import_lancedb()

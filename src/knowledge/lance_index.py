@@ -10,26 +10,25 @@ import asyncio
 import random
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Sequence
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import Any
 
-from knowledge.chunk import Chunk
 from knowledge.compaction import WRITES_MIN, Compaction
+from knowledge.empty_table import EmptyTable
 from knowledge.errors import IndexUnavailable, Overtaken
-from knowledge.filters import EVERYTHING, Filter
 from knowledge.gathering import Gathering
-from knowledge.index import Hit, IndexRow, IndexTable, check_rows
+from knowledge.index import IndexRow, IndexTable, TableReader, check_rows
 from knowledge.lance_columns import make_complete
 from knowledge.lance_commits import Commits, says
 from knowledge.lance_creation import copy_table, create_table
-from knowledge.lance_handle import LanceHandle
-from knowledge.lance_imports import CACHE_BYTES_MAX, connect, import_match_query
+from knowledge.lance_handle import IdleRows, LanceHandle
+from knowledge.lance_imports import CACHE_BYTES_MAX, connect
 from knowledge.lance_lookups import lookups_in
-from knowledge.lance_vectors import VECTOR_INDEX_ROWS_MIN, exactly
+from knowledge.lance_reader import LanceReader
+from knowledge.lance_vectors import VECTOR_INDEX_ROWS_MIN
 from knowledge.lance_versions import LanceVersions
 from knowledge.lance_writer import LanceWriter, Upsert, fitting, of_document
-from knowledge.neighbours import Place
 from knowledge.table_names import name_of, table_of
-from knowledge.terms import query_terms
 from knowledge.vectors import Vectors
 
 TABLES_A_PAGE = 1_000
@@ -124,49 +123,18 @@ class LanceIndex:
             if self._versions is not None:
                 await self._versions.versions.forget(name_of(table))
 
-    async def search_vector(
-        self, table: IndexTable, vector: Vectors, *, limit: int, filters: Filter = EVERYTHING
-    ) -> list[Hit]:
-        from knowledge.lance_rows import read_hits
-
+    @asynccontextmanager
+    async def reading(self, table: IndexTable) -> AsyncIterator[TableReader]:
         async with self._translated(table):
-            handle = await self._open(table)
-            if handle is None:
-                return []
-            handle.check_dimensions(vector.shape[0])
-            query = exactly(handle.rows.query().nearest_to(vector))
-            # LanceDB's dot distance is 1 - dot product.
-            return await read_hits(query, limit, filters, "_distance", lambda distance: 1.0 - distance)
-
-    async def search_keyword(
-        self,
-        table: IndexTable,
-        query: str,
-        *,
-        limit: int,
-        filters: Filter = EVERYTHING,
-        similar_to: Vectors | None = None,
-    ) -> list[Hit]:
-        terms = query_terms(query)
-        if not terms:
-            return []
-        from knowledge.lance_rows import read_hits
-
-        match_query = await asyncio.to_thread(import_match_query)
-        async with self._translated(table):
-            handle = await self._open(table)
-            if handle is None:
-                return []
-            # A MatchQuery, not a string: a string is parsed, and words of the user would become operators.
-            matching = handle.rows.query().nearest_to_text(match_query(" ".join(terms), "terms"))
-            return await read_hits(matching, limit, filters, "_score", float, similar_to)
-
-    async def chunks(self, table: IndexTable, places: Collection[Place]) -> dict[Place, Chunk]:
-        from knowledge.lance_rows import read_chunks
-
-        async with self._translated(table):
-            handle = await self._open(table)
-            return await read_chunks(handle.rows, places) if handle is not None and places else {}
+            handle = await self._open(table, is_newest=False)
+            rows = None if handle is None else await handle.idle.take()
+        if handle is None or rows is None:
+            yield EmptyTable()
+            return
+        try:
+            yield LanceReader(handle, rows, partial(self._translated, table))
+        finally:
+            handle.idle.give_back(rows)
 
     async def optimize(self, table: IndexTable) -> None:
         async with self._translated(table):
@@ -225,21 +193,28 @@ class LanceIndex:
         return handle
 
     async def _open_first(self, table: IndexTable) -> LanceHandle | None:
-        connection = await self._connect()
+        await self._connect()
         async with self._opening:
             if table in self._handles:  # by another call, meanwhile
                 return self._handles[table]
-            asking = {} if self._versions is None else await self._versions.opening(name_of(table))
-            try:
-                rows = await connection.open_table(name_of(table), **asking)
-            except (ValueError, FileNotFoundError) as error:
-                if not says(error, _MISSING):
-                    raise
+            rows = await self._opened(table)
+            if rows is None:
                 return None
             await make_complete(rows, self._commits)
             schema = await rows.schema()
             self._handles[table] = self._handle(table, rows, schema.field("vector").type.list_size)
             return self._handles[table]
+
+    async def _opened(self, table: IndexTable) -> Any:
+        """Another object of LanceDB that stands for the table, at its newest version; None where there is no table."""
+        connection = await self._connect()
+        asking = {} if self._versions is None else await self._versions.opening(name_of(table))
+        try:
+            return await connection.open_table(name_of(table), **asking)
+        except (ValueError, FileNotFoundError) as error:
+            if not says(error, _MISSING):
+                raise
+            return None
 
     def _handle(self, table: IndexTable, rows: Any, dimensions: int) -> LanceHandle:
         """One writer a table: what several callers write at once it commits together."""
@@ -250,7 +225,8 @@ class LanceIndex:
             await self._after_write(table, handle, sum(len(upsert.rows) for upsert in upserts))
             return overtaken
 
-        handle = LanceHandle(rows, dimensions, writer, Gathering(write, fitting), lookups_in(rows))
+        idle = IdleRows(partial(self._opened, table))
+        handle = LanceHandle(rows, dimensions, writer, Gathering(write, fitting), lookups_in(rows), idle)
         return handle
 
     async def _upsert_nothing(self, table: IndexTable, document_id: str, fence: int) -> int:

@@ -13,7 +13,7 @@ Data dictionary of a table (one row a chunk):
 """
 
 import json
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -108,33 +108,33 @@ async def read_chunks(rows: Any, places: Collection[Place]) -> dict[Place, Chunk
     return {(record["document_id"], record["ordinal"]): _chunk(record) for record in found.to_pylist()}
 
 
-async def read_hits(
-    query: Any,
-    limit: int,
-    filters: Filter,
-    score_column: str,
-    to_score: Callable[[float], float],
-    similar_to: Vectors | None = None,
-) -> list[Hit]:
-    """Runs a query of LanceDB that scores: its rows that pass the filter, best first, ties by chunk id.
+async def find(query: Any, limit: int, filters: Filter, columns: Sequence[str]) -> pa.Table:
+    """Runs a query of LanceDB that scores: these columns of its rows that pass the filter, and their `_rowid`.
 
-    The filter applies before the search, so that rare rows are found. `similar_to` adds each row's cosine with it.
+    The filter applies before the search, so that rare rows are found.
     """
     predicate = render_sql(filters)
     if predicate is not None:
         query = query.where(predicate)
-    vector_column = [] if similar_to is None else ["vector"]
-    found = await query.limit(limit).select([*HIT_COLUMNS, score_column, *vector_column]).to_arrow()
-    near = [None] * len(found) if similar_to is None else _similarities(found, similar_to)
-    records = found.select([*HIT_COLUMNS, score_column]).to_pylist()
-    hits = [
-        _to_hit(record, to_score(record[score_column]), similarity)
-        for record, similarity in zip(records, near, strict=True)
-    ]
-    return sorted(hits, key=lambda hit: (-hit.score, hit.chunk.chunk_id))
+    found: pa.Table = await query.limit(limit).select([*columns]).with_row_id().to_arrow()
+    return found
 
 
-def _similarities(found: pa.Table, vector: Vectors) -> list[float]:
+def scored(found: pa.Table, column: str) -> Iterator[tuple[str, float]]:
+    """The `_rowid` of each found row with its score in this column."""
+    # The type information of pyarrow has a missing value in every column.
+    numbers: Any = found["_rowid"].to_pylist()
+    scores: Any = found[column].to_pylist()
+    return zip(map(str, numbers), scores, strict=True)
+
+
+async def read_hits(rows: Any, numbers: Sequence[int]) -> dict[int, Hit]:
+    """What rows say, by their `_rowid` of the same version."""
+    found = await rows.take_row_ids([*numbers]).select(HIT_COLUMNS).with_row_id().to_arrow()
+    return {record["_rowid"]: _to_hit(record) for record in found.to_pylist()}
+
+
+def similarities(found: pa.Table, vector: Vectors) -> list[float]:
     """The cosine of each found row's `vector` column with a unit vector; taken as one block, not number by number."""
     # The type information of pyarrow knows no list arrays.
     block: Any = found["vector"].combine_chunks()
@@ -143,11 +143,11 @@ def _similarities(found: pa.Table, vector: Vectors) -> list[float]:
     return products
 
 
-def _to_hit(record: Mapping[str, Any], score: float, similarity: float | None) -> Hit:
-    """A row that a search answered with `HIT_COLUMNS`."""
-    # Most rows have none, and a hybrid search answers 200 rows.
+def _to_hit(record: Mapping[str, Any]) -> Hit:
+    """A row with `HIT_COLUMNS`."""
+    # Most rows have none.
     metadata = {} if record["metadata"] == "{}" else json.loads(record["metadata"])
-    return Hit(record["document_id"], record["filename"], _chunk(record), metadata, score, similarity)
+    return Hit(record["document_id"], record["filename"], _chunk(record), metadata)
 
 
 def _chunk(record: Mapping[str, Any]) -> Chunk:

@@ -1,16 +1,19 @@
 """The index in memory: exact, for tests and the simulation; the reference that other implementations agree with."""
 
+import asyncio
 import math
 from collections import Counter
-from collections.abc import AsyncIterator, Collection, Iterable, Sequence
+from collections.abc import AsyncIterator, Collection, Iterable, Mapping, Sequence
+from contextlib import asynccontextmanager
 
 import msgspec
 import numpy as np
 
 from knowledge.chunk import Chunk, indexed_text
 from knowledge.errors import KnowledgeError, Overtaken
-from knowledge.filters import EVERYTHING, Filter, FilterRow, matches
-from knowledge.index import Hit, IndexRow, IndexTable, check_rows
+from knowledge.filters import EVERYTHING, Filter, FilterRow
+from knowledge.filters import matches as is_passing
+from knowledge.index import Hit, IndexRow, IndexTable, Match, TableReader, check_rows
 from knowledge.neighbours import Place
 from knowledge.terms import index_terms, query_terms
 from knowledge.vectors import Vectors
@@ -76,35 +79,9 @@ class MemoryIndex:
         for rows in self._tables.get(table, {}).values():
             rows[:] = [msgspec.structs.replace(stored, fence=0) for stored in rows]
 
-    async def search_vector(
-        self, table: IndexTable, vector: Vectors, *, limit: int, filters: Filter = EVERYTHING
-    ) -> list[Hit]:
-        scored = [(float(np.dot(stored.row.vector, vector)), stored) for stored in self._passing(table, filters)]
-        return _best(scored, limit)
-
-    async def search_keyword(
-        self,
-        table: IndexTable,
-        query: str,
-        *,
-        limit: int,
-        filters: Filter = EVERYTHING,
-        similar_to: Vectors | None = None,
-    ) -> list[Hit]:
-        terms = query_terms(query)
-        everything = list(self._stored(table))
-        length_mean = sum(stored.length for stored in everything) / max(1, len(everything))
-        idf = {term: _idf(len(everything), sum(term in stored.terms for stored in everything)) for term in terms}
-        scored = [(_bm25(stored, idf, length_mean), stored) for stored in self._passing(table, filters)]
-        return _best([(score, stored) for score, stored in scored if score > 0], limit, similar_to)
-
-    async def chunks(self, table: IndexTable, places: Collection[Place]) -> dict[Place, Chunk]:
-        documents, wanted = self._tables.get(table, {}), frozenset(places)
-        rows = [
-            stored.row for document_id in {place[0] for place in wanted} for stored in documents.get(document_id, [])
-        ]
-        found = {(row.document_id, row.chunk.ordinal): row.chunk for row in rows}
-        return {place: chunk for place, chunk in found.items() if place in wanted}
+    @asynccontextmanager
+    async def reading(self, table: IndexTable) -> AsyncIterator[TableReader]:
+        yield _MemoryReader(list(self._stored(table)))
 
     async def tables(self) -> list[IndexTable]:
         return list(self._tables)
@@ -124,8 +101,48 @@ class MemoryIndex:
     def _stored(self, table: IndexTable) -> Iterable[_Stored]:
         return (stored for rows in self._tables.get(table, {}).values() for stored in rows)
 
-    def _passing(self, table: IndexTable, filters: Filter) -> Iterable[_Stored]:
-        return (stored for stored in self._stored(table) if matches(filters, _filter_row(stored.row)))
+
+class _MemoryReader:
+    """A `TableReader` over the rows that there were; named by their places among them."""
+
+    def __init__(self, stored: Sequence[_Stored]) -> None:
+        self._stored = stored
+
+    async def by_vector(self, vector: Vectors, *, limit: int, filters: Filter = EVERYTHING) -> list[Match]:
+        return self._best(
+            {row: float(np.dot(self._stored[row].row.vector, vector)) for row in self._passing(filters)}, limit
+        )
+
+    async def by_words(
+        self,
+        query: str,
+        *,
+        limit: int,
+        filters: Filter = EVERYTHING,
+        similar_to: asyncio.Future[Vectors | None] | None = None,
+    ) -> list[Match]:
+        terms = query_terms(query)
+        length_mean = sum(stored.length for stored in self._stored) / max(1, len(self._stored))
+        idf = {term: _idf(len(self._stored), sum(term in stored.terms for stored in self._stored)) for term in terms}
+        scores = {row: _bm25(self._stored[row], idf, length_mean) for row in self._passing(filters)}
+        vector = None if similar_to is None else await similar_to
+        return self._best({row: score for row, score in scores.items() if score > 0}, limit, vector)
+
+    async def read(self, matches: Sequence[Match]) -> list[Hit]:
+        rows = [self._stored[int(match.row)].row for match in matches]
+        return [Hit(row.document_id, row.filename, row.chunk, row.metadata) for row in rows]
+
+    async def chunks(self, places: Collection[Place]) -> dict[Place, Chunk]:
+        wanted = frozenset(places)
+        found = {(stored.row.document_id, stored.row.chunk.ordinal): stored.row.chunk for stored in self._stored}
+        return {place: chunk for place, chunk in found.items() if place in wanted}
+
+    def _passing(self, filters: Filter) -> Iterable[int]:
+        return (row for row, stored in enumerate(self._stored) if is_passing(filters, _filter_row(stored.row)))
+
+    def _best(self, scores: Mapping[int, float], limit: int, similar_to: Vectors | None = None) -> list[Match]:
+        order = sorted(scores, key=lambda row: (-scores[row], self._stored[row].row.chunk.chunk_id))[:limit]
+        return [Match(str(row), scores[row], _similarity(self._stored[row].row, similar_to)) for row in order]
 
 
 def _store(row: IndexRow, fence: int) -> _Stored:
@@ -150,11 +167,5 @@ def _bm25(stored: _Stored, idf: dict[str, float], length_mean: float) -> float:
     return score
 
 
-def _best(scored: list[tuple[float, _Stored]], limit: int, similar_to: Vectors | None = None) -> list[Hit]:
-    scored.sort(key=lambda pair: (-pair[0], pair[1].row.chunk.chunk_id))
-    return [_hit(stored.row, score, similar_to) for score, stored in scored[:limit]]
-
-
-def _hit(row: IndexRow, score: float, similar_to: Vectors | None) -> Hit:
-    similarity = None if similar_to is None else float(np.dot(row.vector, similar_to))
-    return Hit(row.document_id, row.filename, row.chunk, row.metadata, score, similarity)
+def _similarity(row: IndexRow, vector: Vectors | None) -> float | None:
+    return None if vector is None else float(np.dot(row.vector, vector))

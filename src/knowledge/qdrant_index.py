@@ -8,20 +8,18 @@ import random
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Sequence
 from contextlib import asynccontextmanager
 
-from qdrant_client import AsyncQdrantClient, models
+from qdrant_client import AsyncQdrantClient
 
-from knowledge.chunk import Chunk
 from knowledge.compaction import WRITES_MIN, Compaction
+from knowledge.empty_table import EmptyTable
 from knowledge.errors import IndexUnavailable, Overtaken
-from knowledge.filters import EVERYTHING, Filter
-from knowledge.index import Hit, IndexRow, IndexTable, check_rows
-from knowledge.neighbours import Place
-from knowledge.qdrant_collection import deletion, is_any, is_value, within
-from knowledge.qdrant_collections import Collections, check_dimensions
+from knowledge.index import IndexRow, IndexTable, TableReader, check_rows
+from knowledge.qdrant_collection import deletion, is_value, within
+from knowledge.qdrant_collections import Collections
 from knowledge.qdrant_faults import Calls
-from knowledge.qdrant_points import CHUNK_FIELDS, chunk_of, payload_of
-from knowledge.qdrant_search import QdrantSearch, read_vectors
-from knowledge.qdrant_terms import asked_terms
+from knowledge.qdrant_points import payload_of
+from knowledge.qdrant_reader import QdrantReader
+from knowledge.qdrant_search import read_vectors
 from knowledge.qdrant_writer import QdrantWriter, to_its_end
 from knowledge.vectors import Vectors
 
@@ -92,56 +90,14 @@ class QdrantIndex:
                 await collection.update([deletion(within(table))])
             self.collections.forget(table)
 
-    async def search_vector(
-        self, table: IndexTable, vector: Vectors, *, limit: int, filters: Filter = EVERYTHING
-    ) -> list[Hit]:
+    @asynccontextmanager
+    async def reading(self, table: IndexTable) -> AsyncIterator[TableReader]:
         async with self._looking_again():
             collection = await self.collections.holding(table)
-            if collection is None:
-                return []
-            check_dimensions(collection, vector.shape[0])
-            return await QdrantSearch(collection, table, is_exact=self._is_exact).by_vector(vector, limit, filters)
-
-    async def search_keyword(
-        self,
-        table: IndexTable,
-        query: str,
-        *,
-        limit: int,
-        filters: Filter = EVERYTHING,
-        similar_to: Vectors | None = None,
-    ) -> list[Hit]:
-        terms = asked_terms(query)
-        if terms is None:
-            return []
-        async with self._looking_again():
-            collection = await self.collections.holding(table)
-            if collection is None:
-                return []
-            search = QdrantSearch(collection, table, is_exact=self._is_exact)
-            return await search.by_words(terms, limit, filters, similar_to)
-
-    async def chunks(self, table: IndexTable, places: Collection[Place]) -> dict[Place, Chunk]:
-        ordinals: dict[str, list[int]] = {}
-        for document_id, ordinal in places:
-            ordinals.setdefault(document_id, []).append(ordinal)
-        any_place = models.Filter(
-            should=[
-                models.Filter(must=[is_value("document_id", document_id), is_any("ordinal", wanted)])
-                for document_id, wanted in ordinals.items()
-            ]
-        )
-        found: dict[Place, tuple[int, Chunk]] = {}
-        async with self._looking_again():
-            collection = await self.collections.holding(table) if ordinals else None
-            if collection is not None:
-                async for records in collection.scroll(within(table, any_place), CHUNK_FIELDS):
-                    for payload in map(payload_of, records):
-                        chunk, fence = chunk_of(payload), payload["fence"]
-                        place = (payload["document_id"], chunk.ordinal)
-                        if place not in found or fence >= found[place][0]:
-                            found[place] = (fence, chunk)
-        return {place: chunk for place, (_, chunk) in found.items()}
+        if collection is None:
+            yield EmptyTable()
+        else:
+            yield QdrantReader(collection, table, self._looking_again, is_exact=self._is_exact)
 
     async def tables(self) -> list[IndexTable]:
         async with self._looking_again():

@@ -23,7 +23,7 @@ from qdrant_client import models
 from knowledge.chunk import Chunk
 from knowledge.errors import IndexUnavailable
 from knowledge.filters import FilterRow
-from knowledge.index import Hit, IndexRow
+from knowledge.index import Hit, IndexRow, Match
 from knowledge.qdrant_filters import filter_payload
 from knowledge.qdrant_terms import row_terms
 from knowledge.vectors import Vectors
@@ -37,6 +37,7 @@ CHUNK_FIELDS: Final = ["document_id", "fence", "chunk"]
 class Found(msgspec.Struct, frozen=True):
     """A point that a search answered; `fence` is that of the attempt that wrote it."""
 
+    match: Match
     hit: Hit
     fence: int
 
@@ -75,15 +76,9 @@ def point_id(table: str, document_id: str, chunk_id: str) -> str:
 def found_of(point: models.ScoredPoint, similarities: Mapping[models.ExtendedPointId, float] | None = None) -> Found:
     """`similarities`: cosines by point, of a search by words that asked for them."""
     payload = payload_of(point)
-    hit = Hit(
-        payload["document_id"],
-        payload["filename"],
-        chunk_of(payload),
-        json.loads(payload["metadata"]),
-        point.score,
-        None if similarities is None else similarities.get(point.id),
-    )
-    return Found(hit, payload["fence"])
+    match = Match(str(point.id), point.score, None if similarities is None else similarities.get(point.id))
+    hit = Hit(payload["document_id"], payload["filename"], chunk_of(payload), json.loads(payload["metadata"]))
+    return Found(match, hit, payload["fence"])
 
 
 def payload_of(point: models.ScoredPoint | models.Record) -> Mapping[str, Any]:
@@ -107,11 +102,11 @@ def vector_of(point: models.Record) -> Vectors | None:
     return None if vector is None else np.asarray(vector, dtype=np.float32)
 
 
-def newest_of(found: Sequence[Found]) -> list[Hit]:
-    """The hits, best first, ties by chunk id; of a document that is being replaced the new rows alone."""
+def newest_of(found: Sequence[Found]) -> list[Found]:
+    """Best first, ties by chunk id; of a document that is being replaced the new rows alone."""
     newest = _newest_fences((one.hit.document_id, one.fence) for one in found)
-    hits = [one.hit for one in found if one.fence == newest[one.hit.document_id]]
-    return sorted(hits, key=lambda hit: (-hit.score, hit.chunk.chunk_id))
+    kept = [one for one in found if one.fence == newest[one.hit.document_id]]
+    return sorted(kept, key=lambda one: (-one.match.score, one.hit.chunk.chunk_id))
 
 
 def _newest_fences(fences: Iterable[tuple[str, int]]) -> dict[str, int]:

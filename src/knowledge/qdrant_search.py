@@ -1,15 +1,29 @@
 """Reading a collection of Qdrant: by vector, by words with the cosines that fusing needs (one call), by vector key."""
 
 from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Set as AbstractSet
 from typing import Final
 
 from qdrant_client import models
 
+from knowledge.chunk import Chunk
 from knowledge.filters import EVERYTHING, Filter, matches
-from knowledge.index import Hit, IndexTable
-from knowledge.qdrant_collection import SCROLLED_MAX, Collection, is_any, within
+from knowledge.index import IndexTable
+from knowledge.neighbours import Place
+from knowledge.qdrant_collection import SCROLLED_MAX, Collection, is_any, is_value, within
 from knowledge.qdrant_filters import has_text_range, wide_condition
-from knowledge.qdrant_points import DENSE, HIT_FIELDS, TERMS, Found, found_of, newest_of, payload_of, vector_of
+from knowledge.qdrant_points import (
+    CHUNK_FIELDS,
+    DENSE,
+    HIT_FIELDS,
+    TERMS,
+    Found,
+    chunk_of,
+    found_of,
+    newest_of,
+    payload_of,
+    vector_of,
+)
 from knowledge.vectors import Vectors
 
 GRAPH_EF: Final = 256
@@ -34,7 +48,7 @@ class QdrantSearch:
         idf = models.IdfCorpusParams(corpus=within(table))
         self._terms_params = models.SearchParams(idf=idf)
 
-    async def by_vector(self, vector: Vectors, limit: int, filters: Filter) -> list[Hit]:
+    async def by_vector(self, vector: Vectors, limit: int, filters: Filter) -> list[Found]:
         """The nearest rows that pass."""
 
         async def ask(count: int, offset: int) -> list[Found]:
@@ -54,7 +68,7 @@ class QdrantSearch:
 
     async def by_words(
         self, terms: models.SparseVector, limit: int, filters: Filter, similar_to: Vectors | None
-    ) -> list[Hit]:
+    ) -> list[Found]:
         """The rows with the highest BM25 score among those that pass."""
 
         async def ask(count: int, offset: int) -> list[Found]:
@@ -88,6 +102,27 @@ class QdrantSearch:
 
     def _filter(self, filters: Filter) -> models.Filter:
         return within(self._table) if filters == EVERYTHING else within(self._table, wide_condition(filters))
+
+
+async def read_chunks(collection: Collection, table: IndexTable, places: AbstractSet[Place]) -> dict[Place, Chunk]:
+    """The chunks at these places; of one that is being replaced the newest."""
+    ordinals: dict[str, list[int]] = {}
+    for document_id, ordinal in places:
+        ordinals.setdefault(document_id, []).append(ordinal)
+    any_place = models.Filter(
+        should=[
+            models.Filter(must=[is_value("document_id", document_id), is_any("ordinal", wanted)])
+            for document_id, wanted in ordinals.items()
+        ]
+    )
+    found: dict[Place, tuple[int, Chunk]] = {}
+    async for records in collection.scroll(within(table, any_place), CHUNK_FIELDS):
+        for payload in map(payload_of, records):
+            chunk, fence = chunk_of(payload), payload["fence"]
+            place = (payload["document_id"], chunk.ordinal)
+            if place not in found or fence >= found[place][0]:
+                found[place] = (fence, chunk)
+    return {place: chunk for place, (_, chunk) in found.items()}
 
 
 async def read_vectors(collection: Collection, table: IndexTable, keys: Sequence[str]) -> dict[str, Vectors]:

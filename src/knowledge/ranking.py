@@ -17,6 +17,8 @@ RRF_K = 60
 
 HIGHLIGHTS_MAX = 100
 
+NO_NAMES: Mapping[str, str] = {}
+
 Key = TypeVar("Key", bound=Hashable)
 Span = tuple[int, int]
 
@@ -74,22 +76,25 @@ def fuse_convex(models: Sequence[Sides]) -> dict[str, float]:
     return fused
 
 
-def fuse_rrf(models: Sequence[Sides]) -> dict[str, float]:
+def fuse_rrf(models: Sequence[Sides], names: Mapping[str, str] = NO_NAMES) -> dict[str, float]:
     """Sum of 1 / (60 + rank) over both sides, scaled so that first on both is 1; one keyword ranking for all models."""
     rankings = [{key: score for sides in models for key, score in sides.keyword.items()}]
     rankings += [dict(sides.vector) for sides in models]
     fused: dict[str, float] = {}
     for side in rankings:
-        for rank, key in enumerate(_ranked(side), start=1):
+        for rank, key in enumerate(_ranked(side, names), start=1):
             fused[key] = fused.get(key, 0.0) + (RRF_K + 1) / (2 * (RRF_K + rank))
     return fused
 
 
-def fuse(models: Sequence[Sides], fusion: Fusion) -> dict[str, float]:
-    """One score, 0..1, for each hit of any side; keys of two models differ."""
+def fuse(models: Sequence[Sides], fusion: Fusion, names: Mapping[str, str] = NO_NAMES) -> dict[str, float]:
+    """One score, 0..1, for each hit of any side; keys of two models differ.
+
+    `names` of keys put equal scores in order where ranks count.
+    """
     match fusion:
         case Fusion.RRF:
-            return fuse_rrf(models)
+            return fuse_rrf(models, names)
         case Fusion.CONVEX:
             return fuse_convex(models)
         case _:
@@ -102,9 +107,18 @@ def interleave(rankings: Sequence[Mapping[str, float]]) -> list[str]:
     return [key for _, _, key in sorted(placed)]
 
 
-def _ranked(side: Mapping[str, float]) -> list[str]:
-    """Best first, ties by key."""
-    return sorted(side, key=lambda key: (-side[key], key))
+def leading(scores: Mapping[str, float], count: int) -> list[str]:
+    """The `count` best keys and those that score as much as the last of them, best first."""
+    order = sorted(scores, key=lambda key: -scores[key])
+    if len(order) <= count:
+        return order
+    least = scores[order[count - 1]]
+    return [key for key in order if scores[key] >= least]
+
+
+def _ranked(side: Mapping[str, float], names: Mapping[str, str] = NO_NAMES) -> list[str]:
+    """Best first, ties by name or, where it has none, by key."""
+    return sorted(side, key=lambda key: (-side[key], names.get(key, key)))
 
 
 def trim(order: Sequence[str], scores: Mapping[str, float], *, top_k: int, min_score: float | None) -> list[str]:

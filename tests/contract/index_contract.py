@@ -9,8 +9,9 @@ from msgspec import structs
 from knowledge.chunk import Chunk, chunk_ids, count_tokens
 from knowledge.errors import KnowledgeError, Overtaken
 from knowledge.filters import Scalar, of_documents, parse_filters
-from knowledge.index import VECTOR_KEY_CHARS, CollectableIndex, Hit, Index, IndexRow, IndexTable, vector_key_of
+from knowledge.index import VECTOR_KEY_CHARS, CollectableIndex, Index, IndexRow, IndexTable, vector_key_of
 from knowledge.vectors import Vectors
+from tests.searched import SearchedRow, chunks_of, search_keyword, search_vector
 
 DIMENSIONS = 8
 TABLE = IndexTable("kb_07test", 1)
@@ -43,7 +44,7 @@ def rows_of(
     return rows
 
 
-def texts_of(hits: list[Hit]) -> list[str]:
+def texts_of(hits: list[SearchedRow]) -> list[str]:
     return [hit.chunk.text for hit in hits]
 
 
@@ -53,8 +54,8 @@ class IndexContract:
     async def test_a_table_that_does_not_exist_holds_and_finds_nothing(self, index: Index) -> None:
         assert await index.count(TABLE) == 0
         assert await index.erase(TABLE, "doc_1") == 0
-        assert await index.search_keyword(TABLE, "flour", limit=5) == []
-        assert await index.search_vector(TABLE, direction(0), limit=5) == []
+        assert await search_keyword(index, TABLE, "flour", limit=5) == []
+        assert await search_vector(index, TABLE, direction(0), limit=5) == []
         await index.optimize(TABLE)
         await index.drop(TABLE)
         await index.check()
@@ -62,7 +63,7 @@ class IndexContract:
     async def test_a_row_comes_back_as_it_was_written(self, index: Index) -> None:
         row = rows_of("doc_1", ["Rye flour"], page=3, lang="en", year=2024, share=0.5, draft=True)[0]
         await index.upsert(TABLE, "doc_1", [row])
-        (hit,) = await index.search_vector(TABLE, direction(0), limit=5)
+        (hit,) = await search_vector(index, TABLE, direction(0), limit=5)
         assert (hit.document_id, hit.filename, hit.chunk) == ("doc_1", "doc_1.txt", row.chunk)
         assert dict(hit.metadata) == {"lang": "en", "year": 2024, "share": 0.5, "draft": True}
         assert hit.score == pytest.approx(1.0, abs=1e-5)
@@ -72,15 +73,15 @@ class IndexContract:
         await index.optimize(TABLE)
         await index.upsert(TABLE, "doc_2", rows_of("doc_2", ["石磨每年春天重新开槽"]))
         for _ in range(2):
-            assert texts_of(await index.search_keyword(TABLE, "dressing millstones", limit=5)) == [
+            assert texts_of(await search_keyword(index, TABLE, "dressing millstones", limit=5)) == [
                 "The millstone is dressed in spring"
             ]
-            assert texts_of(await index.search_keyword(TABLE, "石磨开槽", limit=5)) == ["石磨每年春天重新开槽"]
+            assert texts_of(await search_keyword(index, TABLE, "石磨开槽", limit=5)) == ["石磨每年春天重新开槽"]
             await index.optimize(TABLE)
 
     async def test_a_document_is_found_by_the_words_of_its_headings(self, index: Index) -> None:
         await index.upsert(TABLE, "doc_1", rows_of("doc_1", ["keep dry"]))
-        assert texts_of(await index.search_keyword(TABLE, "handbook", limit=5)) == ["keep dry"]
+        assert texts_of(await search_keyword(index, TABLE, "handbook", limit=5)) == ["keep dry"]
 
     async def test_upsert_replaces_every_row_of_the_document_and_no_other(self, index: Index) -> None:
         await index.upsert(TABLE, "doc_1", rows_of("doc_1", ["old one", "kept", "old two"]))
@@ -88,7 +89,7 @@ class IndexContract:
         assert await index.upsert(TABLE, "doc_1", rows_of("doc_1", ["kept", "new"], lang="en")) == 2
         assert await index.count(TABLE, "doc_1") == 2
         assert await index.count(TABLE) == 3
-        found = await index.search_vector(TABLE, direction(0), limit=10, filters=of_documents(("doc_1",)))
+        found = await search_vector(index, TABLE, direction(0), limit=10, filters=of_documents(("doc_1",)))
         assert sorted(texts_of(found)) == ["kept", "new"]
         assert all(hit.metadata == {"lang": "en"} for hit in found)
 
@@ -109,14 +110,14 @@ class IndexContract:
         for late in (["kept", "older"], ["kept"], ["quite", "other", "chunks"], []):
             with pytest.raises(Overtaken):
                 await index.upsert(TABLE, "doc_1", rows_of("doc_1", late, lang="old"), fence=10)
-            hits = await index.search_vector(TABLE, direction(0), limit=9)
+            hits = await search_vector(index, TABLE, direction(0), limit=9)
             assert sorted(texts_of(hits)) == ["kept", "newer"]
             assert all(hit.metadata == {} for hit in hits)
 
     async def test_newer_rows_take_the_place_of_older_ones_and_equal_ones_are_written_again(self, index: Index) -> None:
         for fence, texts in ((10, ["a", "b", "c"]), (10, ["a", "d"]), (14, ["a", "e"]), (15, ["f"])):
             assert await index.upsert(TABLE, "doc_1", rows_of("doc_1", texts), fence=fence) == len(texts)
-            hits = await index.search_vector(TABLE, direction(0), limit=9)
+            hits = await search_vector(index, TABLE, direction(0), limit=9)
             assert sorted(texts_of(hits)) == texts
 
     async def test_writers_of_different_attempts_at_once_leave_the_newest(self, index: Index) -> None:
@@ -127,7 +128,7 @@ class IndexContract:
         )
         assert outcomes[2] == len(texts[7])
         assert all(isinstance(outcome, int | Overtaken) for outcome in outcomes)
-        assert sorted(texts_of(await index.search_vector(TABLE, direction(0), limit=9))) == texts[7]
+        assert sorted(texts_of(await search_vector(index, TABLE, direction(0), limit=9))) == texts[7]
 
     async def test_the_fence_of_a_document_is_that_of_its_newest_rows(self, index: Index) -> None:
         assert await index.fence(TABLE, "doc_1") is None
@@ -150,9 +151,9 @@ class IndexContract:
         await index.forget_fences(TABLE)
         await index.upsert(TABLE, "doc_1", rows_of("doc_1", ["one", "two"]), fence=14)
         await index.forget_fences(TABLE)
-        assert sorted(texts_of(await index.search_vector(TABLE, direction(0), limit=9))) == ["one", "two"]
+        assert sorted(texts_of(await search_vector(index, TABLE, direction(0), limit=9))) == ["one", "two"]
         assert await index.upsert(TABLE, "doc_1", rows_of("doc_1", ["three"]), fence=1) == 1
-        assert texts_of(await index.search_vector(TABLE, direction(0), limit=9)) == ["three"]
+        assert texts_of(await search_vector(index, TABLE, direction(0), limit=9)) == ["three"]
 
     async def test_vectors_are_found_by_what_they_were_made_of(self, index: Index) -> None:
         for number, angle in enumerate((0.1, 0.2)):
@@ -189,8 +190,8 @@ class IndexContract:
         await index.upsert(TABLE, "doc_2", rows_of("doc_2", ["two"]))
         assert await index.erase(TABLE, "doc_1") == 2
         assert await index.erase(TABLE, "doc_1") == 0
-        assert [hit.document_id for hit in await index.search_keyword(TABLE, "two", limit=5)] == ["doc_2"]
-        assert [hit.document_id for hit in await index.search_vector(TABLE, direction(0), limit=5)] == ["doc_2"]
+        assert [hit.document_id for hit in await search_keyword(index, TABLE, "two", limit=5)] == ["doc_2"]
+        assert [hit.document_id for hit in await search_vector(index, TABLE, direction(0), limit=5)] == ["doc_2"]
 
     async def test_a_dropped_table_is_empty_and_can_be_filled_again(self, index: Index) -> None:
         await index.upsert(TABLE, "doc_1", rows_of("doc_1", ["one"]))
@@ -211,51 +212,51 @@ class IndexContract:
         other = IndexTable("kb_07other", TABLE.generation)
         await index.upsert(TABLE, "doc_1", rows_of("doc_1", ["ours"]))
         await index.upsert(other, "doc_2", rows_of("doc_2", ["theirs"]))
-        assert texts_of(await index.search_vector(TABLE, direction(0), limit=9)) == ["ours"]
-        assert await index.search_keyword(TABLE, "theirs", limit=9) == []
+        assert texts_of(await search_vector(index, TABLE, direction(0), limit=9)) == ["ours"]
+        assert await search_keyword(index, TABLE, "theirs", limit=9) == []
         assert await index.count(TABLE) == 1
         await index.drop(other)
-        assert texts_of(await index.search_keyword(TABLE, "ours", limit=9)) == ["ours"]
+        assert texts_of(await search_keyword(index, TABLE, "ours", limit=9)) == ["ours"]
 
     async def test_nearest_rows_come_first_and_no_more_than_the_limit(self, index: Index) -> None:
         await index.upsert(TABLE, "doc_1", rows_of("doc_1", ["a", "b", "c", "d"]))
-        hits = await index.search_vector(TABLE, direction(0.3), limit=2)
+        hits = await search_vector(index, TABLE, direction(0.3), limit=2)
         assert texts_of(hits) == ["d", "c"]
         assert hits[0].score > hits[1].score == pytest.approx(np.cos(0.1), abs=1e-4)
 
     async def test_hits_by_word_know_their_cosine_where_it_is_asked_for(self, index: Index) -> None:
         await index.upsert(TABLE, "doc_1", rows_of("doc_1", ["flour a", "flour b", "flour c"]))
-        plain = await index.search_keyword(TABLE, "flour", limit=5)
+        plain = await search_keyword(index, TABLE, "flour", limit=5)
         assert [hit.similarity for hit in plain] == [None] * 3
-        hits = await index.search_keyword(TABLE, "flour", limit=5, similar_to=direction(0.1))
+        hits = await search_keyword(index, TABLE, "flour", limit=5, similar_to=direction(0.1))
         by_text = {hit.chunk.text: hit.similarity for hit in hits}
         assert by_text == pytest.approx({"flour a": np.cos(0.1), "flour b": 1.0, "flour c": np.cos(0.1)}, abs=1e-5)
-        assert await index.search_keyword(TABLE, "water", limit=5, similar_to=direction(0.1)) == []
+        assert await search_keyword(index, TABLE, "water", limit=5, similar_to=direction(0.1)) == []
 
     async def test_chunks_are_read_by_document_and_place(self, index: Index) -> None:
         await index.upsert(TABLE, "doc_1", rows_of("doc_1", ["a", "b", "c"], page=3))
         await index.upsert(TABLE, "d'oc", rows_of("d'oc", ["x", "y"]))
-        found = await index.chunks(TABLE, {("doc_1", 0), ("doc_1", 2), ("d'oc", 1), ("doc_1", 7), ("none", 0)})
+        found = await chunks_of(index, TABLE, {("doc_1", 0), ("doc_1", 2), ("d'oc", 1), ("doc_1", 7), ("none", 0)})
         assert {place: chunk.text for place, chunk in found.items()} == {
             ("doc_1", 0): "a", ("doc_1", 2): "c", ("d'oc", 1): "y",
         }  # fmt: skip
         assert found["doc_1", 2] == rows_of("doc_1", ["a", "b", "c"], page=3)[2].chunk
-        assert await index.chunks(TABLE, set()) == {}
-        assert await index.chunks(IndexTable("kb_07none", 1), {("doc_1", 0)}) == {}
+        assert await chunks_of(index, TABLE, set()) == {}
+        assert await chunks_of(index, IndexTable("kb_07none", 1), {("doc_1", 0)}) == {}
 
     async def test_rare_words_weigh_more_than_common_ones(self, index: Index) -> None:
         texts = ["flour sieve bran", "flour stone water", "flour wheel grain", "flour sack rope"]
         await index.upsert(TABLE, "doc_1", rows_of("doc_1", texts))
-        assert texts_of(await index.search_keyword(TABLE, "flour wheel", limit=1)) == ["flour wheel grain"]
+        assert texts_of(await search_keyword(index, TABLE, "flour wheel", limit=1)) == ["flour wheel grain"]
 
     async def test_words_of_a_query_are_never_operators(self, index: Index) -> None:
         await index.upsert(TABLE, "doc_1", rows_of("doc_1", ["plus and minus", "other thing"]))
-        hits = await index.search_keyword(TABLE, '+minus AND NOT "other" {"match": 1} terms:thing ~ * ?', limit=5)
+        hits = await search_keyword(index, TABLE, '+minus AND NOT "other" {"match": 1} terms:thing ~ * ?', limit=5)
         assert sorted(texts_of(hits)) == ["other thing", "plus and minus"]
 
     async def test_a_query_without_words_finds_nothing(self, index: Index) -> None:
         await index.upsert(TABLE, "doc_1", rows_of("doc_1", ["one"]))
-        assert await index.search_keyword(TABLE, "?! —", limit=5) == []
+        assert await search_keyword(index, TABLE, "?! —", limit=5) == []
 
     async def test_a_rare_value_is_found_among_many_better_rows(self, index: Index) -> None:
         for number in range(20):
@@ -264,8 +265,8 @@ class IndexContract:
         await index.upsert(TABLE, "doc_rare", rows_of("doc_rare", ["a note on flour"], angle=3.0, lang="zh"))
         await index.optimize(TABLE)
         rare = parse_filters({"metadata.lang": "zh"})
-        assert texts_of(await index.search_keyword(TABLE, "flour", limit=3, filters=rare)) == ["a note on flour"]
-        assert texts_of(await index.search_vector(TABLE, direction(0), limit=3, filters=rare)) == ["a note on flour"]
+        assert texts_of(await search_keyword(index, TABLE, "flour", limit=3, filters=rare)) == ["a note on flour"]
+        assert texts_of(await search_vector(index, TABLE, direction(0), limit=3, filters=rare)) == ["a note on flour"]
 
     async def test_ids_and_values_with_quotes_are_only_values(self, index: Index) -> None:
         document_id = "doc' OR '1'='1"
@@ -273,7 +274,7 @@ class IndexContract:
         await index.upsert(TABLE, document_id, rows_of(document_id, ["two"], note='it\'s \\ "so"; --'))
         assert await index.count(TABLE, document_id) == 1
         note = parse_filters({"metadata.note": 'it\'s \\ "so"; --'})
-        assert texts_of(await index.search_vector(TABLE, direction(0), limit=5, filters=note)) == ["two"]
+        assert texts_of(await search_vector(index, TABLE, direction(0), limit=5, filters=note)) == ["two"]
         assert await index.erase(TABLE, document_id) == 1
         assert await index.count(TABLE) == 1
 

@@ -29,6 +29,7 @@ from projections.projection import TABLES
 from projections.projector import Projector
 from projections.views import ViewStore
 from tests.faults.evidence import Evidence
+from tests.searched import search_vector
 from tests.simulation.rows import references
 
 Row = tuple[str, int, str, str]
@@ -139,7 +140,7 @@ async def _found(stores: Stores, kb: str, state: ActiveKnowledgeBase) -> list[Ro
     for generation in {state.generation, state.building or state.generation}:
         table = IndexTable(kb, generation)
         count = await stores.index.count(table)
-        hits = await stores.index.search_vector(table, anywhere, limit=count + 1) if count else []
+        hits = await search_vector(stores.index, table, anywhere, limit=count + 1) if count else []
         rows += [(hit.document_id, hit.chunk.ordinal, hit.chunk.chunk_id, hit.chunk.text) for hit in hits]
     return rows
 

@@ -14,6 +14,7 @@ from knowledge.lance_index import LanceIndex
 from knowledge.memory_index import MemoryIndex
 from tests.contract.filter_strategies import FILTERS, METADATA, PAGES
 from tests.contract.index_contract import direction
+from tests.searched import search_keyword, search_vector
 from tests.servers.qdrant_server import index_on, local_client
 
 ROW = st.tuples(METADATA, PAGES)
@@ -28,8 +29,8 @@ def row_of(number: int, metadata: dict[str, Any], page: int | None) -> IndexRow:
 
 async def ids_found(index: Index, filters: dict[str, Any]) -> tuple[list[str], list[str]]:
     parsed = parse_filters(filters)
-    by_vector = await index.search_vector(TABLE, direction(0), limit=100, filters=parsed)
-    by_keyword = await index.search_keyword(TABLE, "stone", limit=100, filters=parsed)
+    by_vector = await search_vector(index, TABLE, direction(0), limit=100, filters=parsed)
+    by_keyword = await search_keyword(index, TABLE, "stone", limit=100, filters=parsed)
     return [hit.chunk.chunk_id for hit in by_vector], sorted(hit.chunk.chunk_id for hit in by_keyword)
 
 

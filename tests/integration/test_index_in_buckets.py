@@ -15,6 +15,7 @@ from millstream.index_location import Comparer
 from millstream.settings import load_settings
 from tests.contract.index_contract import TABLE, direction, rows_of
 from tests.integration.bucket_writer import DOCUMENTS, Variables, opened, write_documents, write_on, write_once
+from tests.searched import search_keyword, search_vector
 from tests.servers.redis_process import RedisProcess
 from tests.servers.s3_comparing import ComparingServer
 from tests.servers.s3_gateway import S3Server
@@ -84,8 +85,8 @@ async def test_two_processes_write_at_once_and_lose_nothing(buckets: Buckets, co
             assert one.location.uri in one.told
             assert await one.index.count(TABLE) == 2 * DOCUMENTS * 2 + 1
             assert await one.index.count(TABLE, "shared") == 1
-            assert len(await one.index.search_keyword(TABLE, "grain", limit=100)) == 2 * DOCUMENTS
-            assert len(await one.index.search_vector(TABLE, direction(0), limit=100)) == 2 * DOCUMENTS * 2 + 1
+            assert len(await search_keyword(one.index, TABLE, "grain", limit=100)) == 2 * DOCUMENTS
+            assert len(await search_vector(one.index, TABLE, direction(0), limit=100)) == 2 * DOCUMENTS * 2 + 1
     assert comparing.proxy.refused, "they never met"
 
 

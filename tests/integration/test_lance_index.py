@@ -3,6 +3,7 @@
 import asyncio
 import multiprocessing
 from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -13,16 +14,18 @@ from msgspec import structs
 
 from knowledge.errors import IndexUnavailable, Overtaken
 from knowledge.filters import of_documents
-from knowledge.index import Index, IndexRow
+from knowledge.index import Index, IndexRow, TableReader
 from knowledge.lance_creation import create_table
 from knowledge.lance_imports import import_lancedb
 from knowledge.lance_index import LanceIndex
 from knowledge.lance_lookups import lookups_in
+from knowledge.lance_reader import LanceReader
 from knowledge.lance_rows import to_table
 from knowledge.lance_vectors import SEGMENTS_MAX, VECTOR_COLUMN
 from knowledge.table_names import name_of
 from tests.contract.index_contract import DIMENSIONS, TABLE, IndexContract, direction, rows_of
 from tests.integration.index_writer import DOCUMENTS, build_for_ever, write_documents
+from tests.searched import search_keyword, search_vector
 from tests.waiting import wait_until
 
 CREATORS = 8
@@ -98,8 +101,8 @@ async def test_processes_that_start_at_once_write_one_table_and_lose_nothing(tmp
     # Each writes its documents twice and all write "shared"; the reader's handle is older than every row.
     assert await reader.count(TABLE) == 3 * DOCUMENTS * 2 + 1
     assert await reader.count(TABLE, "shared") == 1
-    assert len(await reader.search_keyword(TABLE, "grain", limit=100)) == 3 * DOCUMENTS
-    assert len(await reader.search_vector(TABLE, direction(0), limit=100)) == 3 * DOCUMENTS * 2 + 1
+    assert len(await search_keyword(reader, TABLE, "grain", limit=100)) == 3 * DOCUMENTS
+    assert len(await search_vector(reader, TABLE, direction(0), limit=100)) == 3 * DOCUMENTS * 2 + 1
     await reader.close()
 
 
@@ -131,11 +134,49 @@ async def test_a_reader_meets_what_another_handle_wrote_and_dropped(tmp_path: Pa
     await writer.upsert(TABLE, "doc_1", rows_of("doc_1", ["one"]))
     assert await reader.count(TABLE) == 1
     await writer.upsert(TABLE, "doc_1", rows_of("doc_1", ["two", "three"]))
-    assert [hit.chunk.text for hit in await reader.search_keyword(TABLE, "three", limit=5)] == ["three"]
+    assert [hit.chunk.text for hit in await search_keyword(reader, TABLE, "three", limit=5)] == ["three"]
     await writer.drop(TABLE)
     with pytest.raises(IndexUnavailable):
-        await reader.search_keyword(TABLE, "three", limit=5)
-    assert await reader.search_keyword(TABLE, "three", limit=5) == []
+        await search_keyword(reader, TABLE, "three", limit=5)
+    assert await search_keyword(reader, TABLE, "three", limit=5) == []
+
+
+async def test_what_a_reader_found_it_can_read_though_rows_are_moved_replaced_and_deleted_meanwhile(
+    tmp_path: Path,
+) -> None:
+    writer, index = LanceIndex(str(tmp_path)), LanceIndex(str(tmp_path))
+    for number in range(3):
+        await writer.upsert(TABLE, f"doc_{number}", rows_of(f"doc_{number}", [f"grain {number}", f"bran {number}"]))
+    async with index.reading(TABLE) as before:
+        matches = await before.by_vector(direction(0), limit=9)
+        await writer.upsert(TABLE, "doc_0", rows_of("doc_0", ["flour"]))
+        await writer.erase(TABLE, "doc_1")
+        await writer.optimize(TABLE)
+        found = await search_vector(index, TABLE, direction(0), limit=9)
+        assert sorted(hit.chunk.text for hit in found) == ["bran 2", "flour", "grain 2"], "others see what is new"
+        texts = sorted(hit.chunk.text for hit in await before.read(matches))
+        assert texts == [f"{word} {number}" for word in ("bran", "grain") for number in range(3)]
+        assert len(await before.by_words("grain", limit=9)) == 3
+    assert len(await search_keyword(index, TABLE, "grain", limit=9)) == 1, "who comes next sees what is new, too"
+    await asyncio.gather(writer.close(), index.close())
+
+
+async def test_searches_at_once_open_the_table_once_each_and_those_behind_them_not_again(tmp_path: Path) -> None:
+    index = LanceIndex(str(tmp_path))
+    await index.upsert(TABLE, "doc_1", rows_of("doc_1", ["one"]))
+    seen: set[int] = set()
+    for _ in range(3):
+        async with AsyncExitStack() as stack:
+            readers = [await stack.enter_async_context(index.reading(TABLE)) for _ in range(4)]
+            assert len(set(map(rows_behind, readers))) == 4
+            seen |= set(map(rows_behind, readers))
+    assert len(seen) == 4
+    await index.close()
+
+
+def rows_behind(reader: TableReader) -> int:
+    assert isinstance(reader, LanceReader)
+    return id(reader._rows)
 
 
 def files_in(folder: Path, part: str) -> int:
@@ -146,7 +187,7 @@ async def test_many_small_writes_are_compacted_on_the_way(tmp_path: Path) -> Non
     index = LanceIndex(str(tmp_path), compact_writes_min=4)
     for number in range(9):
         await index.upsert(TABLE, f"doc_{number}", rows_of(f"doc_{number}", ["grain"]))
-    assert len(await index.search_keyword(TABLE, "grain", limit=20)) == 9
+    assert len(await search_keyword(index, TABLE, "grain", limit=20)) == 9
     # Nine writes made nine files and compacting made more; old ones are kept a while. Three indices began empty.
     assert files_in(tmp_path, "data") > 9
     assert files_in(tmp_path, "_indices") > 3
@@ -202,7 +243,7 @@ async def test_a_writer_that_slept_through_a_newer_attempt_leaves_nothing(tmp_pa
     handle.writer._table = Renamed(handle.rows, add=add_late, merge_insert=merge_late)
     with pytest.raises(Overtaken):
         await sleeper.upsert(TABLE, "doc_1", rows_of("doc_1", ["kept", "old", "older"]), fence=10)
-    found = await other.search_vector(TABLE, direction(0), limit=9, filters=of_documents(("doc_1",)))
+    found = await search_vector(other, TABLE, direction(0), limit=9, filters=of_documents(("doc_1",)))
     assert sorted(hit.chunk.text for hit in found) == ["kept", "new"]
     await sleeper.close()
     await other.close()
@@ -226,7 +267,7 @@ async def test_rows_of_a_late_writer_that_died_are_taken_out_by_the_next_compact
     await index._handles[TABLE].rows.add(to_table([(row, 10) for row in rows_of("doc_1", ["old"])], DIMENSIONS))
     assert await index.count(TABLE) == 3
     await index.optimize(TABLE)
-    found = await index.search_vector(TABLE, direction(0), limit=9)
+    found = await search_vector(index, TABLE, direction(0), limit=9)
     assert sorted(hit.chunk.text for hit in found) == ["new", "other"]
     await index.close()
 
@@ -239,7 +280,7 @@ async def test_a_table_from_before_fences_is_written_and_read_on(tmp_path: Path)
     index = LanceIndex(str(tmp_path))
     assert await index.upsert(TABLE, "doc_2", rows_of("doc_2", ["three"]), fence=5) == 1
     assert await index.upsert(TABLE, "doc_1", rows_of("doc_1", ["four"]), fence=5) == 1
-    assert sorted(hit.chunk.text for hit in await index.search_vector(TABLE, direction(0), limit=9)) == [
+    assert sorted(hit.chunk.text for hit in await search_vector(index, TABLE, direction(0), limit=9)) == [
         "four",
         "three",
     ]
@@ -275,7 +316,7 @@ async def found_by_index_and_by_scan(index: LanceIndex, folder: Path) -> tuple[l
     table = await (await connect(folder)).open_table(name_of(TABLE))
     by_index, by_scan = [], []
     for angle in (0.0, 0.5, 1.0, 2.0, 4.0):
-        hits = await index.search_vector(TABLE, direction(angle), limit=50)
+        hits = await search_vector(index, TABLE, direction(angle), limit=50)
         query = table.query().nearest_to(direction(angle)).distance_type("dot").bypass_vector_index()
         scanned = (await query.limit(50).select(["_distance"]).to_arrow())["_distance"].to_pylist()
         by_index.append([round(hit.score, 5) for hit in hits])
@@ -294,7 +335,7 @@ async def test_an_index_on_vectors_finds_what_a_scan_finds_whatever_happened_sin
         assert (await vector_index(tmp_path)).num_indexed_rows >= ROWS_OF_MANY
         by_index, by_scan = await found_by_index_and_by_scan(index, tmp_path)
         assert by_index == by_scan
-        texts = [hit.chunk.text for hit in await index.search_vector(TABLE, direction(0.7), limit=700)]
+        texts = [hit.chunk.text for hit in await search_vector(index, TABLE, direction(0.7), limit=700)]
         assert len(texts) == ROWS_OF_MANY + 3
         assert {"new", "newer", "fresh"} < set(texts)
         assert not {"old", "grain", "stone"} & set(texts)
@@ -348,7 +389,7 @@ async def test_parts_with_fewer_partitions_than_the_whole_lose_nothing_when_they
     for query in rng.normal(size=(20, DIMENSIONS)).astype(np.float32):
         unit = query / np.linalg.norm(query)
         nearest = np.sort(np.concatenate(stored) @ unit)[::-1][:50]
-        found = await index.search_vector(TABLE, unit, limit=50)
+        found = await search_vector(index, TABLE, unit, limit=50)
         assert [hit.score for hit in found] == pytest.approx(nearest.tolist(), abs=1e-5)
     await index.close()
 

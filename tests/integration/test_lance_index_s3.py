@@ -15,6 +15,7 @@ from knowledge.memory_index import MemoryIndex
 from millstream.index_location import lance_options
 from millstream.index_manifests import BucketManifests
 from tests.contract.index_contract import TABLE, IndexContract, direction, rows_of
+from tests.searched import search_vector
 from tests.servers.s3_gateway import S3Server
 
 pytest_plugins = ("tests.servers.s3",)
@@ -61,10 +62,10 @@ async def test_an_index_on_vectors_in_a_bucket_finds_the_nearest_whatever_happen
         columns = {column for found in await index._handles[TABLE].rows.list_indices() for column in found.columns}
         assert VECTOR_COLUMN in columns
         for angle in (0.0, 0.7, 3.0):
-            found = await index.search_vector(TABLE, direction(angle), limit=20)
-            expected = await memory.search_vector(TABLE, direction(angle), limit=20)
+            found = await search_vector(index, TABLE, direction(angle), limit=20)
+            expected = await search_vector(memory, TABLE, direction(angle), limit=20)
             assert [hit.score for hit in found] == pytest.approx([hit.score for hit in expected], abs=1e-5)
         await index.optimize(TABLE)
-        texts = [hit.chunk.text for hit in await index.search_vector(TABLE, direction(0.7), limit=100)]
+        texts = [hit.chunk.text for hit in await search_vector(index, TABLE, direction(0.7), limit=100)]
         assert len(texts) == 61
         assert "new" in texts

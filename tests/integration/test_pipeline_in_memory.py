@@ -39,6 +39,7 @@ from processors.settings import WorkerSettings
 from processors.web_origins import WebOrigins
 from processors.worker import Worker
 from tests.outbound_world import guard_over
+from tests.searched import search_keyword, search_vector
 from tests.servers.scripted_http import answer_of, scripted_server
 
 PARTITIONS = 2
@@ -196,11 +197,11 @@ async def test_good_documents_become_searchable_and_a_bad_one_fails_alone(sandbo
         task, (handbook, broken, chinese) = await world.upload([HANDBOOK, BROKEN, CHINESE])
         await world.until(TaskFinished)
     table = IndexTable(world.knowledge_base, 1)
-    (hit, *_) = await world.index.search_keyword(table, "clear the hopper", limit=3)
+    (hit, *_) = await search_keyword(world.index, table, "clear the hopper", limit=3)
     assert (hit.document_id, hit.filename, hit.metadata) == (handbook, "handbook.md", {"site": "north"})
-    (hit, *_) = await world.index.search_keyword(table, "停磨", limit=3)
+    (hit, *_) = await search_keyword(world.index, table, "停磨", limit=3)
     assert hit.document_id == chinese
-    (hit, *_) = await world.index.search_vector(table, await world.embedder.embed_query("millstones hopper"), limit=1)
+    (hit, *_) = await search_vector(world.index, table, await world.embedder.embed_query("millstones hopper"), limit=1)
     assert hit.document_id == handbook
     assert isinstance(await world.state(handbook), Indexed)
     failed = await world.state(broken)
@@ -227,9 +228,9 @@ async def test_documents_are_fetched_parsed_and_found_and_duplicates_skipped(san
             await world.until(TaskFinished)
         await origins.close()
     table = IndexTable(world.knowledge_base, 1)
-    (hit, *_) = await world.index.search_keyword(table, "clear the hopper", limit=3)
+    (hit, *_) = await search_keyword(world.index, table, "clear the hopper", limit=3)
     assert (hit.document_id, hit.filename) in {(first, "handbook.md"), (second, "handbook.md")}
-    (hit, *_) = await world.index.search_keyword(table, "停磨", limit=3)
+    (hit, *_) = await search_keyword(world.index, table, "停磨", limit=3)
     assert (hit.document_id, hit.filename) == (chinese, "石磨.html")
     assert {type(await world.state(one)) for one in (first, second)} == {Indexed, Skipped}
     failed = await world.state(missing)

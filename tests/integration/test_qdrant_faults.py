@@ -10,6 +10,7 @@ import pytest
 
 from knowledge.errors import IndexRefused, IndexUnavailable, KnowledgeError
 from tests.contract.index_contract import TABLE, direction, rows_of
+from tests.searched import search_vector
 from tests.servers.qdrant_answers import COUNT, NAME, ONE_ROW, opened, refusal, version_of
 from tests.servers.qdrant_server import index_on
 from tests.servers.refusing_server import RefusingServer, Said, refusing_server
@@ -119,7 +120,7 @@ async def test_vectors_that_the_server_does_not_take_are_no_outage(asking: Askin
     batch = f"/collections/{NAME}/points/query/batch"
     async with asking(opened() | {batch: [refusal(400, words)]}) as (index, _):
         with pytest.raises(KnowledgeError, match="expected dim: 8") as raised:
-            await index.search_vector(TABLE, direction(0), limit=3)
+            await search_vector(index, TABLE, direction(0), limit=3)
         assert not isinstance(raised.value, IndexUnavailable)
 
 

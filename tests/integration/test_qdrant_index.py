@@ -21,6 +21,7 @@ from knowledge.index import Index, IndexTable
 from knowledge.memory_index import MemoryIndex
 from knowledge.terms import index_terms, query_terms
 from tests.contract.index_contract import DIMENSIONS, TABLE, IndexContract, direction, rows_of, texts_of
+from tests.searched import search_keyword, search_vector
 from tests.servers.qdrant_server import client_of, index_on, local_client
 
 if TYPE_CHECKING:
@@ -73,8 +74,8 @@ async def test_a_late_writer_that_dies_replaces_nothing_is_not_found_and_is_swep
     await (await writer_of(index, TABLE)).replace("doc_1", rows_of("doc_1", ["kept", "late"], lang="old"), 10)
     assert await index.count(TABLE, "doc_1") == 3
     for hits in (
-        await index.search_vector(TABLE, direction(0), limit=9),
-        await index.search_keyword(TABLE, "kept newer late wheel", limit=9),
+        await search_vector(index, TABLE, direction(0), limit=9),
+        await search_keyword(index, TABLE, "kept newer late wheel", limit=9),
     ):
         assert sorted(texts_of(hits)) == ["kept", "newer", "wheel"]
         assert all(hit.metadata == {} for hit in hits)
@@ -107,7 +108,7 @@ async def test_a_writer_that_is_cancelled_takes_out_what_it_should_not_have_adde
     with pytest.raises(asyncio.CancelledError):
         await late
     assert await index.count(TABLE) == 1
-    assert texts_of(await index.search_vector(TABLE, direction(0), limit=9)) == ["newer"]
+    assert texts_of(await search_vector(index, TABLE, direction(0), limit=9)) == ["newer"]
     await index.close()
 
 
@@ -158,7 +159,7 @@ async def test_words_score_by_the_formula_and_other_knowledge_bases_change_nothi
 ) -> None:
     rows = rows_of("doc_1", texts)
     await index.upsert(TABLE, "doc_1", rows)
-    hits = await index.search_keyword(TABLE, query, limit=9)
+    hits = await search_keyword(index, TABLE, query, limit=9)
     held = [Counter(index_terms(indexed_text(row.chunk)).split()) for row in rows]
     expected: dict[str, float] = {}
     for row, terms in zip(rows, held, strict=True):
@@ -173,7 +174,7 @@ async def test_words_score_by_the_formula_and_other_knowledge_bases_change_nothi
     assert {hit.chunk.text: hit.score for hit in hits} == pytest.approx(expected, rel=1e-4)
     elsewhere = IndexTable("kb_07other", 1)
     await index.upsert(elsewhere, "doc_2", rows_of("doc_2", [f"{query} {number}" for number in range(9)]))
-    assert await index.search_keyword(TABLE, query, limit=9) == hits
+    assert await search_keyword(index, TABLE, query, limit=9) == hits
 
 
 async def test_the_best_by_words_are_those_of_the_index_in_memory(index: "QdrantIndex") -> None:
@@ -183,8 +184,8 @@ async def test_the_best_by_words_are_those_of_the_index_in_memory(index: "Qdrant
     for one in (index, memory):
         await one.upsert(TABLE, "doc_1", rows_of("doc_1", texts))
     for query in ("mill grain", "flour sacks", "石磨", "面粉 wheel", "水车和谷物"):
-        ours = await index.search_keyword(TABLE, query, limit=100)
-        theirs = await memory.search_keyword(TABLE, query, limit=100)
+        ours = await search_keyword(index, TABLE, query, limit=100)
+        theirs = await search_keyword(memory, TABLE, query, limit=100)
         assert {hit.chunk.chunk_id for hit in ours} == {hit.chunk.chunk_id for hit in theirs}
         best = max(hit.score for hit in theirs)
         leading = {hit.chunk.chunk_id for hit in theirs if hit.score > 0.8 * best}
@@ -198,11 +199,11 @@ async def test_knowledge_bases_of_other_vectors_lie_elsewhere_and_are_found_alik
     (row,) = rows_of("doc_1", ["wide"])
     await index.upsert(TABLE, "doc_1", rows_of("doc_1", ["narrow"]))
     await index.upsert(other, "doc_1", [structs.replace(row, vector=wide)])
-    assert texts_of(await index.search_vector(other, wide, limit=5)) == ["wide"]
-    assert texts_of(await index.search_keyword(other, "wide narrow", limit=5)) == ["wide"]
+    assert texts_of(await search_vector(index, other, wide, limit=5)) == ["wide"]
+    assert texts_of(await search_keyword(index, other, "wide narrow", limit=5)) == ["wide"]
     assert await index.tables() == [TABLE, other]
     with pytest.raises(KnowledgeError, match="8 dimensions, not 16"):
-        await index.search_vector(TABLE, wide, limit=5)
+        await search_vector(index, TABLE, wide, limit=5)
     await index.drop(TABLE)
     assert await index.tables() == [other]
 
@@ -212,9 +213,9 @@ async def test_what_one_process_wrote_another_finds_at_once_and_drops() -> None:
     writer, reader = index_on(client), index_on(client)
     assert await reader.count(TABLE) == 0
     await writer.upsert(TABLE, "doc_1", rows_of("doc_1", ["one"]))
-    assert texts_of(await reader.search_keyword(TABLE, "one", limit=5)) == ["one"]
+    assert texts_of(await search_keyword(reader, TABLE, "one", limit=5)) == ["one"]
     await reader.drop(TABLE)
-    assert await writer.search_keyword(TABLE, "one", limit=5) == []
+    assert await search_keyword(writer, TABLE, "one", limit=5) == []
     await writer.upsert(TABLE, "doc_1", rows_of("doc_1", ["two"]))
     assert await reader.count(TABLE) == 1
     await client.close()
@@ -229,14 +230,14 @@ async def test_ranges_of_strings_hold_beyond_what_the_server_compares(index: "Qd
     await index.upsert(TABLE, "doc_1", rows)
     late = parse_filters({"metadata.at": {"gte": "2026-11-30T08:57:00Z"}})
     for hits in (
-        await index.search_vector(TABLE, direction(0), limit=5, filters=late),
-        await index.search_keyword(TABLE, "stone", limit=5, filters=late, similar_to=direction(0)),
+        await search_vector(index, TABLE, direction(0), limit=5, filters=late),
+        await search_keyword(index, TABLE, "stone", limit=5, filters=late, similar_to=direction(0)),
     ):
         assert sorted(str(hit.metadata["at"]) for hit in hits) == moments[57:]
     early = parse_filters({"not": {"metadata.标题": {"gt": "石磨的历史与工艺02"}}})
-    hits = await index.search_vector(TABLE, direction(0), limit=5, filters=early)
+    hits = await search_vector(index, TABLE, direction(0), limit=5, filters=early)
     assert sorted(str(hit.metadata["at"]) for hit in hits) == moments[:3]
-    first = await index.search_keyword(TABLE, "stone", limit=2, filters=late)
+    first = await search_keyword(index, TABLE, "stone", limit=2, filters=late)
     assert len(first) == 2
 
 
@@ -261,6 +262,6 @@ async def test_through_graphs_a_small_knowledge_base_is_found_as_without() -> No
     client = local_client()
     exact, through_graphs = index_on(client), index_on(client, is_exact=False)
     await exact.upsert(TABLE, "doc_1", rows_of("doc_1", [f"sack {number}" for number in range(30)]))
-    found = await exact.search_vector(TABLE, direction(1.1), limit=9)
-    assert await through_graphs.search_vector(TABLE, direction(1.1), limit=9) == found
+    found = await search_vector(exact, TABLE, direction(1.1), limit=9)
+    assert await search_vector(through_graphs, TABLE, direction(1.1), limit=9) == found
     await client.close()

@@ -51,7 +51,7 @@ BUGS_OF_QDRANT: Final = (
         caught_by=(
             Catch(
                 f"{TESTS}::test_words_score_by_the_formula_and_other_knowledge_bases_change_nothing",
-                "await index.search_keyword(TABLE, query, limit=9) == hits",
+                "await search_keyword(index, TABLE, query, limit=9) == hits",
             ),
         ),
     ),

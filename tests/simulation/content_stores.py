@@ -1,18 +1,16 @@
 """Blobs and index in memory as a process sees them through its wire. Each effect is shown to the checks at once."""
 
 from collections.abc import AsyncIterator, Callable, Collection, Coroutine, Sequence
+from contextlib import asynccontextmanager
 from typing import Any, TypeVar
 
 from blobs.errors import BlobExists, BlobStoreFull, BlobStoreUnavailable
 from blobs.memory import MemoryBlobStore
 from blobs.store import BlobInfo, BlobRef, BlobWriter
 from blobs.writer import Batch, BatchingWriter, put_whole
-from knowledge.chunk import Chunk
 from knowledge.errors import IndexUnavailable
-from knowledge.filters import EVERYTHING, Filter
-from knowledge.index import Hit, IndexRow, IndexTable
+from knowledge.index import IndexRow, IndexTable, TableReader
 from knowledge.memory_index import MemoryIndex
-from knowledge.neighbours import Place
 from knowledge.vectors import Vectors
 from tests.simulation.checks import Checks
 from tests.simulation.wire import Store, Wire
@@ -157,26 +155,16 @@ class SimulatedIndex:
     async def drop(self, table: IndexTable) -> None:
         await self._call(lambda: self._index.drop(table))
 
-    async def search_vector(
-        self, table: IndexTable, vector: Vectors, *, limit: int, filters: Filter = EVERYTHING
-    ) -> list[Hit]:
-        return await self._call(lambda: self._index.search_vector(table, vector, limit=limit, filters=filters))
+    @asynccontextmanager
+    async def reading(self, table: IndexTable) -> AsyncIterator[TableReader]:
+        """No process of the simulation searches: opening a table stands for all calls to it."""
 
-    async def search_keyword(
-        self,
-        table: IndexTable,
-        query: str,
-        *,
-        limit: int,
-        filters: Filter = EVERYTHING,
-        similar_to: Vectors | None = None,
-    ) -> list[Hit]:
-        return await self._call(
-            lambda: self._index.search_keyword(table, query, limit=limit, filters=filters, similar_to=similar_to)
-        )
+        async def effect() -> None:
+            """Nothing changes."""
 
-    async def chunks(self, table: IndexTable, places: Collection[Place]) -> dict[Place, Chunk]:
-        return await self._call(lambda: self._index.chunks(table, places))
+        await self._call(effect)
+        async with self._index.reading(table) as reader:
+            yield reader
 
     async def optimize(self, table: IndexTable) -> None:
         await self._call(lambda: self._index.optimize(table))

@@ -25,6 +25,7 @@ from knowledge.chunk import decode_chunks
 from knowledge.index import IndexTable
 from knowledge.memory_index import MemoryIndex
 from processors.bundle import blob_of, get_named
+from tests.searched import search_vector
 from tests.simulation.loop import Process
 from tests.simulation.wire import at_once
 
@@ -85,7 +86,7 @@ class RowChecks:
     def found(self, knowledge_base: str, generation: int, document: str) -> list[tuple[str, str]]:
         """Ids and texts of a document's rows."""
         table = IndexTable(knowledge_base, generation)
-        hits = at_once(self._index.search_vector(table, ANYWHERE, limit=LIMIT))
+        hits = at_once(search_vector(self._index, table, ANYWHERE, limit=LIMIT))
         return [(hit.chunk.chunk_id, hit.chunk.text) for hit in hits if hit.document_id == document]
 
     def has_ended(self, document: str, state: DocumentState) -> None:

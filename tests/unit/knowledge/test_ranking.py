@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from knowledge.ranking import HIGHLIGHTS_MAX, Fusion, Sides, highlight, interleave, normalise, trim
+from knowledge.ranking import HIGHLIGHTS_MAX, Fusion, Sides, highlight, interleave, leading, normalise, trim
 from knowledge.ranking import fuse as fuse_models
 
 SCORES = st.dictionaries(st.sampled_from("abcdefgh"), st.floats(-5, 50, allow_nan=False), max_size=8)
@@ -61,6 +61,26 @@ def test_trim_keeps_the_order_and_what_scores_enough() -> None:
     assert trim(order, scores, top_k=3, min_score=None) == ["c", "a", "b"]
     assert trim(order, scores, top_k=9, min_score=0.5) == ["c", "a", "b"]
     assert trim(order, scores, top_k=9, min_score=1.0) == []
+
+
+@given(SCORES, st.integers(0, 9))
+def test_the_leading_ones_are_the_best_and_all_that_are_as_good_as_the_last_of_them(
+    scores: dict[str, float], count: int
+) -> None:
+    chosen = leading(scores, count)
+    assert len(chosen) >= min(count, len(scores))
+    assert [scores[key] for key in chosen] == sorted((scores[key] for key in chosen), reverse=True)
+    least = min((scores[key] for key in chosen), default=None)
+    assert all(least is None or scores[key] < least for key in scores.keys() - set(chosen))
+    if len(chosen) > count > 0:
+        assert scores[chosen[count - 1]] == least, "more than asked for only where they are equal"
+
+
+def test_ranks_of_equal_scores_go_by_the_names_of_keys() -> None:
+    sides = [Sides({"1": 2.0, "2": 2.0}, {}, 0.3)]
+    by_key, by_name = fuse_models(sides, Fusion.RRF), fuse_models(sides, Fusion.RRF, {"1": "b", "2": "a"})
+    assert by_key["1"] > by_key["2"]
+    assert by_name == {"1": by_key["2"], "2": by_key["1"]}
 
 
 def of_another_model(scores: dict[str, float]) -> dict[str, float]:

@@ -1,5 +1,6 @@
 import asyncio
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from itertools import count
 from typing import Any
 
@@ -9,8 +10,9 @@ from msgspec import structs
 
 from knowledge.embedders import Embedder, Embedding
 from knowledge.errors import EmbeddingError, InvalidSearch
+from knowledge.filters import EVERYTHING, Filter
 from knowledge.hash_embedder import HashEmbedder
-from knowledge.index import IndexRow, IndexTable
+from knowledge.index import Hit, IndexRow, IndexTable, Match, TableReader
 from knowledge.memory_index import MemoryIndex
 from knowledge.ranking import Fusion
 from knowledge.retriever import Retriever
@@ -103,6 +105,82 @@ async def test_while_a_model_is_being_loaded_words_are_found_and_meanings_are_no
         with pytest.raises(EmbeddingError) as raised:
             await retriever.search([SCOPE], SearchRequest("rye flour", mode=mode))
         assert (raised.value.code, raised.value.is_permanent) == ("embedding_timeout", False)
+
+
+class AfterWords(HashEmbedder):
+    """A model that has the vector once words have been asked for."""
+
+    def __init__(self, asked: asyncio.Event) -> None:
+        super().__init__()
+        self._asked = asked
+
+    async def embed_query(self, text: str) -> Vectors:
+        await self._asked.wait()
+        return await super().embed_query(text)
+
+
+class Watched(MemoryIndex):
+    """Notes what its readers are asked: `words` is set by the first search for them."""
+
+    def __init__(self, rows: MemoryIndex) -> None:
+        super().__init__()
+        self.words = asyncio.Event()
+        self.read: list[int] = []
+        self._rows = rows
+
+    @asynccontextmanager
+    async def reading(self, table: IndexTable) -> AsyncIterator[TableReader]:
+        async with self._rows.reading(table) as reader:
+            yield _WatchedReader(self, reader)
+
+
+class _WatchedReader:
+    def __init__(self, index: Watched, reader: TableReader) -> None:
+        self._index = index
+        self._reader = reader
+        self.by_vector = reader.by_vector
+        self.chunks = reader.chunks
+
+    async def by_words(
+        self,
+        query: str,
+        *,
+        limit: int,
+        filters: Filter = EVERYTHING,
+        similar_to: asyncio.Future[Vectors | None] | None = None,
+    ) -> list[Match]:
+        self._index.words.set()
+        return await self._reader.by_words(query, limit=limit, filters=filters, similar_to=similar_to)
+
+    async def read(self, matches: Sequence[Match]) -> list[Hit]:
+        self._index.read.append(len(matches))
+        return await self._reader.read(matches)
+
+
+async def test_words_are_looked_for_while_the_model_makes_the_vector() -> None:
+    index = Watched(await filled())
+    async with asyncio.timeout(5):
+        found = await Retriever(index, lambda _: AfterWords(index.words)).search([SCOPE], SearchRequest("rye flour"))
+    assert found.passages == (await retriever_over(await filled()).search([SCOPE], SearchRequest("rye flour"))).passages
+
+
+async def test_only_rows_that_are_answered_are_read() -> None:
+    many = [f"wheel number {number} of {number % 7} mills" for number in range(150)]
+    index = Watched(await filled(many))
+    await Retriever(index, lambda _: HashEmbedder()).search([SCOPE], SearchRequest("number 5 wheel"))
+    assert sum(index.read) < 20, "of 150 that were found"
+
+
+async def test_equal_scores_go_by_document_and_chunk_whatever_the_index_calls_its_rows() -> None:
+    index, embedder = MemoryIndex(), HashEmbedder()
+    vector = await embedder.embed_query("the same words")
+    for number in (3, 1, 2, 0):
+        row = structs.replace(rows_of(f"doc_{number}", ["the same words"])[0], vector=vector)
+        await index.upsert(IndexTable("kb_one", 1), row.document_id, [row])
+    for fusion in Fusion:
+        request = SearchRequest("same words", top_k=2, fusion=fusion)
+        found = await retriever_over(index).search([SCOPE], request)
+        assert [passage.document_id for passage in found.passages] == ["doc_0", "doc_1"]
 
 
 class Refused(HashEmbedder):

@@ -34,6 +34,7 @@ from projections.lists import Lists
 from projections.memory_views import MemoryViews
 from projections.queries import Queries
 from tests.projecting import project
+from tests.searched import search_keyword
 from tests.unit.millstream.services_in_memory import services_in_memory
 from tests.unit.processors import chunked_document
 from tests.unit.processors.chunked_document import CountingEmbedder
@@ -134,7 +135,7 @@ class World(chunked_document.World):
     async def found(self, words: str) -> list[str]:
         """As a search finds it now."""
         table = IndexTable(self.mill.knowledge_base, (await self.base()).generation)
-        return sorted(hit.chunk.text for hit in await self.index.search_keyword(table, words, limit=99))
+        return sorted(hit.chunk.text for hit in await search_keyword(self.index, table, words, limit=99))
 
     async def reprocess(self, key: str | None = None, **asked: Any) -> Reprocessed:
         await project(self.mill.log, self.views)

@@ -24,6 +24,7 @@ from millstream.reading.stored import StoredDocuments
 from processors.revise import Reviser
 from processors.rows import RowMaker
 from projections.cursors import Cursors
+from tests.searched import search_keyword
 from tests.unit.millstream.services_in_memory import services_in_memory
 from tests.unit.processors.chunked_document import CHUNKS, CountingEmbedder, World
 
@@ -74,7 +75,7 @@ class Service:
         return await self.client.patch(path, json=body, headers=headers)
 
     async def found(self, words: str) -> list[str]:
-        return [hit.chunk.text for hit in await self.world.index.search_keyword(self.world.table, words, limit=99)]
+        return [hit.chunk.text for hit in await search_keyword(self.world.index, self.world.table, words, limit=99)]
 
 
 @pytest.fixture
@@ -104,7 +105,7 @@ async def test_what_is_said_of_a_document_is_filtered_by_and_what_is_switched_of
 ) -> None:
     changed = await service.patch("", {"metadata": {"year": 2026}})
     assert (changed.status_code, changed.json()["metadata"]) == (200, {"year": 2026})
-    (hit, *_) = await service.world.index.search_keyword(service.world.table, "passage", limit=1)
+    (hit, *_) = await search_keyword(service.world.index, service.world.table, "passage", limit=1)
     assert hit.metadata == {"year": 2026}
     off = await service.patch("", {"enabled": False}, **{"If-Match": changed.headers["etag"]})
     assert (off.json()["enabled"], off.json()["searchable"], await service.found("passage")) == (False, False, [])

@@ -15,6 +15,7 @@ from knowledge.index import IndexTable, vector_key_of
 from knowledge.vectors import Vectors
 from processors.documents import DocumentDeliveries
 from processors.retry import RetryPolicy
+from tests.searched import search_keyword
 from tests.unit.processors.chunked_document import CHUNKS, CountingEmbedder, InterruptedIndex, World
 
 LOST_FENCE = 50
@@ -90,7 +91,7 @@ async def test_indexed_chunks_are_found() -> None:
     state = await world.mill.document(document)
     assert isinstance(state, Indexed)
     assert (state.generation, await world.index.count(world.table, document)) == (1, CHUNKS)
-    (hit,) = await world.index.search_keyword(world.table, "passage 7", limit=1)
+    (hit,) = await search_keyword(world.index, world.table, "passage 7", limit=1)
     assert (hit.chunk.ordinal, hit.filename) == (7, "mill.md")
 
 

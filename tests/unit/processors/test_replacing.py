@@ -15,6 +15,7 @@ from events.log import Tally
 from events.steps import Step
 from processors.erase import EraseStep
 from processors.errands import ErrandDeliveries
+from tests.searched import search_keyword
 from tests.unit.processors.chunked_document import InterruptedIndex, World
 
 TEXTS = ["passage one", "passage two"]
@@ -32,7 +33,7 @@ async def with_two(world: World) -> tuple[DocumentId, DocumentId]:
 
 
 async def found(world: World) -> set[str]:
-    return {hit.document_id for hit in await world.index.search_keyword(world.table, "passage", limit=100)}
+    return {hit.document_id for hit in await search_keyword(world.index, world.table, "passage", limit=100)}
 
 
 async def erase(world: World) -> None:

@@ -6,6 +6,7 @@ from events.ids import DocumentId
 from events.steps import Step
 from knowledge.chunk import chunk_ids
 from processors.errands import ErrandDeliveries
+from tests.searched import search_keyword, search_vector
 from tests.unit.processors.chunked_document import CHUNKS, CountingEmbedder, InterruptedIndex, World
 
 
@@ -24,7 +25,7 @@ async def revise(world: World) -> None:
 
 
 async def found(world: World, words: str) -> list[str]:
-    return [hit.chunk.text for hit in await world.index.search_keyword(world.table, words, limit=99)]
+    return [hit.chunk.text for hit in await search_keyword(world.index, world.table, words, limit=99)]
 
 
 async def again(world: World, document: DocumentId, step: Step) -> None:
@@ -48,7 +49,7 @@ async def test_an_edited_text_is_found_by_its_words_and_its_meaning_now_and_afte
             await again(world, document, step)
         assert await found(world, "stones") == ["dress the stones"]
         assert len(await found(world, "passage")) == CHUNKS - 1
-        (nearest,) = await world.index.search_vector(world.table, vector, limit=1)
+        (nearest,) = await search_vector(world.index, world.table, vector, limit=1)
         assert (nearest.chunk.chunk_id, nearest.chunk.text) == (ids[7], "dress the stones")
         assert nearest.score > 0.99
     assert embedder.batches.count(["dress the stones"]) == 1, "its vector is found in the index from then on"
@@ -81,7 +82,7 @@ async def test_metadata_is_filtered_by_as_it_is_now() -> None:
     document, _ = await indexed(world)
     await world.mill.say(document, ChangeDocument(metadata={"year": 2026}))
     await revise(world)
-    hits = await world.index.search_keyword(world.table, "passage", limit=99)
+    hits = await search_keyword(world.index, world.table, "passage", limit=99)
     assert {hit.metadata["year"] for hit in hits} == {2026}
 
 

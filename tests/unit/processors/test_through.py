@@ -31,6 +31,7 @@ from processors.settings import WorkerSettings
 from processors.step import Processor
 from processors.stored import load, load_chunks, load_vectors
 from processors.through import STEPS_IN_TURN, Through
+from tests.searched import search_keyword
 from tests.unit.processors.chunked_document import BATCH, CountingEmbedder, InterruptedIndex, World
 
 TEXT = "The mill grinds slowly. "
@@ -111,7 +112,7 @@ class ThroughWorld(World):
         return {step: depth.waiting for step, depth in depths.items() if depth.waiting}
 
     async def texts(self) -> list[str]:
-        return [hit.chunk.text for hit in await self.index.search_keyword(self.table, "mill", limit=9)]
+        return [hit.chunk.text for hit in await search_keyword(self.index, self.table, "mill", limit=9)]
 
 
 async def a_world(embedder: CountingEmbedder | None = None, index: MemoryIndex | None = None) -> ThroughWorld:

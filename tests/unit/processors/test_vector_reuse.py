@@ -21,6 +21,7 @@ from knowledge.prefixed_embedder import PrefixedEmbedder
 from knowledge.vectors import Vectors
 from processors.rows import RowMaker
 from processors.stored import load_vectors
+from tests.searched import search_keyword
 from tests.unit.processors.chunked_document import BATCH, CHUNKS, CountingEmbedder, World
 
 
@@ -89,7 +90,7 @@ async def test_a_prefix_is_embedded_once_counted_and_part_of_what_vectors_are_re
     bare = await world.chunked_too([f"passage {ordinal}" for ordinal in range(CHUNKS)])
     await finished(world, bare)
     assert await costs(world, bare) == (3, 2 * CHUNKS, 0), "without the prefix they are other vectors"
-    hits = await world.index.search_keyword(world.table, "passage", limit=99)
+    hits = await search_keyword(world.index, world.table, "passage", limit=99)
     assert {hit.chunk.text for hit in hits} == {f"passage {ordinal}" for ordinal in range(CHUNKS)}
 
 
@@ -99,7 +100,7 @@ async def test_a_text_that_a_person_writes_anew_is_embedded_as_the_others_were()
     await world.mill.create()
     document = await world.chunked_too(["one", "two"])
     await finished(world, document)
-    chunk = (await world.index.search_keyword(world.table, "two", limit=1))[0].chunk
+    chunk = (await search_keyword(world.index, world.table, "two", limit=1))[0].chunk
     await world.mill.say(document, EditChunk(chunk_id=chunk.chunk_id, text="three"))
     asked: list[Embedding] = []
 
