@@ -7,6 +7,7 @@ projector does. What the peer and the domain found out about each stream is comp
 
 import statistics
 import time
+from collections import defaultdict
 from collections.abc import Callable, Sequence
 from typing import Any, Final
 
@@ -53,14 +54,10 @@ def fold_of_states(payloads: Sequence[bytes]) -> dict[str, Folded[Any]]:
     """What every stream stands at."""
     states = dict[str, Folded[Any]]()
     for start in range(0, len(payloads), PAGE_EVENTS):
-        streams = dict[str, list[Envelope]]()
+        streams = defaultdict[str, list[Envelope]](list)
         for payload in payloads[start : start + PAGE_EVENTS]:
             envelope = decode(payload)
-            events = streams.get(envelope.stream_id)
-            if events is None:
-                streams[envelope.stream_id] = [envelope]
-            else:
-                events.append(envelope)
+            streams[envelope.stream_id].append(envelope)
         for stream, events in streams.items():
             initial, evolve = FOLDS[stream[0]]
             states[stream] = run(evolve, states.get(stream, initial), events).end

@@ -87,8 +87,7 @@ def run(evolve: Callable[[S, Event, int], S], start: Folded[S], envelopes: Itera
         if envelope.version != version + 1:
             refused += envelope.version > version
             continue
-        event = envelope.event
-        if type(event) is UnknownEvent:
+        if type(event := envelope.event) is UnknownEvent:
             unknown += 1
         else:
             try:

@@ -6,6 +6,7 @@ from typing import Any, Final, assert_never
 from msgspec.structs import replace
 
 from domain.document import (
+    STEPS_IN_ORDER,
     About,
     Accepted,
     Cancelled,
@@ -28,18 +29,19 @@ from domain.document import (
     Skipped,
     Unknown,
     Waiting,
-    awaited_step,
     is_open,
 )
 from domain.document_rewind import reprocessed
-from domain.document_stages import finished, started
+from domain.document_stages import awaits, finished, started
 from domain.editing import with_change, with_edit
 from domain.errors import ImpossibleEvent
 from domain.fetching import after_fetch, after_request
 from domain.results import Batch, ChunkFacts, TextFacts, VectorFacts
 from events import document as facts
 from events.envelope import Event
-from events.steps import Step
+
+_FETCH, _PARSE, _CHUNK, _EMBED, _INDEX = STEPS_IN_ORDER
+"""A member asked of its class costs 90 ns, a tenth of a fact."""
 
 
 def evolve(state: DocumentState, event: Event, at_us: int) -> DocumentState:
@@ -81,7 +83,7 @@ def _requested(state: DocumentState, event: facts.DocumentRequested, at_us: int)
 def _fetched(state: DocumentState, event: facts.DocumentFetched, at_us: int) -> Accepted | None:
     if not isinstance(state, Requested):
         return None
-    return after_fetch(finished(state.record, Step.FETCH, at_us), event, at_us)
+    return after_fetch(finished(state.record, _FETCH, at_us), event, at_us)
 
 
 def _skipped(state: DocumentState, event: facts.DocumentSkipped, at_us: int) -> Skipped | None:
@@ -103,20 +105,20 @@ def _skipped(state: DocumentState, event: facts.DocumentSkipped, at_us: int) -> 
 
 
 def _step_started(state: DocumentState, event: facts.StepStarted, at_us: int) -> Open | None:
-    if not is_open(state) or event.step is not awaited_step(state):
+    if not awaits(state, event.step):
         return None
     running = Running(event.step, event.attempt, event.worker, at_us)
     return replace(state, record=started(state.record, event, at_us), activity=running)
 
 
 def _step_failed(state: DocumentState, event: facts.StepFailed, _at_us: int) -> Open | None:
-    if not is_open(state) or event.step is not awaited_step(state):
+    if not awaits(state, event.step):
         return None
     return replace(state, activity=Waiting(event.step, event.code, event.message, event.retry_at_us))
 
 
 def _failed(state: DocumentState, event: facts.DocumentFailed, at_us: int) -> Failed | None:
-    if not isinstance(state, Open):
+    if not is_open(state):
         return None
     return Failed(
         reached=_at_rest(state, at_us),
@@ -128,7 +130,7 @@ def _failed(state: DocumentState, event: facts.DocumentFailed, at_us: int) -> Fa
 
 
 def _cancelled(state: DocumentState, event: facts.DocumentCancelled, at_us: int) -> Cancelled | None:
-    if not isinstance(state, Open):
+    if not is_open(state):
         return None
     return Cancelled(reached=_at_rest(state, at_us), reason=event.reason, ended_at_us=at_us)
 
@@ -145,7 +147,7 @@ def _parsed(state: DocumentState, event: facts.DocumentParsed, at_us: int) -> Pa
         title=event.title,
         warnings=event.warnings,
     )
-    return Parsed(record=finished(state.record, Step.PARSE, at_us), text=text, activity=Queued(at_us))
+    return Parsed(record=finished(state.record, _PARSE, at_us), text=text, activity=Queued(at_us))
 
 
 def _chunked(state: DocumentState, event: facts.DocumentChunked, at_us: int) -> Chunked | None:
@@ -158,7 +160,7 @@ def _chunked(state: DocumentState, event: facts.DocumentChunked, at_us: int) -> 
         chunker=event.chunker,
         generation=event.generation,
     )
-    record = finished(state.record, Step.CHUNK, at_us)
+    record = finished(state.record, _CHUNK, at_us)
     return Chunked(record=record, text=state.text, chunks=chunks, activity=Queued(at_us))
 
 
@@ -181,7 +183,7 @@ def _embedded(state: DocumentState, event: facts.DocumentEmbedded, at_us: int) -
     if not isinstance(state, Chunked):
         return None
     return Embedded(
-        record=finished(state.record, Step.EMBED, at_us),
+        record=finished(state.record, _EMBED, at_us),
         text=state.text,
         chunks=state.chunks,
         batches=state.batches,
@@ -201,7 +203,7 @@ def _indexed(state: DocumentState, event: facts.DocumentIndexed, at_us: int) -> 
         if not isinstance(state, Indexed):
             return None
         return replace(state, record=_serving(state.record, event), generation=event.generation)
-    record = finished(state.record, Step.INDEX, at_us)
+    record = finished(state.record, _INDEX, at_us)
     return Indexed(
         record=_serving(record, event),
         text=state.text,

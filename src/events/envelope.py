@@ -63,8 +63,9 @@ class Position(msgspec.Struct, frozen=True, order=True, gc=False):
         return cls(*map(int, parts))
 
 
-class Envelope(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+class Envelope(msgspec.Struct, frozen=True, gc=False):
     """One event in its stream. `version` counts the stream's events from 1, `recorded_at_us` is the writer's (UTC, µs).
+    Fields are named wherever one is made, but for the codec: eleven names cost it a twentieth.
 
     `position` and `number` (dense within the partition, for finding gaps) are None until the log has given them.
     `correlation_id` is the task (for knowledge-base events the knowledge base), `causation_id` the event that led here.

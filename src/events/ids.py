@@ -142,14 +142,27 @@ def pack_stream_id(stream: str) -> bytes:
     return _KIND_BYTE[matched[1]] + bytes.fromhex(stream[len(matched[1]) + 1 :])
 
 
-@lru_cache(maxsize=IDS_CACHED)
 def unpack_stream_id(packed: bytes) -> str:
     """Raises InvalidId for bytes that `pack_stream_id` never wrote."""
-    kind = _KIND_OF_BYTE.get(packed[:1])
-    if kind is None or len(packed) != PACKED_BYTES or packed[8] >> 4 not in (7, 8) or packed[10] >> 6 != 2:
-        raise InvalidId("the bytes are no packed id of a knowledge base, task or document")
-    return f"{kind}_{packed[1:].hex()}"
+    return STREAM_IDS[packed]
 
+
+class _StreamIds(dict[bytes, str]):
+    """Texts by packed ids, made as they are asked for. Once it is full it begins anew: to know which was asked for last
+    would cost as much as to make it."""
+
+    def __missing__(self, packed: bytes) -> str:
+        kind = _KIND_OF_BYTE.get(packed[:1])
+        if kind is None or len(packed) != PACKED_BYTES or packed[8] >> 4 not in (7, 8) or packed[10] >> 6 != 2:
+            raise InvalidId("the bytes are no packed id of a knowledge base, task or document")
+        if len(self) == IDS_CACHED:
+            self.clear()
+        text = self[packed] = f"{kind}_{packed[1:].hex()}"
+        return text
+
+
+STREAM_IDS: Final = _StreamIds()
+"""`unpack_stream_id` for whoever asks for each event, without a call."""
 
 _KIND_BYTE: Final = {"kb": b"k", "task": b"t", "doc": b"d"}
 _KIND_OF_BYTE: Final = {byte: kind for kind, byte in _KIND_BYTE.items()}
