@@ -1,13 +1,29 @@
 """Tests by their names (`path::test`, `path::Class::test`): whether there is such a test."""
 
 import ast
+from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 
 ROOT: Final = Path(__file__).resolve().parents[1]
 
 _Function = ast.FunctionDef | ast.AsyncFunctionDef
+
+
+class _Class(NamedTuple):
+    """The names of its functions, and of what it derives from."""
+
+    functions: frozenset[str]
+    bases: tuple[str, ...]
+
+
+class _File(NamedTuple):
+    """Its functions, its classes, and the file that a name comes from which it imports."""
+
+    functions: frozenset[str]
+    classes: dict[str, _Class]
+    origins: dict[str, str]
 
 
 def is_test(name: str) -> bool:
@@ -15,37 +31,42 @@ def is_test(name: str) -> bool:
     path, *within = name.split("::")
     if not (ROOT / path).is_file() or not 1 <= len(within) <= 2 or not within[-1].startswith("test_"):
         return False
-    tree = _parsed(path)
     if len(within) == 1:
-        return _holds(tree.body, within[0])
-    return any(_holds(one.body, within[1]) for one in _classes(path, within[0]))
+        return within[0] in _read(path).functions
+    return any(within[1] in one.functions for one in _classes(path, within[0]))
 
 
-def _holds(body: list[ast.stmt], test: str) -> bool:
-    return any(isinstance(one, _Function) and one.name == test for one in body)
-
-
-def _classes(path: str, name: str) -> list[ast.ClassDef]:
+def _classes(path: str, name: str) -> Iterator[_Class]:
     """The class and those of ours that it derives from."""
-    found = []
-    for node in _parsed(path).body:
-        if isinstance(node, ast.ClassDef) and node.name == name:
-            found.append(node)
-            for base in node.bases:
-                if isinstance(base, ast.Name):
-                    found += _classes(_origin_of(path, base.id), base.id)
-    return found
-
-
-def _origin_of(path: str, name: str) -> str:
-    """The file that a name of this one is imported from; the file itself where it is not."""
-    for node in _parsed(path).body:
-        if isinstance(node, ast.ImportFrom) and any((alias.asname or alias.name) == name for alias in node.names):
-            return f"{(node.module or '').replace('.', '/')}.py"
-    return path
+    file = _read(path)
+    if name in file.classes:
+        yield file.classes[name]
+        for base in file.classes[name].bases:
+            yield from _classes(file.origins.get(base, path), base)
 
 
 @cache
-def _parsed(path: str) -> ast.Module:
+def _read(path: str) -> _File:
+    """The names alone: the trees of every file of tests would be gone through by each collection of garbage."""
     text = (ROOT / path).read_text(encoding="utf-8") if (ROOT / path).is_file() else ""
-    return ast.parse(text)
+    body = ast.parse(text).body
+    return _File(
+        functions=_functions_of(body),
+        classes={
+            one.name: _Class(
+                _functions_of(one.body), tuple(base.id for base in one.bases if isinstance(base, ast.Name))
+            )
+            for one in body
+            if isinstance(one, ast.ClassDef)
+        },
+        origins={
+            alias.asname or alias.name: f"{(one.module or '').replace('.', '/')}.py"
+            for one in body
+            if isinstance(one, ast.ImportFrom)
+            for alias in one.names
+        },
+    )
+
+
+def _functions_of(body: list[ast.stmt]) -> frozenset[str]:
+    return frozenset(one.name for one in body if isinstance(one, _Function))

@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Any, Final
 
 import pytest
-import yaml
 
 from millstream.observing import catalogue
 from millstream.observing.registry import Family, Kind
+from tests.architecture.schemas import read_yaml
 
 ROOT: Final = Path(__file__).resolve().parents[2]
 RULES: Final = ROOT / "deploy" / "prometheus" / "rules.yml"
@@ -27,7 +27,7 @@ needs_promtool: Final = pytest.mark.skipif(
 
 
 def rules() -> list[dict[str, Any]]:
-    groups = yaml.safe_load(RULES.read_text(encoding="utf-8"))["groups"]
+    groups = read_yaml(RULES)[0]["groups"]
     return [rule for group in groups for rule in group["rules"]]
 
 

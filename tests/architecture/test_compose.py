@@ -1,17 +1,15 @@
 """compose.yaml and the Dockerfile: valid, made of settings that exist, watched, and installed from the lock files."""
 
 import re
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 
 from millstream.cli import root
 from millstream.qdrant_location import qdrant_of
 from millstream.settings import Settings, load_settings
+from tests.architecture.schemas import checked, read_yaml
 
 ROOT = Path(__file__).resolve().parents[2]
 COMPOSE = ROOT / "compose.yaml"
@@ -21,7 +19,7 @@ ONE_SHOT = {"bucket"}
 
 
 def services() -> dict[str, Any]:
-    found: dict[str, Any] = yaml.safe_load(COMPOSE.read_text(encoding="utf-8"))["services"]
+    found: dict[str, Any] = read_yaml(COMPOSE)[0]["services"]
     return found
 
 
@@ -38,13 +36,8 @@ def dockerfile_lines() -> list[str]:
 
 
 def test_the_file_is_valid_by_the_compose_specification() -> None:
-    checked = subprocess.run(
-        [sys.executable, "-m", "check_jsonschema", "--builtin-schema", "vendor.compose-spec", str(COMPOSE)],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert checked.returncode == 0, checked.stdout + checked.stderr
+    told = checked("--builtin-schema", "vendor.compose-spec", COMPOSE)
+    assert told.exit_code == 0, told.output
 
 
 def test_every_variable_of_ours_is_a_setting() -> None:
@@ -130,8 +123,6 @@ def test_a_role_has_longer_to_stop_than_it_takes_to_drain() -> None:
 
 
 def test_the_scaled_one_asks_the_qdrant_server_beside_it_where_it_is_told_to() -> None:
-    from knowledge.qdrant_collections import SERVER_VERSION_MIN
-
     api, server = of_profile("scaled")["api"], services()["qdrant"]
     told = {**api["environment"], "MILLSTREAM_INDEX_URL": "qdrant+http://qdrant:6333"}
     settings = load_settings({key: without_interpolation(value) for key, value in told.items()}).settings
@@ -140,8 +131,15 @@ def test_the_scaled_one_asks_the_qdrant_server_beside_it_where_it_is_told_to() -
     assert settings.qdrant_api_key == without_interpolation(server["environment"]["QDRANT__SERVICE__API_KEY"]) != ""
     assert api["build"]["args"] == {"WITH_QDRANT": "${WITH_QDRANT:-}"}
     version = tuple(int(part) for part in server["image"].rpartition(":v")[2].split("."))
-    assert version >= SERVER_VERSION_MIN
+    assert version >= qdrant_version_min()
     assert any("requirements/qdrant.txt" in line for line in dockerfile_lines() if "WITH_QDRANT" in line)
+
+
+def qdrant_version_min() -> tuple[int, ...]:
+    """By reading: the module imports the client, which takes a second."""
+    text = (ROOT / "src" / "knowledge" / "qdrant_collections.py").read_text(encoding="utf-8")
+    (numbers,) = re.findall(r"^SERVER_VERSION_MIN: Final = \(([\d, ]+)\)$", text, re.MULTILINE)
+    return tuple(int(number) for number in numbers.split(","))
 
 
 def test_redis_keeps_every_fact() -> None:
@@ -157,7 +155,7 @@ def test_redis_keeps_every_fact() -> None:
 
 
 def test_images_are_pinned_and_data_lie_on_named_volumes() -> None:
-    declared = yaml.safe_load(COMPOSE.read_text(encoding="utf-8"))["volumes"]
+    declared = read_yaml(COMPOSE)[0]["volumes"]
     for name, service in services().items():
         _, _, tag = service["image"].rpartition(":")
         assert tag, name

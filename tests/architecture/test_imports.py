@@ -1,15 +1,12 @@
 """Which file may import which library: what import-linter (.importlinter) cannot say of single files."""
 
-import ast
-from collections.abc import Iterator
 from fnmatch import fnmatch
 from functools import cache
-from pathlib import Path
 from typing import Final, NamedTuple
 
 import pytest
 
-SOURCE: Final = Path(__file__).resolve().parents[2] / "src"
+from tests.source_modules import Import, source_modules
 
 
 class Rule(NamedTuple):
@@ -160,39 +157,14 @@ ADAPTERS: Final = (
 """Chosen where everything is put together; whoever else imports one is tied to it."""
 
 
-class Import(NamedTuple):
-    """One import statement: by whom, of what."""
-
-    module: str
-    imported: str
-    line: int
-
-    def __str__(self) -> str:
-        return f"{self.module} imports {self.imported} in line {self.line}"
-
-
+@cache
 def matches(module: str, patterns: tuple[str, ...]) -> bool:
     return any(fnmatch(module, pattern) for pattern in patterns)
 
 
-@cache
-def imports() -> tuple[Import, ...]:
+def imports() -> list[Import]:
     """Every import under src, those inside functions too."""
-    return tuple(
-        Import(".".join(path.relative_to(SOURCE).with_suffix("").parts), name, line)
-        for path in sorted(SOURCE.rglob("*.py"))
-        for name, line in names_imported(ast.parse(path.read_text()))
-    )
-
-
-def names_imported(tree: ast.AST) -> Iterator[tuple[str, int]]:
-    """Dotted names; `from a import b` gives `a` and `a.b`, since b may be a module."""
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Import):
-            yield from ((alias.name, node.lineno) for alias in node.names)
-        elif isinstance(node, ast.ImportFrom) and node.module is not None:
-            yield node.module, node.lineno
-            yield from ((f"{node.module}.{alias.name}", node.lineno) for alias in node.names)
+    return [one for module in source_modules() for one in module.imports]
 
 
 @pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.libraries[0])
@@ -218,9 +190,7 @@ def test_what_is_pure_imports_no_input_no_output_no_clock_and_no_chance() -> Non
 
 @pytest.mark.parametrize("pattern", PURE)
 def test_every_name_in_the_list_of_what_is_pure_is_that_of_a_module(pattern: str) -> None:
-    assert (
-        any(fnmatch(one.module, pattern) for one in imports()) or (SOURCE / f"{pattern.replace('.', '/')}.py").is_file()
-    )
+    assert any(fnmatch(module.name, pattern) for module in source_modules())
 
 
 def test_adapters_are_imported_by_the_composition_and_by_other_adapters_alone() -> None:
@@ -232,10 +202,4 @@ def test_adapters_are_imported_by_the_composition_and_by_other_adapters_alone() 
 
 
 def test_nothing_is_imported_by_relative_path() -> None:
-    relative = [
-        str(path.relative_to(SOURCE))
-        for path in sorted(SOURCE.rglob("*.py"))
-        for node in ast.walk(ast.parse(path.read_text()))
-        if isinstance(node, ast.ImportFrom) and node.level > 0
-    ]
-    assert relative == []
+    assert [module.name for module in source_modules() if module.has_relative_import] == []

@@ -1,15 +1,13 @@
 """What a release is made of: pinned actions, known licences, and a page of threats that tests answer."""
 
 import re
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any, Final
 
 import pytest
-import yaml
 
 from release import licences
+from tests.architecture.schemas import checked, read_yaml
 from tests.named_tests import is_test
 
 ROOT: Final = Path(__file__).resolve().parents[2]
@@ -20,19 +18,14 @@ COLUMNS: Final = ("asset", "attacker", "way", "what stops it", "shown by")
 
 
 def workflow(path: Path) -> dict[Any, Any]:
-    found: dict[Any, Any] = yaml.safe_load(path.read_text(encoding="utf-8"))
+    found: dict[Any, Any] = read_yaml(path)[0]
     return found
 
 
 @pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: path.name)
 def test_a_workflow_is_valid_by_its_schema(path: Path) -> None:
-    checked = subprocess.run(
-        [sys.executable, "-m", "check_jsonschema", "--builtin-schema", "vendor.github-workflows", str(path)],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert checked.returncode == 0, checked.stdout + checked.stderr
+    told = checked("--builtin-schema", "vendor.github-workflows", path)
+    assert told.exit_code == 0, told.output
 
 
 @pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: path.name)

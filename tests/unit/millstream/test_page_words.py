@@ -5,7 +5,6 @@ import re
 from collections.abc import Iterator
 from enum import StrEnum
 from functools import cache
-from pathlib import Path
 from typing import Final
 
 import pytest
@@ -28,10 +27,10 @@ from outbound import errors as outbound_errors
 from processors import failures
 from processors.provider import WaitReason as ProviderWait
 from processors.retry import OUTAGE_CODES
+from tests.source_modules import SRC, source_modules
 from webhooks.delivery import DeliveryState
 from webhooks.subscription import DisabledReason
 
-SRC: Final = Path(__file__).resolve().parents[3] / "src"
 STATUS_OF_A_PROVIDER: Final = re.compile(r"provider_\d{3}")
 """Said by one message, with the number in it."""
 
@@ -40,6 +39,8 @@ PARTS: Final = ("processors", "knowledge", "outbound", "millstream")
 
 FAILURES: Final = {"Retry", "Reject", "EmbeddingError", "OriginFails", "OriginRefuses", "ProviderError"}
 """What takes the code of a failure as its first argument, within the steps and what they call."""
+
+FAILURE_MADE: Final = re.compile(rf"\b(?:{'|'.join(sorted(FAILURES))})\(")
 
 
 @cache
@@ -118,10 +119,12 @@ def test_every_code_of_a_failure_has_words() -> None:
 
 def codes_of_failures() -> Iterator[str]:
     """Written where a failure is made, as they stand there or by the name of a constant of any module."""
-    modules = [ast.parse(path.read_text(encoding="utf-8")) for part in PARTS for path in (SRC / part).rglob("*.py")]
-    constants = {name: value for module in modules for name, value in constants_of(module)}
-    for module in modules:
-        for node in ast.walk(module):
+    modules = [one for one in source_modules() if one.name.partition(".")[0] in PARTS]
+    constants = {name: value for module in modules for name, value in module.constants.items()}
+    for text in (module.path.read_text(encoding="utf-8") for module in modules):
+        if not FAILURE_MADE.search(text):
+            continue
+        for node in ast.walk(ast.parse(text)):
             if (
                 isinstance(node, ast.Call)
                 and isinstance(node.func, ast.Name)
@@ -133,15 +136,6 @@ def codes_of_failures() -> Iterator[str]:
                         yield code
                     case ast.Name(id=name) if name in constants:
                         yield constants[name]
-
-
-def constants_of(module: ast.Module) -> Iterator[tuple[str, str]]:
-    for node in module.body:
-        match node:
-            case ast.AnnAssign(target=ast.Name(id=name), value=ast.Constant(value=str(value))):
-                yield name, value
-            case _:
-                continue
 
 
 def test_every_dependency_that_health_names_has_advice() -> None:
