@@ -102,8 +102,11 @@ class ChangeTailer:
         *,
         subscriptions_max: int = SUBSCRIPTIONS_MAX,
         clock_s: Callable[[], float] = time.monotonic,
+        wait_ms: int = WAIT_MS,
     ) -> None:
+        """`wait_ms` is how long a read waits for news, and a stop for that read."""
         self.feed = feed
+        self._wait_ms = wait_ms
         self._clock_s = clock_s
         self._read_s = clock_s()
         self._views = views
@@ -190,7 +193,7 @@ class ChangeTailer:
         self._has_begun = False
         while not stop.is_set():
             begun_s = self._clock_s()
-            entries = await self.feed.feed_read(self._positions, limit=FEED_ENTRIES_MAX, wait_ms=WAIT_MS)
+            entries = await self.feed.feed_read(self._positions, limit=FEED_ENTRIES_MAX, wait_ms=self._wait_ms)
             by_partition: dict[int, list[FeedEntry]] = defaultdict(list)
             for entry in entries:
                 by_partition[entry.partition].append(entry)

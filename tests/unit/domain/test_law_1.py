@@ -13,11 +13,12 @@ import domain.deciders
 from domain.decider import fold
 from domain.deciders import DOCUMENT
 from events.codec import encode
+from tests.examples import examples
 from tests.histories import History, document_histories
 from tests.unit.domain.fold_histories import fold_all
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 @given(document_histories())
 def test_law_1_determinism_the_same_events_give_the_same_state_byte_for_byte(history: History) -> None:
     encoded = msgspec.msgpack.encode([[encode(envelope) for envelope in history]])

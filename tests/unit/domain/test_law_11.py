@@ -26,6 +26,7 @@ from tests.commands_by_state import (
     tapes,
     task_command,
 )
+from tests.examples import examples
 from tests.histories import context_for
 from tests.strategies import DOCUMENTS, KNOWLEDGE_BASE, TASKS
 
@@ -97,4 +98,4 @@ class ClosureMachine(RuleBasedStateMachine):
 
 
 TestLaw11Closure = ClosureMachine.TestCase
-TestLaw11Closure.settings = settings(max_examples=40, stateful_step_count=40, deadline=None)
+TestLaw11Closure.settings = settings(max_examples=examples(40), stateful_step_count=40, deadline=None)

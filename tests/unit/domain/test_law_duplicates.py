@@ -18,6 +18,7 @@ from events.ids import DocumentId, unpack_stream_id
 from events.memory import MemoryLog
 from events.memory_derived import MemoryDerived
 from tests.commands_by_state import document_command, tapes
+from tests.examples import examples
 from tests.histories import context_for
 from tests.strategies import DOCUMENTS, KNOWLEDGE_BASE, TASKS
 from tests.unit.domain.busy_log import new_log
@@ -45,7 +46,7 @@ async def claims(log: MemoryLog) -> dict[str, list[DocumentId]]:
     return {sha: [DocumentId(unpack_stream_id(one)) for one in found.get(digest_of(sha), ())] for sha in SHAS}
 
 
-@settings(max_examples=150)
+@settings(max_examples=examples(150))
 @given(st.lists(st.tuples(st.sampled_from(SAME), tapes()), max_size=60))
 def test_what_claims_a_digest_is_what_lives_and_no_policy_is_broken(said: list[tuple[DocumentId, object]]) -> None:
     async def drive() -> None:

@@ -25,6 +25,7 @@ from events.envelope import Envelope, UnknownEvent, UnknownReason
 from events.errors import VersionGap
 from events.ids import EventId, TaskId
 from events.log import Tally
+from tests.examples import examples
 from tests.histories import (
     History,
     Said,
@@ -42,7 +43,7 @@ KNOWLEDGE_BASE_DECIDER = knowledge_base_decider(KNOWLEDGE_BASE)
 TERMINAL = {DocumentPhase.COMPLETED, DocumentPhase.FAILED, DocumentPhase.CANCELLED, DocumentPhase.SKIPPED}
 
 laws = settings(
-    max_examples=100, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large]
+    max_examples=examples(100), deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large]
 )
 
 

@@ -30,6 +30,7 @@ from events.segment import (
 )
 from events.segment_writer import Encoded, encode_segment
 from tests.event_samples import accepted, envelope, new_document, new_knowledge_base, new_task
+from tests.examples import examples
 
 ORIGIN = Origin(installation="i1", partition=0, tag="00.1", previous=DIGEST_OF_NOTHING)
 
@@ -49,7 +50,7 @@ def any_entries(draw: st.DrawFn) -> list[Entry]:
     return [Entry(1, ms + place, place % 4, first + place, payload, place, 0) for place, payload in enumerate(payloads)]
 
 
-@settings(max_examples=60)
+@settings(max_examples=examples(60))
 @given(any_entries())
 def test_what_was_packed_comes_back_as_it_was(wanted: list[Entry]) -> None:
     packed = encode_segment(ORIGIN, wanted)
@@ -60,7 +61,7 @@ def test_what_was_packed_comes_back_as_it_was(wanted: list[Entry]) -> None:
     assert encode_segment(ORIGIN, wanted) == packed, "the same events, the same bytes"
 
 
-@settings(max_examples=150)
+@settings(max_examples=examples(150))
 @given(st.integers(0, len(SMALL.data) * 8 - 1))
 def test_any_single_flipped_bit_is_found(bit: int) -> None:
     damaged = bytearray(SMALL.data)
@@ -71,7 +72,7 @@ def test_any_single_flipped_bit_is_found(bit: int) -> None:
     assert caught.value.offset is not None
 
 
-@settings(max_examples=60)
+@settings(max_examples=examples(60))
 @given(st.integers(0, len(SMALL.data) - 1))
 def test_a_segment_that_was_cut_anywhere_is_found(length: int) -> None:
     with pytest.raises(SegmentDamaged) as caught:

@@ -133,6 +133,7 @@ async def test_a_refusal_is_kept_as_any_answer(world: World) -> None:
     assert len(world.calls) == 1
 
 
+@pytest.mark.usefixtures("log_lines")  # as a machine reads them: a traceback in colours takes half a second
 async def test_an_answer_of_5xx_and_an_error_are_not_kept(world: World) -> None:
     def breaks() -> Response | None:
         raise RuntimeError("broken")

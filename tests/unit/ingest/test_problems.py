@@ -112,6 +112,7 @@ ANSWERS = [
 ]
 
 
+@pytest.mark.usefixtures("log_lines")  # as a machine reads them: a traceback in colours takes half a second
 @pytest.mark.parametrize(("error", "status", "code"), ANSWERS, ids=lambda value: str(value)[:40])
 async def test_an_error_is_answered_with_its_problem(error: Exception, status: int, code: str) -> None:
     answer = await answer_to(error)

@@ -29,8 +29,8 @@ def test_a_request_of_chinese_rows_is_smaller_than_what_a_server_takes() -> None
     from knowledge.qdrant_points import point_of
     from knowledge.qdrant_writer import REQUEST_BYTES_MAX, parts_of
 
-    alphabet = [chr(0x4E00 + number) for number in range(3_000)]
-    texts = ["".join(alphabet[(place * 7 + number) % 3_000] for place in range(2_000)) for number in range(400)]
+    characters = "".join(chr(0x4E00 + place * 7 % 3_000) for place in range(3_000))
+    texts = [characters[number : number + 2_000] for number in range(400)]
     first, *others = parts_of(rows_of("doc_1", texts))
     assert others, "they do not fit into one"
     body = sum(len(msgspec.json.encode(point_of("kb.1", row, 7).model_dump())) for row in first)

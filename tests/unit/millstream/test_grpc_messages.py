@@ -1,6 +1,5 @@
 """The proto and the code agree: stubs, phases, steps and the options of an upload."""
 
-import sys
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 from types import ModuleType
@@ -131,11 +130,3 @@ async def test_events_are_read_whatever_pieces_they_come_in() -> None:
             EventFrame("status", b'{"a":1}', "3-1"),
             EventFrame("end", b"{}"),
         ]
-
-
-def test_nobody_else_pays_for_grpc() -> None:
-    import subprocess
-
-    program = "import sys, millstream.app, millstream.cli; print('grpc' in sys.modules)"
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
-    assert done.stdout.strip() == "False"

@@ -14,6 +14,9 @@ from projections.subscription import WAITING_BYTES_MAX, WAITING_MAX, Frame, Subs
 from tests.projecting import project
 from tests.workshop import Workshop
 
+WAIT_MS = 10
+"""A stop waits as long."""
+
 
 def frame(row_id: str, version: int) -> Frame:
     return Frame(row_id, "document", version, False, b"%d" % version)
@@ -84,7 +87,7 @@ class World:
 
 async def test_each_change_reaches_those_who_watch_its_task_or_knowledge_base_and_nobody_else() -> None:
     world, stop = World(), asyncio.Event()
-    tailer = ChangeTailer(world.views, world.views)
+    tailer = ChangeTailer(world.views, world.views, wait_ms=WAIT_MS)
     running = asyncio.create_task(tailer.run(stop))
     knowledge_base = await world.workshop.create()
     task, documents = await world.workshop.submit(knowledge_base)
@@ -122,7 +125,7 @@ async def test_each_change_reaches_those_who_watch_its_task_or_knowledge_base_an
 
 async def test_who_watches_a_tailer_that_has_begun_is_not_sent_back_to_the_beginning() -> None:
     world, stop = World(), asyncio.Event()
-    tailer = ChangeTailer(world.views, world.views)
+    tailer = ChangeTailer(world.views, world.views, wait_ms=WAIT_MS)
     await tailer.begin()
     task, _ = await world.workshop.submit(await world.workshop.create())
     with tailer.watching(task) as subscription:
@@ -148,7 +151,7 @@ async def test_more_streams_than_allowed_are_refused() -> None:
 async def test_who_watches_through_a_tailer_that_the_feed_has_left_behind_begins_anew() -> None:
     world, stop, now_s = World(), asyncio.Event(), [0.0]
     views = MemoryViews(partitions=2, clock_ms=lambda: 1_000, feed_bytes_max=300)
-    tailer = ChangeTailer(views, views, clock_s=lambda: now_s[0])
+    tailer = ChangeTailer(views, views, wait_ms=WAIT_MS, clock_s=lambda: now_s[0])
     knowledge_base = await world.workshop.create(partition=0)
     task, documents = await world.workshop.submit(knowledge_base, 4)
     await project(world.log, views)

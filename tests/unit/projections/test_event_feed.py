@@ -22,6 +22,7 @@ from projections.owners import Owners
 from projections.queries import Queries
 from projections.task_history import RecordedFact
 from tests.event_samples import new_knowledge_base
+from tests.examples import examples
 from tests.projecting import project
 from tests.workshop import Workshop
 
@@ -74,7 +75,7 @@ def by_partition(facts: list[RecordedFact]) -> dict[int, list[str]]:
 turns = st.tuples(st.integers(0, PARTITIONS - 1), st.integers(0, 3), st.booleans())
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=examples(25), deadline=None)
 @given(st.integers(1, 7), st.lists(turns, max_size=12), st.integers(1, 4))
 def test_every_fact_is_told_once_and_in_the_order_of_its_partition(
     limit: int, course: list[tuple[int, int, bool]], scan: int

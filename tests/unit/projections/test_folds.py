@@ -25,6 +25,7 @@ from projections.projection import TASKS as TASK_TABLE
 from projections.rows import decode_row, encode_row, entries_of
 from projections.tasks import FINISHED_INDEX, TaskRow
 from projections.throughput import ThroughputRow
+from tests.examples import examples
 from tests.histories import (
     History,
     context_for,
@@ -41,7 +42,7 @@ cuts = st.lists(st.integers(0, 200), max_size=6)
 mixed = histories_of_documents().flatmap(interleavings)
 
 
-laws = settings(max_examples=20, deadline=None)
+laws = settings(max_examples=examples(20), deadline=None)
 
 
 def worlds() -> st.SearchStrategy[History]:

@@ -14,6 +14,7 @@ from projections.document_filter import DocumentFilter
 from projections.lists import Lists
 from projections.memory_views import MemoryViews
 from projections.queries import Queries
+from tests.examples import examples
 from tests.projecting import project
 from tests.workshop import Workshop
 
@@ -30,7 +31,7 @@ class World:
 turns = st.tuples(st.sampled_from(["submit", "start", "remove", "nothing"]), st.integers(0, 30))
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=examples(25), deadline=None)
 @given(st.integers(1, 4), st.booleans(), st.lists(turns, max_size=12))
 def test_no_document_is_skipped_or_repeated_while_rows_change(
     limit: int, is_filtered: bool, course: list[tuple[str, int]]
@@ -72,7 +73,7 @@ async def _read_documents(limit: int, phase: DocumentPhase | None, course: list[
     assert set(documents) - left <= set(found), "none skipped that stayed"
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=examples(20), deadline=None)
 @given(st.integers(1, 3), st.lists(st.sampled_from([0, 1, None]), max_size=10))
 def test_no_task_is_skipped_or_repeated_across_partitions(limit: int, course: list[int | None]) -> None:
     asyncio.run(_read_tasks(limit, course))

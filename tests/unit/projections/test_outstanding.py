@@ -26,6 +26,7 @@ from projections.followed_document import CALLING, REVISING
 from projections.outstanding import MERELY_GO_ON, Outstanding
 from projections.rederive import Kind, Rederived, rederive
 from tests.commands_by_state import Tape, document_command
+from tests.examples import examples
 from tests.histories import History, document_histories
 from tests.projecting import Rows, pages_of
 from tests.strategies import DOCUMENTS, KNOWLEDGE_BASE, PARTITIONS, TASKS
@@ -99,7 +100,7 @@ class World:
         )
 
 
-@settings(max_examples=40)
+@settings(max_examples=examples(40))
 @given(st.binary(min_size=200, max_size=900))
 async def test_what_was_lost_is_put_as_the_appends_had_put_it(choices: bytes) -> None:
     world = World()
@@ -123,7 +124,7 @@ async def test_what_was_lost_is_put_as_the_appends_had_put_it(choices: bytes) ->
     assert (await world.rederive()).differences == (), "all of it is there now"
 
 
-@settings(max_examples=40)
+@settings(max_examples=examples(40))
 @given(st.binary(min_size=200, max_size=900), st.lists(st.integers(0, 200), max_size=6), st.data())
 async def test_what_is_outstanding_does_not_depend_on_pages_or_on_who_folded_them(
     choices: bytes, cuts: list[int], data: st.DataObject

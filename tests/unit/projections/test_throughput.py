@@ -35,6 +35,7 @@ from projections.throughput import (
     summed,
 )
 from tests.event_samples import T0_US, envelope, new_document, new_task
+from tests.examples import examples
 from tests.projecting import project
 from tests.workshop import FIRST_US, Workshop
 
@@ -49,7 +50,7 @@ rows = st.builds(
 )
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=examples(25), deadline=None)
 @given(st.lists(rows, min_size=1, max_size=4))
 def test_minutes_of_one_place_give_the_same_row_in_whatever_order_they_come(found: list[ThroughputRow]) -> None:
     results = {encode(reduce(merged, order[1:], order[0])) for order in permutations(found)}
@@ -73,7 +74,7 @@ def test_a_day_falls_into_the_last_bucket() -> None:
 
 
 @given(st.lists(st.integers(1_000, 900_000_000), min_size=1, max_size=50), st.sampled_from([0.5, 0.95]))
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=examples(30), deadline=None)
 def test_a_quantile_is_right_to_a_fifth(found: list[int], share: float) -> None:
     buckets = [0] * BUCKETS_MAX
     for duration_us in found:

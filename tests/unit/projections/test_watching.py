@@ -42,7 +42,7 @@ async def test_what_was_folded_from_the_log_is_not_told_again_when_the_views_hav
     views = MemoryViews(partitions=1, clock_ms=lambda: 0)
     workshop, stop = Workshop(log), asyncio.Event()
     task, (first, second) = await workshop.submit(await workshop.create(), 2)
-    queries, tailer = Queries(log, views), ChangeTailer(views, views)
+    queries, tailer = Queries(log, views), ChangeTailer(views, views, wait_ms=10)
     watch = Watch(queries, views, tailer, heartbeat_s=0.001)
     tailing = asyncio.create_task(tailer.run(stop))
     with tailer.watching(task) as subscription:
@@ -93,7 +93,7 @@ class World:
         self.log = MemoryLog(partitions=1, clock_us=lambda: 0)
         self.views = MovingViews(partitions=1, clock_ms=lambda: 0)
         self.workshop = Workshop(self.log)
-        self.queries, self.tailer = Queries(self.log, self.views), ChangeTailer(self.views, self.views)
+        self.queries, self.tailer = Queries(self.log, self.views), ChangeTailer(self.views, self.views, wait_ms=10)
         self.watch = Watch(self.queries, self.views, self.tailer, heartbeat_s=0.001)
 
     async def project(self) -> None:

@@ -10,6 +10,7 @@ from events.failpoints import FailpointReached, Failpoints, arm, parse_rules
 from events.log import Write
 from events.task import TaskFinished
 from tests.event_samples import envelope
+from tests.examples import examples
 from tests.webhook_samples import T0_US, kept, subscription
 from tests.webhook_world import WebhookWorld
 from webhooks.delivery import DeliveryState
@@ -207,7 +208,7 @@ async def test_a_fact_with_an_impossible_history_is_told_with_what_is_known() ->
     assert json.loads((await world.listed())[0].body)["data"] == {"stream_id": task}
 
 
-@settings(max_examples=25)
+@settings(max_examples=examples(25))
 @given(st.lists(st.sampled_from(["work", "read", "die", "subscribe", "lose"]), max_size=25))
 async def test_whatever_happens_in_whatever_order_each_subscriber_gets_each_fact_once(steps: list[str]) -> None:
     world = WebhookWorld()

@@ -1,4 +1,4 @@
-"""How the long-lived roles start."""
+"""How the long-lived roles start, and what they do not import."""
 
 import subprocess
 import sys
@@ -34,3 +34,9 @@ def test_every_role_that_serves_for_long_keeps_what_is_there_at_its_start_from_t
     for *threshold, frozen in looks:
         assert tuple(threshold) == COLLECTED_AFTER
         assert frozen > 10_000
+
+
+def test_nobody_pays_for_grpc_who_does_not_serve_it() -> None:
+    program = "import sys, millstream.app, millstream.cli; print('grpc' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "False"

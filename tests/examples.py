@@ -1,0 +1,14 @@
+"""How many examples Hypothesis tries of a property that has a number of its own."""
+
+from typing import Final
+
+from hypothesis import settings
+
+THOROUGH: Final = 100
+"""What the profile of `make test` says."""
+
+
+def examples(count: int) -> int:
+    """`count`, or as few as a quicker profile says: `make test-unit` has to answer soon."""
+    in_profile = settings().max_examples
+    return count if in_profile >= THOROUGH else min(count, in_profile)

@@ -1,0 +1,110 @@
+"""What is said where a process of a replay is killed, or told to end."""
+
+import asyncio
+import multiprocessing
+import os
+import signal
+import threading
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+
+from millstream import replay_processes
+from millstream.errors import Stop
+from millstream.replay_bars import event_bars
+from millstream.replay_partition import PartitionReport
+from millstream.replay_processes import ReplayProcesses, Trouble
+from millstream.replay_wanted import Planned, Wanted
+from millstream.settings import Settings
+
+
+def planned(*events: int) -> list[Planned]:
+    return [Planned(partition, count, count, 1) for partition, count in enumerate(events)]
+
+
+def dies_while_it_tells(*_: object) -> None:
+    """As one that the kernel kills in the middle of a write to the queue."""
+    replay_processes._told._wlock.acquire()  # type: ignore[attr-defined]
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+async def test_a_process_that_is_killed_while_it_tells_ends_the_replay_and_says_so(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(replay_processes, "_replay", dies_while_it_tells)
+    with event_bars(quiet=True) as bars, pytest.raises(Stop, match="was killed"):
+        async with asyncio.timeout(60):
+            await ReplayProcesses(Settings(), Wanted(), 2).run(planned(1, 1), bars)
+
+
+BEGUN_IN = "PROCESSES_BEGUN_ARE_NOTED_IN"
+
+
+def last_one_dies_while_it_tells(*_: object) -> None:
+    """Once both are at work the one that was started last is killed; the other waits for the lock that it held."""
+    (own,) = multiprocessing.current_process()._identity
+    begun = Path(os.environ[BEGUN_IN])
+    (begun / str(own)).touch()
+    while len(numbers := [int(one.name) for one in begun.iterdir()]) < 2:
+        time.sleep(0.01)
+    if own == max(numbers):
+        dies_while_it_tells()
+    threading.Event().wait()
+
+
+async def test_the_process_that_was_started_last_is_missed_as_the_first_one_is(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv(BEGUN_IN, str(tmp_path))
+    monkeypatch.setattr(replay_processes, "_replay", last_one_dies_while_it_tells)
+    with event_bars(quiet=True) as bars, pytest.raises(Stop, match="was killed"):
+        async with asyncio.timeout(60):
+            await ReplayProcesses(Settings(), Wanted(), 2).run(planned(1, 1), bars)
+
+
+NOTED_AT = "GIVEN_UP_IS_NOTED_AT"
+replay_as_it_is = replay_processes._replay
+
+
+def note() -> None:
+    Path(os.environ[NOTED_AT]).touch()
+
+
+class WaitsForEver:
+    """In place of a partition's replay: told to end in the middle, it notes that it could give up what it held."""
+
+    def __init__(self, *_: object) -> None: ...
+
+    async def run(self) -> PartitionReport:
+        try:
+            os.kill(os.getpid(), signal.SIGTERM)
+            await asyncio.Event().wait()
+        finally:
+            note()
+        raise AssertionError("it waits for ever")
+
+
+@asynccontextmanager
+async def no_stores(_: Settings) -> AsyncIterator[None]:
+    yield
+
+
+def is_told_to_end(settings: Settings, wanted: Wanted, one: Planned) -> PartitionReport | Trouble:
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(replay_processes, "ReplayingPartition", WaitsForEver)
+        patched.setattr(replay_processes, "open_replay_stores", no_stores)
+        return replay_as_it_is(settings, wanted, one)
+
+
+async def test_a_process_that_is_told_to_end_gives_up_what_it_holds(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv(NOTED_AT, str(tmp_path / "given up"))
+    monkeypatch.setattr(replay_processes, "_replay", is_told_to_end)
+    with event_bars(quiet=True) as bars, pytest.raises(Stop, match="was killed"):
+        async with asyncio.timeout(60):
+            await ReplayProcesses(Settings(), Wanted(), 1).run(planned(1), bars)
+    assert (tmp_path / "given up").exists()
