@@ -40,7 +40,7 @@ KINDS: Final = (
     ("quiet streams", r":quiet:"),
     ("rows of tasks", r":rows:tasks$"),
     ("rows of documents", r":rows:documents$"),
-    ("lists", r":index:|:indexes$"),
+    ("lists", r":index:|:indexes$|:leaved$|:leaves:|:leaf:"),
     ("other", r""),
 )
 

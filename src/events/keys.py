@@ -237,7 +237,8 @@ class Keys:
         return f"{self._prefixes[partition]}lease:{digest}"
 
     def view(self, partition: int, generation: int, name: str) -> str:
-        """Hash or zset of read models, written by the projector alone. Derived."""
+        """Hash or zset of read models, written by the projector alone. Derived. The keys of long lists
+        (`projections/leaves.lua`) begin so too."""
         return f"{self._prefixes[partition]}views:{generation}:{name}"
 
     def views_pattern(self, partition: int, generation: int) -> str:

@@ -1,6 +1,7 @@
 """The views on Redis. Keys and their fields are described in `events/keys.py` and at the head of each script.
 
-A generation is made of `rows:<table>` (hash), `index:<list>` (zset) and `indexes` (set: the names of its lists).
+A generation is made of `rows:<table>` (hash), `index:<list>` (zset), `indexes` (set: the names of its lists) and, for
+long lists, of the leaves that `leaves.lua` describes.
 """
 
 from collections.abc import AsyncIterator, Sequence
@@ -30,6 +31,14 @@ SCAN_COUNT: Final = 1_000
 GENERATION_READS_MAX: Final = 8
 """How often a read begins again because the generation changed under it; rebuilds are hours apart."""
 
+MEMBERS_AT_ONCE: Final = 10_000
+"""Of a list that is read whole: about 10 ms of server time."""
+
+LEAVED: Final = "leaved"
+"""Hash of the lists that have leaves."""
+
+LEAVES: Final = ("leaves.lua",)
+
 CHECKPOINT_FIELDS: Final = ("position", "number", "unreadable", "unknown", "refused", "retired")
 
 
@@ -41,12 +50,13 @@ class RedisViews:
         self._keys = keys
         self._feed_bytes_max = feed_bytes_max
         self._live = dict.fromkeys(range(keys.partitions), 1)
-        self._commit = ViewScript("commit.lua")
+        self._commit = ViewScript("commit.lua", behind=LEAVES)
         self._acquire = ViewScript("acquire.lua")
         self._release = ViewScript("release.lua")
         self._swap = ViewScript("swap.lua")
-        self._drop = ViewScript("drop.lua")
-        self._page = ViewScript("page.lua")
+        self._drop = ViewScript("drop.lua", behind=LEAVES)
+        self._page = ViewScript("page.lua", behind=LEAVES)
+        self._members = ViewScript("members.lua", behind=LEAVES)
         self._rows = ViewScript("rows.lua")
 
     @property
@@ -82,9 +92,9 @@ class RedisViews:
         newest_first: bool,
         floor: str | None = None,
     ) -> Page:
-        names = [_index_name(index), _table_name(table)]
-        arguments = (after or "", limit, int(newest_first), MEMBER_TIME_DIGITS + 1, floor or "")
-        total, *found = await self._of_live(self._page, partition, names, arguments)
+        names = [_index_name(index), _table_name(table), LEAVED]
+        arguments = (after or "", limit, int(newest_first), MEMBER_TIME_DIGITS + 1, floor or "", index)
+        total, *found = await self._of_live(self._page, partition, names, arguments, prefixed=True)
         rows = zip(found[::2], found[1::2], strict=True)
         return Page(tuple(IndexedRow(member.decode(), payload) for member, payload in rows), total)
 
@@ -145,9 +155,9 @@ class RedisViews:
 
     async def drop(self, partition: int, generation: int, *, limit: int) -> bool:
         tables = [self._keys.view(partition, generation, _table_name(table)) for table in TABLES]
-        names = self._keys.view(partition, generation, "indexes")
-        keys = [self._keys.meta(partition), self._keys.checkpoint(partition, generation), names, *tables]
-        prefix = self._keys.view(partition, generation, _index_name(""))
+        names = [self._keys.view(partition, generation, name) for name in ("indexes", LEAVED)]
+        keys = [self._keys.meta(partition), self._keys.checkpoint(partition, generation), *names, *tables]
+        prefix = self._keys.view(partition, generation, "")
         left = await self._drop.run(self._client, keys, (generation, limit, prefix))
         if left == -1:
             raise GenerationIsLive("the live generation cannot be dropped")
@@ -170,18 +180,34 @@ class RedisViews:
                     yield name.decode(), members
 
     async def members(self, partition: int, generation: int, index: str) -> tuple[str, ...]:
-        with at_the_border():
-            found: Any = await self._client.zrange(self._keys.view(partition, generation, _index_name(index)), 0, -1)
-        return tuple(member.decode() for member in found)
+        names = [self._keys.view(partition, generation, name) for name in (_index_name(index), LEAVED)]
+        prefix = self._keys.view(partition, generation, "")
+        found: list[bytes] = []
+        while True:
+            place = found[-1] if found else ""
+            part = await self._members.run(self._client, names, (place, MEMBERS_AT_ONCE, index, prefix))
+            found += part
+            if len(part) < MEMBERS_AT_ONCE:
+                return tuple(member.decode() for member in found)
 
     async def _of_live(
-        self, script: ViewScript, partition: int, names: Sequence[str], arguments: Sequence[Argument]
+        self,
+        script: ViewScript,
+        partition: int,
+        names: Sequence[str],
+        arguments: Sequence[Argument],
+        *,
+        prefixed: bool = False,
     ) -> list[Any]:
-        """What the script reads of the live generation; asked again where it was not the one that was live last."""
+        """What the script reads of the live generation; asked again where it was not the one that was live last.
+
+        With `prefixed` it is told what the keys of the generation begin with, behind all else.
+        """
         for _ in range(GENERATION_READS_MAX):
             generation = self._live[partition]
             keys = [self._keys.meta(partition), *(self._keys.view(partition, generation, name) for name in names)]
-            answer: list[Any] = await script.run(self._client, keys, (generation, *arguments))
+            prefix = (self._keys.view(partition, generation, ""),) if prefixed else ()
+            answer: list[Any] = await script.run(self._client, keys, (generation, *arguments, *prefix))
             live = int(answer[0])
             if live == generation:
                 return answer[1:]
@@ -203,6 +229,7 @@ class RedisViews:
             self._checkpoint_key(lease),
             self._keys.changes(lease.partition),
             view("indexes"),
+            view(LEAVED),
             *(view(_table_name(table)) for table in tables),
             *(view(_index_name(change.index)) for change in commit.indexes),
         ]
@@ -221,11 +248,13 @@ class RedisViews:
             len(commit.indexes),
             lease.checkpoint.retired_before_us,
             checkpoint.retired_before_us,
+            view(""),
         ]
         for written, removed in tables.values():
             arguments += (len(written) // 2, len(removed), *written, *removed)
         for change in commit.indexes:
-            arguments += (change.index, len(change.removed), len(change.added), *change.removed, *change.added)
+            arguments += (change.index, len(change.removed), len(change.added))
+            arguments += (*sorted(change.removed), *sorted(change.added))
         return keys, arguments
 
     def _checkpoint_key(self, lease: Lease) -> str:

@@ -65,7 +65,7 @@ class NotLive(msgspec.Struct, frozen=True):
 
 
 class IndexChange(msgspec.Struct, frozen=True):
-    """Members that leave and enter one list."""
+    """Members that leave and enter one list; all that a list ever has are made by `member` of one kind of id."""
 
     index: str
     removed: tuple[str, ...]
@@ -136,7 +136,8 @@ class ViewStore(Protocol):
     ) -> Page:
         """The members behind `after` (None: from the end that comes first) and their rows, all of one moment.
 
-        Members that sort before `floor` are left out, of the page and of its total.
+        Members that sort before `floor` are left out, of the page and of its total. Both are members, or where those of
+        a time begin (`member(at_us, "")`).
         """
         ...
 
@@ -179,7 +180,10 @@ class ViewStore(Protocol):
         ...
 
     async def drop(self, partition: int, generation: int, *, limit: int) -> bool:
-        """Deletes up to `limit` lists of a generation; True once nothing is left of it. Raises GenerationIsLive."""
+        """Deletes up to `limit` lists of a generation, or parts of long ones; True once nothing is left of it.
+
+        Raises GenerationIsLive.
+        """
         ...
 
     def scan_rows(self, partition: int, generation: int, table: Table) -> AsyncIterator[tuple[str, bytes]]:
@@ -191,5 +195,5 @@ class ViewStore(Protocol):
         ...
 
     async def members(self, partition: int, generation: int, index: str) -> tuple[str, ...]:
-        """One list of a generation, in order; empty where it has no members."""
+        """One list of a generation, in order; empty where it has no members. A long one is not of one moment."""
         ...

@@ -1,5 +1,7 @@
 """The views on Redis keep the contract."""
 
+from typing import Any
+
 import pytest
 
 from events.envelope import Position
@@ -8,15 +10,18 @@ from events.keys import Keys
 from events.redis_clients import Clients
 from events.redis_epochs import RedisEpochs
 from projections.feed import ChangeFeed
+from projections.projection import member
 from projections.redis_feed import RedisFeed
 from projections.redis_views import RedisViews
-from projections.views import ViewStore
+from projections.views import IndexChange, ViewStore
 from tests.contract.view_store_contract import (
     FEED_BYTES_MAX,
     PARTITIONS,
     ChangeFeedContract,
     ViewStoreContract,
     ViewWorld,
+    commit,
+    lease,
 )
 
 pytest_plugins = ("tests.servers.redis",)
@@ -48,6 +53,24 @@ def world(redis_clients: Clients) -> ViewWorld:
 
 class TestRedisViews(ViewStoreContract):
     pass
+
+
+async def test_the_newest_of_a_long_list_stay_where_older_releases_look_and_nothing_is_left_of_it_once_it_is_dropped(
+    redis_clients: Clients,
+) -> None:
+    world = RedisViewWorld(redis_clients)
+    members = tuple(member(1_700_000_000_000_000 + n, f"doc_00{'0' * 12}7000{8_000 + n:016x}") for n in range(1_000))
+    held = await lease(world, generation=2, build=True)
+    assert await world.views.commit(commit(held, 1, indexes=(IndexChange("long", (), members),)))
+    newest: Any = await redis_clients.commands.zrange(Keys(PARTITIONS).view(0, 2, "index:long"), 0, -1)
+    assert [one.decode() for one in newest] == list(members[-len(newest) :])
+    assert 1 <= len(newest) < 100
+    assert await world.views.members(0, 2, "long") == members
+    calls = 1
+    while not await world.views.drop(0, 2, limit=5):
+        calls += 1
+    assert calls > 2
+    assert await redis_clients.commands.keys(Keys(PARTITIONS).views_pattern(0, 2)) == []
 
 
 class TestRedisFeed(ChangeFeedContract):
