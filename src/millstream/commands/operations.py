@@ -7,6 +7,7 @@ import msgspec
 
 from millstream.commands.output import as_json
 from millstream.errors import ExitCode, Stop
+from millstream.setting_ranges import range_of
 from millstream.settings import ENVIRONMENT_PREFIX, description_of, load_settings, shown_value
 
 
@@ -15,12 +16,13 @@ class _Row(msgspec.Struct):
     value: object
     origin: str
     meaning: str
+    range: str
 
 
 @click.command()
 @click.option("--json", "json", is_flag=True, help="Print JSON.")
 def settings(json: bool) -> None:
-    """Print each setting with its value, where it came from and what it means; secrets masked."""
+    """Print each setting with its value, where it came from, what it means and may be; secrets masked."""
     trouble: Stop | None = None
     try:
         loaded = load_settings()
@@ -33,6 +35,7 @@ def settings(json: bool) -> None:
             shown_value(loaded.settings, name),
             loaded.origins[name],
             description_of(name),
+            range_of(name),
         )
         for name in loaded.settings.__struct_fields__
     ]
@@ -43,7 +46,8 @@ def settings(json: bool) -> None:
 
 def _lines(row: _Row) -> str:
     value = "(empty)" if row.value == "" else row.value
-    return f"{row.name:<40} {value!s:<24} {row.origin}\n{'':<40} {row.meaning}"
+    meaning = f"{row.meaning} ({row.range})" if row.range else row.meaning
+    return f"{row.name:<40} {value!s:<24} {row.origin}\n{'':<40} {meaning}"
 
 
 @click.command()
