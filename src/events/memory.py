@@ -136,7 +136,7 @@ class MemoryLog:
     def _enter_log(self, partition: PartitionState, payload: bytes) -> EntryId:
         entry_id = partition.numbering.next(self.store.now_ms())
         partition.log.append(LogEntry(entry_id, payload))
-        self.store.appended.ring()
+        self.store.appended.wake()
         return entry_id
 
     def _follow(self, partition: PartitionState, plan: Plan, ended: set[str]) -> None:
@@ -145,7 +145,7 @@ class MemoryLog:
                 case EnterInbox(step, lane, pointer, when_task_ends):
                     if when_task_ends is None or when_task_ends in ended:
                         partition.inbox(step, lane).enter(pointer, self.store.now_ms())
-                        self.store.arrived.ring()
+                        self.store.arrived.wake()
                 case EnterDue(due_at_ms, timer):
                     partition.due[timer] = due_at_ms
                 case EnterDead(failed_at_ms, stream_id):

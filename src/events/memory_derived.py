@@ -31,7 +31,7 @@ class MemoryDerived:
             pointer = pack_pointer(one.pointer)
             if one.due_at_ms is None:
                 state.inbox(one.step, one.lane).enter(pointer, self._store.now_ms())
-                self._store.arrived.ring()
+                self._store.arrived.wake()
             else:
                 state.due[pack_timer(one.step, one.lane, pointer)] = one.due_at_ms
         return stands

@@ -88,7 +88,7 @@ class MemoryInbox:
             del state.due[timer]
             state.inbox(*inbox_of_timer(timer)).enter(timer[1:], now_ms)
         if ripe:
-            self._store.arrived.ring()
+            self._store.arrived.wake()
         return len(ripe)
 
     async def depth(self, inbox: InboxKey) -> InboxDepth:

@@ -1,4 +1,4 @@
-"""What the in-memory log and inbox share: facts, inboxes and timers by partition, and the bells that wake waiters."""
+"""What the in-memory log and inbox share: facts, inboxes and timers by partition, and who waits for them."""
 
 import asyncio
 from bisect import bisect_left
@@ -14,19 +14,19 @@ EntryId = tuple[int, int]
 """Time (unix ms) and sequence, as in a Redis stream id."""
 
 
-class Bell:
-    """Wakes everybody who waits, once a ring. Belongs to one event loop at a time."""
+class Waiters:
+    """Whoever waits for news of one kind; all are woken at once. Belongs to one event loop at a time."""
 
     def __init__(self) -> None:
         self._waiting: set[asyncio.Future[None]] = set()
 
-    def ring(self) -> None:
+    def wake(self) -> None:
         for waiter in self._waiting:
             if not waiter.done():
                 waiter.set_result(None)
 
     async def wait(self, timeout_s: float) -> None:
-        """Returns at the next ring, or when the time is over."""
+        """Returns when all are woken, or when the time is over."""
         waiter = asyncio.get_running_loop().create_future()
         self._waiting.add(waiter)
         try:
@@ -116,15 +116,15 @@ class PartitionState:
 
 
 class MemoryStore:
-    """The partitions, the heartbeats and the two bells (facts, pointers) of one installation in memory."""
+    """The partitions, the heartbeats and the waiters (for facts, for pointers) of one installation in memory."""
 
     def __init__(self, partitions: int, clock_us: Callable[[], int]) -> None:
         self._clock_us = clock_us
         self.partitions = [PartitionState() for _ in range(partitions)]
         self.beats_ms: dict[str, int] = {}
         self.left: set[str] = set()
-        self.appended = Bell()
-        self.arrived = Bell()
+        self.appended = Waiters()
+        self.arrived = Waiters()
 
     def partition(self, partition: int) -> PartitionState:
         """Raises InvalidId."""

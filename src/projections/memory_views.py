@@ -5,7 +5,7 @@ from bisect import bisect_left, bisect_right, insort
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 
 from events.envelope import Position
-from events.memory_store import Bell
+from events.memory_store import Waiters
 from projections.errors import GenerationIsLive
 from projections.feed import FEED_BYTES_MAX, FeedEntry, FeedPosition, decode_changes, encode_changes, within
 from projections.projection import RowKey, Table, row_id_of
@@ -75,7 +75,7 @@ class MemoryViews:
         self._clock_ms = clock_ms
         self._feed_bytes_max = feed_bytes_max
         self._partitions = [_Partition() for _ in range(partitions)]
-        self._changed = Bell()
+        self._changed = Waiters()
 
     @property
     def partitions(self) -> int:
@@ -153,7 +153,7 @@ class MemoryViews:
         """What `raise_epoch.lua` does to a feed."""
         payload = encode_changes(())
         self._partitions[partition].announce(payload, self._clock_ms(), self._feed_bytes_max)
-        self._changed.ring()
+        self._changed.wake()
 
     async def commit(self, commit: Commit) -> bool:
         held = self._held(commit.lease)
@@ -175,7 +175,7 @@ class MemoryViews:
         if commit.changes:
             payload = encode_changes(commit.changes)
             self._partitions[commit.lease.partition].announce(payload, self._clock_ms(), self._feed_bytes_max)
-            self._changed.ring()
+            self._changed.wake()
         return True
 
     async def swap(self, live: Lease, built: Lease) -> bool:

@@ -133,7 +133,7 @@ class Nemesis:
         pointer = inbox.entries[self._rng.choice(sorted(inbox.entries))]
         self._excuse(pointer)
         inbox.enter(pointer, self._world.log.store.now_ms())
-        self._world.log.store.arrived.ring()
+        self._world.log.store.arrived.wake()
 
     def _shuffle(self, inbox: InboxState) -> None:
         waiting = list(inbox.waiting)
