@@ -49,6 +49,8 @@ TENDED_FOR_MS: Final = 15_000
 LEASE_MS: Final = 30_000
 RENEW_S: Final = LEASE_MS / 3_000
 AFTER_TROUBLE_S: Final = 60.0
+"""Pause behind a store or an index that fails and behind an error that nobody expected, so that what fails is not asked
+twenty times a minute; both say so in the log. No setting: what is due stays due."""
 
 SWEPT_FOR_MS: Final = 7 * 86_400_000
 """How long it is remembered that a loss was made good."""
@@ -92,10 +94,12 @@ class Upkeep:
                 if (kept_back := told.due()) is not None:
                     _log.warning("upkeep_waits_for_log", error=type(error).__name__, kept_back=kept_back)
             except (BlobError, KnowledgeError, Contention) as error:
-                _log.warning("upkeep_delayed", error=type(error).__name__, reason=str(error))
+                _log.warning(
+                    "upkeep_delayed", error=type(error).__name__, reason=str(error), again_in_s=AFTER_TROUBLE_S
+                )
                 pause_s = AFTER_TROUBLE_S
             except Exception:
-                _log.exception("upkeep_broke")
+                _log.exception("upkeep_broke", again_in_s=AFTER_TROUBLE_S)
                 pause_s = AFTER_TROUBLE_S
             try:
                 await asyncio.wait_for(stop.wait(), pause_s)
