@@ -23,6 +23,7 @@ from knowledge.lance_commits import Commits, says
 from knowledge.lance_creation import copy_table, create_table
 from knowledge.lance_handle import IdleRows, LanceHandle
 from knowledge.lance_imports import CACHE_BYTES_MAX, connect
+from knowledge.lance_joining import JOIN_WRITES_MIN
 from knowledge.lance_lookups import lookups_in
 from knowledge.lance_reader import LanceReader
 from knowledge.lance_vectors import VECTOR_INDEX_ROWS_MIN
@@ -54,6 +55,7 @@ class LanceIndex:
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
         compact_writes_min: int = WRITES_MIN,
         vector_index_rows_min: int = VECTOR_INDEX_ROWS_MIN,
+        join_writes_min: int = JOIN_WRITES_MIN,
         cache_bytes_max: int = CACHE_BYTES_MAX,
     ) -> None:
         self._uri = uri
@@ -62,6 +64,7 @@ class LanceIndex:
         self._commits = Commits(rng or random.Random(), sleep)  # noqa: S311  # spreads retries, guards nothing
         self._compact_writes_min = compact_writes_min
         self._vector_index_rows_min = vector_index_rows_min
+        self._join_writes_min = join_writes_min
         self._cache_bytes_max = cache_bytes_max
         self._connecting = asyncio.Lock()
         self._opening = asyncio.Lock()
@@ -218,7 +221,13 @@ class LanceIndex:
 
     def _handle(self, table: IndexTable, rows: Any, dimensions: int) -> LanceHandle:
         """One writer a table: what several callers write at once it commits together."""
-        writer = LanceWriter(rows, dimensions, self._commits, vector_index_rows_min=self._vector_index_rows_min)
+        writer = LanceWriter(
+            rows,
+            dimensions,
+            self._commits,
+            vector_index_rows_min=self._vector_index_rows_min,
+            join_writes_min=self._join_writes_min,
+        )
 
         async def write(upserts: Sequence[Upsert]) -> list[Overtaken | None]:
             overtaken = await writer.write(upserts)
@@ -248,6 +257,9 @@ class LanceIndex:
     async def _after_write(self, table: IndexTable, handle: LanceHandle, rows: int) -> None:
         compaction = self._compactions.setdefault(table, Compaction(writes_min=self._compact_writes_min))
         if not compaction.wrote(rows):
+            # In a bucket it has not been measured: the keys of the table would be read over the network.
+            if self._storage_options is None:
+                await handle.writer.join_small()
             return
         await handle.writer.optimize(gives_way=True)
         compaction.compacted(await handle.rows.count_rows())

@@ -15,6 +15,7 @@ from knowledge.errors import IndexUnavailable, Overtaken
 from knowledge.filter_sql import text_literal
 from knowledge.index import IndexRow
 from knowledge.lance_commits import Commits, is_conflict
+from knowledge.lance_joining import JOIN_TABLE_ROWS_MAX, JOIN_WRITES_MIN, SmallWrites, join_rows
 from knowledge.lance_vectors import VECTOR_INDEX_ROWS_MIN, build_vector_index, wants_vector_index
 
 # Versions younger than this stay: a reader in the middle of a search still needs their files.
@@ -52,12 +53,19 @@ class LanceWriter:
     """Writes to one open table whose vectors have `dimensions`."""
 
     def __init__(
-        self, table: Any, dimensions: int, commits: Commits, *, vector_index_rows_min: int = VECTOR_INDEX_ROWS_MIN
+        self,
+        table: Any,
+        dimensions: int,
+        commits: Commits,
+        *,
+        vector_index_rows_min: int = VECTOR_INDEX_ROWS_MIN,
+        join_writes_min: int = JOIN_WRITES_MIN,
     ) -> None:
         self._table = table
         self._dimensions = dimensions
         self._commits = commits
         self._vector_index_rows_min = vector_index_rows_min
+        self._small = SmallWrites(writes_min=join_writes_min)
 
     async def write(self, upserts: Sequence[Upsert]) -> list[Overtaken | None]:
         """Carries out upserts of different documents; answers for each whether it came too late."""
@@ -74,8 +82,12 @@ class LanceWriter:
 
     async def _settled(self, new: Sequence[Upsert], seen: int) -> list[str]:
         """Adds the rows of documents that had none in the version `seen`; those that nobody else wrote meanwhile."""
-        if await self._add(new) == seen + 1:
-            return [one.document_id for one in new]  # nobody committed in between: no need to look again
+        version = await self._add(new)
+        if version == seen + 1:
+            # Nobody committed in between: no need to look again.
+            documents = [one.document_id for one in new]
+            self._small.added(documents, sum(len(one.rows) for one in new), version=version)
+            return documents
         await self._table.checkout_latest()
         fences = await self._fences([one.document_id for one in new])
         return [one.document_id for one in new if fences.get(one.document_id) == [one.fence] * len(one.rows)]
@@ -96,6 +108,21 @@ class LanceWriter:
             newest = max(fences)
             if min(fences) < newest:
                 await self.erase(document_id, newest - 1)
+
+    async def join_small(self) -> None:
+        """Makes one file of those that this process wrote since, where they are many and nobody else writes."""
+        if not self._small.are_due:
+            return
+        documents, version = self._small.documents, self._small.version
+        self._small.start_anew(version)
+        await self._table.checkout_latest()
+        if await self._table.version() != version or await self._table.count_rows() > JOIN_TABLE_ROWS_MAX:
+            return
+
+        async def join() -> None:
+            self._small.start_anew(await join_rows(self._table, documents))
+
+        await self._maintain(join, gives_way=True)
 
     async def optimize(self, *, gives_way: bool = False) -> None:
         """Compacts, removes what no reader needs, and sees to the index on vectors. Where another process commits

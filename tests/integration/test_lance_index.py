@@ -3,7 +3,7 @@
 import asyncio
 import multiprocessing
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, suppress
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -13,11 +13,12 @@ import pytest
 from msgspec import structs
 
 from knowledge.errors import IndexUnavailable, Overtaken
-from knowledge.filters import of_documents
+from knowledge.filters import of_documents, parse_filters
 from knowledge.index import Index, IndexRow, TableReader
 from knowledge.lance_creation import create_table
 from knowledge.lance_imports import import_lancedb
 from knowledge.lance_index import LanceIndex
+from knowledge.lance_joining import join_rows
 from knowledge.lance_lookups import lookups_in
 from knowledge.lance_reader import LanceReader
 from knowledge.lance_rows import to_table
@@ -50,6 +51,16 @@ class TestLanceIndexWithAnIndexOnVectors(IndexContract):
     @pytest.fixture
     async def index(self, tmp_path: Path) -> AsyncIterator[Index]:
         index = LanceIndex(str(tmp_path / "index"), compact_writes_min=1, vector_index_rows_min=1)
+        yield index
+        await index.close()
+
+
+class TestLanceIndexThatJoinsSmallWrites(IndexContract):
+    """Behind every second write that only adds."""
+
+    @pytest.fixture
+    async def index(self, tmp_path: Path) -> AsyncIterator[Index]:
+        index = LanceIndex(str(tmp_path / "index"), join_writes_min=2)
         yield index
         await index.close()
 
@@ -177,6 +188,60 @@ async def test_searches_at_once_open_the_table_once_each_and_those_behind_them_n
 def rows_behind(reader: TableReader) -> int:
     assert isinstance(reader, LanceReader)
     return id(reader._rows)
+
+
+async def files_of(folder: Path) -> int:
+    """Those that a search of the newest version opens."""
+    rows = await (await connect(folder)).open_table(name_of(TABLE))
+    return int((await rows.stats())["fragment_stats"]["num_fragments"])
+
+
+async def test_small_writes_of_one_process_become_one_file_and_rows_stay_as_they_were(tmp_path: Path) -> None:
+    index = LanceIndex(str(tmp_path), join_writes_min=4)
+    for number in range(3):
+        rows = rows_of(f"d'oc_{number}", ["grain", f"bran {number}"], angle=number, page=number, year=2_000 + number)
+        await index.upsert(TABLE, f"d'oc_{number}", [structs.replace(row, vector_key=f"k{number}") for row in rows])
+    before = await search_vector(index, TABLE, direction(0), limit=9)
+    assert await files_of(tmp_path) == 3
+    await index.upsert(TABLE, "doc_last", rows_of("doc_last", ["flour"]), fence=7)
+    assert await files_of(tmp_path) == 1
+    after = await search_vector(index, TABLE, direction(0), limit=9)
+    assert [hit for hit in after if hit.chunk.text != "flour"] == before
+    assert await index.fence(TABLE, "doc_last") == 7
+    assert set(await index.vectors(TABLE, ["k0", "k1", "k2"])) == {"k0", "k1", "k2"}
+    late = parse_filters({"metadata.year": {"gte": 2_001}})
+    found = await search_keyword(index, TABLE, "grain", limit=9, filters=late)
+    assert sorted(hit.document_id for hit in found) == ["d'oc_1", "d'oc_2"]
+    await index.close()
+
+
+async def test_who_is_not_alone_with_a_table_joins_nothing(tmp_path: Path) -> None:
+    index, other = LanceIndex(str(tmp_path), join_writes_min=3), LanceIndex(str(tmp_path))
+    for number in range(6):
+        await index.upsert(TABLE, f"doc_{number}", rows_of(f"doc_{number}", ["grain"]))
+        if number % 2:
+            await other.upsert(TABLE, f"other_{number}", rows_of(f"other_{number}", ["bran"]))
+    assert await files_of(tmp_path) == 9
+    await asyncio.gather(index.close(), other.close())
+
+
+async def test_a_join_leaves_what_another_attempt_wrote_or_erased_meanwhile(tmp_path: Path) -> None:
+    """Its table stands at a version in which one document is not replaced yet and another not gone."""
+    index = LanceIndex(str(tmp_path))
+    for number in range(3):
+        await index.upsert(TABLE, f"doc_{number}", rows_of(f"doc_{number}", ["grain"]), fence=1)
+    connection = await import_lancedb().connect_async(str(tmp_path), read_consistency_interval=None)
+    rows_before = await connection.open_table(name_of(TABLE))
+    await index.upsert(TABLE, "doc_0", rows_of("doc_0", ["grain", "newer"]), fence=2)
+    await index.erase(TABLE, "doc_1")
+    with suppress(RuntimeError, OSError):  # it may be refused
+        await join_rows(rows_before, ["doc_0", "doc_1", "doc_2"])
+    hits = await search_vector(index, TABLE, direction(0), limit=9)
+    assert sorted((hit.document_id, hit.chunk.text) for hit in hits) == [
+        ("doc_0", "grain"), ("doc_0", "newer"), ("doc_2", "grain"),
+    ]  # fmt: skip
+    assert await index.fence(TABLE, "doc_0") == 2
+    await index.close()
 
 
 def files_in(folder: Path, part: str) -> int:
