@@ -18,7 +18,6 @@ import argparse
 import asyncio
 import os
 import platform
-import statistics
 import sys
 import tempfile
 import time
@@ -29,39 +28,26 @@ from typing import Any, Final
 
 import httpx
 import msgspec
-import numpy as np
 
-from bench.figures import Peer, note, reported
-from bench.retrieval import BASELINES, DATA, read_collection, row_of
+from bench.figures import reported
+from bench.retrieval import BASELINES, DATA, read_collection
+from bench.search_engine import Engine, fill
+from bench.search_figures import ENGINE, ENGINE_EMBEDDING, ENGINE_SCANNING, Figures, report
 from knowledge.embedders import USE_MODEL, make_embedder
 from knowledge.index import IndexTable
-from knowledge.lance_imports import import_lancedb, import_match_query
-from knowledge.lance_index import LanceIndex
+from knowledge.lance_imports import import_lancedb
 from knowledge.table_names import name_of
-from knowledge.terms import query_terms
-from knowledge.vectors import Vectors
 from millstream.settings import Settings
 from millstream.supervisor import Supervisor
 
 ROUNDS: Final = 3
-CHUNKS_A_DOCUMENT: Final = 10_000
-"""Few and large writes: the index is compacted after each."""
-
 INGESTED_TOGETHER: Final = 4
-RATIO_GOAL: Final = 0.7
-P99_GOAL_MS: Final = 60
-SLOWER_GOAL: Final = 2
-
 MODES: Final[Mapping[str, Mapping[str, Any]]] = {
     "keyword": {"mode": "keyword"},
     "vector": {"mode": "vector"},
     "hybrid": {"mode": "hybrid"},
     "enhanced": {"mode": "hybrid", "profile": "enhanced"},
 }
-ENGINE: Final = "engine, hybrid"
-ENGINE_EMBEDDING: Final = "engine, hybrid, with the query's embedding"
-ENGINE_SCANNING: Final = "engine, hybrid, without an index on vectors"
-
 PARAGRAPH: Final = (
     "Sack {n}: the runner stone was lifted, its furrows dressed with pick {n}, and set back. 第{n}袋面粉。 "
 )
@@ -77,72 +63,6 @@ class Asked(msgspec.Struct, frozen=True):
 
     ask: Ask
     pid: int | None
-
-
-class Figures(msgspec.Struct):
-    """Milliseconds of each query of each round, and of CPU in all."""
-
-    rounds: list[list[float]]
-    cpu_ms: float = 0.0
-
-    @property
-    def cpu_ms_each(self) -> float:
-        return self.cpu_ms / len(self._all)
-
-    @property
-    def p50_ms(self) -> float:
-        return statistics.median(self._all)
-
-    @property
-    def p99_ms(self) -> float:
-        return statistics.quantiles(self._all, n=100)[98]
-
-    def ratio_to(self, peer: "Figures") -> float:
-        """Of rates, one query at a time: the median of the rounds'."""
-        return statistics.median(sum(theirs) / sum(ours) for theirs, ours in zip(peer.rounds, self.rounds, strict=True))
-
-    @property
-    def _all(self) -> list[float]:
-        return [one for some in self.rounds for one in some]
-
-
-class Engine:
-    """LanceDB alone on the table of a knowledge base; `scans`: as if there were no index on vectors, its default."""
-
-    def __init__(self, rows: Any, vectors: Mapping[str, Vectors], *, scans: bool = False) -> None:
-        self._rows = rows
-        self._vectors = vectors
-        self._scans = scans
-
-    async def ask(self, query: str) -> None:
-        words = import_match_query()(" ".join(query_terms(query)), "terms")
-        near = self._rows.query().nearest_to(self._vectors[query]).distance_type("dot")
-        asked = (near.bypass_vector_index() if self._scans else near).nearest_to_text(words)
-        found = await asked.limit(10).to_list()
-        assert found
-
-
-async def fill(folder: Path, table: IndexTable, chunks: int, texts: Sequence[str], dimensions: int) -> float:
-    """Seconds that writing took."""
-    rng = np.random.default_rng(7)
-    index, started = LanceIndex(str(folder)), time.perf_counter()
-    for number in range(max(1, chunks // CHUNKS_A_DOCUMENT)):
-        document = f"doc_bench{number}"
-        vectors = rng.normal(size=(CHUNKS_A_DOCUMENT, dimensions)).astype(np.float32)
-        vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
-        picked = rng.integers(len(texts), size=CHUNKS_A_DOCUMENT)
-        rows = [
-            row_of(document, f"{texts[one]} {number}-{place}", vector)
-            for place, (one, vector) in enumerate(zip(picked, vectors, strict=True))
-        ]
-        numbered = [
-            msgspec.structs.replace(row, chunk=msgspec.structs.replace(row.chunk, ordinal=place))
-            for place, row in enumerate(rows)
-        ]
-        await index.upsert(table, document, numbered)
-    await index.optimize(table)
-    await index.close()
-    return time.perf_counter() - started
 
 
 async def timed(ask: Ask, queries: Sequence[str]) -> list[float]:
@@ -250,45 +170,12 @@ async def run(chunks: int, queries_max: int) -> None:
                 beside = await measure(asks, queries)
                 rate = len(done) / (time.perf_counter() - started)
     await embedder.close()
-    report(alone, beside, rate)
+    report(alone, beside, rate, MODES)
 
 
 def machine() -> str:
     load = os.getloadavg()[0]
     return f"{platform.machine()}, {os.cpu_count()} cores, Python {sys.version.split()[0]}, load {load:.1f}"
-
-
-def report(alone: Mapping[str, Figures], beside: Mapping[str, Figures], documents_per_s: float) -> None:
-    print(f"while ingesting: {documents_per_s:.1f} documents/s became searchable\n")
-    print("| | p50 ms | p99 ms | CPU ms | rate: engine = 1 | with embedding | p50, ingesting | p99, ingesting |")
-    print("|---|---|---|---|---|---|---|---|")
-    for name, one in alone.items():
-        ratios = [f"{one.ratio_to(alone[peer]):.2f}" for peer in (ENGINE, ENGINE_EMBEDDING)]
-        figures = [f"{one.p50_ms:.1f}", f"{one.p99_ms:.1f}", f"{one.cpu_ms_each:.1f}", *ratios]
-        figures += [f"{beside[name].p50_ms:.1f}", f"{beside[name].p99_ms:.1f}"]
-        print(f"| {name} | {' | '.join(figures)} |")
-    hybrid, busy = alone["hybrid"], beside["hybrid"]
-    note_figures(alone, beside)
-    print(
-        f"\nhybrid: {hybrid.ratio_to(alone[ENGINE_EMBEDDING]):.2f} of the rate of the engine and an embedding", end=""
-    )
-    print(f" (goal {RATIO_GOAL}); p99 {hybrid.p99_ms:.0f} ms (goal {P99_GOAL_MS}); while ingesting", end="")
-    print(f" {busy.p99_ms / hybrid.p99_ms:.1f} times that (goal {SLOWER_GOAL})")
-    print(f"beside the engine that scans: {hybrid.ratio_to(alone[ENGINE_SCANNING]):.2f} of its rate")
-
-
-def note_figures(alone: Mapping[str, Figures], beside: Mapping[str, Figures]) -> None:
-    hybrid, busy, engine = alone["hybrid"], beside["hybrid"], alone[ENGINE_EMBEDDING]
-    rates, engine_rates = (
-        [1_000 * len(taken) / sum(taken) for taken in one.rounds] for one in (hybrid, engine)
-    )  # one query at a time
-    note("hybrid, beside engine and embedding", "queries/s", rates, beside=Peer("engine, embedding", engine_rates))
-    for name in MODES:
-        note(f"{name}: p50", "ms", alone[name].p50_ms)
-        note(f"{name}: p99", "ms", alone[name].p99_ms)
-        note(f"{name}: CPU of a query", "ms", alone[name].cpu_ms_each)
-    note("hybrid: p99 while ingesting", "ms", busy.p99_ms)
-    note("hybrid: p99 while ingesting, times that alone", "x", busy.p99_ms / hybrid.p99_ms)
 
 
 def with_threads() -> None:
