@@ -117,6 +117,11 @@ class LocalBlobStore:
         found = await self.run(key, files.file_status, self._path(key))
         return files.info_of(key, found) if found else None
 
+    async def metadata(self, key: str) -> bytes | None:
+        """A file carries nothing but its bytes."""
+        check_key(key)
+        return None
+
     async def delete(self, key: str) -> bool:
         """Delete a blob durably; False when there was none."""
         return await self.run(key, durable.remove_file, self._root, self._path(key), self._syncs)
@@ -208,7 +213,11 @@ class _LocalSink:
     async def append(self, batch: Batch) -> None:
         await self._store.run(self._key, self._file.append, batch)
 
-    async def finish(self, tail: Batch, _sha256: str, /) -> None:
+    async def carries(self, _size_bytes: int, /) -> bool:
+        """Extended attributes get lost on most ways that copies of a directory take."""
+        return False
+
+    async def finish(self, tail: Batch, _sha256: str, _metadata: bytes, /) -> None:
         await self._store.finish(self._key, self._file, tail)
 
     async def discard(self) -> None:

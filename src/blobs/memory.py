@@ -4,11 +4,12 @@ import bisect
 import sys
 from collections.abc import AsyncIterator, Callable, Sequence
 from datetime import UTC, datetime, timedelta
+from typing import Final
 
 from blobs.errors import BlobExists, BlobMissing, BlobStoreUnavailable, InvalidBlobKey
 from blobs.keys import check_key, check_prefix, check_range
 from blobs.probe import check_by_probe
-from blobs.store import BlobInfo, BlobRef
+from blobs.store import METADATA_BYTES_MAX, BlobInfo, BlobRef
 from blobs.writer import Batch, BatchingWriter, put_whole
 
 
@@ -22,9 +23,11 @@ class MemoryBlobStore:
     Refuses a key beneath another one as a directory does, so that what works here works everywhere.
     """
 
-    def __init__(self, *, clock: Callable[[], datetime] = _now) -> None:
+    def __init__(self, *, clock: Callable[[], datetime] = _now, metadata_bytes_max: int = METADATA_BYTES_MAX) -> None:
         self._clock = clock
+        self.metadata_bytes_max: Final = metadata_bytes_max
         self._blobs: dict[str, tuple[bytes, datetime]] = {}
+        self._metadata: dict[str, bytes] = {}
         self._keys: list[str] = []
         self._is_closed = False
 
@@ -65,9 +68,15 @@ class MemoryBlobStore:
         self._require_open()
         return self._info(check_key(key))
 
+    async def metadata(self, key: str) -> bytes | None:
+        """Return what a blob carries besides its bytes."""
+        self._require_open()
+        return self._metadata.get(check_key(key))
+
     async def delete(self, key: str) -> bool:
         """Delete a blob; False when there was none."""
         self._require_open()
+        self._metadata.pop(check_key(key), None)
         if self._blobs.pop(check_key(key), None) is None:
             return False
         del self._keys[bisect.bisect_left(self._keys, key)]
@@ -103,13 +112,16 @@ class MemoryBlobStore:
         self._require_open()
         return 0
 
-    def keep(self, key: str, data: bytes) -> None:
+    def keep(self, key: str, data: bytes, metadata: bytes = b"") -> None:
         """Make a blob visible; the one place where the dictionary grows."""
         self._require_open()
         if key not in self._blobs:
             self._refuse_nesting(key)
             bisect.insort(self._keys, key)
         self._blobs[key] = (data, self._clock())
+        self._metadata.pop(key, None)
+        if metadata:
+            self._metadata[key] = metadata
 
     def _refuse_nesting(self, key: str) -> None:
         segments = key.split("/")
@@ -147,8 +159,11 @@ class _MemorySink:
     async def append(self, batch: Batch) -> None:
         self._batches.append(batch.getvalue())
 
-    async def finish(self, tail: Batch, _sha256: str, /) -> None:
-        self._store.keep(self._key, b"".join([*self._batches, tail.getvalue()]))
+    async def carries(self, size_bytes: int, /) -> bool:
+        return size_bytes <= self._store.metadata_bytes_max
+
+    async def finish(self, tail: Batch, _sha256: str, metadata: bytes, /) -> None:
+        self._store.keep(self._key, b"".join([*self._batches, tail.getvalue()]), metadata)
 
     async def discard(self) -> None:
         self._batches.clear()

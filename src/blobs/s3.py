@@ -1,7 +1,8 @@
 """Blobs in an S3 bucket, through one long-lived aioboto3 client.
 
-<prefix>/<key>   one object; metadata `sha256` (lower-case hex) on those that went up in one call, and
-                 `millstream-upload` (random) on those that went up in parts, to recognise a completed upload
+<prefix>/<key>   one object; metadata `sha256` (lower-case hex) on those that went up in one call, and with it
+                 `millstream-sidecar` (base64) where they carry something; `millstream-upload` (random) on those that
+                 went up in parts, to recognise a completed upload
 """
 
 import asyncio
@@ -20,6 +21,7 @@ from blobs.probe import check_by_probe
 from blobs.s3_client import open_client
 from blobs.s3_conditions import Conditions
 from blobs.s3_errors import FOREIGN_ERRORS, code_of, translated
+from blobs.s3_metadata import ObjectMetadata, carried, carried_by
 from blobs.s3_put import SmallPuts
 from blobs.s3_settings import PART_BYTES_MIN, S3Settings
 from blobs.s3_upload import S3Sink
@@ -49,6 +51,9 @@ class S3BlobStore:
         self._puts: SmallPuts
         self._is_closed = False
         self._conditions = Conditions(self._call, bucket=settings.bucket, name_of=self._name)
+        self._metadata = ObjectMetadata(
+            self._call, bucket=settings.bucket, name_of=self._name, bytes_max=settings.metadata_bytes_max
+        )
 
     async def open(self) -> None:
         """Build the client if there is none yet; connects to nothing. Every call does this itself.
@@ -122,6 +127,13 @@ class S3BlobStore:
             return None
         return BlobInfo(key=key, size_bytes=found["ContentLength"], modified_at=_utc(found["LastModified"]))
 
+    async def metadata(self, key: str) -> bytes | None:
+        """Return what an object carries besides its bytes."""
+        try:
+            return carried_by(await self._head(check_key(key)))
+        except BlobMissing:
+            return None
+
     async def delete(self, key: str) -> bool:
         """Delete a blob; False when there was none (asked first: S3 itself does not tell)."""
         if await self.stat(key) is None:
@@ -192,10 +204,11 @@ class S3BlobStore:
     def _sink(self, key: str) -> S3Sink:
         name = self._name(check_key(key))
 
-        async def put(body: Batch, sha256: str) -> None:
-            await self._call(key, lambda _: self._puts.put(name, body, sha256))
+        async def put(body: Batch, sha256: str, metadata: bytes) -> None:
+            fields = {"sha256": sha256, **carried(metadata)}
+            await self._call(key, lambda _: self._puts.put(name, body, fields))
 
-        return S3Sink(self._call, put, key, bucket=self._settings.bucket, name=name)
+        return S3Sink(self._call, put, self._metadata.keeps, key, bucket=self._settings.bucket, name=name)
 
     async def _call(self, key: str, operation: Callable[[Any], Awaitable[_T]], *, timeout_s: float | None = None) -> _T:
         """Run one call of the SDK within its share of connections and time, and translate its errors."""

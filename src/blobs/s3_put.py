@@ -60,24 +60,24 @@ class SmallPuts:
         self._bucket = bucket
         self._model = client.meta.service_model.operation_model(OPERATION)
 
-    async def put(self, name: str, body: io.BytesIO, sha256: str) -> None:
-        """Store an object with its digest (hex) in the metadata. Raises what the SDK raises.
+    async def put(self, name: str, body: io.BytesIO, metadata: Mapping[str, str]) -> None:
+        """Store an object with its metadata, `sha256` (the digest in hex) among them. Raises what the SDK raises.
 
         The SDK does it from end to end where the object is not small, where it would not sign by SigV4 (a directory
         bucket, no credentials), and where the bucket is found to be in another region than its settings say.
         """
         if self._form is not None and body.getbuffer().nbytes <= SMALL_BYTES_MAX:
-            if await self._is_stored(self._form, name, body, sha256):
+            if await self._is_stored(self._form, name, body, metadata):
                 return
             self._form = None
             _log.warning("s3_region_is_another", bucket=self._bucket, region=self._client.meta.region_name)
-        await self._client.put_object(Bucket=self._bucket, Key=name, Body=body, Metadata={"sha256": sha256})
+        await self._client.put_object(Bucket=self._bucket, Key=name, Body=body, Metadata=metadata)
 
-    async def _is_stored(self, form: Form, name: str, body: io.BytesIO, sha256: str) -> bool:
+    async def _is_stored(self, form: Form, name: str, body: io.BytesIO, metadata: Mapping[str, str]) -> bool:
         """False where the server sends us elsewhere. Raises once the SDK would not try again."""
         context: dict[str, Any] = {}
         for attempt in count(1):
-            failure = await self._failure(await _signed(form, name, body, sha256), context)
+            failure = await self._failure(await _signed(form, name, body, metadata), context)
             if failure is None:
                 return True
             if failure.is_elsewhere:
@@ -178,12 +178,13 @@ def _see(
     )
 
 
-async def _signed(form: Form, name: str, body: io.BytesIO, sha256: str) -> AWSPreparedRequest:
+async def _signed(form: Form, name: str, body: io.BytesIO, metadata: Mapping[str, str]) -> AWSPreparedRequest:
     content = body.getbuffer()
     request = AWSRequest("PUT", form.url + percent_encode(name, safe="/~"), dict(form.headers))
-    request.headers["x-amz-meta-sha256"] = sha256
+    for field, value in metadata.items():
+        request.headers[f"x-amz-meta-{field}"] = value
     signature = await form.signer.get_auth_instance(form.signing_name, form.region, "s3v4")
-    _Signature(signature.credentials, form.signing_name, form.region, sha256).add_auth(request)
+    _Signature(signature.credentials, form.signing_name, form.region, metadata["sha256"]).add_auth(request)
     request.headers["Content-Length"] = str(content.nbytes)  # not signed by the SDK either
     return AWSPreparedRequest("PUT", request.url, request.headers, content, stream_output=False)
 

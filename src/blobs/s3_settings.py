@@ -5,6 +5,7 @@ from typing import Any, Final
 import msgspec
 
 from blobs.keys import check_key
+from blobs.store import METADATA_BYTES_MAX
 
 MIB: Final = 1024 * 1024
 PART_BYTES_MIN: Final = 5 * MIB
@@ -28,6 +29,8 @@ class S3Settings(msgspec.Struct, frozen=True):
                                              the body of a download, which goes at the pace of its reader
         attempts_max        1 .. 10          for one call: the first try and its retries, with jittered back-off
 
+        metadata_bytes_max  0 .. 1400        what an object carries besides its bytes; 0: nothing
+
     Raises ValueError and InvalidBlobKey for values outside these ranges.
     """
 
@@ -43,6 +46,7 @@ class S3Settings(msgspec.Struct, frozen=True):
     read_timeout_s: float = 30.0
     call_timeout_s: float = 60.0
     attempts_max: int = 4
+    metadata_bytes_max: int = METADATA_BYTES_MAX
 
     def __post_init__(self) -> None:
         if not self.bucket:
@@ -54,6 +58,7 @@ class S3Settings(msgspec.Struct, frozen=True):
         _check_range("part_bytes", self.part_bytes, PART_BYTES_MIN, PART_BYTES_MAX)
         _check_range("concurrency_max", self.concurrency_max, 1, CONCURRENCY_LIMIT)
         _check_range("attempts_max", self.attempts_max, 1, ATTEMPTS_LIMIT)
+        _check_range("metadata_bytes_max", self.metadata_bytes_max, 0, METADATA_BYTES_MAX)
         for name in ("connect_timeout_s", "read_timeout_s", "call_timeout_s"):
             _check_range(name, getattr(self, name), 0.001, TIMEOUT_LIMIT_S)
 

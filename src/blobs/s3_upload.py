@@ -39,16 +39,20 @@ class S3Call(Protocol):
     ) -> _T: ...
 
 
-PutWhole = Callable[[Batch, str], Awaitable[None]]
-"""Puts a whole blob with its digest (hex), as S3Call does."""
+PutWhole = Callable[[Batch, str, bytes], Awaitable[None]]
+"""Puts a whole blob with its digest (hex) and what it carries, as S3Call does."""
+
+Carries = Callable[[int], Awaitable[bool]]
+"""Whether a whole blob can carry so many bytes of metadata."""
 
 
 class S3Sink:
     """A sink whose batches are parts. One part is on its way while the next one fills, so two are in memory."""
 
-    def __init__(self, call: S3Call, put: PutWhole, key: str, *, bucket: str, name: str) -> None:
+    def __init__(self, call: S3Call, put: PutWhole, carries: Carries, key: str, *, bucket: str, name: str) -> None:
         self._call = call
         self._put = put
+        self._carries = carries
         self._key = key
         self._where = {"Bucket": bucket, "Key": name}
         self._token = secrets.token_hex(16)
@@ -64,10 +68,14 @@ class S3Sink:
             raise BlobError(f"The blob {self._key!r} has more than {PARTS_MAX} parts: raise part_bytes.")
         self._part = asyncio.create_task(self._send(upload_id, len(self._etags) + 1, batch))
 
-    async def finish(self, tail: Batch, sha256: str, /) -> None:
+    async def carries(self, size_bytes: int, /) -> bool:
+        """Not one in parts: their metadata are told at the beginning, when nobody knows what there will be to say."""
+        return self._begun is None and await self._carries(size_bytes)
+
+    async def finish(self, tail: Batch, sha256: str, metadata: bytes, /) -> None:
         """Put a blob that is all tail; complete one that has parts."""
         if self._begun is None:
-            await self._put(tail, sha256)
+            await self._put(tail, sha256, metadata)
             return
         await self.append(tail)
         await self._finish_part()
@@ -79,7 +87,7 @@ class S3Sink:
             raise BlobError(f"The blob {self._key!r} would have more than {PARTS_MAX} parts.")
         if not any(part.is_copied for part in parts) and len(parts) <= 1:
             data = b"".join([await _read(part, read) for part in parts])
-            await self.finish(io.BytesIO(data), hashlib.sha256(data).hexdigest())
+            await self.finish(io.BytesIO(data), hashlib.sha256(data).hexdigest(), b"")
             return
         try:
             await self._make(parts, read, name_of)

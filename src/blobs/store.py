@@ -3,9 +3,13 @@
 from collections.abc import AsyncIterator, Sequence
 from datetime import datetime, timedelta
 from types import TracebackType
-from typing import Protocol, Self
+from typing import Final, Protocol, Self
 
 import msgspec
+
+METADATA_BYTES_MAX: Final = 1_400
+"""What a blob may carry besides its bytes. S3 takes 2 kB of names and values, of ASCII alone: 1,868 as base64, beside
+the digest's 81 and a name of 29."""
 
 
 class BlobRef(msgspec.Struct, frozen=True):
@@ -49,11 +53,19 @@ class BlobWriter(Protocol):
         """
         ...
 
-    async def commit(self) -> BlobRef:
-        """Make the blob visible, replacing what was there; it is durable when this returns.
+    async def carries(self, size_bytes: int) -> bool:
+        """Whether commit() can let the blob carry so much metadata: never in a directory, nor where it goes up in
+        parts.
+
+        Raises BlobStoreUnavailable.
+        """
+        ...
+
+    async def commit(self, metadata: bytes = b"") -> BlobRef:
+        """Make the blob visible, replacing what was there; it is durable when this returns, and so is its metadata.
 
         Raises BlobStoreUnavailable, BlobStoreFull, InvalidBlobKey where the key lies beneath another blob, and
-        BlobError as write() does.
+        BlobError as write() does and for metadata that it does not carry.
         """
         ...
 
@@ -116,6 +128,10 @@ class BlobStore(Protocol):
 
     async def stat(self, key: str) -> BlobInfo | None:
         """Return what is known of a blob, None where there is none."""
+        ...
+
+    async def metadata(self, key: str) -> bytes | None:
+        """Return what a blob carries besides its bytes; None where that is nothing, or there is no such blob."""
         ...
 
     async def delete(self, key: str) -> bool:

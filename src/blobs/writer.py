@@ -24,7 +24,11 @@ class Sink(Protocol):
         """Take a full batch; more follow. It may be read until the next call returns, then it is filled anew."""
         ...
 
-    async def finish(self, tail: Batch, sha256: str, /) -> None:
+    async def carries(self, size_bytes: int, /) -> bool:
+        """Whether finish() can keep so much metadata with the blob."""
+        ...
+
+    async def finish(self, tail: Batch, sha256: str, metadata: bytes, /) -> None:
         """Take the last bytes (the whole blob if nothing was appended) and make the blob visible and durable."""
         ...
 
@@ -84,11 +88,17 @@ class BatchingWriter:
             rest = rest[len(piece) :]
         self._state = _State.OPEN
 
-    async def commit(self) -> BlobRef:
+    async def carries(self, size_bytes: int) -> bool:
+        """Whether the blob can carry so much metadata; see BlobWriter.carries."""
+        return await self._sink.carries(size_bytes)
+
+    async def commit(self, metadata: bytes = b"") -> BlobRef:
         """Make the blob visible and durable; see BlobWriter.commit."""
+        if metadata and not await self._sink.carries(len(metadata)):
+            raise BlobError(f"The blob {self._key!r} cannot carry {len(metadata):,} bytes of metadata.")
         self._leave_open()
         ref = self.ref
-        await self._sink.finish(self._take_rest(), ref.sha256)
+        await self._sink.finish(self._take_rest(), ref.sha256, metadata)
         self._state = _State.COMMITTED
         return ref
 

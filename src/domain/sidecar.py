@@ -1,7 +1,7 @@
-"""The sidecar of an upload: lies beside the source of a document, as JSON, and says all that its acceptance says.
+"""The sidecar of an upload: JSON that says all that the acceptance of a document says.
 
-    documents/<document>/source@<nonce>        the bytes as they came
-    documents/<document>/source@<nonce>.json   the sidecar
+    documents/<document>/source@<nonce>        the bytes as they came; on S3 it carries its sidecar where that is short
+    documents/<document>/source@<nonce>.json   the sidecar, where the source does not carry it or not the whole of it
 
 All sidecars of a request are stored before its events are appended. So an upload whose events a log has lost can be
 accepted again from the blob store alone, under the same ids, and one that has no complete set of sidecars was never
@@ -12,6 +12,7 @@ the sidecar of the first of them is written again, and says so in its stead.
 """
 
 import re
+from collections.abc import Collection
 from typing import Final
 
 import msgspec
@@ -22,7 +23,8 @@ from events.ids import DocumentId
 SIDECAR_FORMAT: Final = 3
 """Format 1 had no `submit`, formats 1 and 2 knew of nothing that was skipped."""
 
-_SIDECAR: Final = re.compile(r"documents/(doc_[0-9a-f]{34})/source@[0-9a-f]+\.json")
+_BESIDE: Final = ".json"
+_CARRIER: Final = re.compile(rf"documents/(doc_[0-9a-f]{{34}})/source@[0-9a-f]+(?:{re.escape(_BESIDE)})?")
 
 
 class SkippedFile(msgspec.Struct, frozen=True):
@@ -65,14 +67,24 @@ def source_key(document: DocumentId, nonce: str) -> str:
 
 
 def sidecar_key(source: str) -> str:
-    """Where the sidecar of a source lies."""
-    return f"{source}.json"
+    """Where the sidecar of a source lies that does not carry it."""
+    return f"{source}{_BESIDE}"
 
 
-def document_of_sidecar(key: str) -> DocumentId | None:
-    """The document whose sidecar has this key; None for a key of anything else."""
-    found = _SIDECAR.fullmatch(key)
+def lies_beside(key: str) -> bool:
+    """Whether a carrier is a blob of its own, and not the source."""
+    return key.endswith(_BESIDE)
+
+
+def document_of_carrier(key: str) -> DocumentId | None:
+    """The document whose sidecar is, or may be carried by, the blob of this key; None for a key of anything else."""
+    found = _CARRIER.fullmatch(key)
     return None if found is None else DocumentId(found[1])
+
+
+def sidecar_carriers(keys: Collection[str]) -> list[str]:
+    """Of all keys of a document those to ask: a sidecar beside its source says what the source carries, or more."""
+    return [key for key in keys if document_of_carrier(key) is not None and sidecar_key(key) not in keys]
 
 
 def encode_sidecar(sidecar: Sidecar) -> bytes:
@@ -80,10 +92,10 @@ def encode_sidecar(sidecar: Sidecar) -> bytes:
 
 
 def decode_sidecar(key: str, content: bytes) -> Sidecar | None:
-    """None for bytes that are no sidecar of this key: cut off, of a newer format, or another document's."""
+    """None for bytes that are no sidecar of this carrier: cut off, of a newer format, or another document's."""
     try:
         sidecar = _decoder.decode(content)
     except (msgspec.ValidationError, msgspec.DecodeError, RecursionError):
         return None
-    is_ours = sidecar.format <= SIDECAR_FORMAT and sidecar_key(sidecar.accept.source_blob) == key
-    return sidecar if is_ours and sidecar.document_id == document_of_sidecar(key) else None
+    is_ours = sidecar.format <= SIDECAR_FORMAT and sidecar.accept.source_blob == key.removesuffix(_BESIDE)
+    return sidecar if is_ours and sidecar.document_id == document_of_carrier(key) else None

@@ -86,8 +86,11 @@ class _MeteredWriter:
         self._form.count(len(data))
         await self._writer.write(data)
 
-    async def commit(self) -> BlobRef:
-        return await self._writer.commit()
+    async def carries(self, size_bytes: int) -> bool:
+        return await self._writer.carries(size_bytes)
+
+    async def commit(self, metadata: bytes = b"") -> BlobRef:
+        return await self._writer.commit(metadata)
 
     async def abort(self) -> None:
         await self._writer.abort()

@@ -24,7 +24,14 @@ from domain.errors import RefusalCode, Refused
 from domain.handle import Guard, handle_together
 from domain.instant import EPOCH
 from domain.knowledge_base import KnowledgeBaseState
-from domain.sidecar import Sidecar, decode_sidecar, document_of_sidecar, sidecar_key
+from domain.sidecar import (
+    Sidecar,
+    decode_sidecar,
+    document_of_carrier,
+    lies_beside,
+    sidecar_carriers,
+    sidecar_key,
+)
 from events.errors import InvalidId
 from events.ids import DocumentId, KnowledgeBaseId, TaskId, document_id, partition_of
 from ingest.callbacks import expect_callback
@@ -61,8 +68,8 @@ class Found(StrEnum):
 
 
 class Reconciled(msgspec.Struct, frozen=True, kw_only=True):
-    """Figures of one sweep. `tasks` (by what became of them) and `documents` were unknown to the log; with `dry_run`
-    those that are accepted would be."""
+    """Figures of one sweep. `sidecars` were looked at, and sources that have none beside them; `tasks` (by what became
+    of them) and `documents` were unknown to the log; with `dry_run` those that are accepted would be."""
 
     dry_run: bool
     sidecars: int
@@ -73,7 +80,7 @@ class Reconciled(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class _Listed(msgspec.Struct, frozen=True):
-    """A sidecar, and the length of the source that lies before it; None: there is none."""
+    """What carries a sidecar, and the length of its source; None: there is none."""
 
     key: str
     document: DocumentId
@@ -137,8 +144,10 @@ class _Sweep:
         return await all_of(map(in_turn, items))
 
     async def _read(self, listed: _Listed) -> _Read | None:
-        sidecar = await _read_sidecar(self._services.blobs, listed.key)
-        self.unreadable += sidecar is None
+        """None of a source that carries none is no trouble: an upload that broke off."""
+        content = await _carried_by(self._services.blobs, listed.key)
+        sidecar = None if content is None else decode_sidecar(listed.key, content)
+        self.unreadable += sidecar is None and (content is not None or lies_beside(listed.key))
         return None if sidecar is None else _Read(sidecar, listed.source_bytes)
 
     async def _task(self, requests: list[_Read]) -> None:
@@ -209,14 +218,25 @@ async def reconcile(services: IngestServices, *, youngest: timedelta = YOUNGEST,
 
 
 async def _sidecars(services: IngestServices, before: datetime) -> AsyncIterator[_Listed]:
-    """A listing is in order of the keys: a sidecar comes right behind its source."""
-    last: BlobInfo | None = None
-    async for info in services.blobs.list("documents/"):
-        document = document_of_sidecar(info.key)
+    """What may carry one. A listing is in order of the keys: a sidecar comes right behind its source."""
+    async for info, source_bytes in _with_sources(services.blobs):
+        document = document_of_carrier(info.key)
         if document is not None and info.modified_at <= before and partition_of(document) < services.log.partitions:
-            has_source = last is not None and sidecar_key(last.key) == info.key
-            yield _Listed(info.key, document, last.size_bytes if last is not None and has_source else None)
-        last = info
+            yield _Listed(info.key, document, source_bytes)
+
+
+async def _with_sources(blobs: BlobStore) -> AsyncIterator[tuple[BlobInfo, int | None]]:
+    """Sidecars, and blobs that have none behind them, each with the length of the source."""
+    waiting: BlobInfo | None = None
+    async for info in blobs.list("documents/"):
+        has_source = waiting is not None and sidecar_key(waiting.key) == info.key
+        if waiting is not None and not has_source:
+            yield waiting, waiting.size_bytes
+        if lies_beside(info.key):
+            yield info, waiting.size_bytes if waiting is not None and has_source else None
+        waiting = None if lies_beside(info.key) else info
+    if waiting is not None:
+        yield waiting, waiting.size_bytes
 
 
 async def _of_request(blobs: BlobStore, first: _Read) -> list[AcceptDocument | SkipDocument] | None:
@@ -243,8 +263,9 @@ async def _sidecar_of(blobs: BlobStore, first: Sidecar, ordinal: int) -> Sidecar
         return first
     document = document_id(first.accept.task_id, ordinal)
     sizes = {info.key: info.size_bytes async for info in blobs.list(f"documents/{document}/source@")}
-    for key in sizes:
-        sidecar = await _read_sidecar(blobs, key) if document_of_sidecar(key) is not None else None
+    for key in sidecar_carriers(sizes):
+        content = await _carried_by(blobs, key)
+        sidecar = None if content is None else decode_sidecar(key, content)
         if sidecar is None or (sidecar.stored_at_us, sidecar.ordinal) != (first.stored_at_us, ordinal):
             continue
         if sizes.get(sidecar.accept.source_blob) == sidecar.accept.size_bytes:
@@ -252,9 +273,11 @@ async def _sidecar_of(blobs: BlobStore, first: Sidecar, ordinal: int) -> Sidecar
     return None
 
 
-async def _read_sidecar(blobs: BlobStore, key: str) -> Sidecar | None:
+async def _carried_by(blobs: BlobStore, key: str) -> bytes | None:
+    if not lies_beside(key):
+        return await blobs.metadata(key)
     try:
-        return decode_sidecar(key, await blobs.get(key))
+        return await blobs.get(key)
     except BlobMissing:
         return None
 

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Sequence
+from itertools import starmap
 
 import structlog
 from msgspec.structs import replace
@@ -21,18 +22,24 @@ _log = structlog.get_logger()
 async def store_sidecars(
     sidecars: Sequence[Sidecar], unclaimed: UnclaimedBlobs, *, in_flight_max: int, last: BlobWriter | None = None
 ) -> None:
-    """Beside the last of their sources, where that is not stored yet. Raises what the blob store raises."""
-    turns = asyncio.Semaphore(in_flight_max)
+    """Beside their sources; the last of them is stored now (where it is not yet), and carries its own where it can.
 
-    async def store(sidecar: Sidecar) -> None:
+    Raises what the blob store raises.
+    """
+    encoded = [(sidecar_key(one.accept.source_blob), encode_sidecar(one)) for one in sidecars]
+    turns, carried = asyncio.Semaphore(in_flight_max), b""
+
+    async def store(key: str, sidecar: bytes) -> None:
         async with turns:
-            await unclaimed.put(sidecar_key(sidecar.accept.source_blob), encode_sidecar(sidecar))
+            await unclaimed.put(key, sidecar)
 
-    await all_of([*([] if last is None else [_commit(last)]), *map(store, sidecars)])
+    if last is not None and await last.carries(len(encoded[-1][1])):
+        _, carried = encoded.pop()
+    await all_of([*([] if last is None else [_commit(last, carried)]), *starmap(store, encoded)])
 
 
-async def _commit(writer: BlobWriter) -> None:
-    await writer.commit()
+async def _commit(writer: BlobWriter, metadata: bytes) -> None:
+    await writer.commit(metadata)
     failpoint(Place.API_STORED)
 
 

@@ -58,6 +58,7 @@ def bucket_of(settings: Settings, url: SplitResult) -> S3Settings:
         secret_key=settings.s3_secret_key or None,
         call_timeout_s=settings.s3_call_s_max,
         read_timeout_s=settings.s3_call_s_max,
+        metadata_bytes_max=settings.s3_metadata_bytes_max,
         connect_timeout_s=min(S3_CONNECT_S_MAX, settings.s3_call_s_max),
     )
 

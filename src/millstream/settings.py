@@ -43,6 +43,10 @@ class Settings(ObservingFields, frozen=True, kw_only=True, forbid_unknown_fields
         int, Meta(ge=1, le=3_600, description="time for one call of the S3 server with its retries, seconds")
     ] = 30
     """An upload waits for two calls in a row after its last byte, then 5 s at most for tidying up: answered in 65 s."""
+    s3_metadata_bytes_max: Annotated[
+        int,
+        Meta(ge=0, le=1_400, description="length up to which a source on S3 carries its sidecar, bytes; 0: none does"),
+    ] = 1_400
     workers: Annotated[int, Meta(ge=0, le=64, description="worker processes of `up`; 0 is one a core, at most 4")] = 0
     worker_niceness: Annotated[
         int,

@@ -17,7 +17,7 @@ import structlog
 from blobs.errors import BlobMissing
 from blobs.store import BlobInfo, CollectableBlobs
 from domain.knowledge_base import UnknownKnowledgeBase
-from domain.sidecar import decode_sidecar, document_of_sidecar
+from domain.sidecar import decode_sidecar, lies_beside, sidecar_carriers
 from events.envelope import Envelope
 from events.errors import ArchiveRefused, CorruptEvent, InvalidId, SegmentDamaged, VersionGap
 from events.failpoints import Place, failpoint
@@ -136,14 +136,15 @@ class Collector:
             return None
 
     async def _claim(self, blobs: Sequence[BlobInfo]) -> Claim:
-        claims = [await self._claim_of(blob) for blob in blobs if document_of_sidecar(blob.key) is not None]
+        claims = [await self._claim_of(key) for key in sidecar_carriers({blob.key for blob in blobs})]
         return next((claim for claim in (Claim.OPEN, Claim.REFUSED) if claim in claims), Claim.NONE)
 
-    async def _claim_of(self, sidecar: BlobInfo) -> Claim:
+    async def _claim_of(self, key: str) -> Claim:
         try:
-            read = decode_sidecar(sidecar.key, await self._blobs.get(sidecar.key))
+            content = await (self._blobs.get(key) if lies_beside(key) else self._blobs.metadata(key))
         except BlobMissing:
             return Claim.NONE
+        read = None if content is None else decode_sidecar(key, content)
         if read is None:
             return Claim.NONE
         try:

@@ -10,7 +10,7 @@ import pytest
 
 from blobs.errors import BlobError, BlobExists, BlobMissing, BlobStoreUnavailable, InvalidBlobKey
 from blobs.keys import KEY_BYTES_MAX, SEGMENT_BYTES_MAX
-from blobs.store import BlobRef, BlobStore, CollectableBlobs
+from blobs.store import METADATA_BYTES_MAX, BlobRef, BlobStore, CollectableBlobs
 
 Leftovers = Callable[[], Awaitable[int]]
 
@@ -194,6 +194,35 @@ class BlobStoreContract:
         assert await store.get("one") == b"whole"
         assert await store.stat("two") is None
 
+    async def test_what_a_blob_carries_comes_with_it_and_goes_with_it(self, store: BlobStore) -> None:
+        everything = (bytes(range(256)) * 6)[: METADATA_BYTES_MAX + 1]
+        carried = []
+        for size in (1, 700, METADATA_BYTES_MAX, METADATA_BYTES_MAX + 1):
+            async with store.writer(f"carrier/{size}") as writer:
+                await writer.write(b"its bytes")
+                if await writer.carries(size):
+                    await writer.commit(everything[:size])
+                    carried.append(size)
+                else:
+                    with pytest.raises(BlobError):
+                        await writer.commit(everything[:size])
+        assert carried in ([1, 700, METADATA_BYTES_MAX], [])
+        assert await keys_of(store, "") == sorted(f"carrier/{size}" for size in carried)
+        for size in carried:
+            key = f"carrier/{size}"
+            assert (await store.get(key), await store.metadata(key)) == (b"its bytes", everything[:size])
+            await store.put(key, b"other bytes")
+            assert await store.metadata(key) is None
+        assert await store.metadata("nothing") is None
+
+    async def test_a_blob_of_many_parts_says_whether_it_carries_something(self, store: BlobStore) -> None:
+        async with store.writer("parts") as writer:
+            await writer.write(MANY_PARTS)
+            metadata = b"said of it" if await writer.carries(10) else b""
+            await writer.commit(metadata)
+        assert (await store.metadata("parts") or b"") == metadata
+        assert await store.get("parts") == MANY_PARTS
+
     async def test_a_put_replaces_what_was_there(self, store: BlobStore) -> None:
         await store.put("twice", MANY_PARTS)
         await store.put("twice", b"second")
@@ -361,6 +390,8 @@ class BlobStoreContract:
             await read_all(store, key)
         with pytest.raises(InvalidBlobKey):
             await store.stat(key)
+        with pytest.raises(InvalidBlobKey):
+            await store.metadata(key)
         with pytest.raises(InvalidBlobKey):
             await store.delete(key)
 

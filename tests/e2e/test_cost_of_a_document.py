@@ -30,8 +30,7 @@ BATCHES: Final = 2
 """Of its chunks, at most 64 of them each: a fact each, and a blob of vectors each."""
 
 S3_REQUESTS: Final = {
-    "PUT source": 1,  # the bytes as they came, streamed
-    "PUT source.json": 1,  # the sidecar: all that the acceptance says
+    "PUT source": 1,  # the bytes as they came, streamed, with the sidecar: all that the acceptance says
     "GET source": 1,  # by parse
     "PUT bundle": 1,  # text and chunks, which parse makes in one turn
     "GET bundle": 2,  # by embed and by index
@@ -54,7 +53,7 @@ CALLS: Final = {
 """Exact: what a document writes into the log, and the deliveries that it is made of."""
 
 SMALL_BYTES: Final = 3_000
-SMALL_S3_REQUESTS: Final = {"PUT source": 1, "PUT source.json": 1, "GET source": 1, "PUT bundle": 1}
+SMALL_S3_REQUESTS: Final = {"PUT source": 1, "GET source": 1, "PUT bundle": 1}
 SMALL_EVENTS: Final = 12
 SMALL_CALLS: Final = {
     "append.lua": 4,  # the upload; the begin of parse; all that follows from it; the end of the task

@@ -1,6 +1,7 @@
 """Uploads whose events are lost: accepted again from the blob store alone, under their old ids."""
 
-from collections.abc import AsyncIterator, Iterable
+import secrets
+from collections.abc import AsyncIterator, Callable, Iterable
 from datetime import timedelta
 from pathlib import Path
 
@@ -8,10 +9,15 @@ import httpx
 import msgspec
 import pytest
 
+from blobs.local import LocalBlobStore
+from blobs.memory import MemoryBlobStore
+from blobs.s3 import S3BlobStore
+from blobs.s3_settings import S3Settings
+from blobs.store import BlobStore
 from domain.commands import DeleteKnowledgeBase
 from domain.deciders import knowledge_base_decider
 from domain.handle import handle
-from domain.sidecar import Sidecar
+from domain.sidecar import Sidecar, sidecar_key
 from events.document import DocumentAccepted, DocumentRequested
 from events.envelope import Envelope
 from events.ids import KnowledgeBaseId, kind_of
@@ -20,13 +26,29 @@ from events.memory import MemoryLog
 from events.task import TaskSubmitted
 from ingest.reconcile import Found, Reconciled, reconcile
 from tests.integration.ingest_app import PARTITIONS, Mill, make_services, now_us, running_mill
+from tests.servers.s3_gateway import S3Server
+
+pytest_plugins = ("tests.servers.s3",)
 
 NOW = timedelta(0)
 
 
-@pytest.fixture
-async def mill(tmp_path: Path) -> AsyncIterator[Mill]:
-    services = msgspec.structs.replace(make_services(tmp_path), has_import_bucket=True)
+def blobs_in_a_bucket(server: S3Server) -> BlobStore:
+    where = {"bucket": server.bucket, "endpoint_url": server.endpoint_url}
+    keys = {"access_key": server.access_key, "secret_key": server.secret_key}
+    return S3BlobStore(S3Settings(**where, **keys, prefix=f"reconcile/{secrets.token_hex(8)}"))
+
+
+@pytest.fixture(params=["beside", "carried"])
+async def mill(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Mill]:
+    """Sidecars lie beside their sources, as in a directory, or travel with the last of them, as on S3."""
+    makers: dict[str, Callable[[], BlobStore]] = {
+        "beside": lambda: LocalBlobStore(tmp_path),
+        "carried": MemoryBlobStore,
+        "in a bucket": lambda: blobs_in_a_bucket(request.getfixturevalue("s3_server")),
+    }
+    blobs = makers[request.param]()
+    services = msgspec.structs.replace(make_services(tmp_path, blobs=blobs), has_import_bucket=True)
     async with running_mill(services) as mill:
         yield mill
 
@@ -38,13 +60,28 @@ async def upload(mill: Mill, kb: KnowledgeBaseId, names: Iterable[str], key: str
     return await mill.client.post(url, files=files, headers=headers, data={"options": '{"lane": "bulk"}'})
 
 
+async def sidecar_of(mill: Mill, source: str) -> bytes:
+    return await mill.services.blobs.metadata(source) or await mill.services.blobs.get(sidecar_key(source))
+
+
+async def say(mill: Mill, source: str, sidecar: bytes, *, content: bytes | None = None) -> None:
+    """Something else of a source (b"": nothing), wherever it is said; `content` are other bytes of the source."""
+    blobs = mill.services.blobs
+    is_carried = await blobs.metadata(source) is not None
+    async with blobs.writer(source) as writer:
+        await writer.write(await blobs.get(source) if content is None else content)
+        await writer.commit(sidecar if is_carried else b"")
+    if not is_carried:
+        await (blobs.put(sidecar_key(source), sidecar) if sidecar else blobs.delete(sidecar_key(source)))
+
+
 async def after_the_loss(mill: Mill, tmp_path: Path, *, keeps: Iterable[str] = ("kb",)) -> Mill:
     """The same store behind a log that has kept the streams of some kinds alone."""
     log = MemoryLog(partitions=PARTITIONS, clock_us=now_us)
     for one in await mill.facts():
         if kind_of(one.stream_id).value in keeps:
             await log.append([_as_written(one)])
-    services = make_services(tmp_path, log=log)
+    services = make_services(tmp_path, log=log, blobs=mill.services.blobs)
     return Mill(services, mill.requests, mill.port, mill.client)
 
 
@@ -112,6 +149,7 @@ async def test_lost_imports_wait_for_their_knowledge_base_and_damaged_sidecars_a
     assert (young.sidecars, young.tasks) == (0, {})
 
 
+@pytest.mark.parametrize("mill", ["beside", "carried", "in a bucket"], indirect=True)
 async def test_lost_uploads_are_accepted_again_as_they_were(mill: Mill, tmp_path: Path) -> None:
     kb = await mill.knowledge_base()
     await upload(mill, kb, ["a.txt"])
@@ -160,8 +198,8 @@ async def test_a_request_that_never_came_to_its_append_is_not_accepted(mill: Mil
     documents = {one.stream_id: one.event for one in await mill.facts() if isinstance(one.event, DocumentAccepted)}
     second = next(event.source_blob for event in documents.values() if event.filename == "b.txt")
     alone = next(event.source_blob for event in documents.values() if event.filename == "c.txt")
-    await mill.services.blobs.delete(f"{second}.json")
-    await mill.services.blobs.put(alone, b"cut")
+    await say(mill, second, b"")
+    await say(mill, alone, await sidecar_of(mill, alone), content=b"cut")
     lost = await after_the_loss(mill, tmp_path)
     assert (await sweep(lost)).tasks == {Found.INCOMPLETE: 2}
     assert told(await lost.facts()) == {}
@@ -194,12 +232,52 @@ async def test_sidecars_of_the_first_format_and_damaged_ones(mill: Mill, tmp_pat
     await upload(mill, kb, ["a.txt"])
     await upload(mill, kb, ["b.txt"])
     facts = {one.event.filename: one.event for one in await mill.facts() if isinstance(one.event, DocumentAccepted)}
-    old, damaged = (f"{facts[name].source_blob}.json" for name in ("a.txt", "b.txt"))
-    sidecar = msgspec.json.decode(await mill.services.blobs.get(old), type=Sidecar)
+    old, damaged = (facts[name].source_blob for name in ("a.txt", "b.txt"))
+    sidecar = msgspec.json.decode(await sidecar_of(mill, old), type=Sidecar)
     first_format = msgspec.structs.replace(sidecar, format=1, submit=None)
-    await mill.services.blobs.put(old, msgspec.json.encode(first_format))
-    await mill.services.blobs.put(damaged, b'{"format": 2, "docu')
+    await say(mill, old, msgspec.json.encode(first_format))
+    await say(mill, damaged, b'{"format": 2, "docu')
     lost = await after_the_loss(mill, tmp_path)
     swept = await sweep(lost)
     assert (swept.tasks, swept.unreadable) == ({Found.ACCEPTED: 1}, 1)
     assert [one.filename for one in told(await lost.facts()).values() if isinstance(one, DocumentAccepted)] == ["a.txt"]
+
+
+async def test_a_source_that_nothing_is_said_of_is_no_upload(mill: Mill, tmp_path: Path) -> None:
+    """What is left of a request that broke off, or of a bucket that was copied without its metadata."""
+    kb = await mill.knowledge_base()
+    await upload(mill, kb, ["a.txt"])
+    (accepted,) = (one.event for one in await mill.facts() if isinstance(one.event, DocumentAccepted))
+    await say(mill, accepted.source_blob, b"")
+    swept = await sweep(await after_the_loss(mill, tmp_path))
+    assert (swept.sidecars, swept.unreadable, swept.tasks) == (1, 0, {})
+
+
+async def test_what_lies_beside_a_source_is_heard_before_what_it_carries(tmp_path: Path) -> None:
+    """Of a request of which some was skipped the first sidecar that stays is written again, beside."""
+    async with running_mill(make_services(tmp_path, blobs=MemoryBlobStore())) as mill:
+        kb = await mill.knowledge_base()
+        await upload(mill, kb, ["a.txt"])
+        await upload(mill, kb, ["a.txt", "b.txt"])
+        told_once = told(await mill.facts())
+        kept = [one.source_blob for one in told_once.values() if isinstance(one, DocumentAccepted)]
+        assert set(await mill.blobs()) == {*kept, sidecar_key(kept[1])}
+        assert await mill.services.blobs.metadata(kept[1]) is not None
+        lost = await after_the_loss(mill, tmp_path)
+        swept = await sweep(lost)
+        assert (swept.sidecars, swept.tasks) == (2, {Found.ACCEPTED: 2})
+        assert told(await lost.facts()) == told_once
+
+
+async def test_a_long_sidecar_lies_beside_what_could_carry_a_short_one(tmp_path: Path) -> None:
+    blobs = MemoryBlobStore(metadata_bytes_max=1_000)
+    async with running_mill(make_services(tmp_path, blobs=blobs)) as mill:
+        kb = await mill.knowledge_base()
+        await upload(mill, kb, ["short.txt"])
+        await upload(mill, kb, [f"{'long' * 50}.txt"])
+        before = told(await mill.facts())
+        sources = [one.source_blob for one in before.values() if isinstance(one, DocumentAccepted)]
+        assert set(await mill.blobs()) == {*sources, sidecar_key(sources[1])}
+        lost = await after_the_loss(mill, tmp_path)
+        assert (await sweep(lost)).tasks == {Found.ACCEPTED: 2}
+        assert told(await lost.facts()) == before

@@ -26,6 +26,7 @@ from tests.servers.s3_proxy import Fault, FaultyProxy, Plan
 pytest_plugins = ("tests.servers.s3",)
 
 SMALL: Final = b"a small object, "
+DIGEST: Final = {"sha256": hashlib.sha256(SMALL).hexdigest()}
 
 
 @pytest.fixture
@@ -94,7 +95,7 @@ async def test_what_was_tried_again_and_stored_gives_its_retries_back(settings: 
         full = quota.available_capacity
         for _ in range(2):
             proxy.plan = the_first_put(Fault.SLOW_DOWN)
-            await small.put(f"{settings.prefix}/again", io.BytesIO(SMALL), hashlib.sha256(SMALL).hexdigest())
+            await small.put(f"{settings.prefix}/again", io.BytesIO(SMALL), DIGEST)
         assert puts(proxy) == 4
         assert quota.available_capacity == full
 
@@ -111,7 +112,7 @@ async def test_a_server_that_refuses_connections_for_a_moment_is_tried_again(
     async with open_client(msgspec.structs.replace(settings, endpoint_url=proxy.endpoint_url)) as (client, small):
         client.meta.events.register_first("needs-retry.s3.PutObject", listens_again)
         await proxy.refuse()
-        await small.put(f"{settings.prefix}/refusing", io.BytesIO(SMALL), hashlib.sha256(SMALL).hexdigest())
+        await small.put(f"{settings.prefix}/refusing", io.BytesIO(SMALL), DIGEST)
     assert attempts == ["EndpointConnectionError"]
     assert puts(proxy) == 1
 

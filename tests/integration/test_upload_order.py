@@ -21,7 +21,10 @@ class _Refusing:
     async def append(self, _batch: Batch) -> None:
         raise self._refusal
 
-    async def finish(self, _tail: Batch, _sha256: str, /) -> None:
+    async def carries(self, _size_bytes: int, /) -> bool:
+        return False
+
+    async def finish(self, _tail: Batch, _sha256: str, _metadata: bytes, /) -> None:
         raise self._refusal
 
     async def discard(self) -> None:

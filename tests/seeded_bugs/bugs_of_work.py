@@ -111,10 +111,10 @@ BUGS_OF_WORK: Final = (
         edits=(
             Edit(
                 "src/ingest/sidecars.py",
-                "    await all_of([*([] if last is None else [_commit(last)]), *map(store, sidecars)])\n",
-                "    asyncio.ensure_future(all_of(map(store, sidecars)))\n"
+                "    await all_of([*([] if last is None else [_commit(last, carried)]), *starmap(store, encoded)])\n",
+                "    asyncio.ensure_future(all_of(starmap(store, encoded)))\n"
                 "    if last is not None:\n"
-                "        await _commit(last)\n",
+                "        await _commit(last, carried)\n",
             ),
         ),
         caught_by=(

@@ -6,7 +6,7 @@ from typing import Any, TypeVar
 
 from blobs.errors import BlobExists, BlobStoreFull, BlobStoreUnavailable
 from blobs.memory import MemoryBlobStore
-from blobs.store import BlobInfo, BlobRef, BlobWriter
+from blobs.store import METADATA_BYTES_MAX, BlobInfo, BlobRef, BlobWriter
 from blobs.writer import Batch, BatchingWriter, put_whole
 from knowledge.errors import IndexUnavailable
 from knowledge.index import IndexRow, IndexTable, TableReader
@@ -40,11 +40,11 @@ class SimulatedBlobs:
     async def put(self, key: str, data: bytes) -> BlobRef:
         return await put_whole(self.writer(key), data)
 
-    async def keep(self, key: str, data: bytes) -> None:
+    async def keep(self, key: str, data: bytes, metadata: bytes) -> None:
         """What a writer does in the end."""
 
         async def effect() -> None:
-            self._blobs.keep(key, data)
+            self._blobs.keep(key, data, metadata)
             self._checks.blob_written(key, self._wire.process, is_given_up=self._wire.is_given_up)
 
         await self._wire.call(Store.BLOBS, effect, _blobs_away, full=_blobs_full)
@@ -69,6 +69,9 @@ class SimulatedBlobs:
 
     async def stat(self, key: str) -> BlobInfo | None:
         return await self._wire.call(Store.BLOBS, lambda: self._blobs.stat(key), _blobs_away)
+
+    async def metadata(self, key: str) -> bytes | None:
+        return await self._wire.call(Store.BLOBS, lambda: self._blobs.metadata(key), _blobs_away)
 
     async def delete(self, key: str) -> bool:
         async def effect() -> bool:
@@ -107,8 +110,11 @@ class _Sink:
     async def append(self, batch: Batch) -> None:
         self._batches.append(batch.getvalue())
 
-    async def finish(self, tail: Batch, _sha256: str, /) -> None:
-        await self._blobs.keep(self._key, b"".join([*self._batches, tail.getvalue()]))
+    async def carries(self, size_bytes: int, /) -> bool:
+        return size_bytes <= METADATA_BYTES_MAX
+
+    async def finish(self, tail: Batch, _sha256: str, metadata: bytes, /) -> None:
+        await self._blobs.keep(self._key, b"".join([*self._batches, tail.getvalue()]), metadata)
 
     async def discard(self) -> None:
         self._batches.clear()

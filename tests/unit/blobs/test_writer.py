@@ -25,8 +25,12 @@ class RememberingSink:
             raise BlobStoreUnavailable("the disk is away")
         self.batches.append(batch.getvalue())
 
-    async def finish(self, tail: Batch, sha256: str, /) -> None:
+    async def carries(self, size_bytes: int, /) -> bool:
+        return size_bytes <= 4
+
+    async def finish(self, tail: Batch, sha256: str, metadata: bytes, /) -> None:
         self.finished = (tail.getvalue(), sha256)
+        self.metadata = metadata
 
     async def discard(self) -> None:
         self.discards += 1

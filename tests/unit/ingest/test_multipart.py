@@ -220,7 +220,7 @@ async def test_a_chinese_file_name_in_any_form_arrives(bench: Bench) -> None:
 
 async def test_a_full_store_ends_the_request_with_its_own_error(bench: Bench) -> None:
     class Full(MemoryBlobStore):
-        def keep(self, key: str, data: bytes) -> None:
+        def keep(self, key: str, data: bytes, metadata: bytes = b"") -> None:
             raise BlobStoreFull(f"no room for {key}")
 
     bench.store = Full()
