@@ -95,8 +95,8 @@ BUGS_OF_WORK: Final = (
         edits=(
             Edit(
                 "src/blobs/writer.py",
-                "        await self._sink.finish(self._take_rest(), ref.sha256)\n",
-                "        self._late = asyncio.ensure_future(self._sink.finish(self._take_rest(), ref.sha256))\n",
+                "        await self._sink.finish(self._take_rest(), ref.sha256, metadata)\n",
+                "        self._late = asyncio.ensure_future(self._sink.finish(self._take_rest(), ref.sha256, metadata))\n",
             ),
         ),
         caught_by=(
