@@ -6,6 +6,7 @@ Every way is loaded once a round, in turn, so that a drifting machine drifts for
 rounds. Then the API is loaded at half of its own rate, by the clock: p50 and p99. Goals: 0.6 of the bare server on a
 directory; on S3 0.75 (64 KiB) and 0.65 (1 MiB) of raw PUTs at the same concurrency, and 1.3 times the usual way
 (`form()`, then aioboto3); at half load p50 40 ms, p99 100 ms. CPU is that of the server's process alone, an upload.
+The floor has no goal: it says what of the distance the obligations of a 202 take, and what is ours.
 """
 
 import argparse
@@ -25,6 +26,7 @@ import boto3
 import httpx
 import msgspec
 
+from bench.child import child
 from bench.figures import Peer, note, reported
 from bench.upload_load import Load, Times
 from bench.upload_peers import PATH
@@ -35,6 +37,8 @@ from tests.servers.s3_gateway import S3Server, start_s3_server, stop_s3_server
 CLIENTS: Final = 100
 SIZES: Final = {"64 KiB": 64 * 1024, "1 MiB": 1024 * 1024}
 BENCH: Final = Path(__file__).parent
+
+FLOOR: Final = "floor (digest, store, log)"
 
 CLOCK_TICKS_HZ: Final = os.sysconf("SC_CLK_TCK")
 
@@ -95,6 +99,7 @@ def compare(effort: Effort, title: str, ways: Mapping[str, Way]) -> None:
     ours = rounds["millstream"]
     rate_hz = statistics.median(one.rate_hz for one in ours)
     note(f"{title}: CPU of an upload", "ms", [one.cpu_ms for one in ours])
+    note(f"{title}: CPU of an upload, {FLOOR}", "ms", [one.cpu_ms for one in rounds[FLOOR]])
     print(f"\n{title}")
     for name, done in rounds.items():
         ratio = statistics.median(a.rate_hz / b.rate_hz for a, b in zip(ours, done, strict=True))
@@ -154,10 +159,12 @@ def run(load: Load) -> Times:
 
 
 def local_ways(stack: ExitStack, folder: Path) -> dict[str, Callable[[int], Way]]:
-    (bare := folder / "bare").mkdir()
+    for name in ("bare", "floor"):
+        (folder / name).mkdir()
     return {
         "millstream": ours(stack, folder, {}),
-        "bare disk + fsync": peer(stack, "disk", str(bare), {}),
+        "bare disk + fsync": peer(stack, "disk", str(folder / "bare"), {}),
+        FLOOR: peer(stack, "floor", str(folder / "floor"), {"REDIS_URL": own_redis(stack, folder / "floor-redis")}),
     }
 
 
@@ -179,18 +186,24 @@ def s3_ways(stack: ExitStack, folder: Path) -> dict[str, Callable[[int], Way]]:
         "millstream": ours(stack, folder, ours_on_s3),
         "raw PUT": putting(server),
         "form() + aioboto3": peer(stack, "form", server.bucket, usual),
+        FLOOR: peer(stack, "floor-s3", server.bucket, {**usual, "REDIS_URL": own_redis(stack, folder / "floor-redis")}),
     }
 
 
 def ours(stack: ExitStack, folder: Path, variables: Mapping[str, str]) -> Callable[[int], Way]:
     """The API alone: no worker takes the processor."""
-    (redis_folder := folder / "redis").mkdir()
-    redis = RedisProcess(redis_binary(), redis_folder)
-    redis.start()
-    stack.callback(redis.stop)
-    url, process = stack.enter_context(api(folder / "data", {"MILLSTREAM_REDIS_URL": redis.url, **variables}))
+    redis_url = own_redis(stack, folder / "redis")
+    url, process = stack.enter_context(api(folder / "data", {"MILLSTREAM_REDIS_URL": redis_url, **variables}))
     created = httpx.post(f"{url}/api/v1/knowledge-bases", json={"name": "bench"}, trust_env=False)
     return posting(url, f"/api/v1/knowledge-bases/{created.json()['knowledge_base_id']}/documents", process.pid)
+
+
+def own_redis(stack: ExitStack, folder: Path) -> str:
+    folder.mkdir()
+    redis = RedisProcess(redis_binary(), folder)
+    redis.start()
+    stack.callback(redis.stop)
+    return redis.url
 
 
 @contextmanager
@@ -216,30 +229,6 @@ def peer(stack: ExitStack, kind: str, where: str, variables: Mapping[str, str]) 
     url = f"http://127.0.0.1:{(port := free_port())}"
     command = [sys.executable, str(BENCH / "upload_peers.py"), kind, where, str(port)]
     return posting(url, PATH, stack.enter_context(child(command, {**os.environ, **variables}, url)).pid)
-
-
-@contextmanager
-def child(command: list[str], environment: Mapping[str, str], probe_url: str) -> Iterator[subprocess.Popen[bytes]]:
-    process = subprocess.Popen(command, env=environment, stdin=subprocess.DEVNULL)
-    try:
-        until_answers(process, probe_url)
-        yield process
-    finally:
-        process.terminate()
-        process.wait(20)
-
-
-def until_answers(process: subprocess.Popen[bytes], url: str) -> None:
-    deadline = time.monotonic() + 60
-    while time.monotonic() < deadline:
-        assert process.poll() is None, "the server ended at its start"
-        try:
-            httpx.get(url, trust_env=False, timeout=1)
-        except httpx.TransportError:
-            time.sleep(0.05)
-        else:
-            return
-    raise AssertionError("the server does not answer")
 
 
 def posting(url: str, path: str, pid: int) -> Callable[[int], Way]:
