@@ -96,7 +96,8 @@ BUGS_OF_WORK: Final = (
             Edit(
                 "src/blobs/writer.py",
                 "        await self._sink.finish(self._take_rest(), ref.sha256, metadata)\n",
-                "        self._late = asyncio.ensure_future(self._sink.finish(self._take_rest(), ref.sha256, metadata))\n",
+                "        late = self._sink.finish(self._take_rest(), ref.sha256, metadata)\n"
+                "        self._late = asyncio.ensure_future(late)\n",
             ),
         ),
         caught_by=(
