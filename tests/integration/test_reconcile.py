@@ -34,9 +34,15 @@ NOW = timedelta(0)
 
 
 def blobs_in_a_bucket(server: S3Server) -> BlobStore:
-    where = {"bucket": server.bucket, "endpoint_url": server.endpoint_url}
-    keys = {"access_key": server.access_key, "secret_key": server.secret_key}
-    return S3BlobStore(S3Settings(**where, **keys, prefix=f"reconcile/{secrets.token_hex(8)}"))
+    return S3BlobStore(
+        S3Settings(
+            bucket=server.bucket,
+            endpoint_url=server.endpoint_url,
+            access_key=server.access_key,
+            secret_key=server.secret_key,
+            prefix=f"reconcile/{secrets.token_hex(8)}",
+        )
+    )
 
 
 @pytest.fixture(params=["beside", "carried"])
