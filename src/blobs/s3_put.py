@@ -3,33 +3,40 @@
 For each call the SDK checks parameters, applies the rules of endpoints, tells some thirty handlers and builds a parser,
 which is most of the CPU of a small PUT. For one bucket all that comes out the same but for key, digest and body. So the
 SDK is asked once how it puts an object (nothing is sent), and each PUT is a copy of that: address, headers, region.
-Credentials, their renewal and the signature are the SDK's, and so are its connections with TLS, proxies, limits and
-time-outs, the errors that it makes of an answer, and its word on whether and when to try again.
+Credentials and their renewal are the SDK's, and so are its connections with TLS, proxies, limits and time-outs, the
+errors that it makes of an answer, and its word on whether and when to try again. The signature is the SDK's too, byte
+for byte, but not worked out by it (`s3_signature.py`).
 """
 
 import asyncio
 import io
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from itertools import count
 from typing import Any, Final
 
 import msgspec
 import structlog
 from aiobotocore.httpsession import AIOHTTPSession
-from botocore.auth import S3SigV4Auth
 from botocore.awsrequest import AWSPreparedRequest, AWSRequest
-from botocore.exceptions import BotoCoreError
+from botocore.exceptions import BotoCoreError, NoCredentialsError
 from botocore.hooks import first_non_none_response
 from botocore.parsers import create_parser
 from botocore.utils import percent_encode
+
+from blobs.s3_signature import PutSignature
 
 SMALL_BYTES_MAX: Final = 1024 * 1024
 """What aiohttp sends as one piece without a warning. Of longer objects the SDK's own share is small."""
 
 OPERATION: Final = "PutObject"
 ANY_KEY: Final = "key"
-NOT_COPIED: Final = frozenset({"amz-sdk-invocation-id", "amz-sdk-request", "expect"})
-"""What numbers the SDK's attempts, and what makes a body wait until the server asks for it: a round trip more."""
+NOT_COPIED: Final = frozenset(
+    {"amz-sdk-invocation-id", "amz-sdk-request", "expect", "authorization", "date", "x-amz-date"}
+    | {"x-amz-content-sha256", "x-amz-security-token"}
+)
+"""What numbers the SDK's attempts, what makes a body wait until the server asks for it (a round trip more), and what
+each signature brings along."""
 
 ELSEWHERE_STATUS: Final = frozenset({301, 302, 307})
 ELSEWHERE_CODES: Final = frozenset(
@@ -41,7 +48,10 @@ _log = structlog.get_logger()
 
 
 class Form(msgspec.Struct, frozen=True):
-    """How the SDK puts an object into a bucket: the address up to the key, headers, and who signs for what."""
+    """How the SDK puts an object into a bucket: the address up to the key, headers, and who signs for what.
+
+    `signer` is the SDK's, which has the credentials and renews them.
+    """
 
     url: str
     headers: Mapping[str, str]
@@ -57,6 +67,9 @@ class SmallPuts:
         self._client = client
         self._connections = connections
         self._form = form
+        self._signature: PutSignature
+        if form is not None:
+            self._signature = PutSignature(form.url, form.headers, region=form.region, signing_name=form.signing_name)
         self._bucket = bucket
         self._model = client.meta.service_model.operation_model(OPERATION)
 
@@ -77,7 +90,7 @@ class SmallPuts:
         """False where the server sends us elsewhere. Raises once the SDK would not try again."""
         context: dict[str, Any] = {}
         for attempt in count(1):
-            failure = await self._failure(await _signed(form, name, body, metadata), context)
+            failure = await self._failure(await self._signed(form, name, body, metadata), context)
             if failure is None:
                 return True
             if failure.is_elsewhere:
@@ -87,6 +100,15 @@ class SmallPuts:
                 raise failure.error
             await asyncio.sleep(delay_s)
         raise AssertionError("the SDK counts attempts, and ends them")
+
+    async def _signed(self, form: Form, name: str, body: io.BytesIO, metadata: Mapping[str, str]) -> AWSPreparedRequest:
+        content, key = body.getbuffer(), percent_encode(name, safe="/~")
+        auth = await form.signer.get_auth_instance(form.signing_name, form.region, "s3v4")
+        if auth.credentials is None:
+            raise NoCredentialsError
+        signed = self._signature.headers(key, metadata, auth.credentials, datetime.now(UTC))
+        headers = {**form.headers, **signed, "Content-Length": str(content.nbytes)}  # not signed by the SDK either
+        return AWSPreparedRequest("PUT", form.url + key, headers, content, stream_output=False)
 
     async def _failure(self, request: AWSPreparedRequest, context: dict[str, Any]) -> "_Failure | None":
         try:
@@ -167,34 +189,7 @@ def _see(
     signing = request.context.get("signing", {})
     if signature_version != "s3v4" or "identity_cache" in signing or not request.url.endswith(f"/{ANY_KEY}"):
         raise _Seen(None)
-    raise _Seen(
-        Form(
-            url=request.url.removesuffix(ANY_KEY),
-            headers={name: value for name, value in request.headers.items() if name.lower() not in NOT_COPIED},
-            signer=request_signer,
-            region=signing.get("region") or region_name,
-            signing_name=signing.get("signing_name") or signing_name,
-        )
-    )
-
-
-async def _signed(form: Form, name: str, body: io.BytesIO, metadata: Mapping[str, str]) -> AWSPreparedRequest:
-    content = body.getbuffer()
-    request = AWSRequest("PUT", form.url + percent_encode(name, safe="/~"), dict(form.headers))
-    for field, value in metadata.items():
-        request.headers[f"x-amz-meta-{field}"] = value
-    signature = await form.signer.get_auth_instance(form.signing_name, form.region, "s3v4")
-    _Signature(signature.credentials, form.signing_name, form.region, metadata["sha256"]).add_auth(request)
-    request.headers["Content-Length"] = str(content.nbytes)  # not signed by the SDK either
-    return AWSPreparedRequest("PUT", request.url, request.headers, content, stream_output=False)
-
-
-class _Signature(S3SigV4Auth):  # type: ignore[misc]  # botocore publishes no types
-    """Of a body whose digest is known already: botocore would read it once more."""
-
-    def __init__(self, credentials: Any, service_name: str, region_name: str, sha256: str) -> None:
-        super().__init__(credentials, service_name, region_name)
-        self._sha256 = sha256
-
-    def payload(self, request: AWSRequest) -> str:  # noqa: ARG002
-        return self._sha256
+    url = request.url.removesuffix(ANY_KEY)
+    headers = {name: value for name, value in request.headers.items() if name.lower() not in NOT_COPIED}
+    region, signing_name = signing.get("region") or region_name, signing.get("signing_name") or signing_name
+    raise _Seen(Form(url, headers, request_signer, region, signing_name))

@@ -20,6 +20,7 @@ NAMES = Settings.__struct_fields__
 SECRETS = ("s3_access_key", "s3_secret_key", "openai_api_key", "rerank_api_key", "llm_api_key")
 RANGES = {
     "confirm_ms_max": (1, 4_000),
+    "s3_metadata_bytes_max": (0, 1_400),
     "port": (0, 65_535),
     "metrics_port": (0, 65_000),
     "partitions": (0, 256),
