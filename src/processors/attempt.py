@@ -12,7 +12,7 @@ from domain.commands import DocumentCommand, FailStep
 from domain.decider import Folded
 from domain.deciders import DOCUMENT
 from domain.document import DocumentState, Open, Running, Skipped
-from domain.handle import Context, handle, load
+from domain.handle import handle, load
 from domain.replacing import removals_of
 from events.epochs import fence_of
 from events.errors import LogError
@@ -20,7 +20,7 @@ from events.failpoints import Place, failpoint
 from events.ids import DocumentId
 from events.inbox import Delivery
 from events.trace_context import trace_parent
-from processors.attempts import Attempts, attempts_of, is_over
+from processors.attempts import Attempts, as_told, attempts_of, is_over
 from processors.failures import INTERNAL_ERROR, TIME_LIMIT, WORKER_STOPPED, outcome_of
 from processors.knowledge_bases import KnowledgeBases
 from processors.observing import Ended, passed
@@ -70,6 +70,7 @@ class Attempt:
             worker=bench.worker,
             failures=before.failures,
             record=self._record,
+            caught_up=self._caught_up,
             knowledge_base=lambda: knowledge_bases.active(delivery.knowledge_base_id),
             knowledge_base_now=lambda: knowledge_bases.active(delivery.knowledge_base_id, is_fresh=True),
         )
@@ -205,7 +206,7 @@ class Attempt:
                 DOCUMENT,
                 self._delivery.stream_id,
                 commands,
-                _as_told(context, told_us),
+                as_told(context, told_us),
                 known=self._folded,
                 acknowledge=self._delivery if acknowledge else None,
                 beside=None if replaces is None else partial(removals_of, self._bench.log, replaces, context),
@@ -271,6 +272,11 @@ class Attempt:
         self._folded = handled.folded
         return bool(handled.envelopes) and self.is_wanted(handled.folded.state)
 
+    async def _caught_up(self) -> Work:
+        """Nothing of this attempt is on its way into the log meanwhile."""
+        self._folded = await self._reloaded()
+        return replace(self._work, document=self._folded.state)
+
     def _failure(self, code: str, message: str, retry_at_us: int | None) -> FailStep:
         return FailStep(
             step=self._delivery.step, attempt=self._number, code=code, message=message, retry_at_us=retry_at_us
@@ -287,12 +293,3 @@ class Attempt:
 
     async def _reloaded(self) -> Folded[DocumentState]:
         return await load(self._bench.log, DOCUMENT, self._delivery.stream_id)
-
-
-def _as_told(context: Context, told_us: Sequence[int]) -> Context:
-    """With the time at which each command came to pass, as long as each leads to one event; where another writer was
-    first and all is decided anew, that is now."""
-    if not told_us:
-        return context
-    told = iter(told_us)
-    return replace(context, clock_us=lambda: next(told, 0) or context.clock_us())

@@ -3,8 +3,10 @@
 from collections.abc import Iterable, Sequence
 
 import msgspec
+from msgspec.structs import replace
 
 from domain.document import DocumentState, Open, Running, awaited_step
+from domain.handle import Context
 from events import document as facts
 from events.envelope import Envelope
 from events.epochs import EPOCH_FIRST, epoch_of
@@ -126,3 +128,12 @@ def _leads_to(found: Route, step: Step) -> bool:
 
 def _due_us(envelope: Envelope, found: Route) -> int:
     return max(envelope.recorded_at_us, found.due_at_us) if isinstance(found, ToInboxAt) else envelope.recorded_at_us
+
+
+def as_told(context: Context, told_us: Sequence[int]) -> Context:
+    """With the time at which each command came to pass, as long as each leads to one event; where another writer was
+    first and all is decided anew, that is now."""
+    if not told_us:
+        return context
+    told = iter(told_us)
+    return replace(context, clock_us=lambda: next(told, 0) or context.clock_us())

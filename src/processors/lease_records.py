@@ -22,10 +22,12 @@ class LeaseRecord(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Found(msgspec.Struct, frozen=True):
-    """`verdict` is there once the lease has been answered and that has been recorded or refused."""
+    """`verdict` is there once the lease has been answered and that has been recorded or refused. `is_followed`: whoever
+    gave the lease knows that it was answered elsewhere, and goes on with the attempt."""
 
     record: LeaseRecord
     verdict: Verdict | None
+    is_followed: bool = False
 
 
 class LeaseRecords(Protocol):
@@ -57,6 +59,10 @@ class LeaseRecords(Protocol):
 
     async def settle(self, token: str, record: LeaseRecord, verdict: Verdict, *, by: str, kept_ms: int) -> None:
         """What became of it, for whoever asks again; of a lease that another process ends: nothing."""
+        ...
+
+    async def follow(self, token: str) -> bool:
+        """Whoever gave it goes on with the attempt. False where there is no verdict."""
         ...
 
 

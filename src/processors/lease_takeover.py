@@ -7,6 +7,8 @@ there: the log takes one end of an attempt. A process that is alive learns of it
 
 import asyncio
 from collections.abc import AsyncIterator
+from contextlib import suppress
+from typing import Final
 
 from domain.decider import Folded, fold_to_decide
 from domain.deciders import DOCUMENT
@@ -16,7 +18,7 @@ from events.steps import Step
 from events.trace_context import traced_by
 from processors.attempt import Attempt
 from processors.attempts import asked_by, attempts_before
-from processors.given_answer import GivenAnswer
+from processors.given_answer import GivenAnswer, LeftToItsProcess
 from processors.knowledge_bases import KnowledgeBases
 from processors.lease_records import LeaseRecord, LeaseRecords
 from processors.leased_parts import LeasedParts
@@ -25,7 +27,13 @@ from processors.leased_work import Answer
 from processors.leases import RIGHT_MS, VERDICT_S, LeaseLost, NoSource
 from processors.parse import verified
 from processors.patience import PatientLog
-from processors.verdicts import Lost, Verdict
+from processors.verdicts import Lost, Recorded, Verdict
+
+GOES_ON_S_MAX: Final = 3.0
+"""How long whoever gave a lease has to notice that a piece of its attempt was recorded elsewhere: it looks every
+0.25 s (`WorkerSettings.watch_interval_ms`). It may have died, and what is left of the attempt is then anybody's."""
+
+GOES_ON_LOOK_S: Final = 0.25
 
 
 class LeaseBusy(Exception):
@@ -43,7 +51,8 @@ class LeaseTakeover:
         self._kept_ms = round(max(lease_s, VERDICT_S) * 1_000)
         self._log = PatientLog(parts.log, random=parts.rng.random)
         self._known = KnowledgeBases(self._log, clock_us=parts.clock_us)
-        self._ending: dict[str, asyncio.Task[Verdict]] = {}
+        self._told: dict[str, asyncio.Future[Verdict]] = {}
+        self._ending: set[asyncio.Task[None]] = set()
 
     async def renew(self, token: str, holder: str) -> None:
         """The lease begins anew, and its consumer lives: nobody claims what its worker is at. Raises LeaseLost."""
@@ -69,50 +78,95 @@ class LeaseTakeover:
 
         Whoever stops waiting takes nothing back.
         """
-        if (ending := self._ending.get(token)) is None:
+        if (told := self._told.get(token)) is None:
             found = await self._records.find(token)
             if found is None or found.record.holder != holder:
                 return Lost()
             if found.verdict is not None:
                 return found.verdict
             # Another call may have begun meanwhile.
-            ending = self._ending.get(token) or self._begun(token, found.record, answer)
-        return await asyncio.shield(ending)
+            told = self._told.get(token) or self._begun(token, found.record, answer)
+        return await asyncio.shield(told)
 
     async def close(self, within_s: float) -> None:
         """What is being ended is ended, or handed over."""
         if self._ending:
-            await asyncio.wait(self._ending.values(), timeout=within_s)
-        for task in list(self._ending.values()):
+            await asyncio.wait(self._ending, timeout=within_s)
+        for task in list(self._ending):
             task.cancel()
-        await asyncio.gather(*self._ending.values(), return_exceptions=True)
+        await asyncio.gather(*self._ending, return_exceptions=True)
 
-    def _begun(self, token: str, record: LeaseRecord, answer: Answer | Exception) -> asyncio.Task[Verdict]:
-        ending = self._ending[token] = asyncio.create_task(self._end(token, record, answer))
-        ending.add_done_callback(lambda _: self._ending.pop(token))
-        return ending
+    def _begun(self, token: str, record: LeaseRecord, answer: Answer | Exception) -> asyncio.Future[Verdict]:
+        """The verdict comes as soon as the answer is recorded; what is left of the attempt may take longer."""
+        told: asyncio.Future[Verdict] = asyncio.get_running_loop().create_future()
+        self._told[token] = told
+        task = asyncio.create_task(self._end(token, record, answer, told))
+        self._ending.add(task)
 
-    async def _end(self, token: str, record: LeaseRecord, answer: Answer | Exception) -> Verdict:
+        def ended(task: asyncio.Task[None]) -> None:
+            self._ending.discard(task)
+            del self._told[token]
+            if not told.done():
+                told.cancel()
+
+        task.add_done_callback(ended)
+        return told
+
+    async def _end(
+        self, token: str, record: LeaseRecord, answer: Answer | Exception, told: asyncio.Future[Verdict]
+    ) -> None:
+        try:
+            told_at_last = await self._verdict(token, record, answer, told)
+        except Exception as error:
+            if told.done():
+                raise
+            told.set_exception(error)
+        else:
+            if not told.done():
+                told.set_result(told_at_last)
+
+    async def _verdict(
+        self, token: str, record: LeaseRecord, answer: Answer | Exception, told: asyncio.Future[Verdict]
+    ) -> Verdict:
         records, by = self._records, self._process
         if not await records.take(token, record, by=by, for_ms=self._lease_ms, right_ms=RIGHT_MS):
             found = await records.find(token)
             if found is None or found.verdict is None:
                 raise LeaseBusy
             return found.verdict
+
+        async def goes_on() -> bool:
+            """The piece is recorded, and the attempt has others: does the process that gave the lease go on?"""
+            await records.settle(token, record, Recorded(), by=by, kept_ms=self._kept_ms)
+            told.set_result(Recorded())
+            return await self._is_followed(token, record.worker)
+
         await self._parts.inbox.beat(record.worker)
-        verdict = await self._carry_out(record, answer)
-        await records.settle(token, record, verdict, by=by, kept_ms=self._kept_ms)
+        verdict = await self._carry_out(record, GivenAnswer(record, answer, goes_on))
+        if not told.done():
+            await records.settle(token, record, verdict, by=by, kept_ms=self._kept_ms)
         return verdict
 
-    async def _carry_out(self, record: LeaseRecord, answer: Answer | Exception) -> Verdict:
+    async def _is_followed(self, token: str, worker: str) -> bool:
+        """Meanwhile its consumer lives: else the document would be claimed, with a start that has no end."""
+        loop = asyncio.get_running_loop()
+        until_s = loop.time() + GOES_ON_S_MAX
+        while loop.time() < until_s:
+            found = await self._records.find(token)
+            if found is None or found.is_followed:
+                return found is not None
+            await self._parts.inbox.beat(worker)
+            await asyncio.sleep(GOES_ON_LOOK_S)
+        return False
+
+    async def _carry_out(self, record: LeaseRecord, given: GivenAnswer) -> Verdict:
         delivery = record.delivery
         history = await self._log.history(delivery.stream_id)
-        given = GivenAnswer(record, answer)
         attempt = self._attempt(record, given, history)
         if attempt is None:
             return Lost()
         asked = asked_by(history, delivery)
-        with traced_by(None if asked is None else asked.trace_parent):
+        with traced_by(None if asked is None else asked.trace_parent), suppress(LeftToItsProcess):
             await attempt.carry_out()
         return given.verdict
 

@@ -16,6 +16,7 @@ from processors.observing import AttemptObserver
 from processors.patience import PatientLog
 from processors.provider import ProviderGate
 from processors.settings import WorkerSettings
+from processors.watch import Watch
 from processors.workbench import Workbench
 
 
@@ -35,9 +36,10 @@ class LeasedParts(msgspec.Struct, frozen=True, kw_only=True):
     settings: WorkerSettings
     observer: AttemptObserver
 
-    def bench(self, log: PatientLog, worker: str, settings: WorkerSettings) -> Workbench:
+    def bench(self, log: PatientLog, worker: str, settings: WorkerSettings, watch: Watch | None = None) -> Workbench:
         """For one consumer of the inbox."""
         return Workbench(
+            watch=watch or Watch(),
             log=log,
             inbox=self.inbox,
             worker=worker,

@@ -23,7 +23,7 @@ from processors.embed import EmbedStep
 from processors.embedder_for import EmbedderFor
 from processors.failures import outcome_of, shortened
 from processors.leased_work import EmbedAsked, PagesRead, ParseAsked, VectorsMade
-from processors.leasing import HandedBack, Lent
+from processors.leasing import AnsweredElsewhere, HandedBack, Lent
 from processors.parse import ParseStep, verified
 from processors.provider import ProviderGate
 from processors.settings import WorkerSettings
@@ -48,7 +48,7 @@ class LeasedStep:
     async def run(self, work: Work) -> Outcome:
         """Raises WorkerLost, and what the step raises."""
         try:
-            outcome = await self._made_for(work).run(work)
+            outcome = await self._run(work)
         except HandedBack as handed:
             outcome = handed.outcome
         except Exception as error:
@@ -57,6 +57,14 @@ class LeasedStep:
             raise
         self._lent.ends_with(work, outcome)
         return outcome
+
+    async def _run(self, work: Work) -> Outcome:
+        """Anew behind each piece that was answered at another process."""
+        while True:
+            try:
+                return await self._made_for(work).run(work)
+            except AnsweredElsewhere:
+                work = await work.caught_up()
 
     async def abandon(self, work: Work, now: DocumentState) -> None:
         """As the step does."""

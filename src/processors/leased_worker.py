@@ -15,6 +15,7 @@ from processors.leases import LeaseDesk
 from processors.leasing import LeasedDeliveries, Leasing
 from processors.patience import PatientLog
 from processors.serving import Serving
+from processors.watch import Watch
 
 LEASED_STEPS: Final = frozenset({Step.PARSE, Step.EMBED})
 """What can be done elsewhere: it takes bytes or texts and gives a text or vectors. The others write to the index, or
@@ -37,7 +38,7 @@ class LeasedWorker:
         settings = msgspec.structs.replace(parts.settings, parse_slots=slots, embed_slots=slots)
         self._drain_s = max(settings.parse_time_limit_s, settings.embed_time_limit_s)
         patient = PatientLog(parts.log, random=parts.rng.random)
-        bench = parts.bench(patient, name, settings)
+        bench = parts.bench(patient, name, settings, Watch(self.leasing.moved))
         known = KnowledgeBases(patient, clock_us=parts.clock_us)
         leased = [
             leased_parse(parts.blobs, parts.limits, self.leasing, settings),

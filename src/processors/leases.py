@@ -146,6 +146,17 @@ class LeaseDesk:
             lease.answer.set_result(answer)
         return await asyncio.shield(lease.verdict)
 
+    async def look_elsewhere(self, lease: Lease, answered: Exception) -> None:
+        """Where another process has recorded its answer, the lease breaks with `answered`, and everybody knows that the
+        attempt goes on here. Raises LogUnavailable and LogFull."""
+        if not lease.is_open:
+            return
+        found = await self._records.find(lease.token)
+        if found is None or found.verdict is None or not await self._records.follow(lease.token):
+            return
+        lease.breaks(answered)
+        self.settle(lease, found.verdict)
+
     def settle(self, lease: Lease, verdict: Verdict) -> None:
         """The end of a lease; only the first verdict counts."""
         if lease.verdict.done():

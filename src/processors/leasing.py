@@ -26,11 +26,15 @@ class HandedBack(Exception):
         return self.outcome.message
 
 
+class AnsweredElsewhere(Exception):
+    """Another process has recorded what the worker made of one piece of the attempt; the rest is asked for here."""
+
+
 class Lent(Protocol):
     """What a step whose work is done elsewhere sees of who does it."""
 
     async def answer(self, work: Work, asked: Asked) -> Answer:
-        """The worker's result. Raises HandedBack and WorkerLost."""
+        """The worker's result. Raises HandedBack, AnsweredElsewhere and WorkerLost."""
         ...
 
     def refuse(self, work: Work, code: str, message: str) -> None:
@@ -63,7 +67,7 @@ class Leasing:
         self._outcomes: dict[Delivery, Outcome] = {}
 
     async def answer(self, work: Work, asked: Asked) -> Answer:
-        """A lease for the work, and the worker's result. Raises HandedBack and WorkerLost.
+        """A lease for the work, and the worker's result. Raises HandedBack, AnsweredElsewhere and WorkerLost.
 
         The result that the attempt asked for before this one is recorded, or refused, by now.
         """
@@ -103,6 +107,11 @@ class Leasing:
         outcome = self._outcomes.pop(delivery, Superseded())
         if (lease := self._last.pop(delivery, None)) is not None:
             self._desk.settle(lease, _verdict(lease, outcome))
+
+    async def moved(self, document_id: str) -> None:
+        """Others have brought the document on under an attempt of this worker. Raises LogUnavailable and LogFull."""
+        for lease in [one for one in self._last.values() if one.work.document_id == document_id]:
+            await self._desk.look_elsewhere(lease, AnsweredElsewhere())
 
     def withdraw(self) -> None:
         """The worker takes no more: what it was not told of is handed back, and what it would be told of later."""

@@ -14,6 +14,7 @@ class _Kept(msgspec.Struct):
     by: str = ""
     by_until_ms: int = 0
     verdict: Verdict | None = None
+    is_followed: bool = False
 
 
 class MemoryLeaseRecords:
@@ -39,7 +40,7 @@ class MemoryLeaseRecords:
 
     async def find(self, token: str) -> Found | None:
         kept = self._living(token)
-        return None if kept is None else Found(kept.record, kept.verdict)
+        return None if kept is None else Found(kept.record, kept.verdict, kept.is_followed)
 
     async def left_ms(self, token: str) -> int:
         kept = self._living(token)
@@ -61,6 +62,13 @@ class MemoryLeaseRecords:
             del self._kept[token]
         else:
             kept.verdict, kept.ends_ms = verdict, self._clock_ms() + kept_ms
+
+    async def follow(self, token: str) -> bool:
+        kept = self._living(token)
+        if kept is None or kept.verdict is None:
+            return False
+        kept.is_followed = True
+        return True
 
     def _may_end(self, kept: _Kept, by: str) -> bool:
         return kept.verdict is None and (kept.by in {"", by} or kept.by_until_ms <= self._clock_ms())

@@ -33,10 +33,11 @@ class RedisLeaseRecords:
         if (key := self._key(token)) is None:
             return None
         with at_the_border():
-            record, verdict = await execute(self._client, "HMGET", key, "r", "v")
+            record, verdict, followed = await execute(self._client, "HMGET", key, "r", "v", "g")
         if record is None:
             return None
-        return Found(_records.decode(record), None if verdict is None else _verdicts.decode(verdict))
+        told = None if verdict is None else _verdicts.decode(verdict)
+        return Found(_records.decode(record), told, is_followed=followed is not None)
 
     async def left_ms(self, token: str) -> int:
         if (key := self._key(token)) is None:
@@ -51,6 +52,9 @@ class RedisLeaseRecords:
     async def settle(self, token: str, record: LeaseRecord, verdict: Verdict, *, by: str, kept_ms: int) -> None:
         told = b"" if isinstance(verdict, Lost) else msgspec.msgpack.encode(verdict)
         await self._run(token, "settle", kept_ms, msgspec.msgpack.encode(record), by, told)
+
+    async def follow(self, token: str) -> bool:
+        return await self._run(token, "follow", 0)
 
     async def _run(self, token: str, deed: str, ms: int, *more: str | bytes | int) -> bool:
         if (key := self._key(token)) is None:

@@ -78,7 +78,8 @@ class Work(msgspec.Struct, frozen=True, kw_only=True):
     `document` is its state right after StepStarted, and `version` the number of that event in the document's stream;
     `fence` is higher for a later attempt, also where the log has lost some. `failures` are the codes of earlier
     attempts since the last reprocessing request, oldest first. `record` appends an intermediate fact under the
-    attempt's number and answers whether the attempt still counts; `knowledge_base` loads the settings, at most a second
+    attempt's number and answers whether the attempt still counts; `caught_up` is this work on the document as
+    others have brought it on under the same attempt; `knowledge_base` loads the settings, at most a second
     old, and raises Refused; `knowledge_base_now` as they stand.
     """
 
@@ -90,6 +91,7 @@ class Work(msgspec.Struct, frozen=True, kw_only=True):
     worker: str
     failures: tuple[str, ...]
     record: Callable[[DocumentCommand], Awaitable[bool]]
+    caught_up: Callable[[], Awaitable["Work"]]
     knowledge_base: Callable[[], Awaitable[ActiveKnowledgeBase]]
     knowledge_base_now: Callable[[], Awaitable[ActiveKnowledgeBase]]
 

@@ -6,6 +6,7 @@ however many facts the log takes in, where following the log would cost each wor
 """
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from types import TracebackType
 from typing import Protocol, Self
 
@@ -63,10 +64,19 @@ class Watching:
             self._timer.reschedule(asyncio.get_running_loop().time())
 
 
-class Watch:
-    """The attempts that run in this worker. Belongs to one event loop."""
+async def _nobody(_document_id: str) -> None:
+    """Nobody is told."""
 
-    def __init__(self) -> None:
+
+class Watch:
+    """The attempts that run in this worker. Belongs to one event loop.
+
+    `moved` is told of a document that others have brought on while the attempt is still wanted, at every look until
+    the attempt knows; it raises what the log raises.
+    """
+
+    def __init__(self, moved: Callable[[str], Awaitable[None]] = _nobody) -> None:
+        self._moved = moved
         self._running: dict[Watched, Watching] = {}
 
     def over(self, attempt: Watched, timer: asyncio.Timeout) -> Watching:
@@ -90,7 +100,10 @@ class Watch:
         except NewerFacts:
             now = None  # a newer program has taken the document on
         watching = self._running.get(attempt)  # it may have ended while the history was read
-        if watching is None or watching.is_unwanted or (now is not None and attempt.is_wanted(now)):
+        if watching is None or watching.is_unwanted:
+            return
+        if now is not None and attempt.is_wanted(now):
+            await self._moved(attempt.document_id)
             return
         structlog.get_logger().info("attempt_stopped", document=attempt.document_id, state=type(now).__name__)
         watching.stop()

@@ -99,6 +99,16 @@ class LeaseRecordsContract:
         await records.settle(other, RECORD, Recorded(), by="this", kept_ms=A_MINUTE_MS)
         assert await records.find(other) == Found(RECORD, Recorded())
 
+    async def test_whoever_gave_it_follows_what_was_answered_elsewhere(self, records: LeaseRecords) -> None:
+        assert not await records.follow(TOKEN), "there is no such lease"
+        await records.keep(TOKEN, RECORD, for_ms=A_MINUTE_MS)
+        assert not await records.follow(TOKEN), "nothing was answered"
+        await records.settle(TOKEN, RECORD, Recorded(), by="another", kept_ms=A_MINUTE_MS)
+        assert await records.follow(TOKEN)
+        assert await records.follow(TOKEN), "a call that is repeated"
+        assert await records.find(TOKEN) == Found(RECORD, Recorded(), is_followed=True)
+        assert await records.left_ms(TOKEN) > 20
+
     async def test_what_is_lost_leaves_nothing(self, records: LeaseRecords) -> None:
         await records.keep(TOKEN, RECORD, for_ms=A_MINUTE_MS)
         await records.settle(TOKEN, RECORD, Lost(), by="this", kept_ms=A_MINUTE_MS)

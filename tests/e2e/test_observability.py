@@ -188,7 +188,7 @@ def test_top_shows_the_flow_once_as_a_table_or_as_json(observed: Observed) -> No
     assert [done[step][4] for step in STEPS] == ["1"] * len(STEPS)
     assert "workers 1" in table.stdout
     flow = json.loads(top(observed, "--json").stdout)
-    assert flow["standing"] == {"dead_letters": 0, "timers": 0, "workers": 1}
+    assert flow["standing"] == {"dead_letters": 0, "timers": 0, "workers": 1, "halted": []}
     refused = top(observed, "--once", "--url", "http://127.0.0.1:9")
     assert refused.returncode == 3
     assert "Traceback" not in refused.stderr

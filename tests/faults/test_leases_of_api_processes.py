@@ -3,12 +3,14 @@
 import json
 import re
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager, suppress
 from typing import Any, NamedTuple
 
 import grpc
 import pytest
 
+from domain.status import DocumentPhase
 from millstream.grpc.refusals import CODE
 from millstream.grpc.v1 import tasks_pb2 as pb
 from millstream.grpc.v1.tasks_pb2_grpc import TaskServiceStub
@@ -85,6 +87,15 @@ def embedded(stub: Any, delivery: pb.Delivery) -> None:
     stub.CompleteStep(pb.CompleteStepRequest(lease=delivery.lease, vectors=pb.Vectors(vectors=rows)))
 
 
+def embed_all(stub: Any, worker: Worker, asked: list[str]) -> None:
+    """Until the poll is ended."""
+    with suppress(grpc.RpcError):
+        while True:
+            delivery = worker.next()
+            asked.extend(delivery.embed.texts)
+            embedded(stub, delivery)
+
+
 def code_of(refused: Any) -> str:
     """Of an RpcError, which is a call too."""
     return str(dict(refused.trailing_metadata() or ()).get(CODE, ""))
@@ -155,6 +166,36 @@ def test_what_a_killed_process_leased_to_a_silent_worker_is_another_workers_once
 
     assert starts_of(site, task, "parse") == ["zombie", "heir"]
     assert count_of(site, task, "DocumentParsed") == 1
+
+
+def test_a_process_that_is_killed_between_two_batches_costs_none_of_them(site: Site) -> None:
+    """The one that was in the worker's hands is recorded at the other process, the rest is asked for there."""
+    task = uploaded(site, "batches")
+    asked: list[str] = []
+    with polling(site.first, "holder", pb.STEP_PARSE, pb.STEP_EMBED) as holder:
+        parsed(site.first, holder.next().lease, " ".join(f"磨坊{n} dresses stone {n}." for n in range(12_000)))
+        for stub in (site.second, site.first):  # the attempt goes on at the process that it began at
+            delivery = holder.next()
+            asked.extend(delivery.embed.texts)
+            embedded(stub, delivery)
+        delivery = holder.next()
+        asked.extend(delivery.embed.texts)
+        site.mill.kill(FIRST)
+        embedded(site.second, delivery)
+        embedded(site.second, delivery)
+    with ThreadPoolExecutor(1) as aside, polling(site.second, "heir", pb.STEP_EMBED) as heir:
+        embedding = aside.submit(embed_all, site.second, heir, asked)
+        site.api.ended(task, WAIT_S_MAX)
+    embedding.result()
+
+    (document,) = site.api.documents(task)
+    assert (document.status, len(asked)) == (DocumentPhase.COMPLETED, document.counts.chunks), (
+        "none was asked for twice"
+    )
+    assert starts_of(site, task, "embed") == ["holder", "heir"]
+    failures = [fact["data"]["code"] for fact in facts_of(site, task) if fact["type"] == "StepFailed"]
+    assert failures == ["worker_stopped"], "which counts as no attempt"
+    assert count_of(site, task, "DocumentEmbedded") == 1
 
 
 def test_a_process_that_was_frozen_finds_its_attempt_ended_and_goes_on(site: Site) -> None:

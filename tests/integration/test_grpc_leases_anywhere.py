@@ -1,7 +1,9 @@
 """Leases that one API process gives and another takes the answers of: a worker behind a balancer loses nothing."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Coroutine
+from itertools import count
+from typing import Any
 
 import grpc
 import pytest
@@ -10,7 +12,7 @@ import pytest_asyncio
 from events.redis_clients import make_clients
 from millstream.grpc.v1 import tasks_pb2 as pb
 from tests.integration.grpc_facts import cancel_what_is_left, history, refusal, status_when, types_in
-from tests.integration.grpc_worker import remote_worker, vectors_of
+from tests.integration.grpc_worker import RemoteWorker, remote_worker, vectors_of
 from tests.integration.grpc_world import GrpcWorld, grpc_world
 from tests.servers.redis_process import RedisProcess
 
@@ -131,31 +133,59 @@ async def test_a_failure_told_elsewhere_ends_the_attempt(world: GrpcWorld) -> No
     assert failures == ["ocr_busy", "bad_result"]
 
 
-async def test_a_batch_answered_elsewhere_is_recorded_and_the_rest_is_anybodys(world: GrpcWorld) -> None:
-    text = " ".join(f"磨坊{n} dresses stone number {n}." for n in range(4_000))
-    submitted = await world.submit(world.write, ("long.txt", b"Long."))
+@pytest.mark.parametrize("elsewhere", [(0,), (1, 2), (0, 1, 2, 3, 4, 5, 6, 7)], ids=str)
+async def test_batches_that_are_answered_elsewhere_are_of_the_attempt_that_goes_on_here(
+    world: GrpcWorld, elsewhere: tuple[int, ...]
+) -> None:
+    text = " ".join(f"磨坊{n} dresses stone number {n} by {elsewhere}." for n in range(4_000))
+    submitted = await world.submit(world.write, ("long.txt", f"Long {elsewhere}.".encode()))
+    asked: list[str] = []
+    async with remote_worker(world, pb.STEP_PARSE, pb.STEP_EMBED) as here:
+        there = here.at(world.at_other())
+        await here.parsed((await here.next()).lease, text)
+        async for number, delivery in batches_of(here, status_when(world, submitted, pb.DOCUMENT_PHASE_COMPLETED)):
+            asked.extend(delivery.embed.texts)
+            one = there if number in elsewhere else here
+            await one.embedded(delivery.lease, vectors_of(delivery.embed))
+            await one.embedded(delivery.lease, vectors_of(delivery.embed))
+        document = await status_when(world, submitted, pb.DOCUMENT_PHASE_COMPLETED)
+
+    assert len(asked) == document.chunks, "no batch was asked for twice"
+    facts = await history(world, submitted)
+    assert [fact["data"]["code"] for fact in facts if fact["type"] == "StepFailed"] == []
+    assert [fact["data"]["step"] for fact in facts if fact["type"] == "StepStarted"].count("embed") == 1
+    batches = [fact["data"]["batch"] for fact in facts if fact["type"] == "ChunksEmbedded"]
+    assert batches == list(range(len(batches)))
+    assert len(batches) > 2
+
+
+async def test_a_bad_batch_told_elsewhere_ends_the_attempt_as_it_does_here(world: GrpcWorld) -> None:
+    text = " ".join(f"磨坊{n} dresses stone number {n}, badly." for n in range(4_000))
+    await world.submit(world.write, ("bad batch.txt", b"Bad batch."))
     async with remote_worker(world, pb.STEP_PARSE, pb.STEP_EMBED) as here:
         there = here.at(world.at_other())
         await here.parsed((await here.next()).lease, text)
         first = await here.next()
         await there.embedded(first.lease, vectors_of(first.embed))
-        asked = [list(first.embed.texts)]
-        ending = asyncio.create_task(status_when(world, submitted, pb.DOCUMENT_PHASE_COMPLETED))
-        while not ending.done():
-            coming = asyncio.create_task(here.next())
-            await asyncio.wait({coming, ending}, return_when=asyncio.FIRST_COMPLETED)
-            if not coming.done():
-                coming.cancel()
-                break
-            delivery = await coming
-            asked.append(list(delivery.embed.texts))
-            await here.embedded(delivery.lease, vectors_of(delivery.embed))
-        document = await ending
+        second = await here.next()
+        assert second.attempt == first.attempt
+        assert await refusal(there.embedded(second.lease, vectors_of(second.embed)[1:])) == BAD
+        third = await here.next()
+        assert (list(third.embed.texts), third.attempt) == (list(second.embed.texts), first.attempt + 1)
+        await here.embedded(third.lease, vectors_of(third.embed))
 
-    assert len(asked) > 1
-    assert sum(map(len, asked)) == document.chunks, "no batch was asked for twice"
-    failures = [fact["data"]["code"] for fact in await history(world, submitted) if fact["type"] == "StepFailed"]
-    assert failures == ["worker_stopped"]
+
+async def batches_of(worker: RemoteWorker, ending: Coroutine[Any, Any, Any]) -> AsyncIterator[tuple[int, pb.Delivery]]:
+    """Deliveries with their numbers, until the document has ended."""
+    ended = asyncio.create_task(ending)
+    for number in count():
+        coming = asyncio.create_task(worker.next())
+        await asyncio.wait({coming, ended}, return_when=asyncio.FIRST_COMPLETED)
+        if not coming.done():
+            coming.cancel()
+            await ended
+            return
+        yield number, await coming
 
 
 async def test_a_lease_belongs_to_one_key_at_every_process(world: GrpcWorld) -> None:

@@ -50,6 +50,7 @@ WORK = Work(
     worker="w",
     failures=(),
     record=never,  # type: ignore[arg-type]
+    caught_up=never,  # type: ignore[arg-type]
     knowledge_base=never,  # type: ignore[arg-type]
     knowledge_base_now=never,  # type: ignore[arg-type]
 )
