@@ -129,7 +129,7 @@ def build_app(
     """Routes and middleware over open stores; searches wait a while for `can_search`. No route is reached past
     `entrance`."""
     settings = stores.settings
-    routes = strict(api_routes(stores, tailer, can_search, entrance, scrape), OPERATIONS)
+    routes = strict(api_routes(stores, tailer, can_search, entrance, scrape, traces), OPERATIONS)
     app = Starlette(
         routes=with_refusals(named_routes(admitted_routes(routes, entrance.admission))),
         middleware=[
@@ -150,7 +150,12 @@ def build_app(
 
 
 def api_routes(
-    stores: Stores, tailer: ChangeTailer, can_search: asyncio.Event, entrance: Entrance, scrape: Scrape
+    stores: Stores,
+    tailer: ChangeTailer,
+    can_search: asyncio.Event,
+    entrance: Entrance,
+    scrape: Scrape,
+    traces: Traces | None = None,
 ) -> list[Route]:
     """Every route that is served. Each has an operation in `millstream.openapi`, which says how to add one, and what
     it asks of a key in `millstream.admission.route_access`."""
@@ -180,7 +185,7 @@ def api_routes(
         *reading_routes(stored, Cursors(stores.secret)),
         *reworking_routes(Reprocessing(ingesting, lists, comparison.of), Reindexing(ingesting, lists, queries)),
         *preview_routes(Previews(ingesting, stored, chunker_for, stores.embeddings.by, gate)),
-        *changing_routes(changes_over(stores, ingesting, stored, gate)),
+        *changing_routes(changes_over(stores, ingesting, stored, gate, MeasuredAttempts(stores.figures, traces))),
         *event_feed_routes(stores.log, views_of(stores), Cursors(stores.secret)),
         *system_routes(
             stores.log,

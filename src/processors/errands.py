@@ -1,6 +1,7 @@
 """Deliveries without attempts in a document's history: finishing tasks, erasing. Repeated until they are done."""
 
 import asyncio
+from collections.abc import Sequence
 from typing import Any, assert_never
 
 from domain.decider import Folded, fold_to_decide
@@ -35,7 +36,7 @@ class ErrandDeliveries:
                 logger.info("errand_done")
             case Drop() | Superseded():
                 logger.info("errand_done", outcome=type(outcome).__name__, reason=getattr(outcome, "reason", None))
-                await self._bench.inbox.acknowledge(delivery)
+                await self._lay_aside(delivery, outcome, began_us)
             case Retry() | Reject():
                 # There is nobody to hand a dead letter to: what must vanish must vanish, so it is tried for ever.
                 retry_after_s = outcome.retry_after_s if isinstance(outcome, Retry) else None
@@ -67,15 +68,30 @@ class ErrandDeliveries:
         decider, stream_id = self._errand.subject(delivery)
         ran_us = self._bench.clock_us()
         history = await self._bench.log.history(stream_id)
-        traced = next((envelope.trace_parent for envelope in reversed(history) if envelope.trace_parent), None)
+        traced = _trace_of(history)
         with traced_by(traced):
             await self._append(delivery, outcome, fold_to_decide(decider, history))
+        self._tell(delivery, outcome, began_us, ran_us, traced)
+
+    async def _lay_aside(self, delivery: Delivery, outcome: Drop | Superseded, began_us: int) -> None:
+        """It leaves no fact: what was done is told under the trace of what asked for it."""
+        ran_us = self._bench.clock_us()
+        await self._bench.inbox.acknowledge(delivery)
+        _, stream_id = self._errand.subject(delivery)
+        traced = _trace_of(await self._bench.log.history(stream_id))
+        self._tell(delivery, outcome, began_us, ran_us, traced)
+
+    def _tell(
+        self, delivery: Delivery, outcome: Done | Drop | Superseded, began_us: int, ran_us: int, traced: str | None
+    ) -> None:
         self._bench.observer.errand_ended(
             ErrandEnded(
                 step=delivery.step,
                 task=delivery.correlation_id,
-                stream_id=stream_id,
+                stream_id=self._errand.subject(delivery)[1],
                 worker=self._bench.worker,
+                outcome=type(outcome).__name__.lower(),
+                reason=outcome.reason if isinstance(outcome, Drop) else None,
                 began_us=began_us,
                 ran_us=ran_us,
                 recorded_us=self._bench.clock_us(),
@@ -101,3 +117,8 @@ class ErrandDeliveries:
             return
         if not handled.envelopes:
             await self._bench.inbox.acknowledge(delivery)
+
+
+def _trace_of(history: Sequence[Envelope]) -> str | None:
+    """Of the last fact that belongs to one."""
+    return next((envelope.trace_parent for envelope in reversed(history) if envelope.trace_parent), None)

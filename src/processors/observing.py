@@ -31,15 +31,18 @@ class Ended(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ErrandEnded(msgspec.Struct, frozen=True, kw_only=True):
-    """One errand that led to an event, or would have: from its start until that was recorded (unix µs).
+    """One errand: from its start until the event that it led to was recorded, or nothing was left to record (unix µs).
 
-    `stream_id` is what it was done to, `trace_parent` that of the last fact there which belongs to a trace.
+    `stream_id` is what it was done to, `trace_parent` that of the last fact there which belongs to a trace. `outcome`
+    is the name of what it answered; `reason` says why there is no event.
     """
 
     step: Step
     task: str
     stream_id: str
     worker: str
+    outcome: str
+    reason: str | None = None
     began_us: int
     ran_us: int
     recorded_us: int
@@ -74,7 +77,7 @@ class AttemptObserver(Protocol):
         ...
 
     def errand_ended(self, errand: ErrandEnded) -> None:
-        """What it led to is in the log."""
+        """It is over: what it led to is in the log, or stands without an event."""
         ...
 
 

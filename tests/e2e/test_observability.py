@@ -167,6 +167,29 @@ def test_one_document_is_one_trace_from_the_upload_to_the_views(observed: Observ
     assert observed.collector.headers[-1]["x-mill"] == "stone"
 
 
+def test_what_a_person_changes_is_followed_to_its_rows(observed: Observed) -> None:
+    trace = "5b" * 16
+    with httpx.Client(base_url=f"{observed.service.url}/api/v1", trust_env=False, timeout=60) as client:
+        shown = client.get("/knowledge-bases").json()["data"][0]["knowledge_base_id"]
+        path = f"/knowledge-bases/{shown}/documents/{observed.document}"
+        headers = {"traceparent": f"00-{trace}-{CLIENT}-01"}
+        assert client.patch(path, json={"metadata": {"year": 1850}}, headers=headers).status_code == 200
+    observed.collector.wait_for(trace, "revise", "PATCH change_document")
+    poll(lambda: len(revisions(observed, trace)) == 2, "the worker has looked too", 60)
+    (changed,) = [one for one in observed.collector.of(trace) if one.name == "PATCH change_document"]
+    here, worker = revisions(observed, trace)
+    assert (here.role, here.parent_id) == ("api", changed.span_id)
+    assert changed.start_ns <= here.start_ns <= here.end_ns <= changed.end_ns
+    assert (here.attributes["millstream.task"], here.attributes["millstream.outcome"]) == (observed.task, "done")
+    assert (worker.role, worker.attributes["millstream.outcome"]) == ("worker", "drop")
+    assert worker.attributes["millstream.reason"] == "somebody has written the rows already"
+    assert {one.attributes["millstream.stream"] for one in (here, worker)} == {observed.document}
+
+
+def revisions(observed: Observed, trace: str) -> list[Span]:
+    return [one for one in observed.collector.of(trace) if one.name == "revise"]
+
+
 def projected(spans: list[Span]) -> int:
     """Facts of the trace in the commits that were told."""
     return sum(one.attributes["millstream.events"] for one in spans if one.name == "project")

@@ -67,7 +67,8 @@ class Traces:
         span.end(end_time=attempt.recorded_us * 1_000)
 
     def errand(self, errand: ErrandEnded) -> None:
-        """What ends a task or erases a document, with its parts `run` and `record`."""
+        """What ends a task, erases a document or writes the rows of what persons changed, with its parts `run` and
+        `record`; rows that the API writes itself have no parts, and nothing to record."""
         from opentelemetry.trace import SpanKind
 
         if errand.trace_parent is None:
@@ -77,9 +78,12 @@ class Traces:
             "millstream.task": errand.task,
             "millstream.stream": errand.stream_id,
             "millstream.worker": errand.worker,
+            "millstream.outcome": errand.outcome,
+            **({} if errand.reason is None else {"millstream.reason": errand.reason}),
         }
         span = self._begin(errand.step.value, errand.trace_parent, SpanKind.CONSUMER, errand.began_us, attributes)
-        self._parts(span, ("run", "record"), (errand.began_us, errand.ran_us, errand.recorded_us))
+        if errand.recorded_us > errand.ran_us:
+            self._parts(span, ("run", "record"), (errand.began_us, errand.ran_us, errand.recorded_us))
         span.end(end_time=errand.recorded_us * 1_000)
 
     def commit(self, partition: int, page: Sequence[Envelope | Unreadable], began_us: int, ended_us: int) -> None:

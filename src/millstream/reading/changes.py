@@ -14,10 +14,12 @@ from msgspec import UNSET, Meta, UnsetType
 
 from domain.commands import ChangeDocument, EditChunk
 from domain.deciders import DOCUMENT
-from domain.document import DocumentState, Edit, Indexed, record_of
+from domain.document import DocumentState, Edit, Indexed, is_recorded, record_of
 from domain.handle import Handled, handle, load
 from domain.status import DocumentStatus, document_status
 from events.ids import DocumentId, KnowledgeBaseId
+from events.steps import Step
+from events.trace_context import trace_parent
 from ingest.body import refuse_nul
 from ingest.options import GivenMetadata, checked_metadata
 from ingest.preconditions import Preconditions
@@ -33,6 +35,7 @@ from millstream.stores import Stores, clock_us
 from processors.embedder_for import embedding_of_vectors
 from processors.failures import outcome_of
 from processors.knowledge_bases import KnowledgeBases
+from processors.observing import AttemptObserver, ErrandEnded
 from processors.provider import Priority, ProviderGate
 from processors.provider_calls import ProviderCalls
 from processors.revise import Reviser
@@ -43,6 +46,9 @@ REVISED_S_MAX: Final = 5.0
 
 CHUNK_CHARS_MAX: Final = 16_000
 """Up to 48 kB of the 64 KiB that an event may have."""
+
+HERE: Final = "api"
+"""In the place of a worker's name, where a span tells who wrote the rows."""
 
 _log = structlog.get_logger()
 
@@ -70,7 +76,9 @@ class Changes:
         documents: StoredDocuments,
         embed: EmbedChunks,
         revise: Callable[[KnowledgeBaseId, str], Awaitable[bool]],
+        observer: AttemptObserver,
     ) -> None:
+        self._observer = observer
         self._services = services
         self._documents = documents
         self._embed = embed
@@ -143,7 +151,7 @@ class Changes:
             allows=preconditions.of_known(known),
         )
         if handled.envelopes:
-            await self._at_once(knowledge_base, document)
+            await self._at_once(knowledge_base, document, handled.folded.state)
         return handled
 
     async def _try_embedding(self, document: DocumentId, cut: Chunk, text: str) -> None:
@@ -161,7 +169,8 @@ class Changes:
             if error.is_permanent:
                 raise
 
-    async def _at_once(self, knowledge_base: KnowledgeBaseId, document: DocumentId) -> None:
+    async def _at_once(self, knowledge_base: KnowledgeBaseId, document: DocumentId, changed: DocumentState) -> None:
+        began_us = clock_us()
         try:
             async with asyncio.timeout(REVISED_S_MAX):
                 await self._revise(knowledge_base, document)
@@ -169,9 +178,30 @@ class Changes:
             if not isinstance(error, TimeoutError) and outcome_of(error) is None:
                 raise
             _log.warning("revised_later", document=document, error=repr(error))
+            return
+        written_us = clock_us()
+        self._observer.errand_ended(
+            ErrandEnded(
+                step=Step.REVISE,
+                task=record_of(changed).about.task_id if is_recorded(changed) else "",
+                stream_id=document,
+                worker=HERE,
+                outcome="done",
+                began_us=began_us,
+                ran_us=written_us,
+                recorded_us=written_us,
+                trace_parent=trace_parent(),
+            )
+        )
 
 
-def changes_over(stores: Stores, services: IngestServices, documents: StoredDocuments, gate: ProviderGate) -> Changes:
+def changes_over(
+    stores: Stores,
+    services: IngestServices,
+    documents: StoredDocuments,
+    gate: ProviderGate,
+    observer: AttemptObserver,
+) -> Changes:
     """Changes over open stores."""
 
     async def embed(embedding: Embedding, chunks: Sequence[Chunk]) -> Vectors:
@@ -189,7 +219,7 @@ def changes_over(stores: Stores, services: IngestServices, documents: StoredDocu
 
     known = KnowledgeBases(stores.log, clock_us=clock_us)
     reviser = Reviser(stores.log, stores.index, known, RowMaker(stores.blobs, stores.index, embed))
-    return Changes(services, documents, embed, reviser.revise)
+    return Changes(services, documents, embed, reviser.revise, observer)
 
 
 def _edit_of(state: DocumentState, chunk_id: str) -> Edit | None:

@@ -21,6 +21,7 @@ from millstream.reading.changes import Changes
 from millstream.reading.routes import reading_routes
 from millstream.reading.routes_changes import changing_routes
 from millstream.reading.stored import StoredDocuments
+from processors.observing import NobodyWatches
 from processors.revise import Reviser
 from processors.rows import RowMaker
 from projections.cursors import Cursors
@@ -52,7 +53,7 @@ class Service:
         app = Starlette(
             routes=[
                 *reading_routes(stored, Cursors(b"s" * 16)),
-                *changing_routes(Changes(services, stored, self.embed, revise)),
+                *changing_routes(Changes(services, stored, self.embed, revise, NobodyWatches())),
             ],
             exception_handlers=exception_handlers(PROJECTION_PROBLEMS),
         )
