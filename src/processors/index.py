@@ -12,7 +12,7 @@ from processors.failures import outcome_of, shortened
 from processors.given_up import given_up
 from processors.group_commit import GroupCommit
 from processors.knowledge_bases import KnowledgeBases
-from processors.leftovers import erase_leftovers
+from processors.leftovers import erase_leftovers, erase_rows
 from processors.row_budget import RowBudget
 from processors.rows import RowMaker
 from processors.step import Done, Outcome, Reject, Superseded, Work
@@ -92,5 +92,5 @@ class IndexStep:
 
     async def _erase(self, work: Work) -> None:
         """Up to its own fence: whoever begins the document again meanwhile writes behind it."""
-        for table in await self._knowledge_bases.tables(work.delivery.knowledge_base_id):
-            await self._index.erase(table, work.document_id, fence=work.fence)
+        knowledge_base = work.delivery.knowledge_base_id
+        await erase_rows(self._index, self._knowledge_bases, knowledge_base, work.document_id, fence=work.fence)

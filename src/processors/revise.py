@@ -16,6 +16,7 @@ from events.steps import Step
 from knowledge.errors import Overtaken
 from knowledge.index import Index, IndexTable
 from processors.knowledge_bases import KnowledgeBases
+from processors.leftovers import erase_rows
 from processors.rows import RowMaker
 from processors.step import Drop, Outcome, Retry
 
@@ -90,8 +91,7 @@ class Reviser:
 
     async def _erase_everywhere(self, knowledge_base: KnowledgeBaseId, document: str, fence: int) -> None:
         """While an index is being built, the old one still has rows."""
-        for table in await self._known.tables(knowledge_base):
-            await self._index.erase(table, document, fence=fence)
+        await erase_rows(self._index, self._known, knowledge_base, document, fence=fence)
 
 
 class ReviseStep:
