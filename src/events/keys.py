@@ -95,7 +95,7 @@ class Keys:
 
     @property
     def api_keys(self) -> str:
-        """Hash of API keys by id, written by whoever creates, rotates or revokes one; `version` counts the changes.
+        """Hash of API keys by id, written by whoever creates, rotates or revokes one; `version` rises with each.
         The only source: a copy lies among the blobs."""
         return f"{self._namespace}:keys"
 

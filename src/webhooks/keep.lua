@@ -13,5 +13,9 @@ if ARGV[3] == '' then
 else
   call('HSET', KEYS[1], ARGV[1], ARGV[3])
 end
-call('HINCRBY', KEYS[2], 'version', 1)
+-- The time (µs), or one more than before: where a replica without the last changes took over, a version that was counted
+-- would be given to two of them, and whoever knew the lost one would never ask for the other.
+local time = call('TIME')
+local before, now_us = tonumber(call('HGET', KEYS[2], 'version') or 0), time[1] * 1000000 + time[2]
+call('HSET', KEYS[2], 'version', string.format('%.0f', math.max(before + 1, now_us)))
 return 1

@@ -28,6 +28,7 @@ class RedisSubscriptions:
         self._state = keys.webhook_state
         self._failing = keys.webhook_failing
         self._keep = WebhookScript("keep.lua")
+        self._expect = WebhookScript("expect.lua")
         self._expects_callbacks = False
 
     async def now_us(self) -> int:
@@ -89,11 +90,7 @@ class RedisSubscriptions:
     async def expect_callbacks(self) -> None:
         if self._expects_callbacks:
             return
-        with at_the_border():
-            async with self._client.pipeline(transaction=True) as pipeline:
-                pipeline.hset(self._state, "callbacks", "1")
-                pipeline.hincrby(self._state, "version", 1)
-                await pipeline.execute()
+        await self._expect.run(self._client, [self._state], ())
         self._expects_callbacks = True
 
     async def failing_since(self, webhook: WebhookId, now_us: int) -> int:

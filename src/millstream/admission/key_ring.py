@@ -77,7 +77,7 @@ class KeyRing:
 
     @property
     def version(self) -> int:
-        """Changes that were seen; 0 as long as no key was ever made."""
+        """Of the last change that was seen; 0 as long as no key was ever made."""
         return max(self._version, 0)
 
     @property
@@ -126,7 +126,7 @@ class KeyRing:
         if version != self._version:
             seen = await self._store.read()
             if seen.version < self._version:
-                raise LogUnavailable(f"of {self._version} changes of keys the store knows {seen.version}")
+                raise LogUnavailable(f"keys are known as of version {self._version}, the store has {seen.version}")
             self._version, self._records = seen.version, {one.id: one for one in seen.records}
         self._seen_s = self._clock_s()
         self.end_visits()

@@ -1,4 +1,4 @@
-"""Where API keys are kept: the protocol. A version counts the changes, so that seeing one costs one short call."""
+"""Where API keys are kept: the protocol. A version rises with each change, so that seeing one costs one short call."""
 
 from collections.abc import Mapping
 from typing import Protocol

@@ -1,9 +1,14 @@
-"""API keys on Redis: one hash, of records by id and of the count of changes. Records are JSON.
+"""API keys on Redis: one hash, of records by id and of the version of all. Records are JSON.
 
 A change is compared by WATCH: two that meet would else overwrite one another, and a revocation could be lost.
+
+A replica that takes over may lack the last changes. Were versions counted from one to the next, the first change behind
+it would have the version of a lost one, and a process that saw that one would go on with its keys, the revoked among
+them. So a version is the time of its change, or one more than the version before where that is later.
 """
 
-from collections.abc import Mapping
+import time
+from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 import msgspec
@@ -23,10 +28,15 @@ _encoder = msgspec.json.Encoder()
 _decoder = msgspec.json.Decoder(KeyRecord)
 
 
-class RedisKeyStore:
-    """KeyStore of an installation."""
+def _unix_us() -> int:
+    return time.time_ns() // 1_000
 
-    def __init__(self, client: RedisClient, keys: Keys) -> None:
+
+class RedisKeyStore:
+    """KeyStore of an installation. `clock_us` is unix µs; clocks apart by less than a fail-over takes do no harm."""
+
+    def __init__(self, client: RedisClient, keys: Keys, *, clock_us: Callable[[], int] = _unix_us) -> None:
+        self._clock_us = clock_us
         self._client = client
         self._name = keys.api_keys
         self._used_name = keys.api_keys_used
@@ -45,12 +55,12 @@ class RedisKeyStore:
         with at_the_border():
             async with self._client.pipeline(transaction=True) as pipeline:
                 await pipeline.watch(self._name)
-                found: Any = await pipeline.hget(self._name, record.id)
+                found, version = await pipeline.hmget(self._name, [record.id, VERSION])
                 if (None if found is None else _decoder.decode(found)) != before:
                     return False
                 pipeline.multi()  # type: ignore[no-untyped-call]  # redis-py gives it no types
                 pipeline.hset(self._name, record.id, _encoder.encode(record))
-                pipeline.hincrby(self._name, VERSION, 1)
+                pipeline.hset(self._name, VERSION, str(max(int(version or 0) + 1, self._clock_us())))
                 return await _executed(pipeline)
 
     async def take_over(self, seen: KeysSeen) -> bool:

@@ -275,7 +275,7 @@ async def test_a_store_that_lost_its_keys_opens_nothing_and_gets_them_back_from_
     await ring.look()
 
     lost.inner = MemoryKeyStore()
-    with pytest.raises(LogUnavailable, match="of 1 changes of keys the store knows 0"):
+    with pytest.raises(LogUnavailable, match="keys are known as of version 1, the store has 0"):
         await ring.look()
     assert not ring.is_open
 
