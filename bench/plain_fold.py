@@ -167,9 +167,9 @@ RECORDS: Final[dict[int, type[Record]]] = {ord("d"): Document, ord("t"): Task, o
 _decode = msgspec.msgpack.Decoder(list[Any]).decode
 
 
-def plain_fold(payloads: Iterable[bytes]) -> dict[bytes, Record]:
-    """The records of all streams, by packed id. Raises Impossible."""
-    records = dict[bytes, Record]()
+def plain_fold(payloads: Iterable[bytes], records: dict[bytes, Record] | None = None) -> dict[bytes, Record]:
+    """The records of all streams, by packed id; on top of those that there are. Raises Impossible."""
+    records = {} if records is None else records
     for payload in payloads:
         event_id, stream, version, name, _, at_us, correlation_id, _, _, _, facts = _decode(payload)
         record = records.get(stream)

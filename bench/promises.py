@@ -122,7 +122,7 @@ PROMISES: Final[tuple[Promise, ...]] = (
         name="rebuild",
         text="Rebuild of all views, from the log and from the archive",
         module="rebuild",
-        arguments=("200000",),
+        arguments=("1000000",),
         goals={
             "rebuild from the log": ratio_at_least(0.5),
             "rebuild from the archive": ratio_at_least(0.5),

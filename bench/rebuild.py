@@ -6,7 +6,8 @@ A real Redis is filled with whole lives of tasks and documents in eight partitio
 projector role folds them, and then, one child process after the other: replay from the log, verify, verify with one row
 overwritten, repair, archive, replay from the archive, verify of the archive with one bit flipped. Rates are held
 against bare loops in the same run: pages read from the log and decoded, and the archive read and decoded. Goal: 0.5 of
-each, 500 MB.
+each, 500 MB. The rebuild is held against one process too that reads pages through redis-py and folds them by hand, as
+`bench/plain_fold.py` does: without rows, lists and commits.
 """
 
 import asyncio
@@ -24,6 +25,7 @@ from typing import Any, Final
 import msgspec
 
 from bench.figures import Peer, note, reported
+from bench.plain_fold import Record, plain_fold
 from blobs.local import LocalBlobStore
 from domain.decider import fold
 from domain.deciders import DOCUMENT
@@ -39,6 +41,7 @@ from events.redis_setup import open_installation
 from events.task import TaskFinished, TaskSubmitted
 from projections.archive_reader import Archive
 from projections.history import ArchivedLog
+from projections.projector import PAGE_EVENTS
 from projections.redis_views import RedisViews
 from tests.event_samples import accepted, new_document, new_knowledge_base, new_task, write
 from tests.facts import UNTIL_INDEXED
@@ -137,6 +140,18 @@ class Bench:
         cpu_us = (time.process_time() - begun_cpu_s) / events * MICROSECONDS
         return Bare(events / (time.perf_counter() - begun_s), cpu_us)
 
+    async def by_hand(self) -> float:
+        """XRANGE through redis-py, decoding and folding: events a second."""
+        begun_s, events = time.perf_counter(), 0
+        for partition in range(self.keys.partitions):
+            records, first = dict[bytes, Record](), b"-"
+            while page := await execute(
+                self.clients.commands, "XRANGE", self.keys.log(partition), first, "+", "COUNT", PAGE_EVENTS
+            ):
+                plain_fold((fields[b"e"] for _, fields in page), records)
+                first, events = b"(" + page[-1][0], events + len(page)
+        return events / (time.perf_counter() - begun_s)
+
     def archived(self) -> ArchivedLog:
         blobs = LocalBlobStore(self._directory / "blobs")
         return ArchivedLog(self.log, Archive(RedisArchive(self.clients.commands, self.keys), blobs))
@@ -213,9 +228,13 @@ async def measure(bench: Bench, events_max: int) -> None:
     print(f"live projector, {events:,} events behind: {await bench.project(events):,.0f} events/s")
     bare = await bench.bare(bench.log)
     print(f"log read and decoded alone: {bare.per_s:,.0f} events/s, {bare.cpu_us:.1f} µs CPU an event")
+    by_hand_per_s = await bench.by_hand()
     code, report = bench.run("replay", "--from", "log")
     assert (code, report["differences"]) == (0, [])
     _told("rebuild from the log", report, bare)
+    beside = Peer("XRANGE and a fold by hand", [by_hand_per_s])
+    beside_hand = note("rebuild from the log, beside a fold by hand", "events/s", report["events_per_s"], beside=beside)
+    print(f"read through redis-py and folded by hand: {by_hand_per_s:,.0f} events/s, ratio {beside_hand.ratio:.2f}")
     code, report = bench.run("replay", "--verify")
     assert (code, report["differences"]) == (0, [])
     _told("verify", report)

@@ -49,6 +49,7 @@ async def examine(settings: Settings, *, create_bucket: bool = False) -> list[Fi
         ("index", lambda: _index(settings, create_bucket=create_bucket)),
         ("door", lambda: _door(settings)),
         ("knowledge bases", lambda: _knowledge_bases(settings)),
+        ("views", lambda: _views(settings)),
     ]
     findings += await asyncio.gather(*(_within_limit(subject, check) for subject, check in checks))
     # Behind the others: their imports hold up the loop, and the time that a parser takes to start would pass in it.
@@ -179,6 +180,12 @@ async def _knowledge_bases(settings: Settings) -> str:
             hint="undo the change of the embedding settings, or `millstream kb reindex` by another model",
         )
     return "the settings make vectors for all of them"
+
+
+async def _views(settings: Settings) -> str:
+    from millstream.views_check import check_views
+
+    return await check_views(settings)
 
 
 async def _door(settings: Settings) -> str:

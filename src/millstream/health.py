@@ -13,12 +13,14 @@ from starlette.routing import Route
 from events.redis_replicas import primaries
 from events.redis_setup import durability
 from events.replicas import Halted, halted
-from millstream.stores import Stores, needs_replica
+from millstream.stores import Stores, needs_replica, views_of
+from projections.holes import ADVICE, holes
 
 DEPENDENCY_S_MAX = 2.0
 """How long a dependency may take to answer before the service calls itself not ready."""
 
 INDEX = "index"
+VIEWS = "views"
 
 
 class Alive(msgspec.Struct, frozen=True):
@@ -69,12 +71,15 @@ def health_routes(stores: Stores, door: Callable[[], str]) -> list[Route]:
         async def look() -> None:
             await stores.blobs.stat("readyz")
 
-        checks = [_dependency("redis", ping), _dependency("blobs", look)]
+        async def look_for_holes() -> None:
+            warnings.extend(f"{hole}; {ADVICE}" for hole in await holes(stores.log, views_of(stores)))
+
+        checks = [_dependency("redis", ping), _dependency("blobs", look), _dependency(VIEWS, look_for_holes)]
         if stores.is_index_server:
             checks.append(_dependency(INDEX, stores.index.check))
         answers = await asyncio.gather(*checks)
-        # No dependency: without it uploads are accepted and wait, so the service stays in the balancer.
-        found = [one for one in answers if one.name != INDEX]
+        # No dependencies: without them uploads are accepted and wait, so the service stays in the balancer.
+        found = [one for one in answers if one.name not in {INDEX, VIEWS}]
         away = [one.detail for one in answers if one.name == INDEX and not one.is_ready]
         warnings.extend(f"searches fail and documents wait: {detail}" for detail in away)
         # No dependency either: what is there is still read and searched, and other partitions go on.

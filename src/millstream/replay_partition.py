@@ -21,8 +21,9 @@ from millstream.replay_wanted import Planned, Source, Wanted
 from millstream.settings import Settings
 from projections.archive_first import ArchiveFirst
 from projections.archive_reader import Archive
-from projections.errors import RebuildRefused
+from projections.errors import LogHasHole, RebuildRefused
 from projections.history import ArchivedLog
+from projections.holes import ADVICE
 from projections.progress import Difference, Tell
 from projections.rederive import Followed, rederive
 from projections.replay import rebuild
@@ -135,6 +136,10 @@ async def replay_troubles(settings: Settings) -> AsyncIterator[None]:
             f"the log is not whole: {error}",
             hint="leave --from out, or replay --from archive",
             exit_code=ExitCode.USAGE,
+        ) from None
+    except LogHasHole as error:
+        raise Stop(
+            str(error), hint=f"what is missing cannot be folded, the live views stay as they are: {ADVICE}"
         ) from None
     except (RebuildRefused, ArchiveRefused) as error:
         raise Stop(str(error), hint="if another replay is under way, wait for it, then start this one again") from None

@@ -7,7 +7,7 @@ from typing import Final
 from events.envelope import Envelope
 from events.errors import LogError
 from events.log import EventLog, Unreadable
-from projections.errors import RebuildRefused
+from projections.errors import LogHasHole, RebuildRefused
 from projections.progress import Progress, Tell
 from projections.projector import PAGE_EVENTS
 from projections.views import Checkpoint, Commit, Lease, ViewStore
@@ -100,13 +100,13 @@ async def fold_until(
 
 
 def check_dense(page: Sequence[Envelope | Unreadable], number: int) -> None:
-    """Nothing is missing between the event with that number and the page, nor within it. Raises RebuildRefused.
+    """Nothing is missing between the event with that number and the page, nor within it. Raises LogHasHole.
 
     Entries that a foreign writer put there have no number.
     """
     for entry in page:
         if entry.number and entry.number != number + 1:
-            raise RebuildRefused(f"the log holds event {entry.number} where {number + 1} is next, at {entry.position}")
+            raise LogHasHole(f"the log holds event {entry.number} where {number + 1} is next, at {entry.position}")
         number = entry.number or number
 
 

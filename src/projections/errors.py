@@ -33,6 +33,10 @@ class RebuildRefused(Exception):
     """Another rebuild of the same partition is under way, or took over."""
 
 
+class LogHasHole(RebuildRefused):
+    """Events that were in the log are missing from it; the message says which."""
+
+
 class GenerationIsLive(RebuildRefused, ValueError):
     """What was to be dropped is what readers see: another rebuild made it live a moment ago."""
 

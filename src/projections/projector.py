@@ -5,18 +5,17 @@ A lease keeps two projectors from doing the same work twice; what keeps the view
 
 import asyncio
 import contextlib
-from collections.abc import Sequence
 from typing import Final, Protocol
 
 import structlog
 
-from events.envelope import Envelope
 from events.epochs import EPOCH_FIRST, Epochs, is_there
 from events.errors import LogFull, LogUnavailable
-from events.log import EventLog, Head, Unreadable
+from events.log import EventLog, Head
 from events.seldom import Seldom
 from events.unless import unless
-from projections.errors import RebuildRefused
+from projections.errors import LogHasHole, RebuildRefused
+from projections.holes import ADVICE, Hole, Page, dense_part, hole_before
 from projections.observing import CommitObserver, NobodyWatches
 from projections.retention import SWEEP_INTERVAL_US, Retention, expired
 from projections.views import Checkpoint, Lease, LeaseHeld, NotLive, ViewStore
@@ -86,6 +85,8 @@ class Projector:
         self._told = told or Seldom()
         self._observer = observer or NobodyWatches()
         self._writer: Writer | None = None
+        self._hole: Hole | None = None
+        self._told_of_hole = Seldom()
         self._stood_at = Checkpoint()
 
     async def run(self, stop: asyncio.Event) -> None:
@@ -112,10 +113,12 @@ class Projector:
             return None
         self._writer = None
         page = await self._read(writer.lease.checkpoint, wait_ms, stop)
-        if page and not _follows(page, writer.lease.checkpoint):
-            await self._heal(writer.lease.checkpoint)
+        dense = dense_part(page, writer.lease.checkpoint.number)
+        if page and not dense:
+            await self._heal_before(page, writer.lease.checkpoint)
             return None
-        if page:
+        if dense:
+            page = dense
             began_us = self._observer.begins()
             if not await writer.write(page):
                 return 0
@@ -126,9 +129,7 @@ class Projector:
         await self._sweep()
         return len(page)
 
-    async def _read(
-        self, behind: Checkpoint, wait_ms: int, stop: asyncio.Event | None
-    ) -> Sequence[Envelope | Unreadable]:
+    async def _read(self, behind: Checkpoint, wait_ms: int, stop: asyncio.Event | None) -> Page:
         read = self._log.read(self._partition, after=behind.position, limit=self._page_events, wait_ms=wait_ms)
         return await read if stop is None else await unless(stop, read, ())
 
@@ -185,14 +186,30 @@ class Projector:
             after = foreign[-1].position
         return False
 
-    async def _heal(self, checkpoint: Checkpoint) -> None:
+    async def _heal_before(self, page: Page, checkpoint: Checkpoint) -> None:
+        """Something lies between the views and a page. Where two servers think that they are the primary, a page of one
+        may have been committed to the views of the other: views that are built anew then follow what the log has. Those
+        that do not either stand before a hole, and nobody builds them over and over."""
+        hole = hole_before(page, self._partition, checkpoint)
+        if hole is None or hole != self._hole:
+            if await self._heal(checkpoint):
+                self._hole = hole
+        elif self._told_of_hole.due() is not None:
+            log.error("log_has_hole", partition=self._partition, missing=str(hole), advice=ADVICE)
+
+    async def _heal(self, checkpoint: Checkpoint) -> bool:
         """Builds the views anew. Where that is refused it is tried again, and nothing is folded on top of them."""
         if self._told.due() is not None:
             log.error("views_beyond_log", partition=self._partition, views_at=str(checkpoint.position))
-        if self._rebuild is not None:
-            # Else somebody else is at it.
-            with contextlib.suppress(RebuildRefused):
-                await self._rebuild(self._log, self._views, self._partition, holder=f"{self._holder}-rebuild")
+        if self._rebuild is None:
+            return False
+        try:
+            await self._rebuild(self._log, self._views, self._partition, holder=f"{self._holder}-rebuild")
+        except LogHasHole:
+            return True  # what is before the hole cannot be built anew either
+        except RebuildRefused:
+            return False  # somebody else is at it
+        return True
 
     async def _renews(self, lease: Lease) -> bool:
         match await self._acquire(lease.generation, renews=lease.token):
@@ -212,13 +229,6 @@ class Projector:
             with contextlib.suppress(LogUnavailable):
                 await self._views.release(self._writer.lease)
             self._writer = None
-
-
-def _follows(page: Sequence[Envelope | Unreadable], behind: Checkpoint) -> bool:
-    """Whether nothing lies between the views and a page. Where two servers think that they are the primary, a page of
-    one may have been committed to the views of the other: what that one appended meanwhile would be passed over."""
-    first = next((entry.number for entry in page if entry.number), behind.number + 1)
-    return first == behind.number + 1
 
 
 async def run_projectors(

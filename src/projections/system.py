@@ -11,6 +11,7 @@ from events.inbox import Inbox, InboxDepth, InboxKey
 from events.log import EventLog
 from events.steps import Lane, Step
 from projections.freshness import Freshness, Lag
+from projections.holes import holes
 from projections.on_demand import gathered
 from projections.projection import THROUGHPUT
 from projections.standing import AskStanding, Standing
@@ -53,11 +54,13 @@ class StepFlow(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class PartitionFlow(msgspec.Struct, frozen=True, kw_only=True):
-    """One partition: events in the log, and how many of them the views do not show yet."""
+    """One partition: events in the log, and how many of them the views do not show yet. `missing`: which are not there
+    any more, so that the views stand still before them."""
 
     partition: int
     events: int
     lag_events: int
+    missing: str | None = None
 
 
 class Minute(msgspec.Struct, frozen=True):
@@ -96,6 +99,7 @@ class System:
     ) -> None:
         self._webhooks = webhooks
         self._standing = standing
+        self._log = event_log
         self._views = views
         self._inbox = inbox
         self._freshness = Freshness(event_log, views)
@@ -110,6 +114,7 @@ class System:
         partitions = range(self._views.partitions)
         rows = [row for part in await gathered(partitions, lambda one: self._rows(one, wanted)) for row in part]
         lags = await self.lags()
+        missing = {hole.partition: str(hole) for hole in await holes(self._log, self._views)}
         steps = {one.step: one for one in summed(step for row in rows for step in row.steps)}
         depths = await self._depths()
         events = dict.fromkeys(wanted, 0)
@@ -121,7 +126,7 @@ class System:
             events_per_s=round(sum(events.values()) / window_s, 3),
             lag_events=sum(lag.events for lag in lags),
             steps=tuple(_step(steps.get(step) or StepThroughput(step), depths[step], window_s) for step in Step),
-            partitions=tuple(map(_partition, partitions, lags)),
+            partitions=tuple(_partition(one, lag, missing.get(one)) for one, lag in zip(partitions, lags, strict=True)),
             minutes=tuple(Minute(utc(minute * MINUTE_US), count) for minute, count in events.items()),
             webhooks=await self.webhook_counts(),
             standing=None if self._standing is None else await self._standing(),
@@ -183,5 +188,5 @@ def _step(done: StepThroughput, depth: InboxDepth, window_s: float) -> StepFlow:
     )
 
 
-def _partition(partition: int, lag: Lag) -> PartitionFlow:
-    return PartitionFlow(partition=partition, events=lag.as_of + lag.events, lag_events=lag.events)
+def _partition(partition: int, lag: Lag, missing: str | None) -> PartitionFlow:
+    return PartitionFlow(partition=partition, events=lag.as_of + lag.events, lag_events=lag.events, missing=missing)

@@ -1,19 +1,24 @@
 """The projector on a real Redis: killed, doubled, and replaced by a rebuild while appends go on."""
 
 import asyncio
+import io
 
 import pytest
 
 from events.errors import LogUnavailable
 from events.keys import Keys
+from events.log import EventLog
+from events.redis_border import execute
 from events.redis_clients import Clients, make_clients
 from events.redis_log import RedisLog
+from projections.errors import LogHasHole
+from projections.holes import Hole, holes
 from projections.projection import TASKS
 from projections.projector import Projector, run_projectors
 from projections.redis_feed import RedisFeed
 from projections.redis_views import RedisViews
 from projections.replay import Rebuilt, rebuild
-from projections.views import Commit
+from projections.views import Commit, ViewStore
 from tests.generations import compare
 from tests.projecting import project
 from tests.servers.redis_process import RedisProcess
@@ -55,6 +60,13 @@ class World:
             if (await self.views.checkpoint(partition)).number < (await self.log.head(partition)).number:
                 return False
         return True
+
+    async def delete_events(self, first: int, last: int) -> None:
+        """Of partition 0, as somebody does it who takes the log for a queue."""
+        log = self.keys.log(0)
+        entries = await execute(self.clients.commands, "XRANGE", log, "-", "+")
+        numbered = {int(fields[b"n"]): entry_id for entry_id, fields in entries}
+        await execute(self.clients.commands, "XDEL", log, *(numbered[one] for one in range(first, last + 1)))
 
     async def expect_views_as_folded_at_once(self) -> None:
         """Builds each partition anew and compares row by row."""
@@ -153,3 +165,60 @@ async def test_projectors_wait_for_a_store_that_went_away(own_redis: RedisProces
 
 async def _rebuild_twice(world: World) -> list[Rebuilt]:
     return [await rebuild(world.log, world.views, 0, holder=f"rebuild {turn}") for turn in range(2)]
+
+
+async def test_nothing_is_folded_over_a_hole_in_the_log_and_the_views_go_on_once_it_is_filled(
+    world: World, log_lines: io.StringIO
+) -> None:
+    knowledge_base = await world.workshop.create(partition=0)
+    await world.workshop.through(knowledge_base, 1)
+    stood_at = (await world.log.head(0)).number
+    await world.workshop.through(knowledge_base, 2)
+    copy = await execute(world.clients.commands, "DUMP", world.keys.log(0))
+    await world.delete_events(stood_at + 3, stood_at + 5)
+    builds = list[int]()
+
+    async def counted(event_log: EventLog, views: ViewStore, partition: int, *, holder: str) -> object:
+        builds.append(partition)
+        return await rebuild(event_log, views, partition, holder=holder)
+
+    projector = Projector(world.log, world.views, partition=0, holder="one", rebuild=counted)
+    assert await projector.advance() == stood_at + 2, "the events of the page that lie before the hole"
+    assert [await projector.advance() for _ in range(4)] == [None] * 4
+    assert (await world.views.checkpoint(0)).number == stood_at + 2
+    assert builds == [0], "views that are built anew stand before the same hole"
+    assert log_lines.getvalue().count("log_has_hole") == 1
+    hole = Hole(0, stood_at + 3, stood_at + 5)
+    assert await holes(world.log, world.views) == [hole]
+    assert f"events {hole.first} to {hole.last} are missing" in log_lines.getvalue()
+
+    await execute(world.clients.commands, "RESTORE", world.keys.log(0), 0, copy, "REPLACE")
+    while await projector.advance() != 0:
+        pass
+    assert await holes(world.log, world.views) == []
+    await world.expect_views_as_folded_at_once()
+
+
+async def test_a_log_that_lost_its_last_events_alone_has_a_hole(world: World) -> None:
+    knowledge_base = await world.workshop.create(partition=0)
+    await world.workshop.through(knowledge_base, 1)
+    head = await world.log.head(0)
+    await world.delete_events(head.number - 1, head.number)
+    await project(world.log, world.views)
+    assert await holes(world.log, world.views) == [Hole(0, head.number - 1, head.number)]
+
+
+async def test_views_behind_a_hole_go_on_and_are_not_replaced_by_less(world: World) -> None:
+    knowledge_base = await world.workshop.create(partition=0)
+    await world.workshop.through(knowledge_base, 2)
+    projector = Projector(world.log, world.views, partition=0, holder="one", rebuild=rebuild)
+    assert await projector.advance()
+    await world.delete_events(3, 4)
+    with pytest.raises(LogHasHole, match="holds event 5 where 3 is next"):
+        await rebuild(world.log, world.views, 0, holder="two")
+    assert await world.views.live_generation(0) == 1
+    await world.workshop.through(knowledge_base, 1)
+    head = await world.log.head(0)
+    while (await world.views.checkpoint(0)).number < head.number:
+        await projector.advance()
+    assert await holes(world.log, world.views) == []

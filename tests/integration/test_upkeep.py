@@ -13,6 +13,7 @@ from domain.deciders import knowledge_base_decider
 from domain.handle import handle
 from domain.sidecar import source_key
 from events.ids import KnowledgeBaseId, TaskId, document_id
+from events.redis_border import execute
 from events.redis_turns import RedisTurns
 from ingest.knowledge_bases import while_active
 from ingest.multipart import StoredFile
@@ -22,13 +23,16 @@ from ingest.submit import Submission, submit
 from ingest.unclaimed import UnclaimedBlobs
 from knowledge.media_type import MediaType
 from millstream.bootstrap import queries_of
+from millstream.errors import Stop
 from millstream.health import health_routes
 from millstream.ingesting import ingest_services
 from millstream.installation import tell_of_risks
 from millstream.settings import Settings
-from millstream.stores import Stores, open_stores
+from millstream.stores import Stores, clock_us, open_stores, views_of
 from millstream.tidying import collect_now
 from millstream.upkeep import Turn, Upkeep
+from millstream.views_check import check_views
+from projections.system import System
 from tests.servers.redis_process import RedisProcess, redis_binary
 from tests.waiting import wait_for
 
@@ -190,3 +194,31 @@ async def test_a_server_that_may_lose_events_is_warned_of(
         answer = await readyz.endpoint(None)
         assert answer.status_code == 200
         assert (b"everysec" in answer.body) is warns
+
+
+async def test_a_hole_in_the_log_is_told_with_what_to_do_by_readyz_the_flow_and_the_doctor(
+    redis_directory: Path, tmp_path: Path
+) -> None:
+    async with opened(redis_directory, tmp_path, fsync="always") as world:
+        stores = world.stores
+        (readyz,) = (route for route in health_routes(stores, lambda: "open") if route.path == "/readyz")
+        system = System(stores.log, views_of(stores), stores.inbox, clock_us=clock_us)
+        kb = await world.create()
+        await world.upload(kb)
+        assert b"missing" not in (await readyz.endpoint(None)).body
+        assert await check_views(stores.settings) == "3 events behind the log"
+
+        log = stores.keys.log(0)
+        first, second, *_ = await execute(stores.clients.commands, "XRANGE", log, "-", "+")
+        await execute(stores.clients.commands, "XDEL", log, first[0], second[0])
+
+        told = "events 1 to 2 are missing from the log of partition 0"
+        answer = await readyz.endpoint(None)
+        assert answer.status_code == 200, "uploads are accepted, and wait"
+        assert told.encode() in answer.body
+        assert b"put back a copy of Redis" in answer.body
+        with pytest.raises(Stop, match=told) as stop:
+            await check_views(stores.settings)
+        assert "docs/recovery.md" in (stop.value.hint or "")
+        (partition,) = (await system.flow()).partitions
+        assert (partition.lag_events, partition.missing) == (3, f"{told}: the views stand still before that")
