@@ -51,9 +51,7 @@ class S3BlobStore:
         self._puts: SmallPuts
         self._is_closed = False
         self._conditions = Conditions(self._call, bucket=settings.bucket, name_of=self._name)
-        self._metadata = ObjectMetadata(
-            self._call, bucket=settings.bucket, name_of=self._name, bytes_max=settings.metadata_bytes_max
-        )
+        self._metadata = ObjectMetadata(self._call, settings, name_of=self._name)
 
     async def open(self) -> None:
         """Build the client if there is none yet; connects to nothing. Every call does this itself.

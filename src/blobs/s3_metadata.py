@@ -9,48 +9,64 @@ import base64
 import binascii
 import secrets
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any, Final
 
 import structlog
 
 from blobs.errors import BlobError, BlobStoreUnavailable
+from blobs.s3_settings import S3Settings
 from blobs.s3_upload import S3Call
 
 FIELD: Final = "millstream-sidecar"
 """The name of a metadata field; S3 lets names be of any case, and some servers answer in one of their own."""
 
+PROBE_CALLS: Final = 3
+"""They share the time of one call: an upload waits for its own PUT besides."""
+
 _log = structlog.get_logger()
 
 
 class ObjectMetadata:
-    """What one server makes of metadata of up to `bytes_max`; 0 asks nobody and keeps none."""
+    """What one server makes of metadata, up to the length that the settings name; at 0 nobody is asked."""
 
-    def __init__(self, call: S3Call, *, bucket: str, name_of: Callable[[str], str], bytes_max: int) -> None:
+    def __init__(self, call: S3Call, settings: S3Settings, *, name_of: Callable[[str], str]) -> None:
         self._call = call
-        self._bucket = bucket
+        self._call_s_max = settings.call_timeout_s / PROBE_CALLS
+        self._bucket = settings.bucket
         self._name_of = name_of
-        self._bytes_max = bytes_max
-        self._probing = asyncio.Lock()
+        self._bytes_max = settings.metadata_bytes_max
+        self._probing: asyncio.Task[None] | None = None
         self._is_kept: bool | None = None
 
     async def keeps(self, size_bytes: int) -> bool:
-        """Whether the server keeps so much; asked once. Raises BlobStoreUnavailable."""
+        """Whether the server keeps so much; asked until it has answered. While it does not, it keeps nothing."""
         if size_bytes > self._bytes_max:
             return False
         if self._is_kept is None:
-            async with self._probing:
-                if self._is_kept is None:
-                    self._is_kept = await self._probe()
-        return self._is_kept
+            if self._probing is None:
+                self._probing = asyncio.create_task(self._find_out())
+            # All who come meanwhile wait for this one: each in turn would wait too long for a server that is silent.
+            await asyncio.shield(self._probing)
+        return bool(self._is_kept)
+
+    async def _find_out(self) -> None:
+        try:
+            self._is_kept = await self._probe()
+        except BlobStoreUnavailable as away:
+            _log.warning("s3_metadata_not_asked", bucket=self._bucket, error=repr(away))
+        finally:
+            self._probing = None
 
     async def _probe(self) -> bool:
-        """The longest that may be asked of it, and each byte there is."""
+        """The longest that may be asked of it, and each byte there is. Raises BlobStoreUnavailable."""
         key, expected = f"metadata-check/{secrets.token_hex(16)}", (bytes(range(256)) * 8)[: self._bytes_max]
         where: dict[str, Any] = {"Bucket": self._bucket, "Key": self._name_of(key)}
+        call, timeout_s = partial(self._call, key), self._call_s_max
         try:
-            await self._call(key, lambda s3: s3.put_object(**where, Body=b"", Metadata=carried(expected)))
-            found = await self._call(key, lambda s3: s3.head_object(**where))
-            await self._call(key, lambda s3: s3.delete_object(**where))
+            await call(lambda s3: s3.put_object(**where, Body=b"", Metadata=carried(expected)), timeout_s=timeout_s)
+            found = await call(lambda s3: s3.head_object(**where), timeout_s=timeout_s)
+            await call(lambda s3: s3.delete_object(**where), timeout_s=timeout_s)
         except BlobStoreUnavailable:
             raise
         except BlobError as refused:

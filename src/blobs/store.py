@@ -56,8 +56,6 @@ class BlobWriter(Protocol):
     async def carries(self, size_bytes: int) -> bool:
         """Whether commit() can let the blob carry so much metadata: never in a directory, nor where it goes up in
         parts.
-
-        Raises BlobStoreUnavailable.
         """
         ...
 

@@ -1,5 +1,6 @@
 """What objects carry besides their bytes: on a real server, on one that keeps none and on one that takes none."""
 
+import asyncio
 import secrets
 from collections.abc import AsyncIterator
 
@@ -8,7 +9,6 @@ import pytest
 from aiohttp import web
 from structlog.testing import capture_logs
 
-from blobs.errors import BlobStoreUnavailable
 from blobs.s3 import S3BlobStore
 from blobs.s3_client import make_client
 from blobs.s3_metadata import FIELD, carried, carried_by
@@ -80,10 +80,22 @@ async def test_an_object_and_what_it_carries_are_one_put(
 
 async def test_a_server_that_is_away_is_asked_again(store: S3BlobStore, proxy: FaultyProxy) -> None:
     proxy.plan = lambda request: Fault.SLOW_DOWN if request.method == "HEAD" else None
-    with pytest.raises(BlobStoreUnavailable):
-        await store.writer("a").carries(1)
+    assert not await store.writer("a").carries(1)
     proxy.plan = lambda _: None
     assert await store.writer("a").carries(1)
+
+
+async def test_all_who_wait_for_a_silent_server_are_answered_at_once_and_in_time(
+    settings: S3Settings, proxy: FaultyProxy
+) -> None:
+    """An upload has the time of two calls, and the question may take one of them, however many uploads have it."""
+    proxy.plan = lambda _: Fault.SILENCE
+    store = S3BlobStore(msgspec.structs.replace(settings, call_timeout_s=1.5))
+    async with asyncio.timeout(1.5):
+        answers = await asyncio.gather(*(store.writer(f"a{number}").carries(1) for number in range(50)))
+    assert answers == [False] * 50
+    assert len(proxy.requests) == 1
+    await store.close()
 
 
 @pytest.mark.parametrize(
