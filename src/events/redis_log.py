@@ -261,12 +261,11 @@ def _consequence_arguments(
 
 def _read_entry(epoch: int, entry_id: bytes, fields: Sequence[bytes]) -> Envelope | Unreadable:
     position = position_of(epoch, entry_id)
-    match fields:
-        case [b"e", payload, b"n", number]:  # as append.lua writes it
-            pass
-        case _:
-            named = dict(zip(fields[::2], fields[1::2], strict=True))
-            payload, number = named.get(b"e", b""), named.get(b"n", b"")
+    if len(fields) == 4 and fields[0] == b"e" and fields[2] == b"n":  # as append.lua writes it
+        _, payload, _, number = fields
+    else:
+        named = dict(zip(fields[::2], fields[1::2], strict=True))
+        payload, number = named.get(b"e", b""), named.get(b"n", b"")
     try:
         return decode(payload, position=position, number=int(number))
     except (CorruptEvent, ValueError) as error:

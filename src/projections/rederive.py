@@ -64,7 +64,8 @@ class Followed:
         `folded`: how the documents of the page went, where somebody has folded them already.
         """
         number = self.number
-        new = [entry for entry in page if not 0 < (entry.number or 0) <= number]
+        is_next = bool(page) and page[0].number == number + 1
+        new = page if is_next else [entry for entry in page if not 0 < (entry.number or 0) <= number]
         check_dense(new, number)
         if not new:
             return

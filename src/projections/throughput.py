@@ -138,35 +138,35 @@ class Tallies:
         for envelope, before in zip(went.envelopes, went.states, strict=False):  # one more state than events
             fact = type(envelope.event)
             if fact is not UnknownEvent:
-                self._minute(envelope).add(fact, envelope, before)
+                self._add(fact, envelope, before)
 
     def add(self, envelope: Envelope) -> None:
         """An event of another stream."""
-        self._minute(envelope).add(type(envelope.event), envelope, None)
+        self._add(type(envelope.event), envelope, None)
 
     def rows(self) -> list[ThroughputRow]:
         return [known.row(minute) for minute, known in self._minutes.items()]
 
-    def _minute(self, envelope: Envelope) -> "_Minute":
+    def _add(self, fact: type, envelope: Envelope, before: DocumentState | None) -> None:
         minute = envelope.recorded_at_us // MINUTE_US
         known = self._minutes.get(minute)
         if known is None:
             known = self._minutes[minute] = _Minute()
-        return known
+        known.events += 1
+        place = _PLACES.get(fact)
+        if place is not None:
+            known.add(place, fact, envelope, before)
 
 
 class _Minute:
-    __slots__ = ("_events", "_steps")
+    __slots__ = ("_steps", "events")
 
     def __init__(self) -> None:
-        self._events = 0
+        self.events = 0
         self._steps: dict[Step, list[int]] = {}
 
-    def add(self, fact: type, envelope: Envelope, before: DocumentState | None) -> None:
-        self._events += 1
-        place = _PLACES.get(fact)
-        if place is None:
-            return
+    def add(self, place: int, fact: type, envelope: Envelope, before: DocumentState | None) -> None:
+        """An attempt that began or ended."""
         step = _DONE[fact] if place == _SUCCEEDED else getattr(envelope.event, "step")  # noqa: B009  typed by _PLACES
         counts = self._steps.get(step)
         if counts is None:
@@ -191,7 +191,7 @@ class _Minute:
             )
             for step, counts in self._steps.items()
         )
-        return ThroughputRow(minute, self._events, summed(steps))
+        return ThroughputRow(minute, self.events, summed(steps))
 
 
 _STARTED, _SUCCEEDED, _RETRIED, _FAILED, _DURATION_MS, _DURATIONS = range(6)
