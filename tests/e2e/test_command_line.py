@@ -164,7 +164,7 @@ def test_what_nobody_needs_is_counted_and_deleted_and_what_was_accepted_is_found
     assert planned.json["collected"]["by_reason"] == {"never_accepted": 1}
     assert nobodys.exists()
     collected = run("collect", cwd=folder, **env)
-    assert "1 orphans deleted (14 bytes): 1 never_accepted" in collected.stdout, collected
+    assert "1 orphan deleted (14 bytes): 1 never_accepted" in collected.stdout, collected
     assert not nobodys.exists()
     reconciled = run("reconcile", "--json", cwd=folder, **env)
     assert reconciled.exit_code == 0, reconciled.stderr

@@ -118,7 +118,7 @@ async def test_the_commands_show_what_became_of_each_message(service: ServicePro
     assert "closed" in await command(service, "deliveries", one, sent)
     endpoint.answers["/hook"] = answer_of(200)
     assert "enabled" in await command(service, "update", one, "--enable", "--event", "task.cancelled")
-    assert "1 deliveries are due again" in await command(service, "redeliver", one, "--since", "2020-01-01T00:00:00Z")
+    assert "deliveries due again: 1" in await command(service, "redeliver", one, "--since", "2020-01-01T00:00:00Z")
     await wait_until(lambda: len(endpoint.requests) == 2, "the message was sent again")
     assert {request.headers["webhook-id"] for request in endpoint.requests} == {sent}
     rotated = json.loads(await command(service, "rotate", one, "--json"))

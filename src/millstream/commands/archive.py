@@ -4,7 +4,7 @@ import asyncio
 
 import click
 
-from millstream.commands.output import as_json
+from millstream.commands.output import as_json, counted
 from millstream.errors import ExitCode
 from millstream.settings import load_settings
 
@@ -27,7 +27,7 @@ def now(trims: bool, json: bool) -> None:
         click.echo(as_json(done))
         return
     events, segments, trimmed = (sum(getattr(one, name) for one in done) for name in ("events", "segments", "trimmed"))
-    click.echo(f"archived {events:,} events in {segments:,} segments; {trimmed:,} left the log")
+    click.echo(f"archived {counted(events, 'event')} in {counted(segments, 'segment')}; {trimmed:,} left the log")
     for one in done:
         if one.held_by not in ("", "retention"):
             click.echo(f"partition {one.partition}: {one.held_by} keeps the log from being trimmed further")
@@ -46,7 +46,7 @@ def list_command(json: bool) -> None:
     for one in segments:
         click.echo(f"{one.key}  {one.count:>9,} events  {one.size_bytes:>12,} bytes  {one.digest[:16]}")
     events, size_bytes = sum(one.count for one in segments), sum(one.size_bytes for one in segments)
-    click.echo(f"{len(segments):,} segments, {events:,} events, {size_bytes:,} bytes")
+    click.echo(f"{counted(len(segments), 'segment')}, {counted(events, 'event')}, {size_bytes:,} bytes")
 
 
 @archive.command()
@@ -64,7 +64,7 @@ def verify(json: bool) -> None:
     else:
         for damage in found.damages:
             click.echo(f"damaged: {damage}")
-        verdict = f"{len(found.damages)} damages" if found.damages else "sound"
-        click.echo(f"{found.segments:,} segments with {found.events:,} events read: {verdict}")
+        verdict = counted(len(found.damages), "damage") if found.damages else "sound"
+        click.echo(f"{counted(found.segments, 'segment')} with {counted(found.events, 'event')} read: {verdict}")
     if found.damages:
         raise click.exceptions.Exit(ExitCode.DAMAGED)

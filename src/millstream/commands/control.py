@@ -10,7 +10,7 @@ from domain.dead_letters import DeadLetter
 from domain.document import STEPS_IN_ORDER
 from millstream.client import Client
 from millstream.client_answers import Accepted, Retried
-from millstream.commands.output import as_json, server_url
+from millstream.commands.output import as_json, counted, server_url
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -113,11 +113,11 @@ def _show(accepted: Accepted, *, json: bool) -> None:
 
 def _show_retried(retried: Retried) -> None:
     verb = "would be begun again" if retried.dry_run else "begun again"
-    click.echo(f"{retried.documents} documents {verb}")
+    click.echo(f"{counted(retried.documents, 'document')} {verb}")
     for code, count in sorted(retried.by_code.items(), key=lambda one: (-one[1], one[0])):
         click.echo(f"  {count:>7}  {code}")
     for task in retried.tasks:
-        click.echo(f"{task.task_id}  {task.status}  {len(task.documents)} documents")
+        click.echo(f"{task.task_id}  {task.status}  {counted(len(task.documents), 'document')}")
     if retried.has_more:
         click.echo("more are left: run it again for those", err=True)
 

@@ -11,6 +11,7 @@ from rich.console import Console
 
 from domain.status import TaskPhase, TaskStatus
 from millstream.client import Client
+from millstream.commands.output import counted
 from millstream.errors import ExitCode, Stop
 from millstream.passages import print_passages
 from millstream.progress import TaskProgress
@@ -86,7 +87,7 @@ def _show(url: str, files: list[Path]) -> TaskStatus:
         sent_s = time.monotonic()
         accepted = client.upload(knowledge_base_id, [(path.name, path) for path in files])
         answered_s = time.monotonic()
-        click.echo(f"uploaded {len(files)} documents: 202 after {(answered_s - sent_s) * 1000:.0f} ms")
+        click.echo(f"uploaded {counted(len(files), 'document')}: 202 after {(answered_s - sent_s) * 1000:.0f} ms")
         click.echo(f"task {accepted.task_id}\n")
         task = TaskProgress(Console()).follow(client.watch(accepted.task_id)) or client.task(accepted.task_id)
         took_s = time.monotonic() - answered_s

@@ -8,7 +8,7 @@ from domain.status import DocumentPhase, DocumentStatus
 from millstream.client import Client
 from millstream.client_documents import Chunk, Compared, Documents, KnowledgeBases
 from millstream.commands.knowledge_bases import settings_of
-from millstream.commands.output import as_json, server_url
+from millstream.commands.output import as_json, counted, server_url
 from millstream.errors import Stop
 
 _json = click.option("--json", "json", is_flag=True, help="Print JSON.")
@@ -149,12 +149,14 @@ def reprocess(
         return
     verb = "would be begun again" if dry_run else "begun again"
     more = "; there are more" if told.has_more else ""
-    most = "" if told.chunks_embedded_max is None else f", at most {told.chunks_embedded_max:,} chunks embedded"
-    click.echo(f"{told.documents} documents {verb}{most}{more}")
+    most = (
+        "" if told.chunks_embedded_max is None else f", at most {counted(told.chunks_embedded_max, 'chunk')} embedded"
+    )
+    click.echo(f"{counted(told.documents, 'document')} {verb}{most}{more}")
     if told.compared is not None:
         click.echo(_compared_line(told.compared))
     for task in told.tasks:
-        click.echo(f"{task.task_id}  {task.status}  {len(task.documents)} documents")
+        click.echo(f"{task.task_id}  {task.status}  {counted(len(task.documents), 'document')}")
 
 
 def _of(client: Client, knowledge_base: str) -> Documents:
@@ -168,12 +170,13 @@ def _line(document: DocumentStatus) -> str:
 
 
 def _compared_line(compared: Compared) -> str:
-    of = "" if compared.is_complete else f" (of {compared.documents} documents that were compared)"
-    lost = f", {compared.edits_lost:,} edits lost" if compared.edits_lost else ""
+    of = "" if compared.is_complete else f" (of {counted(compared.documents, 'document')} that were compared)"
+    lost = f", {counted(compared.edits_lost, 'edit')} lost" if compared.edits_lost else ""
     return (
         f"chunks {compared.chunks_before:,} -> {compared.chunks_after:,}: {compared.chunks_kept:,} kept, "
-        f"{compared.chunks_added:,} new, {compared.chunks_removed:,} gone{lost}; {compared.vectors_reused:,} vectors "
-        f"reused, {compared.chunks_embedded:,} chunks ({compared.tokens_embedded:,} tokens) embedded{of}"
+        f"{compared.chunks_added:,} new, {compared.chunks_removed:,} gone{lost}; "
+        f"{counted(compared.vectors_reused, 'vector')} reused, {counted(compared.chunks_embedded, 'chunk')} "
+        f"({counted(compared.tokens_embedded, 'token')}) embedded{of}"
     )
 
 

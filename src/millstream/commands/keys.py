@@ -10,7 +10,7 @@ from domain.access import Scope
 from domain.api_keys import KeyLimits
 from millstream.admission.key_status import CreateKeyBody, KeyStatus, ShownKey
 from millstream.client_key import api_key_from_environment
-from millstream.commands.output import as_json, server_url
+from millstream.commands.output import as_json, counted, server_url
 from millstream.errors import ExitCode, Stop
 from millstream.settings import load_settings
 
@@ -142,7 +142,9 @@ def _show(shown: ShownKey, *, json: bool) -> None:
 
 
 def _line(key: KeyStatus) -> str:
-    bound = f"  bound to {len(key.knowledge_bases)} knowledge bases" if key.knowledge_bases is not None else ""
+    bound = (
+        f"  bound to {counted(len(key.knowledge_bases), 'knowledge base')}" if key.knowledge_bases is not None else ""
+    )
     used = "never" if key.last_used_at is None else key.last_used_at.isoformat(timespec="minutes")
     return f"{key.key_id}  {_state(key):<10} {','.join(key.scopes):<12} used {used:<22} {key.name}{bound}"
 

@@ -7,7 +7,7 @@ import click
 from domain.knowledge_base_status import EmbeddingStatus, KnowledgeBaseStatus
 from millstream.client import Client
 from millstream.client_documents import KnowledgeBases, Reindex
-from millstream.commands.output import as_json, server_url
+from millstream.commands.output import as_json, counted, server_url
 from millstream.errors import ExitCode, Stop
 
 _json = click.option("--json", "json", is_flag=True, help="Print JSON.")
@@ -90,7 +90,7 @@ def delete(name: str, yes: bool, url: str) -> None:
     with Client(url) as client:
         found = client.knowledge_base(name)
         if not yes:
-            click.confirm(f"delete {found.name} with {found.documents.total} documents?", abort=True)
+            click.confirm(f"delete {found.name} with {counted(found.documents.total, 'document')}?", abort=True)
         KnowledgeBases(client.http).delete(found.knowledge_base_id)
     click.echo(f"{found.knowledge_base_id} is gone; its documents are being erased", err=True)
 
@@ -167,5 +167,5 @@ def _progress(told: Reindex) -> str:
     held = f", {told.failed} failed and hold the switch" if told.failed else ""
     return (
         f"index {told.generation} serves, {told.building} is being built: "
-        f"{told.done} of {told.documents} documents{held}"
+        f"{told.done} of {counted(told.documents, 'document')}{held}"
     )

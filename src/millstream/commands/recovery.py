@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from millstream.commands.output import as_json
+from millstream.commands.output import as_json, counted
 from millstream.commands.upkeep import reconciled_lines
 from millstream.errors import ExitCode, Stop
 from millstream.settings import load_settings
@@ -87,9 +87,9 @@ def restore(json: bool) -> None:
         click.echo(as_json(report))
         return
     click.echo(
-        f"restored installation {report.installation_id}: {report.events:,} events of {report.streams:,} streams from "
-        f"{report.segments} segments in {report.seconds:.1f} s; {report.pointers} pointers, timers, dead letters and "
-        "tallies put"
+        f"restored installation {report.installation_id}: {counted(report.events, 'event')} of "
+        f"{counted(report.streams, 'stream')} from {counted(report.segments, 'segment')} in {report.seconds:.1f} s; "
+        f"{report.pointers} pointers, timers, dead letters and tallies put"
     )
     click.echo("\n".join(reconciled_lines(report.uploads)))
 
@@ -126,7 +126,7 @@ def _lines(report: "ReplayReport", wanted: "Wanted") -> list[str]:
     if wanted.is_dry_run:
         return _plan_lines(report, wanted)
     figures = (
-        f"{report.events:,} events of {report.partitions} partitions in {report.seconds:.1f} s "
+        f"{counted(report.events, 'event')} of {counted(report.partitions, 'partition')} in {report.seconds:.1f} s "
         f"({report.events_per_s:,.0f} events/s, {report.peak_memory_bytes // MEBIBYTE:,} MiB at most)"
     )
     if report.statuses is not None:
@@ -155,7 +155,7 @@ def _plan_lines(report: "ReplayReport", wanted: "Wanted") -> list[str]:
         f"partition {one.partition:>3}  {one.events:>12,} events; generation {one.generation} is at {one.projected:,}"
         for one in report.planned
     ]
-    return [*lines, f"{report.events:,} events of {report.partitions} partitions {done}"]
+    return [*lines, f"{counted(report.events, 'event')} of {counted(report.partitions, 'partition')} {done}"]
 
 
 def _status_lines(report: "ReplayReport") -> list[str]:

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from millstream.commands.output import as_json
+from millstream.commands.output import as_json, counted
 from millstream.settings import load_settings
 
 if TYPE_CHECKING:
@@ -29,20 +29,22 @@ def collect(dry_run: bool, json: bool) -> None:
     found = report.collected
     verb = "would be deleted" if dry_run else "deleted"
     reasons = ", ".join(f"{count:,} {reason}" for reason, count in sorted(found.by_reason.items())) or "none"
-    click.echo(f"{found.blobs:,} blobs of {found.documents:,} documents in {found.seconds:.1f} s")
-    click.echo(f"{found.orphans:,} orphans {verb} ({found.orphan_bytes:,} bytes): {reasons}")
+    click.echo(f"{counted(found.blobs, 'blob')} of {counted(found.documents, 'document')} in {found.seconds:.1f} s")
+    click.echo(f"{counted(found.orphans, 'orphan')} {verb} ({found.orphan_bytes:,} bytes): {reasons}")
     pieces = report.pieces
     click.echo(
-        f"{pieces.orphans:,} of {pieces.pieces:,} pieces of resumable uploads {verb} ({pieces.orphan_bytes:,} bytes)"
+        f"{pieces.orphans:,} of {counted(pieces.pieces, 'piece')} of resumable uploads {verb} "
+        f"({pieces.orphan_bytes:,} bytes)"
     )
-    click.echo(f"{found.uploads_aborted:,} uploads in the making aborted")
+    click.echo(f"{counted(found.uploads_aborted, 'upload')} in the making aborted")
     click.echo(
-        f"{found.documents_unindexed:,} documents out of the index, {found.tables_dropped:,} tables dropped; {verb}"
+        f"{counted(found.documents_unindexed, 'document')} out of the index, "
+        f"{counted(found.tables_dropped, 'table')} dropped; {verb}"
     )
     if found.left or found.foreign or found.tables_left:
         click.echo(
-            f"left alone: {found.left:,} documents and {found.tables_left:,} tables of knowledge bases that the log "
-            f"does not know, {found.foreign:,} keys that are none of ours"
+            f"left alone: {counted(found.left, 'document')} and {counted(found.tables_left, 'table')} of "
+            f"knowledge bases that the log does not know, {counted(found.foreign, 'key')} of others"
         )
 
 
@@ -67,7 +69,7 @@ def reconciled_lines(found: "Reconciled") -> list[str]:
     """For a person."""
     verb = "would be accepted again" if found.dry_run else "accepted again"
     return [
-        f"{found.sidecars:,} uploads looked at in {found.seconds:.1f} s",
-        f"{found.documents_accepted:,} documents {verb}",
+        f"{counted(found.sidecars, 'upload')} looked at in {found.seconds:.1f} s",
+        f"{counted(found.documents_accepted, 'document')} {verb}",
         *(f"{count:>8,} requests {what.replace('_', ' ')}" for what, count in sorted(found.tasks.items())),
     ]

@@ -154,7 +154,7 @@ def redeliver(webhook_id: str, delivery_id: str | None, since: str | None, json:
             click.echo(as_json(again) if json else _delivery_line(again))
             return
         done = calls.redeliver_since(webhook_id, since or "")
-    click.echo(as_json(done) if json else f"{done.redelivered} deliveries are due again")
+    click.echo(as_json(done) if json else f"deliveries due again: {done.redelivered:,}")
     if done.has_more:
         click.echo("more are left: run it again for those", err=True)
 

@@ -64,6 +64,14 @@ def test_both_languages_say_the_same_things() -> None:
     } <= {"bases.documents", "bases.chunks"}
 
 
+def test_english_says_one_of_what_it_counts() -> None:
+    """A number in front of a plural is `n`, and the message has another form for exactly one."""
+    said = words_of("en")
+    counting = {name for name, text in said.items() if re.search(r"\{\w+\} (?:[a-z]+ )?[a-z]{3,}s\b", text)}
+    never_one = {"archive.rule", "preview.sizes", "queue.each"}
+    assert {name for name in counting - never_one if f"{name}.one" not in said} == set()
+
+
 def test_every_message_that_is_shown_by_its_name_is_there() -> None:
     known = set(words_of("en"))
     used = {
