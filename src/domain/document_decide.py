@@ -141,66 +141,76 @@ def _record(
 ) -> Decided:
     match command, state:
         case c.RecordParsed(), Accepted() if _is_running(state, Step.PARSE, command.attempt):
-            return (
-                facts.DocumentParsed(
-                    text_blob=command.text_blob,
-                    parser=command.parser,
-                    pages=command.pages,
-                    characters=command.characters,
-                    language=command.language,
-                    title=command.title,
-                    warnings=command.warnings,
-                ),
-            )
+            return (_parsed(command),)
         case c.RecordChunked(), Parsed() if _is_running(state, Step.CHUNK, command.attempt):
             if command.chunks < 1:
                 return (facts.DocumentFailed(step=Step.CHUNK, code=NO_TEXT, message="there is no text in it"),)
-            return (
-                facts.DocumentChunked(
-                    chunks_blob=command.chunks_blob,
-                    chunks=command.chunks,
-                    tokens=command.tokens,
-                    chunker=command.chunker,
-                    generation=command.generation,
-                ),
-            )
+            return (_chunked(command),)
         case c.RecordBatchEmbedded(), Chunked() if _is_next_batch(command, state):
-            return (
-                facts.ChunksEmbedded(
-                    batch=command.batch,
-                    first_chunk=command.first_chunk,
-                    last_chunk=command.last_chunk,
-                    vectors_blob=command.vectors_blob,
-                    calls=command.calls,
-                    tokens_sent=command.tokens_sent,
-                    chunks_reused=command.chunks_reused,
-                    tokens_by_provider=command.tokens_by_provider,
-                ),
-            )
+            return (_batch_embedded(command),)
         case c.RecordEmbedded(), Chunked() if _is_complete(command, state):
-            return (
-                facts.DocumentEmbedded(
-                    model=command.model,
-                    dimensions=command.dimensions,
-                    tokens=command.tokens,
-                    calls=sum(batch.calls for batch in state.batches),
-                    tokens_sent=sum(batch.tokens_sent for batch in state.batches),
-                    chunks_reused=sum(batch.chunks_reused for batch in state.batches),
-                    passage_prefix=command.passage_prefix,
-                    tokens_by_provider=sum(batch.tokens_by_provider for batch in state.batches),
-                ),
-            )
+            return (_embedded(command, state),)
         case c.RecordIndexed(), Embedded() if _is_running(state, Step.INDEX, command.attempt):
-            return (
-                facts.DocumentIndexed(
-                    generation=command.generation,
-                    chunks=command.chunks,
-                    edits_lost=command.edits_lost,
-                    is_stale=command.changes not in {None, state.record.changes},
-                ),
-            )
+            return (_indexed(command, state),)
         case _:
             return ()
+
+
+def _parsed(command: c.RecordParsed) -> facts.DocumentParsed:
+    return facts.DocumentParsed(
+        text_blob=command.text_blob,
+        parser=command.parser,
+        pages=command.pages,
+        characters=command.characters,
+        language=command.language,
+        title=command.title,
+        warnings=command.warnings,
+    )
+
+
+def _chunked(command: c.RecordChunked) -> facts.DocumentChunked:
+    return facts.DocumentChunked(
+        chunks_blob=command.chunks_blob,
+        chunks=command.chunks,
+        tokens=command.tokens,
+        chunker=command.chunker,
+        generation=command.generation,
+    )
+
+
+def _batch_embedded(command: c.RecordBatchEmbedded) -> facts.ChunksEmbedded:
+    return facts.ChunksEmbedded(
+        batch=command.batch,
+        first_chunk=command.first_chunk,
+        last_chunk=command.last_chunk,
+        vectors_blob=command.vectors_blob,
+        calls=command.calls,
+        tokens_sent=command.tokens_sent,
+        chunks_reused=command.chunks_reused,
+        tokens_by_provider=command.tokens_by_provider,
+    )
+
+
+def _embedded(command: c.RecordEmbedded, state: Chunked) -> facts.DocumentEmbedded:
+    return facts.DocumentEmbedded(
+        model=command.model,
+        dimensions=command.dimensions,
+        tokens=command.tokens,
+        calls=sum(batch.calls for batch in state.batches),
+        tokens_sent=sum(batch.tokens_sent for batch in state.batches),
+        chunks_reused=sum(batch.chunks_reused for batch in state.batches),
+        passage_prefix=command.passage_prefix,
+        tokens_by_provider=sum(batch.tokens_by_provider for batch in state.batches),
+    )
+
+
+def _indexed(command: c.RecordIndexed, state: Embedded) -> facts.DocumentIndexed:
+    return facts.DocumentIndexed(
+        generation=command.generation,
+        chunks=command.chunks,
+        edits_lost=command.edits_lost,
+        is_stale=command.changes not in {None, state.record.changes},
+    )
 
 
 def _is_running(state: DocumentState, step: Step, attempt: int) -> bool:

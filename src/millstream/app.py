@@ -1,9 +1,10 @@
 """The application: middleware, every package's routes, health, and what they all work with."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager, suppress
 from functools import partial
+from typing import NamedTuple
 
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
@@ -16,6 +17,7 @@ from ingest.body import read_json_bytes
 from ingest.redis_replies import RedisReplies
 from ingest.request_id import RequestIdMiddleware
 from ingest.routes import ingest_routes
+from ingest.services import IngestServices
 from ingest.settings import IngestSettings
 from ingest.trace_context import TraceContextMiddleware
 from ingest.tus_version import TusVersionMiddleware
@@ -70,10 +72,12 @@ from millstream.settings import Settings
 from millstream.stores import Stores, clock_us, open_stores, tell_at_start, views_of
 from millstream.warming import in_background, until_searchable, warm_api
 from processors.gated_queries import GatedQueries
+from processors.provider import ProviderGate
 from projections.archive_overview import ArchiveAtAGlance
 from projections.changes import ChangeTailer
 from projections.cursors import Cursors
 from projections.dead_letters import every_dead_letter
+from projections.queries import Queries
 from projections.redis_feed import RedisFeed
 from projections.routes import projection_routes
 from projections.routes_archive import archive_routes
@@ -159,62 +163,22 @@ def api_routes(
 ) -> list[Route]:
     """Every route that is served. Each has an operation in `millstream.openapi`, which says how to add one, and what
     it asks of a key in `millstream.admission.route_access`."""
-    queries = queries_of(stores)
+    queries, searching = queries_of(stores), _searching_in(stores, can_search)
     ingesting = ingest_services(stores, queries, entrance.ring.limits_of)
-    lists = lists_of(stores)
-    stored = StoredDocuments(stores.log, stores.blobs)
-    wait_s = stores.settings.search_wait_s_max
-    gate = provider_gate(stores)
-    gated = GatedQueries(stores.embeddings.by, gate, query_s_max=stores.settings.embedding_query_s_max)
-    retriever = Retriever(stores.index, gated.by, reranker=stores.models.reranker, embed_s_max=wait_s)
-
-    until_ready = partial(until_searchable, can_search, wait_s)
-    comparison = Comparison(stores.log, stored, stores.index, chunker_for, stores.embeddings.by, until_ready)
-
-    async def resolve_scope(request: Request, knowledge_base_id: str) -> SearchScope:
-        await until_ready()
-        return await search_scope(queries, own_or_unknown(request.scope, knowledge_base_id))
-
-    routes = [
+    served = [
         *health_routes(stores, door_of(stores.settings, entrance.ring)),
-        *ingest_routes(
-            ingesting,
-            partial(every_dead_letter, queries, views_of(stores)),
-        ),
+        *ingest_routes(ingesting, partial(every_dead_letter, queries, views_of(stores))),
         *projection_routes(stores.log, views_of(stores), tailer, Cursors(stores.secret)),
-        *reading_routes(stored, Cursors(stores.secret)),
-        *reworking_routes(Reprocessing(ingesting, lists, comparison.of), Reindexing(ingesting, lists, queries)),
-        *preview_routes(Previews(ingesting, stored, chunker_for, stores.embeddings.by, gate)),
-        *changing_routes(changes_over(stores, ingesting, stored, gate, MeasuredAttempts(stores.figures, traces))),
+        *_document_routes(stores, ingesting, queries, searching, traces),
         *event_feed_routes(stores.log, views_of(stores), Cursors(stores.secret)),
-        *system_routes(
-            stores.log,
-            views_of(stores),
-            stores.inbox,
-            clock_us=clock_us,
-            webhooks=WebhookCounts(subscriptions_of(stores), deliveries_of(stores)),
-            standing=standing_of(stores),
-        ),
-        metrics_route(scrape),
-        *archive_routes(
-            stores.archive,
-            ArchiveAtAGlance(stores.archive, archive_settings(stores.settings), is_kept=stores.settings.archive),
-        ),
+        *_operating_routes(stores, scrape),
         *key_routes(entrance.book, entrance.ring, queries),
-        *webhook_routes(webhook_services(stores)),
-        *webhook_reading_routes(
-            subscriptions_of(stores), deliveries_of(stores), Cursors(stores.secret), clock_us=clock_us
-        ),
-        *search_routes(retriever, resolve_scope, read_json_bytes),
-        *answer_routes(answerer_over(retriever, stores), resolve_scope, read_json_bytes, StreamedEvents),
+        *_webhook_routes(stores),
+        *_search_routes(stores, queries, searching),
     ]
-    routes = repeatable(
-        routes,
-        RedisReplies(stores.clients.commands, stores.keys),
-        stores.log,
-        new_token=stores.ids.unique,
-        settings=IngestSettings(),
-    )
+    settings = IngestSettings()
+    replies = RedisReplies(stores.clients.commands, stores.keys)
+    routes = repeatable(served, replies, stores.log, new_token=stores.ids.unique, settings=settings)
     return [
         *routes,
         *contract_routes(routes, keys_needed=lambda: not entrance.ring.is_open),
@@ -222,3 +186,65 @@ def api_routes(
         *page_routes(),
         *mcp_routes(has_language_model=bool(stores.settings.llm_model)),
     ]
+
+
+class _Searching(NamedTuple):
+    """What searches: the gate to its embedding provider, and who waits until the index can be asked."""
+
+    gate: ProviderGate
+    retriever: Retriever
+    until_ready: Callable[[], Awaitable[None]]
+
+
+def _searching_in(stores: Stores, can_search: asyncio.Event) -> _Searching:
+    wait_s, gate = stores.settings.search_wait_s_max, provider_gate(stores)
+    gated = GatedQueries(stores.embeddings.by, gate, query_s_max=stores.settings.embedding_query_s_max)
+    retriever = Retriever(stores.index, gated.by, reranker=stores.models.reranker, embed_s_max=wait_s)
+    return _Searching(gate, retriever, partial(until_searchable, can_search, wait_s))
+
+
+def _document_routes(
+    stores: Stores, ingesting: IngestServices, queries: Queries, searching: _Searching, traces: Traces | None
+) -> Iterator[Route]:
+    """What is stored of documents: read, changed, and processed again."""
+    embedding, lists = stores.embeddings.by, lists_of(stores)
+    stored = StoredDocuments(stores.log, stores.blobs)
+    comparison = Comparison(stores.log, stored, stores.index, chunker_for, embedding, searching.until_ready)
+    yield from reading_routes(stored, Cursors(stores.secret))
+    yield from reworking_routes(Reprocessing(ingesting, lists, comparison.of), Reindexing(ingesting, lists, queries))
+    yield from preview_routes(Previews(ingesting, stored, chunker_for, embedding, searching.gate))
+    observer = MeasuredAttempts(stores.figures, traces)
+    yield from changing_routes(changes_over(stores, ingesting, stored, searching.gate, observer))
+
+
+def _operating_routes(stores: Stores, scrape: Scrape) -> Iterator[Route]:
+    """What operators look at: the installation as a whole, its metrics, its archive."""
+    webhooks = WebhookCounts(subscriptions_of(stores), deliveries_of(stores))
+    yield from system_routes(
+        stores.log,
+        views_of(stores),
+        stores.inbox,
+        clock_us=clock_us,
+        webhooks=webhooks,
+        standing=standing_of(stores),
+    )
+    yield metrics_route(scrape)
+    is_kept = stores.settings.archive
+    glance = ArchiveAtAGlance(stores.archive, archive_settings(stores.settings), is_kept=is_kept)
+    yield from archive_routes(stores.archive, glance)
+
+
+def _webhook_routes(stores: Stores) -> Iterator[Route]:
+    subscriptions, deliveries = subscriptions_of(stores), deliveries_of(stores)
+    yield from webhook_routes(webhook_services(stores))
+    yield from webhook_reading_routes(subscriptions, deliveries, Cursors(stores.secret), clock_us=clock_us)
+
+
+def _search_routes(stores: Stores, queries: Queries, searching: _Searching) -> Iterator[Route]:
+    async def resolve_scope(request: Request, knowledge_base_id: str) -> SearchScope:
+        await searching.until_ready()
+        return await search_scope(queries, own_or_unknown(request.scope, knowledge_base_id))
+
+    answerer = answerer_over(searching.retriever, stores)
+    yield from search_routes(searching.retriever, resolve_scope, read_json_bytes)
+    yield from answer_routes(answerer, resolve_scope, read_json_bytes, StreamedEvents)
