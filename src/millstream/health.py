@@ -3,6 +3,7 @@
 import asyncio
 import time
 from collections.abc import Awaitable, Callable
+from enum import StrEnum
 from typing import Literal
 
 import msgspec
@@ -13,6 +14,7 @@ from starlette.routing import Route
 from events.redis_replicas import primaries
 from events.redis_setup import durability
 from events.replicas import Halted, halted
+from millstream.admission.door import Standing
 from millstream.stores import Stores, needs_replica, views_of
 from projections.holes import ADVICE, holes
 
@@ -23,6 +25,13 @@ INDEX = "index"
 VIEWS = "views"
 
 
+class Trouble(StrEnum):
+    """Why a dependency is not ready, for whoever says it in words of their own."""
+
+    NO_ANSWER = "no_answer"
+    FAILS = "fails"
+
+
 class Alive(msgspec.Struct, frozen=True):
     """The answer of /healthz."""
 
@@ -30,12 +39,14 @@ class Alive(msgspec.Struct, frozen=True):
 
 
 class Dependency(msgspec.Struct, frozen=True):
-    """One thing that the service stands on, and how long it took to answer."""
+    """One thing that the service stands on, and how long it took to answer; where it did not, why in a word and in
+    full."""
 
     name: str
     is_ready: bool
     took_ms: float
     detail: str = ""
+    code: Trouble | None = None
 
 
 class Readiness(msgspec.Struct, frozen=True):
@@ -47,11 +58,12 @@ class Readiness(msgspec.Struct, frozen=True):
     dependencies: tuple[Dependency, ...]
     warnings: tuple[str, ...] = ()
     door: str = ""
+    door_code: Standing | None = None
     index: str = ""
     halted: tuple[Halted, ...] = ()
 
 
-def health_routes(stores: Stores, door: Callable[[], str]) -> list[Route]:
+def health_routes(stores: Stores, door: Callable[[], tuple[Standing, str]]) -> list[Route]:
     """`/healthz` and `/readyz`."""
 
     async def healthz(_request: Request) -> Response:
@@ -84,11 +96,13 @@ def health_routes(stores: Stores, door: Callable[[], str]) -> list[Route]:
         warnings.extend(f"searches fail and documents wait: {detail}" for detail in away)
         # No dependency either: what is there is still read and searched, and other partitions go on.
         warnings.extend(one.told for one in standing_still)
+        code, told = door()
         readiness = Readiness(
             is_ready=all(one.is_ready for one in found),
             dependencies=tuple(found),
             warnings=tuple(warnings),
-            door=door(),
+            door=told,
+            door_code=code,
             index=stores.index_told,
             halted=tuple(standing_still),
         )
@@ -106,9 +120,9 @@ async def _dependency(name: str, check: Callable[[], Awaitable[None]]) -> Depend
     try:
         await asyncio.wait_for(check(), DEPENDENCY_S_MAX)
     except TimeoutError:
-        return Dependency(name, False, took_ms(), f"no answer within {DEPENDENCY_S_MAX:.0f} s")
+        return Dependency(name, False, took_ms(), f"no answer within {DEPENDENCY_S_MAX:.0f} s", Trouble.NO_ANSWER)
     except Exception as error:
-        return Dependency(name, False, took_ms(), str(error))
+        return Dependency(name, False, took_ms(), str(error), Trouble.FAILS)
     return Dependency(name, True, took_ms())
 
 

@@ -9,6 +9,7 @@ import pytest
 import structlog
 
 from events.redis_clients import Clients
+from millstream.admission.door import Standing
 from millstream.doctor import Finding, examine
 from millstream.errors import ExitCode, Stop
 from millstream.health import health_routes
@@ -52,7 +53,9 @@ async def told_by_the_doctor(variables: Variables) -> Finding:
 
 
 async def readiness(stores: Stores) -> tuple[int, dict[str, Any]]:
-    (readyz,) = (route for route in health_routes(stores, lambda: "open") if route.path == "/readyz")
+    (readyz,) = (
+        route for route in health_routes(stores, lambda: (Standing.OPEN_BY_SETTING, "open")) if route.path == "/readyz"
+    )
     answer = await readyz.endpoint(None)
     return answer.status_code, json.loads(answer.body)
 

@@ -22,6 +22,7 @@ from ingest.services import IngestServices
 from ingest.submit import Submission, submit
 from ingest.unclaimed import UnclaimedBlobs
 from knowledge.media_type import MediaType
+from millstream.admission.door import Standing
 from millstream.bootstrap import queries_of
 from millstream.errors import Stop
 from millstream.health import health_routes
@@ -190,7 +191,11 @@ async def test_a_server_that_may_lose_events_is_warned_of(
         with structlog.testing.capture_logs() as lines:
             await tell_of_risks(world.stores.clients)
         assert ["everysec" in line["advice"] for line in lines] == [True] * warns
-        (readyz,) = (route for route in health_routes(world.stores, lambda: "open") if route.path == "/readyz")
+        (readyz,) = (
+            route
+            for route in health_routes(world.stores, lambda: (Standing.OPEN_BY_SETTING, "open"))
+            if route.path == "/readyz"
+        )
         answer = await readyz.endpoint(None)
         assert answer.status_code == 200
         assert (b"everysec" in answer.body) is warns
@@ -201,7 +206,11 @@ async def test_a_hole_in_the_log_is_told_with_what_to_do_by_readyz_the_flow_and_
 ) -> None:
     async with opened(redis_directory, tmp_path, fsync="always") as world:
         stores = world.stores
-        (readyz,) = (route for route in health_routes(stores, lambda: "open") if route.path == "/readyz")
+        (readyz,) = (
+            route
+            for route in health_routes(stores, lambda: (Standing.OPEN_BY_SETTING, "open"))
+            if route.path == "/readyz"
+        )
         system = System(stores.log, views_of(stores), stores.inbox, clock_us=clock_us)
         kb = await world.create()
         await world.upload(kb)

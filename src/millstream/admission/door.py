@@ -1,7 +1,8 @@
 """Whether keys are needed, and whether a service may be reached without: decided by the settings and by whether a key
 was ever made."""
 
-from typing import Final, Literal
+from enum import StrEnum
+from typing import Final, Literal, assert_never
 
 from millstream.errors import ExitCode, Stop
 
@@ -37,11 +38,32 @@ def refuse_open(host: str, auth: Auth, version: int, *, open_beyond_loopback: bo
     )
 
 
+class Standing(StrEnum):
+    """How the door stands, for whoever says it in words of their own."""
+
+    OPEN_BY_SETTING = "open_by_setting"
+    OPEN_UNTIL_FIRST_KEY = "open_until_first_key"
+    KEYS = "keys"
+    NO_VALID_KEY = "no_valid_key"
+
+
+def standing(auth: Auth, version: int, valid_keys: int) -> Standing:
+    """After so many changes of keys, of which so many are valid now."""
+    if is_open(auth, version):
+        return Standing.OPEN_BY_SETTING if auth == "open" else Standing.OPEN_UNTIL_FIRST_KEY
+    return Standing.KEYS if valid_keys else Standing.NO_VALID_KEY
+
+
 def how_it_stands(auth: Auth, version: int, valid_keys: int) -> str:
     """For /readyz, `doctor` and the log."""
-    if auth == "open":
-        return "open: keys are switched off (MILLSTREAM_AUTH=open)"
-    if is_open(auth, version):
-        return "open: no key was ever made; from the first one on, keys are needed"
-    shown = f"{valid_keys} key{'' if valid_keys == 1 else 's'}"
-    return f"keys are needed; {shown} valid" if valid_keys else f"keys are needed, and none is valid: {MAKE_ONE}"
+    match standing(auth, version, valid_keys):
+        case Standing.OPEN_BY_SETTING:
+            return "open: keys are switched off (MILLSTREAM_AUTH=open)"
+        case Standing.OPEN_UNTIL_FIRST_KEY:
+            return "open: no key was ever made; from the first one on, keys are needed"
+        case Standing.KEYS:
+            return f"keys are needed; {valid_keys} key{'' if valid_keys == 1 else 's'} valid"
+        case Standing.NO_VALID_KEY:
+            return f"keys are needed, and none is valid: {MAKE_ONE}"
+        case other:
+            assert_never(other)

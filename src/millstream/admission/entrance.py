@@ -15,7 +15,7 @@ from events.errors import LogError
 from millstream.admission.admit import Admission
 from millstream.admission.backlog import Backlog
 from millstream.admission.bounds import Bounds, owners_by
-from millstream.admission.door import how_it_stands, is_open
+from millstream.admission.door import Standing, how_it_stands, is_open, standing
 from millstream.admission.door_check import check_door
 from millstream.admission.failures import FailureBudget
 from millstream.admission.intake import Intake
@@ -55,9 +55,14 @@ def ring_of(settings: Settings, store: KeyStore, blobs: BlobStore) -> KeyRing:
     )
 
 
-def door_of(settings: Settings, ring: KeyRing) -> Callable[[], str]:
-    """How the door stands now, for whoever asks."""
-    return lambda: how_it_stands(settings.auth, ring.version, ring.valid_keys)
+def door_of(settings: Settings, ring: KeyRing) -> Callable[[], tuple[Standing, str]]:
+    """How the door stands now, by its code and in words."""
+
+    def door() -> tuple[Standing, str]:
+        now = settings.auth, ring.version, ring.valid_keys
+        return standing(*now), how_it_stands(*now)
+
+    return door
 
 
 def book_of(store: KeyStore, blobs: BlobStore) -> KeyBook:

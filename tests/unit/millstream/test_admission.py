@@ -19,7 +19,7 @@ from ingest.problems import ProblemCode, Rejected
 from millstream.admission.admit import Admission, Asker
 from millstream.admission.backlog import RETRY_S_MAX, RETRY_S_UNKNOWN, Backlog, Sample, retry_after_s
 from millstream.admission.bounds import Bounds
-from millstream.admission.door import Auth, how_it_stands, is_open, refuse_open
+from millstream.admission.door import Auth, how_it_stands, is_open, refuse_open, standing
 from millstream.admission.failures import ADDRESSES_MAX, FailureBudget
 from millstream.admission.intake import Intake
 from millstream.admission.key_copy import agree, put_copy
@@ -149,6 +149,23 @@ def test_a_key_has_its_own_rates_where_it_was_given_any() -> None:
 def test_whether_keys_are_needed(auth: Auth, version: int, expected: bool) -> None:
     assert is_open(auth, version) is expected
     assert how_it_stands(auth, version, 1).startswith("open") is expected
+
+
+@pytest.mark.parametrize(
+    ("auth", "version", "valid_keys", "code", "words"),
+    [
+        ("open", 5, 1, "open_by_setting", "open: keys are switched off"),
+        ("auto", 0, 0, "open_until_first_key", "open: no key was ever made"),
+        ("auto", 5, 2, "keys", "keys are needed; 2 keys valid"),
+        ("auto", 5, 0, "no_valid_key", "keys are needed, and none is valid"),
+        ("keys", 0, 0, "no_valid_key", "keys are needed, and none is valid"),
+    ],
+)
+def test_the_door_is_told_of_by_a_code_and_in_words(
+    auth: Auth, version: int, valid_keys: int, code: str, words: str
+) -> None:
+    assert standing(auth, version, valid_keys) == code
+    assert how_it_stands(auth, version, valid_keys).startswith(words)
 
 
 @pytest.mark.parametrize(

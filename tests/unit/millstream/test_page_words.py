@@ -22,6 +22,8 @@ from events.task import TaskSource
 from ingest.problems import ProblemCode
 from knowledge.errors import ParseErrorCode
 from knowledge.search import SearchMode, SearchProfile
+from millstream.admission.door import Standing
+from millstream.health import Trouble
 from millstream.page import FILES, PAGE
 from outbound import errors as outbound_errors
 from processors import failures
@@ -103,12 +105,18 @@ def test_every_message_that_is_shown_by_its_name_is_there() -> None:
         ("chunker", ChunkerKind),
         ("mode", SearchMode),
         ("profile", SearchProfile),
+        ("health", Trouble),
     ],
     ids=lambda value: value if isinstance(value, str) else value.__name__,
 )
 def test_every_value_of_an_enumeration_has_words(kind: str, names: type[StrEnum]) -> None:
     assert [one.value for one in names if f"{kind}.{one.value}" not in words_of("zh")] == []
     assert [one.value for one in names if f"{kind}.{one.value}" not in words_of("en")] == []
+
+
+@pytest.mark.parametrize("language", ["en", "zh"])
+def test_every_way_the_door_stands_has_words(language: str) -> None:
+    assert [one for one in Standing if f"health.door_{one}" not in words_of(language)] == []
 
 
 def test_every_fact_has_words() -> None:
