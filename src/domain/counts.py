@@ -167,6 +167,8 @@ def differences(before: DocumentState, after: DocumentState) -> dict[TaskId, Cou
 
 def tally_changes(before: DocumentState, after: DocumentState) -> tuple[TallyChange, ...]:
     """The same difference as the log keeps it: only whether documents are open, and how they ended."""
+    if is_open(before) and is_open(after) and before.record.about is after.record.about:
+        return ()  # nine facts of ten: open before and behind, and in the same hands
     entered = task_of(after)
     if entered is None:
         return ()

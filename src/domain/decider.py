@@ -82,7 +82,8 @@ class Run(msgspec.Struct, Generic[S], frozen=True, gc=False):
 def run(evolve: Callable[[S, Event, int], S], start: Folded[S], envelopes: Iterable[Envelope]) -> Run[S]:
     """Some events onto a state, as `apply` does it one by one; those that cannot follow are counted and passed over."""
     state, version, unknown, refused = start.state, start.version, start.unknown_events, 0
-    states, effective = [state], list[Envelope]()
+    states = [state]
+    effective: list[Envelope] = []
     for envelope in envelopes:
         if envelope.version != version + 1:
             refused += envelope.version > version

@@ -67,7 +67,7 @@ def stage_at(state: DocumentState, step: Step) -> Stage | None:
     """A step's stage, None before its first attempt."""
     if not is_recorded(state):
         return None
-    return next((stage for stage in record_of(state).stages if stage.step == step), None)
+    return _stage_of(record_of(state), step)
 
 
 def _stage_of(record: Record, step: Step) -> Stage | None:

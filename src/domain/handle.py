@@ -95,9 +95,9 @@ def prepare(
     holders: Holders | None = None,
 ) -> Prepared[S]:
     """Decides several commands one after the other, each on the state that the one before left. Raises Refused."""
-    holders = Holders() if holders is None else holders
-    after, envelopes, tally = before, list[Envelope](), list[TallyChange]()
-    claims, digests = list[DigestClaim](), list[DigestChange]()
+    holders, after, envelopes, digests = holders or Holders(), before, [], []
+    tally: list[TallyChange] = []  # literals: `list[TallyChange]()` takes 0.4 µs more
+    claims: list[DigestClaim] = []
     for command in commands:
         asked = decider.digest_asked(command)
         told = command if asked is None else decider.told_holder(command, holders.of(asked))

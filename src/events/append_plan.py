@@ -103,13 +103,10 @@ def plan_append(writes: Sequence[Write], *, partitions: int, acknowledge: Delive
     tallies = _merged_tallies(writes, partition)
     return Plan(
         partition=partition,
-        writes=tuple(_planned(write) for write in writes),
+        writes=tuple([_planned(write) for write in writes]),
         tallies=tallies,
         finished=frozenset(
-            envelope.stream_id
-            for write in writes
-            for envelope in write.envelopes
-            if isinstance(envelope.event, TaskFinished)
+            [one.stream_id for write in writes for one in write.envelopes if type(one.event) is TaskFinished]
         ),
         digests=_merged_digests(writes),
         consequences=_once_a_task([found for write in writes for found in _consequences(write, tallies)]),
@@ -119,23 +116,21 @@ def plan_append(writes: Sequence[Write], *, partitions: int, acknowledge: Delive
 def _one_partition(writes: Sequence[Write], partitions: int, acknowledge: Delivery | None) -> int:
     if not writes:
         raise InvalidAppend("an append needs at least one write")
-    if len({write.stream_id for write in writes}) != len(writes):
+    if len(writes) > 1 and len({write.stream_id for write in writes}) != len(writes):
         raise InvalidAppend("an append names each stream once")
-    events, found = 0, set()
+    partition = partition_of(writes[0].stream_id)
+    events, is_one = 0, acknowledge is None or acknowledge.partition == partition
     for write in writes:
-        if (write.tally or write.digests) and not write.envelopes:
+        if not write.envelopes and (write.tally or write.digests):
             raise InvalidAppend("a stream that is only compared changes no tally and no digest")
         events += len(write.envelopes)
-        found.add(partition_of(write.stream_id))
-        found.add(partition_of(write.knowledge_base_id))
+        if partition_of(write.stream_id) != partition or partition_of(write.knowledge_base_id) != partition:
+            is_one = False
     if events == 0:
         raise InvalidAppend("an append needs at least one event")
     if events > EVENTS_PER_APPEND_MAX:
         raise InvalidAppend(f"{events} events in one append, {EVENTS_PER_APPEND_MAX} are the limit")
-    if acknowledge is not None:
-        found.add(acknowledge.partition)
-    partition = found.pop()
-    if found:
+    if not is_one:
         raise InvalidAppend("an append stays within one partition")
     if partition >= partitions:
         raise InvalidId(f"the id names partition {partition}, there are {partitions}")
@@ -146,8 +141,10 @@ def _planned(write: Write) -> PlannedWrite:
     if write.expected_version < 0:
         raise InvalidAppend("versions begin at 0, the stream that does not exist")
     payloads = tuple(
-        _payload(write, envelope, version)
-        for version, envelope in enumerate(write.envelopes, start=write.expected_version + 1)
+        [
+            _payload(write, envelope, version)
+            for version, envelope in enumerate(write.envelopes, start=write.expected_version + 1)
+        ]
     )
     last_event_id = bytes.fromhex(write.envelopes[-1].event_id) if write.envelopes else b""
     return PlannedWrite(write.stream_id, write.expected_version, payloads, last_event_id)
@@ -158,7 +155,7 @@ def _payload(write: Write, envelope: Envelope, version: int) -> bytes:
         raise InvalidAppend("an envelope belongs to another stream than its write")
     if envelope.version != version:
         raise InvalidAppend(f"an envelope carries version {envelope.version}, version {version} is next")
-    if isinstance(envelope.event, UnknownEvent):
+    if type(envelope.event) is UnknownEvent:
         raise InvalidAppend("an event that this program cannot read cannot be written by it")
     payload = encode(envelope)
     if len(payload) > EVENT_BYTES_MAX:
@@ -168,7 +165,7 @@ def _payload(write: Write, envelope: Envelope, version: int) -> bytes:
 
 def _merged_tallies(writes: Sequence[Write], partition: int) -> dict[str, Tally]:
     merged: dict[str, Tally] = {}
-    for change in (change for write in writes for change in write.tally):
+    for change in [change for write in writes for change in write.tally]:
         if partition_of(change.task_id) != partition:
             raise InvalidAppend("a tally lies in another partition than the append")
         before = msgspec.structs.astuple(merged.get(change.task_id, Tally()))

@@ -61,6 +61,9 @@ class Keys:
         self.partitions = partitions
         self._namespace = namespace
         self._prefixes = tuple(f"{namespace}:{{{tag}}}:" for tag in tags(partitions))
+        self._of_append = tuple(
+            (self.log(one), self.meta(one), self.due(one), self.dead(one)) for one in range(partitions)
+        )
 
     @property
     def installation(self) -> str:
@@ -179,6 +182,10 @@ class Keys:
         raises the epoch. Fields: `e` envelope, `n` number."""
         return self._prefixes[partition] + "log"
 
+    def of_append(self, partition: int) -> tuple[str, str, str, str]:
+        """A partition's `log`, `meta`, `due` and `dead`, as every append names them."""
+        return self._of_append[partition]
+
     def meta(self, partition: int) -> str:
         """Hash written by append: number and last (of the last event), epoch, which whoever misses an event raises; by
         projector and rebuilds: generation, fence; by the archiver: archived, archived_at, digest (of the last segment),
@@ -220,7 +227,7 @@ class Keys:
 
     def inbox(self, partition: int, step: Step, lane: Lane) -> str:
         """Stream with one consumer group, written by append, timers and claims. Derived."""
-        return f"{self._prefixes[partition]}inbox:{step.value}:{lane.value}"
+        return self._prefixes[partition] + "inbox:" + step + ":" + lane
 
     def due(self, partition: int) -> str:
         """Zset of pointers by time (unix ms), written by append and timers. Derived."""

@@ -200,14 +200,13 @@ def append_call(
     plan: Plan, keys: Keys, acknowledge: Delivery | None, events_per_stream_max: int
 ) -> tuple[list[str], list[Argument]]:
     """KEYS and ARGV as the head of `append.lua` describes them."""
-    inboxes = list(
-        dict.fromkeys((found.step, found.lane) for found in plan.consequences if isinstance(found, EnterInbox))
-    )
+    entered = [found for found in plan.consequences if type(found) is EnterInbox]
+    inboxes = list(dict.fromkeys([(found.step, found.lane) for found in entered]))
     partition = plan.partition
     changes = {**dict.fromkeys(plan.finished, Tally()), **plan.tallies}
     tallies = list(changes)
-    knowledge_bases = list(dict.fromkeys(key.knowledge_base_id for key in plan.digests))
-    names = [keys.log(partition), keys.meta(partition), keys.due(partition), keys.dead(partition)]
+    knowledge_bases = list(dict.fromkeys([key.knowledge_base_id for key in plan.digests]))
+    names = [*keys.of_append(partition)]
     acknowledged = acknowledge.entry_id if acknowledge else ""
     arguments: list[Argument] = [
         GROUP,
@@ -216,7 +215,7 @@ def append_call(
         len(plan.writes),
         len(tallies),
         len(inboxes),
-        int(any(not isinstance(found, EnterInbox) for found in plan.consequences)),
+        int(len(entered) < len(plan.consequences)),
         len(knowledge_bases),
         len(plan.digests),
     ]

@@ -191,6 +191,16 @@ class InboxContract:
         await world.inbox.acknowledge(untaken)
         assert streams(await world.inbox.take(BOTH, consumer="a", count=9)) == documents[1:]
 
+    async def test_of_acknowledgements_that_go_together_each_counts_for_itself(self, world: LogWorld) -> None:
+        documents = await put(world, count=5)
+        first, second, third = await world.inbox.take(BOTH, consumer="a", count=3)
+        await world.inbox.acknowledge(second)
+        ms, sequence = third.entry_id.split("-")
+        untaken = msgspec.structs.replace(third, entry_id=f"{ms}-{int(sequence) + 1}")
+        await asyncio.gather(*map(world.inbox.acknowledge, (second, third, untaken)))
+        assert await world.inbox.mine(BOTH, consumer="a", count=9) == [first]
+        assert streams(await world.inbox.take(BOTH, consumer="a", count=9)) == documents[3:]
+
     async def test_the_depth_tells_waiting_from_pending(self, world: LogWorld) -> None:
         assert await world.inbox.depth(INTERACTIVE) == InboxDepth(waiting=0, pending=0)
         await put(world, count=3)
