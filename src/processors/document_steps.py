@@ -45,6 +45,7 @@ class DocumentSteps:
         self._group = group
         self._settings = settings
         self._budget = RowBudget(settings.index_rows_max)
+        self._remote_calls = asyncio.Semaphore(settings.embed_slots or 1)
 
     def on(self, blobs: StepBlobs) -> dict[Step, Processor]:
         """By step."""
@@ -56,7 +57,15 @@ class DocumentSteps:
         made: list[Processor] = [
             ParseStep(blobs, self._parser, time_limit_s=parse_s),
             ChunkStep(blobs, self._chunker_for, self._calls_for, chunks_max=chunks_max, time_limit_s=chunk_s),
-            EmbedStep(blobs, self._embedder_for, self._gate, index, batch_chunks=batch, time_limit_s=embed_s),
+            EmbedStep(
+                blobs,
+                self._embedder_for,
+                self._gate,
+                index,
+                batch_chunks=batch,
+                time_limit_s=embed_s,
+                remote_calls=self._remote_calls,
+            ),
             IndexStep(blobs, index, self._known, rows, group=group, budget=budget, time_limit_s=index_s),
         ]
         return {one.step: one for one in made}

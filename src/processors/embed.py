@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import AbstractAsyncContextManager, nullcontext
 from typing import Final
 
 import msgspec
@@ -41,7 +42,10 @@ class _Embedding(msgspec.Struct, frozen=True):
 
 
 class EmbedStep:
-    """Embeds at most `batch_chunks` at a time. What embedders raise is mapped in failures.py."""
+    """Embeds at most `batch_chunks` at a time. What embedders raise is mapped in failures.py.
+
+    `remote_calls` bounds how many documents call a provider at a time; a local model takes all that come together.
+    """
 
     step = Step.EMBED
 
@@ -55,6 +59,7 @@ class EmbedStep:
         batch_chunks: int,
         time_limit_s: float,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+        remote_calls: asyncio.Semaphore | None = None,
     ) -> None:
         self._blobs = blobs
         self._embedder_for = embedder_for
@@ -62,6 +67,7 @@ class EmbedStep:
         self._index = index
         self._batch_chunks = batch_chunks
         self._sleep = sleep
+        self._remote_calls = remote_calls
         self.time_limit_s = time_limit_s
 
     async def run(self, work: Work) -> Outcome:
@@ -139,8 +145,12 @@ class EmbedStep:
                 known |= await self._index.vectors(table, set(keys) - known.keys())
         new = {key: chunk for key, chunk in zip(keys, part, strict=True) if key not in known}
         if new:
-            known |= zip(new, await using.calls.embed(list(new.values())), strict=True)
+            async with self._turn_of(embedder):
+                known |= zip(new, await using.calls.embed(list(new.values())), strict=True)
         return np.stack([known[key] for key in keys]), len(new)
+
+    def _turn_of(self, embedder: Embedder) -> AbstractAsyncContextManager[None]:
+        return nullcontext() if self._remote_calls is None or embedder.remote is None else self._remote_calls
 
 
 def _reuse_from(document: Chunked, embedder: Embedder) -> int:

@@ -1,6 +1,5 @@
 """DocumentAccepted -> text: the source is verified on its way into the sandbox, the text is stored."""
 
-import asyncio
 import hashlib
 from collections.abc import AsyncIterator
 from typing import Final, Protocol
@@ -12,6 +11,7 @@ from events.steps import Step
 from knowledge.media_type import MediaType
 from knowledge.text import ParsedText
 from processors.artifacts import text_blob
+from processors.aside import aside
 from processors.bundle import StepBlobs
 from processors.failures import BlobCorrupt, shortened
 from processors.leftovers import erase_leftovers
@@ -73,7 +73,7 @@ class ParseStep:
 
     async def _stored(self, work: Work, parsed: ParsedText) -> Outcome:
         failpoint(Place.WORKER_PARSED)
-        name, encoded = await asyncio.to_thread(_named, parsed, work)
+        name, encoded = await aside(len(parsed.text), _named, parsed, work)
         stored = await self._blobs.put(name, encoded)
         return Done(
             (

@@ -11,6 +11,7 @@ from knowledge.chunk import Chunk, decode_chunks
 from knowledge.errors import KnowledgeError
 from knowledge.vectors import Vectors, decode_vectors
 from processors.artifacts import is_what_was_stored
+from processors.aside import aside
 from processors.bundle import ReadBlobs, get_named
 from processors.failures import BlobCorrupt
 
@@ -34,7 +35,7 @@ async def load_chunks(blobs: ReadBlobs, facts: ChunkFacts) -> tuple[Chunk, ...]:
     """Raises BlobCorrupt, BlobMissing."""
     encoded = await load(blobs, facts.chunks_blob)
     try:
-        chunks = await asyncio.to_thread(decode_chunks, encoded)
+        chunks = await aside(len(encoded), decode_chunks, encoded)
     except KnowledgeError as error:
         raise BlobCorrupt(str(error)) from error
     if [chunk.ordinal for chunk in chunks] != list(range(facts.chunks)):

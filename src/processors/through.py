@@ -70,7 +70,7 @@ class Through:
         self._bytes_max = bytes_max
         self._alone = steps_on(blobs)
         self._places = asyncio.Semaphore(settings.through_documents)
-        self._at = {step: asyncio.Semaphore(settings.slots(step) or 1) for step in STEPS_IN_TURN}
+        self._at = {step: asyncio.Semaphore(_places_at(step, settings)) for step in STEPS_IN_TURN}
         self.time_limit_s = self._alone[Step.PARSE].time_limit_s
 
     async def run(self, work: Work) -> Outcome:
@@ -191,6 +191,12 @@ class _Way:
         self._commands += commands
         self._told_us += [at_us] * len(commands)
         self.document = _after(self.document, commands, at_us)
+
+
+def _places_at(step: Step, settings: WorkerSettings) -> int:
+    """All that are on the way may be at embedding: those that wait for a local model are embedded together, and look
+    for their vectors together. How many call a provider at a time is for the step."""
+    return settings.through_documents if step is Step.EMBED else settings.slots(step) or 1
 
 
 async def _cut(_command: DocumentCommand) -> bool:

@@ -89,7 +89,7 @@ class Worker:
             gate=gate,
             index=index,
             known=known,
-            group=GroupCommit(under_way, places=settings.index_slots, wait_s=settings.index_gather_ms / 1_000),
+            group=group_commit(under_way, settings),
             settings=settings,
         )
         documents = steps_of.on(blobs)
@@ -119,6 +119,12 @@ class Worker:
     async def run(self, stop: asyncio.Event) -> None:
         """Works until `stop`, drains, leaves. Raises an ExceptionGroup where a loop broke: a bug, never an outage."""
         await self._serving.run(stop, drain_s=self._drain_s)
+
+
+def group_commit(under_way: UnderWay, settings: WorkerSettings) -> GroupCommit:
+    """No more wait for others than the step has slots: those beyond can never come."""
+    places = min(settings.index_group, settings.index_slots)
+    return GroupCommit(under_way, places=places, wait_s=settings.index_gather_ms / 1_000)
 
 
 def _fetch_step(blobs: BlobStore, origins: Origins, settings: WorkerSettings) -> FetchStep:

@@ -36,3 +36,16 @@ async def test_the_event_loop_runs_on_while_texts_are_embedded(embedder: Embedde
         turns += 1
     assert len(await work) == 20
     assert turns > 10
+
+
+async def test_those_that_came_while_the_model_was_busy_are_answered_together(embedder: Embedder) -> None:
+    busy = asyncio.create_task(embedder.embed_passages(["The millstone turns slowly. " * 20] * 20))
+    await asyncio.sleep(0)
+    texts = [f"The runner stone was dressed on day {day}. " * 20 for day in range(6)]
+    waiting = [asyncio.create_task(embedder.embed_passages([text, "Bran."])) for text in texts]
+    await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+    await asyncio.sleep(0)
+    assert all(task.done() for task in waiting)
+    for text, task in zip(texts, waiting, strict=True):
+        np.testing.assert_allclose(await task, await embedder.embed_passages([text, "Bran."]), atol=1e-5)
+    await busy

@@ -10,7 +10,9 @@ from events.inbox import Delivery
 from events.steps import Lane, Step
 from processors.group_commit import GroupCommit
 from processors.observing import Ended, ErrandEnded
+from processors.settings import WorkerSettings
 from processors.under_way import HANDED_ON_S, HANDED_ON_S_MAX, CountedDeliveries, UnderWay
+from processors.worker import group_commit
 
 LONG_S = 3_600.0
 """Longer than a test: nobody leaves because of the time."""
@@ -190,6 +192,19 @@ async def test_a_group_that_takes_all_places_goes_while_others_are_on_their_way(
         await crossing.arrive("first")
         await crossing.arrive("second")
         assert sorted(crossing.written) == ["first", "second"]
+
+
+@pytest.mark.parametrize(("settings", "places"), [(WorkerSettings(), 16), (WorkerSettings(index_slots=4), 4)])
+async def test_a_workers_groups_are_as_large_as_its_settings_say(settings: WorkerSettings, places: int) -> None:
+    crossing = Crossing()
+    crossing.group = group_commit(crossing.under_way, settings)
+    with crossing.busy(Step.EMBED):
+        for number in range(places - 1):
+            await crossing.arrive(f"{number}")
+        assert crossing.written == []
+        await crossing.arrive("last")
+        assert len(crossing.written) == places
+    crossing.may_end.set()
 
 
 async def test_a_group_goes_when_its_first_document_has_waited_long_enough() -> None:

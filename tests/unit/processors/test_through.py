@@ -1,5 +1,6 @@
 """Small documents in one turn: the facts, rows and rules are those of one step after the other."""
 
+import asyncio
 import hashlib
 from collections.abc import AsyncIterator, Mapping, Sequence
 
@@ -12,11 +13,13 @@ from events import document as facts
 from events.ids import DocumentId
 from events.steps import Step
 from knowledge.chunkers import ChunkerKind, make_chunker
+from knowledge.embedders import Remote
 from knowledge.errors import EmbeddingError, IndexUnavailable, ParseError, ParseErrorCode
 from knowledge.index import IndexRow, IndexTable
 from knowledge.media_type import MediaType
 from knowledge.memory_index import MemoryIndex
 from knowledge.text import ParsedText
+from knowledge.vectors import Vectors
 from processors.bundle import SEPARATOR, StepBlobs
 from processors.chunk import ChunkStep
 from processors.documents import DocumentDeliveries
@@ -74,6 +77,7 @@ class ThroughWorld(World):
     ) -> None:
         super().__init__(embedder, index)
         settings = WorkerSettings(embed_batch_chunks=BATCH)
+        self.remote_calls = asyncio.Semaphore(2)
         self.steps = self.steps_on(self.blobs)
         self.through = Through(
             self.blobs, self.steps_on, settings, self.mill.clock, NobodyWatches(), bytes_max=bytes_max
@@ -91,7 +95,15 @@ class ThroughWorld(World):
                 chunks_max=100,
                 time_limit_s=5,
             ),
-            EmbedStep(blobs, lambda _: self.embedder, self.gate, self.index, batch_chunks=BATCH, time_limit_s=5),
+            EmbedStep(
+                blobs,
+                lambda _: self.embedder,
+                self.gate,
+                self.index,
+                batch_chunks=BATCH,
+                time_limit_s=5,
+                remote_calls=self.remote_calls,
+            ),
             self.index_step(rows),
         ]
         return {one.step: one for one in steps}
@@ -340,3 +352,45 @@ async def test_a_provider_that_refuses_for_good_is_asked_once() -> None:
     assert (failed.step, failed.code, len(embedder.batches)) == (Step.EMBED, "provider_401", 1)
     assert await world.waiting() == {}
     assert (await world.mill.depth(Step.PARSE)).pending == 0
+
+
+class Crowd(CountingEmbedder):
+    """Answers nobody until `wanted` documents are being embedded at a time, or it is told to go on."""
+
+    def __init__(self, wanted: int, remote: Remote | None = None) -> None:
+        super().__init__()
+        self.remote = remote
+        self.most = 0
+        self.is_full = asyncio.Event()
+        self._wanted = wanted
+        self._here = 0
+
+    async def embed_passages(self, texts: Sequence[str]) -> Vectors:
+        self._here += 1
+        self.most = max(self.most, self._here)
+        if self._here == self._wanted:
+            self.is_full.set()
+        async with asyncio.timeout(20):
+            await self.is_full.wait()
+        self._here -= 1
+        return await super().embed_passages(texts)
+
+
+async def test_a_local_model_gets_all_documents_that_are_on_their_way() -> None:
+    crowd = Crowd(wanted=12)
+    world = await a_world(crowd)
+    for _ in range(12):
+        await world.uploaded()
+    deliveries = await world.mill.take(Step.PARSE, count=12)
+    await asyncio.gather(*(world.run(world.through, one) for one in deliveries))
+    assert crowd.most == 12
+
+
+async def test_a_provider_is_called_for_as_many_documents_at_a_time_as_its_slots() -> None:
+    crowd = Crowd(wanted=2, remote=Remote("provider", 64))
+    world = await a_world(crowd)
+    for _ in range(12):
+        await world.uploaded()
+    deliveries = await world.mill.take(Step.PARSE, count=12)
+    await asyncio.gather(*(world.run(world.through, one) for one in deliveries))
+    assert crowd.most == 2
