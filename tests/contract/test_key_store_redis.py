@@ -4,9 +4,11 @@ import time
 
 import pytest
 
+from blobs.memory import MemoryBlobStore
 from domain.api_keys import revoked
 from events.keys import Keys
 from events.redis_clients import Clients
+from millstream.admission.key_copy import agree, put_copy
 from millstream.admission.key_ring import KeyRing
 from millstream.admission.key_store import KeyStore
 from millstream.admission.redis_key_store import RedisKeyStore
@@ -38,3 +40,23 @@ async def test_no_version_is_given_out_again_by_a_store_that_has_lost_its_last_c
     assert await store.version() > lost
     await ring.look()
     assert ring.valid_keys == 0, "the one is revoked, the other was lost"
+
+
+async def test_a_change_behind_a_loss_is_newer_than_the_lost_one_whatever_the_clock_of_its_process(
+    redis_clients: Clients,
+) -> None:
+    """The lost one came from a host whose clock is ahead. The copy of it would else undo the revocation."""
+    blobs, commands = MemoryBlobStore(), redis_clients.commands
+    ahead = RedisKeyStore(commands, Keys(1), clock_us=lambda: 9_000_000)
+    store = RedisKeyStore(commands, Keys(1), clock_us=lambda: 1_000_000)
+    await store.put(record(1), before=None)
+    replica = await commands.dump(Keys(1).api_keys)
+    assert replica is not None
+    await ahead.put(record(2), before=None)
+    await put_copy(ahead, blobs)
+    lost = await store.version()
+    await commands.restore(Keys(1).api_keys, 0, replica, replace=True)
+    await store.put(revoked(record(1), 8), before=record(1))
+    await agree(store, blobs)
+    seen = await store.read()
+    assert (seen.records, seen.version > lost) == ((revoked(record(1), 8),), True)

@@ -4,7 +4,9 @@ A change is compared by WATCH: two that meet would else overwrite one another, a
 
 A replica that takes over may lack the last changes. Were versions counted from one to the next, the first change behind
 it would have the version of a lost one, and a process that saw that one would go on with its keys, the revoked among
-them. So a version is the time of its change, or one more than the version before where that is later.
+them. So a version is the time of its change, or one more than the version before where that is later. Behind a clock
+that was ahead of ours that could be below the lost one, whose copy would undo the change: so it is also more than any
+version that this process has seen.
 """
 
 import time
@@ -33,22 +35,24 @@ def _unix_us() -> int:
 
 
 class RedisKeyStore:
-    """KeyStore of an installation. `clock_us` is unix µs; clocks apart by less than a fail-over takes do no harm."""
+    """KeyStore of an installation. `clock_us` is unix µs; to a process that saw no version before its first change,
+    clocks apart by less than a fail-over takes do no harm."""
 
     def __init__(self, client: RedisClient, keys: Keys, *, clock_us: Callable[[], int] = _unix_us) -> None:
         self._clock_us = clock_us
         self._client = client
         self._name = keys.api_keys
         self._used_name = keys.api_keys_used
+        self._seen = 0
 
     async def version(self) -> int:
         with at_the_border():
-            return int(await self._client.hget(self._name, VERSION) or 0)
+            return self._saw(int(await self._client.hget(self._name, VERSION) or 0))
 
     async def read(self) -> KeysSeen:
         with at_the_border():
             found: Any = await self._client.hgetall(self._name)
-        version = int(found.pop(VERSION.encode(), 0))
+        version = self._saw(int(found.pop(VERSION.encode(), 0)))
         return KeysSeen(version, tuple(_decoder.decode(found[key]) for key in sorted(found)))
 
     async def put(self, record: KeyRecord, *, before: KeyRecord | None) -> bool:
@@ -60,7 +64,7 @@ class RedisKeyStore:
                     return False
                 pipeline.multi()  # type: ignore[no-untyped-call]  # redis-py gives it no types
                 pipeline.hset(self._name, record.id, _encoder.encode(record))
-                pipeline.hset(self._name, VERSION, str(max(int(version or 0) + 1, self._clock_us())))
+                pipeline.hset(self._name, VERSION, str(self._next(int(version or 0))))
                 return await _executed(pipeline)
 
     async def take_over(self, seen: KeysSeen) -> bool:
@@ -75,6 +79,14 @@ class RedisKeyStore:
                 for one in seen.records:
                     pipeline.hset(self._name, one.id, _encoder.encode(one))
                 return await _executed(pipeline)
+
+    def _saw(self, version: int) -> int:
+        self._seen = max(self._seen, version)
+        return version
+
+    def _next(self, version: int) -> int:
+        self._saw(version)
+        return max(self._seen + 1, self._clock_us())
 
     async def note_used(self, used_at_us: Mapping[str, int]) -> None:
         if used_at_us:
