@@ -48,10 +48,10 @@ local function history_of(prefix, pointer)
     local fields = entry and entry[2]
     if not fields or #fields ~= 4 then return {} end
     bytes = bytes + #fields[2]
+    events_left, bytes_left = events_left - 1, bytes_left - #fields[2] -- what is read counts, brought along or not
+    if bytes > HISTORY_BYTES_MAX then return {} end
     history[#history + 1], history[#history + 2], history[#history + 3] = place, fields[2], fields[4]
   end
-  if bytes > HISTORY_BYTES_MAX then return {} end
-  events_left, bytes_left = events_left - #places, bytes_left - bytes
   return history
 end
 

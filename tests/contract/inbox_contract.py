@@ -41,13 +41,13 @@ async def put(
     return documents
 
 
-async def start(world: LogWorld, document: str, times: int = 1) -> None:
+async def start(world: LogWorld, document: str, times: int = 1, *, worker: str = "w") -> None:
     """Parsing begins, so many times."""
     last = (await world.log.history(document))[-1]
     begun = write(
         document,
         last.version,
-        *(StepStarted(step=Step.PARSE, attempt=attempt, worker="w") for attempt in range(1, times + 1)),
+        *(StepStarted(step=Step.PARSE, attempt=attempt, worker=worker) for attempt in range(1, times + 1)),
         knowledge_base=new_knowledge_base(partition_of(document)),
         task=last.correlation_id,
     )

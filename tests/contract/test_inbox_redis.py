@@ -1,6 +1,7 @@
 """The inboxes on Redis keep the contract, and what only a real server can do."""
 
 import asyncio
+from typing import Any
 
 import pytest
 
@@ -106,6 +107,21 @@ async def test_a_key_of_another_kind_in_place_of_a_history_holds_no_delivery_up(
     await redis_clients.commands.set(redis_world.keys.history(odd), "no list")
     handed = await redis_world.inbox.take_with_histories(BOTH, consumer="a", count=9)
     assert [(one.delivery.stream_id, one.history is None) for one in handed] == [(odd, True), (sound, False)]
+
+
+async def test_what_one_take_reads_of_large_histories_is_bounded_though_it_brings_none_of_them(
+    redis_world: RedisWorld, redis_clients: Clients
+) -> None:
+    documents = await put(redis_world, count=60)
+    large = "w" * 20_000
+    for document in documents:
+        await start(redis_world, document, 3, worker=large)
+    await execute(redis_clients.commands, "CONFIG", "RESETSTAT")
+    handed = await redis_world.inbox.take_with_histories(BOTH, consumer="a", count=99)
+    assert [one.delivery.stream_id for one in handed] == documents
+    assert {one.history is None for one in handed} == {True}
+    told: Any = await redis_clients.commands.info("commandstats")
+    assert told["cmdstat_xrange"]["calls"] <= 2 * (262_144 // 20_000 + 1)
 
 
 async def test_what_one_take_brings_is_bounded(redis_world: RedisWorld) -> None:
