@@ -9,8 +9,15 @@ from typing import Any, Final
 from redis.asyncio import Redis
 from redis.asyncio.cluster import RedisCluster
 from redis.asyncio.connection import AbstractConnection
+from redis.exceptions import (
+    ClusterError,
+    NoScriptError,
+    OutOfMemoryError,
+    RedisClusterException,
+    RedisError,
+    ResponseError,
+)
 from redis.exceptions import ConnectionError as RedisConnectionError
-from redis.exceptions import NoScriptError, OutOfMemoryError, RedisClusterException, RedisError, ResponseError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from events.errors import FormatMismatch, LogError, LogFull, LogUnavailable, NotReplicated
@@ -22,16 +29,16 @@ RedisClient = Redis | RedisCluster
 
 _FULL: Final = ("OOM", "MISCONF")
 _UNAVAILABLE: Final = ("LOADING", "BUSY", "MASTERDOWN", "READONLY", "CLUSTERDOWN", "TRYAGAIN", "NOPERM")
-_UNAVAILABLE_WITHIN: Final = ("ACL failure in script", "exhausted the last possible ID")
-"""Refusals without a code of their own: a right that a script lacks, a stream that takes no more entries. Both last
-until an operator acts, and neither must end a process."""
+_UNAVAILABLE_WITHIN: Final = ("ACL failure in script", "exhausted the last possible ID", "access a non local key")
+"""Refusals without a code of their own: a right that a script lacks, a stream that takes no more entries, a slot that
+moves to another server. All last until an operator acts, or is done, and none must end a process."""
 
 
 def translated(error: RedisError | RedisClusterException | OSError) -> LogError:
     """Our error for one of redis-py's; what the server says goes along."""
     text = str(error)
     match error:
-        case RedisConnectionError() | RedisTimeoutError() | RedisClusterException() | OSError():
+        case RedisConnectionError() | RedisTimeoutError() | RedisClusterException() | ClusterError() | OSError():
             return LogUnavailable(f"Redis did not answer: {text}")
         case OutOfMemoryError():
             return LogFull(f"Redis refuses writes, its memory is full: {text}")

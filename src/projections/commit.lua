@@ -2,11 +2,13 @@
 -- Writes rows, lists and checkpoint of one generation in one step, and announces the changed rows.    (behind `leaves.lua`)
 --
 -- KEYS  checkpoint  hash    token, position, number, unreadable, unknown, refused, holder, until (server ms),
---                           retired (unix us: no task that finished before is held)
+--                           retired (unix us: no task that finished before is held), written (position and retired of the
+--                           last commit that knew of leaves)
 --       changes     stream  c: packed changes, b: bytes of all entries ever, for trimming
 --       names       set     of every list of the generation that has a member
 --       leaved      hash    of lists that have leaves
---       then the tables (hash: row by id), then the lists (zset, all scores 0: ordered by member)
+--       then the tables (hash: row by id), then the lists (zset, all scores 0: ordered by member), then one that is
+--       never there (`ABSENT` in `redis_views.py`)
 -- ARGV  token, position expected, position, number, unreadable, unknown, refused, lease_ms, changes or '',
 --       feed_bytes_max, tables, lists, retired expected, retired, what the keys of the generation begin with, then
 --       for each table: rows, removed, then id and row of each, id of each removed;
@@ -161,7 +163,8 @@ end
 local time = call('TIME')
 local now_ms = tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000)
 call('HSET', CHECKPOINT, 'position', ARGV[3], 'number', ARGV[4], 'unreadable', ARGV[5], 'unknown', ARGV[6],
-  'refused', ARGV[7], 'until', string.format('%d', now_ms + tonumber(ARGV[8])), 'retired', ARGV[14])
+  'refused', ARGV[7], 'until', string.format('%d', now_ms + tonumber(ARGV[8])), 'retired', ARGV[14],
+  'written', ARGV[3] .. ' ' .. ARGV[14])
 
 if ARGV[9] ~= '' then
   local last = call('XREVRANGE', CHANGES, '+', '-', 'COUNT', 1)[1]

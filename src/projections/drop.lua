@@ -1,7 +1,8 @@
 #!lua
 -- Deletes a part of a generation that is not live, in one step: whoever builds it meanwhile loses the lease with it, and
 -- whoever made it live in the meantime keeps it.    (behind `leaves.lua`)
--- KEYS  meta (hash), checkpoint of the generation, names of its lists (set), leaved (hash), then its tables (hashes)
+-- KEYS  meta (hash), checkpoint of the generation, names of its lists (set), leaved (hash), then its tables (hashes), then
+--       one that is never there
 -- ARGV  generation, lists and leaves at most, what the keys of the generation begin with
 -- Answers -1 (it is live) | 0 (there is more) | 1 (nothing is left)
 if (call('HGET', KEYS[1], 'generation') or '1') == ARGV[1] then return -1 end

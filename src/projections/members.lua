@@ -1,6 +1,6 @@
 #!lua flags=no-writes
 -- A part of one list, in order.    (behind `leaves.lua`)
--- KEYS  list (zset), leaved (hash)
+-- KEYS  list (zset), leaved (hash), one that is never there
 -- ARGV  place or '', limit, name of the list, what the keys of its generation begin with
 -- Answers members
 local members = {}

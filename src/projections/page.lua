@@ -1,6 +1,6 @@
 #!lua flags=no-writes
 -- A part of one list with its rows, of one moment and one generation.    (behind `leaves.lua`)
--- KEYS  meta (hash), list (zset), table (hash), leaved (hash)
+-- KEYS  meta (hash), list (zset), table (hash), leaved (hash), one that is never there
 -- ARGV  generation that the keys are of, place or '', limit, newest first (0, 1), characters before the id, floor or '',
 --       name of the list, what the keys of the generation begin with
 -- Answers {live generation} where it is another, else {live generation, length of the list, member, row...}

@@ -87,6 +87,7 @@ class Projector:
         self._writer: Writer | None = None
         self._hole: Hole | None = None
         self._told_of_hole = Seldom()
+        self._builds_behind_older = True
         self._stood_at = Checkpoint()
 
     async def run(self, stop: asyncio.Event) -> None:
@@ -153,6 +154,8 @@ class Projector:
                 if await self._is_beyond_log(lease.checkpoint):
                     await self._heal(lease.checkpoint)
                     return None
+                if lease.is_by_older and await self._build_behind_older():
+                    return None
                 return Writer(self._views, lease, lease_ms=self._lease_ms, rows_max=self._cached_rows_max)
             case LeaseHeld() | NotLive():
                 return None
@@ -209,6 +212,21 @@ class Projector:
             return True  # what is before the hole cannot be built anew either
         except RebuildRefused:
             return False  # somebody else is at it
+        return True
+
+    async def _build_behind_older(self) -> bool:
+        """An older release wrote to lists whose leaves it does not see: what it took away is still there, and what it
+        added may lie out of order. They are built anew; False where they cannot be, and are followed as they are."""
+        if self._rebuild is None or not self._builds_behind_older:
+            return False
+        log.warning("lists_by_older_release", partition=self._partition, advice="end what runs of the older release")
+        try:
+            await self._rebuild(self._log, self._views, self._partition, holder=f"{self._holder}-rebuild")
+        except LogHasHole:
+            self._builds_behind_older = False
+            return False
+        except RebuildRefused:
+            return True  # somebody else is at it
         return True
 
     async def _renews(self, lease: Lease) -> bool:

@@ -39,6 +39,11 @@ LEAVED: Final = "leaved"
 
 LEAVES: Final = ("leaves.lua",)
 
+ABSENT: Final = "absent"
+"""A key that is never there, declared by each script that makes names of leaves itself: while a slot moves to another
+server of a cluster its keys lie on two, and one that lies elsewhere looks like one without members. A call that
+declares a key which is not there is refused meanwhile (TRYAGAIN), before it has written anything."""
+
 CHECKPOINT_FIELDS: Final = ("position", "number", "unreadable", "unknown", "refused", "retired")
 
 
@@ -92,7 +97,7 @@ class RedisViews:
         newest_first: bool,
         floor: str | None = None,
     ) -> Page:
-        names = [_index_name(index), _table_name(table), LEAVED]
+        names = [_index_name(index), _table_name(table), LEAVED, ABSENT]
         arguments = (after or "", limit, int(newest_first), MEMBER_TIME_DIGITS + 1, floor or "", index)
         total, *found = await self._of_live(self._page, partition, names, arguments, prefixed=True)
         rows = zip(found[::2], found[1::2], strict=True)
@@ -109,7 +114,8 @@ class RedisViews:
         seize: bool = False,
         renews: int | None = None,
     ) -> Lease | LeaseHeld | NotLive:
-        keys = [self._keys.meta(partition), self._keys.checkpoint(partition, generation)]
+        leaved = self._keys.view(partition, generation, LEAVED)
+        keys = [self._keys.meta(partition), self._keys.checkpoint(partition, generation), leaved]
         answer: list[Any] = await self._acquire.run(
             self._client, keys, (generation, holder, lease_ms, int(build), int(seize), renews or 0)
         )
@@ -118,9 +124,13 @@ class RedisViews:
                 return NotLive(live)
             case [2, int(left_ms)]:
                 return LeaseHeld(left_ms)
-            case [_, token, *fields]:
+            case [_, token, is_by_older, *fields]:
                 return Lease(
-                    partition=partition, generation=generation, token=int(token), checkpoint=_checkpoint(fields)
+                    partition=partition,
+                    generation=generation,
+                    token=int(token),
+                    checkpoint=_checkpoint(fields),
+                    is_by_older=bool(is_by_older),
                 )
             case _:
                 raise TypeError("acquire.lua answers a list")
@@ -154,7 +164,7 @@ class RedisViews:
         return bool(await self._swap.run(self._client, keys, arguments))
 
     async def drop(self, partition: int, generation: int, *, limit: int) -> bool:
-        tables = [self._keys.view(partition, generation, _table_name(table)) for table in TABLES]
+        tables = [self._keys.view(partition, generation, name) for name in (*map(_table_name, TABLES), ABSENT)]
         names = [self._keys.view(partition, generation, name) for name in ("indexes", LEAVED)]
         keys = [self._keys.meta(partition), self._keys.checkpoint(partition, generation), *names, *tables]
         prefix = self._keys.view(partition, generation, "")
@@ -180,7 +190,7 @@ class RedisViews:
                     yield name.decode(), members
 
     async def members(self, partition: int, generation: int, index: str) -> tuple[str, ...]:
-        names = [self._keys.view(partition, generation, name) for name in (_index_name(index), LEAVED)]
+        names = [self._keys.view(partition, generation, name) for name in (_index_name(index), LEAVED, ABSENT)]
         prefix = self._keys.view(partition, generation, "")
         found: list[bytes] = []
         while True:
@@ -232,6 +242,7 @@ class RedisViews:
             view(LEAVED),
             *(view(_table_name(table)) for table in tables),
             *(view(_index_name(change.index)) for change in commit.indexes),
+            view(ABSENT),
         ]
         arguments: list[Argument] = [
             lease.token,

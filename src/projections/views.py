@@ -44,12 +44,16 @@ class Checkpoint(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Lease(msgspec.Struct, frozen=True, kw_only=True):
-    """The right to write a generation's views until somebody else gets a higher token."""
+    """The right to write a generation's views until somebody else gets a higher token.
+
+    `is_by_older`: a release that knows less of how lists lie wrote to them since, so that long ones are not right.
+    """
 
     partition: int
     generation: int
     token: int
     checkpoint: Checkpoint
+    is_by_older: bool = False
 
 
 class LeaseHeld(msgspec.Struct, frozen=True):

@@ -1,8 +1,9 @@
 """A Redis Cluster under traffic: a replica that does not confirm, a master that dies, a slot that moves."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager
+from typing import TypeVar
 
 import pytest
 
@@ -13,12 +14,19 @@ from events.log import Appended, Write
 from events.redis_batching import Confirmation
 from events.redis_clients import Clients
 from events.redis_log import RedisLog
+from projections.feed import Change
+from projections.projection import DOCUMENTS, RowKey, member
+from projections.redis_views import RedisViews
+from projections.views import IndexChange, Lease, Page
 from tests.contract.event_log_contract import document_write
+from tests.contract.view_store_contract import LEASE_MS, commit, following
 from tests.event_samples import indexed, new_document, new_knowledge_base, new_task, write
 from tests.servers.redis_cluster_process import ClusterNode, RedisCluster
 from tests.waiting import wait_for, wait_until
 
 pytest_plugins = ("tests.servers.redis_cluster",)
+
+T = TypeVar("T")
 
 PARTITIONS = 6
 WRITERS = 12
@@ -88,6 +96,55 @@ async def test_a_slot_that_moves_under_traffic_takes_every_event_along(
     await asyncio.to_thread(_move, whole_cluster, target, source)
     assert whole_cluster.master_of(SLOT) is source
     await traffic.assert_everything_is_there_once()
+
+
+@pytest.mark.parametrize("leaves_go_first", [True, False])
+async def test_while_a_slot_moves_nothing_is_written_to_a_part_of_a_long_list_nor_shown_of_it(
+    cluster_clients: Clients, whole_cluster: RedisCluster, leaves_go_first: bool
+) -> None:
+    views = RedisViews(cluster_clients.commands, KEYS)
+    held = await views.acquire(0, 1, holder="one", lease_ms=LEASE_MS)
+    assert isinstance(held, Lease)
+    ids = [f"doc_00{'0' * 12}70008{n:015x}" for n in range(300)]
+    members = tuple(member(1_700_000_000_000_000 + n, one) for n, one in enumerate(ids))
+    rows = {RowKey(DOCUMENTS, one): b"row" for one in ids}
+    told = (Change(ids[0], new_knowledge_base(0), new_task(0), 1),)  # so that each key that a commit declares is there
+    first = commit(held, 1, rows=rows, indexes=(IndexChange("long", (), members),), changes=told)
+    assert await views.commit(first)
+    second = commit(following(held, first), 2, indexes=(IndexChange("long", members[:50], ()),), changes=told)
+
+    source = whole_cluster.master_of(SLOT)
+    target = next(node for node in whole_cluster.masters() if node is not source)
+
+    def refused() -> int:
+        said = [node.says("errorstats").get("errorstat_TRYAGAIN", {}) for node in (source, target)]
+        return sum(int(one.get("count", 0)) for one in said)
+
+    before = refused()
+    await asyncio.to_thread(_begin_to_move, source, target, leaves_go_first)
+    async with asyncio.TaskGroup() as calls:
+        committed = calls.create_task(_answered(lambda: views.commit(second)))
+        await wait_until(lambda: refused() > before or committed.done(), "the commit is refused, or made")
+        before = refused()
+        page = calls.create_task(_answered(lambda: _page_across(views)))
+        await wait_until(lambda: refused() > before + 20 or page.done(), "both are refused, or made")
+        await asyncio.to_thread(_move, whole_cluster, source, target)
+    assert await committed
+    assert (await views.members(0, 1, "long")) == members[50:]
+    assert [one.member for one in (await page).rows] == list(members[:-201:-1])
+    await asyncio.to_thread(_move, whole_cluster, target, source)
+
+
+async def _page_across(views: RedisViews) -> Page:
+    return await views.page(0, "long", DOCUMENTS, after=None, limit=200, newest_first=True)
+
+
+async def _answered(call: Callable[[], Awaitable[T]]) -> T:
+    while True:
+        try:
+            return await call()
+        except LogUnavailable:
+            continue
 
 
 class _Traffic:
@@ -166,6 +223,16 @@ async def _kept(log: RedisLog, asked: Write) -> Appended:
 
     await wait_for(is_kept, "the replica confirms")
     return found[-1]
+
+
+def _begin_to_move(source: ClusterNode, target: ClusterNode, leaves_go_first: bool) -> None:
+    """The leaves of lists lie with one of them then, all else with the other."""
+    source_id, target_id = source.ask("CLUSTER", "MYID"), target.ask("CLUSTER", "MYID")
+    target.ask("CLUSTER", "SETSLOT", SLOT, "IMPORTING", source_id)
+    source.ask("CLUSTER", "SETSLOT", SLOT, "MIGRATING", target_id)
+    for key in source.ask("CLUSTER", "GETKEYSINSLOT", SLOT, 1_000):
+        if (":leaf:" in key or ":leaves:" in key) is leaves_go_first:
+            source.ask("MIGRATE", "127.0.0.1", target.port, "", 0, 5_000, "KEYS", key)
 
 
 def _move(cluster: RedisCluster, source: ClusterNode, target: ClusterNode) -> None:

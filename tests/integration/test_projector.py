@@ -1,6 +1,7 @@
 """The projector on a real Redis: killed, doubled, and replaced by a rebuild while appends go on."""
 
 import asyncio
+import hashlib
 import io
 
 import pytest
@@ -16,6 +17,7 @@ from projections.holes import Hole, holes
 from projections.projection import TASKS
 from projections.projector import Projector, run_projectors
 from projections.redis_feed import RedisFeed
+from projections.redis_script import ViewScript
 from projections.redis_views import RedisViews
 from projections.replay import Rebuilt, rebuild
 from projections.views import Commit, ViewStore
@@ -44,6 +46,49 @@ class CrashingViews(RedisViews):
             self.crashes_after -= 1
             raise LogUnavailable("the answer was lost")
         return committed
+
+
+class OlderViews(RedisViews):
+    """Writes as releases do that know of no leaves: a list is one sorted set."""
+
+    def __init__(self, clients: Clients, keys: Keys) -> None:
+        super().__init__(clients.commands, keys)
+        self._commit = OlderCommit()
+
+
+class OlderCommit(ViewScript):
+    """What mattered of the script of such a release, for the arguments of today's."""
+
+    def __init__(self) -> None:
+        self.text = """#!lua
+        local place = 16
+        local function each(count, visit)
+          for _ = 1, count do
+            visit(ARGV[place], ARGV[place + 1])
+            place = place + 1
+          end
+        end
+        for t = 1, tonumber(ARGV[11]) do
+          local rows, removed, key = tonumber(ARGV[place]), tonumber(ARGV[place + 1]), KEYS[4 + t]
+          place = place + 2
+          each(rows, function(id, row)
+            redis.call('HSET', key, id, row)
+            place = place + 1
+          end)
+          each(removed, function(id) redis.call('HDEL', key, id) end)
+        end
+        for l = 1, tonumber(ARGV[12]) do
+          local name, removed, added = ARGV[place], tonumber(ARGV[place + 1]), tonumber(ARGV[place + 2])
+          local key = KEYS[4 + tonumber(ARGV[11]) + l]
+          place = place + 3
+          each(removed, function(member) redis.call('ZREM', key, member) end)
+          each(added, function(member) redis.call('ZADD', key, 0, member) end)
+          if added > 0 then redis.call('SADD', KEYS[3], name) end
+        end
+        redis.call('HSET', KEYS[1], 'position', ARGV[3], 'number', ARGV[4], 'retired', ARGV[14])
+        return 1
+        """
+        self.digest = hashlib.sha1(self.text.encode(), usedforsecurity=False).hexdigest()
 
 
 class World:
@@ -161,6 +206,22 @@ async def test_projectors_wait_for_a_store_that_went_away(own_redis: RedisProces
         stop.set()
         await running
         await world.expect_views_as_folded_at_once()
+
+
+async def test_long_lists_that_an_older_release_wrote_to_are_built_anew(world: World, log_lines: io.StringIO) -> None:
+    knowledge_base = await world.workshop.create(partition=0)
+    await world.workshop.through(knowledge_base, 150)
+    older = OlderViews(world.clients, world.keys)
+    for views in (world.views, older, world.views):
+        projector = Projector(world.log, views, partition=0, holder="one", page_events=200, rebuild=rebuild)
+        for _ in range(2):
+            await projector.advance()
+    while await projector.advance() != 0:
+        pass
+    assert await world.is_projected()
+    assert log_lines.getvalue().count("lists_by_older_release") == 1
+    assert await world.views.live_generation(0) == 2
+    await world.expect_views_as_folded_at_once()
 
 
 async def _rebuild_twice(world: World) -> list[Rebuilt]:
