@@ -61,6 +61,13 @@ class KnowledgeBases:
             self._keep(knowledge_base, kept)
         return kept.folded.state
 
+    async def is_deleted(self, knowledge_base: KnowledgeBaseId) -> bool:
+        """For those who then take away all that it had: a deletion is believed where the whole history says it. The log
+        may have lost its end since it was seen, and the knowledge base lives on."""
+        if isinstance(await self.state(knowledge_base), DeletedKnowledgeBase):
+            self._kept.pop(knowledge_base, None)
+        return isinstance(await self.state(knowledge_base), DeletedKnowledgeBase)
+
     async def tables(self, knowledge_base: KnowledgeBaseId) -> tuple[IndexTable, ...]:
         """Every index table that the knowledge base may ever have had."""
         match await self.state(knowledge_base, is_fresh=True):

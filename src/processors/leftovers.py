@@ -1,7 +1,6 @@
 """What a refused attempt may have left behind its document's back."""
 
 from domain.document import DocumentState, Erased, Removed, Skipped
-from domain.knowledge_base import DeletedKnowledgeBase
 from events.ids import KnowledgeBaseId
 from knowledge.index import Index
 from processors.artifacts import prefix_of
@@ -28,7 +27,7 @@ async def erase_rows(
     the last to know of it. A write that another one's drop comes upon is followed by a drop of its own.
     """
     tables = await known.tables(knowledge_base)
-    is_deleted = isinstance(await known.state(knowledge_base), DeletedKnowledgeBase)
+    is_deleted = await known.is_deleted(knowledge_base)
     for table in tables:
         if is_deleted:
             await index.drop(table)

@@ -5,6 +5,7 @@ stands when the attempt goes on.
 """
 
 import asyncio
+import copy
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,8 @@ from domain.commands import DeleteKnowledgeBase, EditChunk
 from domain.deciders import knowledge_base_decider
 from domain.document import Erased
 from domain.handle import handle
-from events.ids import DocumentId, KnowledgeBaseId
+from domain.knowledge_base import DeletedKnowledgeBase
+from events.ids import DocumentId, KnowledgeBaseId, partition_of
 from events.inbox import Delivery, InboxDepth
 from events.steps import Step
 from knowledge.chunk import chunk_ids
@@ -24,6 +26,8 @@ from knowledge.lance_index import LanceIndex
 from knowledge.memory_index import MemoryIndex
 from processors.erase import EraseStep
 from processors.errands import ErrandDeliveries
+from processors.leftovers import erase_rows
+from tests.contract.index_contract import rows_of
 from tests.unit.processors.chunked_document import CHUNKS, World
 
 WHOLE = 0
@@ -223,3 +227,23 @@ async def test_of_several_that_write_late_the_last_one_leaves_nothing(deleted: D
     await deleted.world.run(deleted.world.indexing, one)
     await deleted.end()
     assert await deleted.left() == nothing_of(2)
+
+
+async def test_rows_alone_are_taken_back_where_the_log_has_lost_the_deletion() -> None:
+    """A fail-over: the knowledge base lives on, and its other documents are searched."""
+    deleted = Deleted(MemoryIndex())
+    await deleted.prepare(is_first=False)
+    mill, known, index = deleted.world.mill, deleted.world.knowledge_bases, deleted.index
+    kb, (first, _) = mill.knowledge_base, deleted.documents
+    table = IndexTable(kb, 1)
+    rows = await index.count(table, first)
+    await index.upsert(table, "doc_late", rows_of("doc_late", ["late"]), fence=1)
+    store, partition = mill.log.store, partition_of(kb)
+    before = copy.deepcopy(store.partitions[partition])
+    await handle(mill.log, knowledge_base_decider(kb), kb, [DeleteKnowledgeBase()], mill.context(kb))
+    assert isinstance(await known.state(kb, is_fresh=True), DeletedKnowledgeBase)
+    store.partitions[partition] = before
+
+    await erase_rows(index, known, kb, "doc_late", fence=1)
+    assert (await index.count(table, first), await index.count(table, "doc_late")) == (rows, 0)
+    assert rows
