@@ -33,6 +33,9 @@ from processors.step import Done, Outcome, Passed, Processor, Reject, Work
 
 STEPS_IN_TURN: Final = (Step.CHUNK, Step.EMBED, Step.INDEX)
 STEPS_BEHIND: Final = frozenset(STEPS_IN_TURN)
+AHEAD_OF_ROWS: Final = frozenset({Step.CHUNK, Step.EMBED})
+"""Steps that by themselves leave nothing in the index."""
+
 PLACE_S_MAX: Final = 2.0
 """How long a parsed document waits for a place on the way; then it goes by the inboxes."""
 
@@ -142,6 +145,34 @@ class Through:
             return outcome if not isinstance(outcome, Done) else None
         finally:
             self._observer.left(step.step)
+
+
+class BehindATurn:
+    """A step behind parse, of whose documents rows may lie in the index already: an attempt to go through all steps
+    that told nothing of it (its worker died, or its time was over) may have come as far. Who ends a document at this
+    step, or lays its delivery aside, is the last to know of them."""
+
+    def __init__(self, alone: Processor, indexing: Processor) -> None:
+        self._alone = alone
+        self._indexing = indexing
+        self.step = alone.step
+        self.time_limit_s = alone.time_limit_s
+
+    async def run(self, work: Work) -> Outcome:
+        """As the step does."""
+        return await self._alone.run(work)
+
+    async def abandon(self, work: Work, now: DocumentState) -> None:
+        """Such an attempt was followed by another: of other documents nobody has to ask the index."""
+        await self._alone.abandon(work, now)
+        if attempts_at(now, Step.PARSE) > 1:
+            await self._indexing.abandon(work, now)
+
+
+def behind_a_turn(steps: Mapping[Step, Processor]) -> dict[Step, Processor]:
+    """The steps that come by their inboxes."""
+    indexing = steps[Step.INDEX]
+    return {step: BehindATurn(one, indexing) if step in AHEAD_OF_ROWS else one for step, one in steps.items()}
 
 
 class _Way:

@@ -31,7 +31,7 @@ from processors.runner import CarryOut
 from processors.serving import Serving
 from processors.settings import WorkerSettings
 from processors.step import Errand
-from processors.through import STEPS_BEHIND, Through
+from processors.through import STEPS_BEHIND, Through, behind_a_turn
 from processors.under_way import CountedDeliveries, UnderWay
 from processors.workbench import Workbench
 
@@ -92,7 +92,7 @@ class Worker:
             group=group_commit(under_way, settings),
             settings=settings,
         )
-        documents = steps_of.on(blobs)
+        documents = behind_a_turn(steps_of.on(blobs))
         if origins is not None:
             documents[Step.FETCH] = _fetch_step(blobs, origins, settings)
         serves_all = steps is None or set(steps) >= STEPS_BEHIND

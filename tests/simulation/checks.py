@@ -19,6 +19,7 @@ from domain.document import (
     record_of,
 )
 from events import document as d
+from events import knowledge_base as k
 from events import task as t
 from events.digests import DigestKey, digest_of
 from events.envelope import Envelope
@@ -29,6 +30,7 @@ from events.memory import MemoryLog
 from events.memory_store import PartitionState
 from events.routing import ToInbox, ToInboxAt, route
 from events.steps import Step
+from knowledge.index import IndexTable
 from processors.failures import INTERNAL_ERROR, POISON_DOCUMENT
 from tests.simulation.claims import Claims
 from tests.simulation.loop import Process, SimulatedLoop
@@ -56,6 +58,7 @@ class Checks:
         self.tasks: dict[str, task_states.TaskState] = {}
         self.members: dict[str, dict[str, int]] = {}
         self.events = 0
+        self._deleted: set[str] = set()
         self._same_bytes: dict[tuple[KnowledgeBaseId, str], set[str]] = {}
         self._versions: dict[str, int] = {}
         self._event_ids: set[str] = set()
@@ -98,7 +101,8 @@ class Checks:
             case StreamKind.TASK:
                 self._task_event(envelope)
             case StreamKind.KNOWLEDGE_BASE:
-                pass
+                if isinstance(event, k.KnowledgeBaseDeleted):
+                    self._deleted.add(stream)
 
     def _document_event(self, writer: str, envelope: Envelope) -> None:
         stream, event = envelope.stream_id, envelope.event
@@ -116,7 +120,9 @@ class Checks:
         self._rows.referenced(stream, after)
         if isinstance(event, d.DocumentIndexed):
             assert isinstance(after, Indexed)
-            self._rows.are_complete(stream, after)
+            # Of a deleted knowledge base the tables go, under those too who are about to tell of their rows.
+            if after.record.about.knowledge_base_id not in self._deleted:
+                self._rows.are_complete(stream, after)
 
     def _is_fenced(self, writer: str, stream: str, before: DocumentState, event: object) -> None:
         """Results come from the attempt that is under way, and failures say what happened."""
@@ -256,3 +262,6 @@ class Checks:
     def rows_erased(self, document: str) -> None:
         state = self.documents.get(document, Unknown())
         assert not isinstance(state, Indexed), f"the rows of {document} were erased, and it is searchable"
+
+    def table_dropped(self, table: IndexTable) -> None:
+        assert table.knowledge_base_id in self._deleted, f"{table} was dropped, and its knowledge base is there"

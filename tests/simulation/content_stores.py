@@ -159,7 +159,11 @@ class SimulatedIndex:
         return await self._call(lambda: self._index.fence(table, document_id))
 
     async def drop(self, table: IndexTable) -> None:
-        await self._call(lambda: self._index.drop(table))
+        async def effect() -> None:
+            self._checks.table_dropped(table)
+            await self._index.drop(table)
+
+        await self._call(effect)
 
     @asynccontextmanager
     async def reading(self, table: IndexTable) -> AsyncIterator[TableReader]:

@@ -8,7 +8,7 @@ import msgspec
 import pytest
 
 from domain.commands import CancelDocument, RemoveDocument, StartStep
-from domain.document import Cancelled, Chunked, DocumentState, Embedded, Indexed, Parsed
+from domain.document import Cancelled, Chunked, DocumentState, Embedded, Failed, Indexed, Parsed
 from events import document as facts
 from events.ids import DocumentId
 from events.steps import Step
@@ -33,7 +33,7 @@ from processors.rows import RowMaker, embed_through
 from processors.settings import WorkerSettings
 from processors.step import Processor
 from processors.stored import load, load_chunks, load_vectors
-from processors.through import STEPS_IN_TURN, Through
+from processors.through import STEPS_IN_TURN, Through, behind_a_turn
 from tests.searched import search_keyword
 from tests.unit.processors.chunked_document import BATCH, CountingEmbedder, InterruptedIndex, World
 
@@ -306,6 +306,54 @@ async def test_rows_of_the_dead_are_taken_back_by_whoever_lays_the_delivery_asid
     await world.run(world.through, claimed)
     assert isinstance(await world.mill.document(document), Cancelled)
     assert await world.texts() == []
+
+
+async def rows_of_the_dead(world: ThroughWorld) -> DocumentId:
+    """A small document that is being chunked: who went through all steps with it before died ahead of telling."""
+    document = await world.uploaded()
+
+    async def dies() -> None:
+        raise SystemExit("killed")
+
+    world.index = dying = InterruptedIndex()
+    dying.meanwhile.append(dies)
+    with pytest.raises(SystemExit):
+        await world.run(world.through)
+    assert await world.texts() == [TEXT.strip()]
+    world.mill.clock.advance(600)
+    (claimed,) = await world.mill.claim(Step.PARSE, "worker-2")
+    await world.run(world.through, claimed)
+    return document
+
+
+@pytest.mark.parametrize("ends_at", [Step.CHUNK, Step.EMBED])
+async def test_rows_of_the_dead_are_taken_back_where_the_document_is_cancelled_at_a_later_step(ends_at: Step) -> None:
+    world = await a_world()
+    document = await rows_of_the_dead(world)
+    steps = behind_a_turn(world.steps_on(world.blobs))
+    if ends_at is Step.EMBED:
+        await world.run(steps[Step.CHUNK])
+    await world.mill.say(document, CancelDocument())
+    await world.run(steps[ends_at])
+    assert isinstance(await world.mill.document(document), Cancelled)
+    assert await world.texts() == []
+    assert await world.waiting() == {}
+
+
+async def test_rows_of_the_dead_are_taken_back_where_the_document_fails_at_a_later_step() -> None:
+    class Refusing(CountingEmbedder):
+        async def embed_passages(self, texts: Sequence[str]) -> Vectors:
+            raise EmbeddingError("provider_401", "no such key", is_permanent=True)
+
+    world = await a_world()
+    document = await rows_of_the_dead(world)
+    world.embedder = Refusing()
+    steps = behind_a_turn(world.steps_on(world.blobs))
+    await world.run(steps[Step.CHUNK])
+    await world.run(steps[Step.EMBED])
+    assert isinstance(await world.mill.document(document), Failed)
+    assert await world.texts() == []
+    assert await world.waiting() == {}
 
 
 async def test_each_step_is_told_with_its_own_times() -> None:
