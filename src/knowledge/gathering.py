@@ -19,24 +19,28 @@ class _Call(Generic[Asked, Answer]):
 class Gathering(Generic[Asked, Answer]):
     """`carry_out` gets what `fits` (so many of those that wait, from the first; at least one goes) and answers each.
 
-    Where a round of several raises, each is carried out alone: one bad call spoils no other.
+    Where a round of several raises, each is carried out alone: one bad call spoils no other. `has_effect`: what is
+    carried out changes something, so nobody leaves in the middle of it.
     """
 
     def __init__(
         self,
         carry_out: Callable[[Sequence[Asked]], Awaitable[Sequence[Answer]]],
         fits: Callable[[Sequence[Asked]], int],
+        *,
+        has_effect: bool = True,
     ) -> None:
         self._carry_out = carry_out
         self._fits = fits
+        self._has_effect = has_effect
         self._waiting: list[_Call[Asked, Answer]] = []
         self._rounds: asyncio.Task[None] | None = None
 
     async def ask(self, asked: Asked) -> Answer:
         """The answer to one call; raises what carrying it out raised.
 
-        Cancelled before its round it is not carried out; during it the round is waited for, or its effect would come
-        to pass behind the back of a caller for whom it is over.
+        Cancelled before its round it is not carried out; during it the round is waited for where it has an effect, or
+        that would come to pass behind the back of a caller for whom it is over.
         """
         call: _Call[Asked, Answer] = _Call(asked)
         self._waiting.append(call)
@@ -47,6 +51,8 @@ class Gathering(Generic[Asked, Answer]):
         except asyncio.CancelledError:
             if call in self._waiting:
                 self._waiting.remove(call)
+            elif not self._has_effect:
+                call.answer.cancel()
             elif not call.answer.done():
                 await asyncio.wait([call.answer])
             if call.answer.done() and not call.answer.cancelled():
@@ -69,11 +75,14 @@ class Gathering(Generic[Asked, Answer]):
         try:
             answers = await self._carry_out([call.asked for call in calls])
         except Exception as error:
-            if len(calls) == 1:
-                calls[0].answer.set_exception(error)
-                return
             for call in calls:
-                await self._answer([call])
+                if call.answer.cancelled():  # its caller has left
+                    continue
+                if len(calls) > 1:
+                    await self._answer([call])
+                else:
+                    call.answer.set_exception(error)
         else:
             for call, answer in zip(calls, answers, strict=True):
-                call.answer.set_result(answer)
+                if not call.answer.cancelled():
+                    call.answer.set_result(answer)

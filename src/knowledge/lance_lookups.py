@@ -27,7 +27,7 @@ def lookups_in(rows: Any) -> Lookups:
         found = await read_vectors(rows, sorted(set().union(*asked)))
         return [{key: found[key] for key in keys if key in found} for keys in asked]
 
-    return Gathering(look, fitting_keys)
+    return Gathering(look, fitting_keys, has_effect=False)
 
 
 def fitting_keys(asked: Sequence[Collection[str]]) -> int:

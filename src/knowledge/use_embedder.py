@@ -46,7 +46,9 @@ class UseEmbedder:
         self.remote: Remote | None = None
         self.prefixes = NO_PREFIXES
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="embed")
-        self._small: Gathering[Sequence[str], list[Vectors]] = Gathering(self._made_together, _fitting)
+        self._small: Gathering[Sequence[str], list[Vectors]] = Gathering(
+            self._made_together, _fitting, has_effect=False
+        )
         self._encoder: _Encoder | None = None
 
     async def embed_passages(self, texts: Sequence[str]) -> Vectors:

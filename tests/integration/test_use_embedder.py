@@ -1,13 +1,15 @@
 """The local model, held to the contract of every embedder."""
 
 import asyncio
+import threading
 from collections.abc import Iterator
 
 import numpy as np
 import pytest
 
 from knowledge.embedders import Embedder
-from knowledge.use_embedder import UseEmbedder
+from knowledge.use_embedder import DIMENSIONS, UseEmbedder
+from knowledge.vectors import Vectors
 from tests.contract.embedder_contract import EmbedderContract
 
 
@@ -49,3 +51,28 @@ async def test_those_that_came_while_the_model_was_busy_are_answered_together(em
     for text, task in zip(texts, waiting, strict=True):
         np.testing.assert_allclose(await task, await embedder.embed_passages([text, "Bran."]), atol=1e-5)
     await busy
+
+
+class Standing:
+    """In place of the model: is at it until it is told to go on."""
+
+    def __init__(self) -> None:
+        self.may_go_on = threading.Event()
+        self.told: list[bool] = []
+
+    def encode(self, texts: list[str]) -> Vectors:
+        self.told.append(self.may_go_on.wait(20))
+        return np.ones((len(texts), DIMENSIONS), dtype=np.float32)
+
+
+async def test_whoever_is_out_of_time_does_not_wait_for_the_model() -> None:
+    embedder, model = UseEmbedder(), Standing()
+    embedder._encoder = model
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(0.01):
+            await embedder.embed_query("Who grinds?")
+    other = asyncio.create_task(embedder.embed_query("Who bakes?"))
+    model.may_go_on.set()
+    assert (await other).shape == (DIMENSIONS,)
+    assert all(model.told), "nobody waited until the model gave up"
+    await embedder.close()

@@ -87,3 +87,20 @@ async def test_a_call_that_is_cancelled_within_its_round_ends_with_the_round() -
     rounds.go.set()
     with pytest.raises(asyncio.CancelledError):
         await call
+
+
+@pytest.mark.parametrize("asked", [2, -2], ids=["that is answered", "that fails"])
+async def test_a_call_without_effect_is_left_at_once_and_spoils_no_other(asked: int) -> None:
+    rounds = Rounds()
+    together = Gathering(rounds.carry_out, len, has_effect=False)
+    leaving, staying = (asyncio.create_task(together.ask(number)) for number in (asked, 3))
+    await rounds.begun.wait()
+    leaving.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await leaving
+    assert not staying.done(), "the round is under way"
+    rounds.go.set()
+    assert await staying == 30
+    assert await together.ask(4) == 40
+    assert rounds.seen[0] == [asked, 3]
+    assert [asked] not in rounds.seen, "nobody waits for it"
