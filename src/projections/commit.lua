@@ -50,7 +50,7 @@ local function each_leaf(list, first, last, visit)
     repeat
       group[#group + 1] = inside(list, ARGV[first])
       first = first + 1
-    until first > last or #group == MEMBERS_MAX or (next_bound and ARGV[first] >= next_bound)
+    until first > last or #group == MEMBERS_MAX or (next_bound and not is_below(ARGV[first], next_bound))
     visit(list, bound, group)
   end
 end
@@ -106,7 +106,7 @@ end
 
 -- The first of a range of ARGV that is above the leaves.
 local function first_above(list, first, last)
-  while list.top and first <= last and ARGV[first] <= list.top do first = first + 1 end
+  while list.top and first <= last and not is_below(list.top, ARGV[first]) do first = first + 1 end
   return first
 end
 

@@ -8,13 +8,26 @@
 --                           a member, where a list in one piece takes 135. One without members is not there.
 -- Packed, a member is its time in 8 bytes, the first letter of the kind of its id, and the 17 bytes of the id. They sort
 -- like the text. A list whose first members have another form keeps text in its leaves.
--- No member is compared here but as text: what Lua says of bytes is the locale's.
 local call = redis.call
 local LEAF_MAX = 128
 local TOP_MAX = 96 -- the server looks through a packed list from its beginning
 local SEALED = 80 -- as many go down at a time into a leaf, which has room for some that come late
 local TIME_DIGITS, ID_DIGITS, PACKED_BYTES = 16, 34, 26
 local KINDS = {k = 'kb', t = 'task', d = 'doc'}
+
+-- Whether a text sorts before another as the server sorts members, byte by byte. Lua's `<` is the locale's: to a server that
+-- was started in Danish `aa` comes behind `b`.
+local function is_below(one, other)
+  for place = 1, #one, 4 do
+    local a, b, c, d = string.byte(one, place, place + 3)
+    local e, f, g, h = string.byte(other, place, place + 3)
+    if a ~= e then return a < (e or -1) end
+    if b ~= f then return (b or -1) < (f or -1) end
+    if c ~= g then return (c or -1) < (g or -1) end
+    if d ~= h then return (d or -1) < (h or -1) end
+  end
+  return #one < #other
+end
 
 -- A member packed, or the beginning of one that is a time alone; nil where it has another form.
 local function packed(member)
@@ -75,7 +88,7 @@ local function downwards(list, after, floor, limit, members)
   local bound = bound_below(list, after, '[')
   while bound and #members < limit do
     from(list.leaf .. bound, after and inside(list, after), floor and inside(list, floor), outside)
-    bound = (not floor or floor < bound) and bound_below(list, bound, '(')
+    bound = (not floor or is_below(floor, bound)) and bound_below(list, bound, '(')
   end
 end
 
@@ -87,7 +100,7 @@ local function upwards(list, low, sign, limit, members)
       members[#members + 1] = shown(list, member)
     end
   end
-  if list.top and not (low and low > list.top) then
+  if list.top and not (low and is_below(list.top, low)) then
     local bound = low and bound_of(list, low) or bound_above(list)
     while bound and #members < limit do
       from(list.leaf .. bound, low and inside(list, low), outside)
@@ -101,7 +114,7 @@ end
 local function length_of(list, floor)
   if not floor then return call('ZCARD', list.key) + list.count end
   local length = call('ZLEXCOUNT', list.key, '[' .. floor, '+')
-  if not list.top or floor > list.top then return length end
+  if not list.top or is_below(list.top, floor) then return length end
   local bound = bound_of(list, floor)
   if not bound then return length + list.count end
   local place, leaf = inside(list, floor), list.leaf .. bound

@@ -11,7 +11,7 @@ local after, floor = ARGV[2] ~= '' and ARGV[2] or nil, ARGV[6] ~= '' and ARGV[6]
 local members, limit = {}, tonumber(ARGV[3])
 if ARGV[4] == '1' then
   downwards(list, after, floor, limit, members)
-elseif after and (not floor or after >= floor) then
+elseif after and (not floor or not is_below(after, floor)) then
   upwards(list, after, '(', limit, members)
 else
   upwards(list, floor, '[', limit, members)

@@ -31,7 +31,7 @@ SCAN_COUNT: Final = 1_000
 GENERATION_READS_MAX: Final = 8
 """How often a read begins again because the generation changed under it; rebuilds are hours apart."""
 
-MEMBERS_AT_ONCE: Final = 10_000
+MEMBERS_AT_ONCE: Final = 4_000
 """Of a list that is read whole: about 10 ms of server time."""
 
 LEAVED: Final = "leaved"

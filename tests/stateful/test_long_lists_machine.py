@@ -5,9 +5,13 @@ holds what is another's.
 """
 
 import asyncio
+import shutil
+import subprocess
 from collections.abc import Coroutine, Sequence
+from pathlib import Path
 from typing import Any, Final, TypeVar
 
+import pytest
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
@@ -20,7 +24,7 @@ from projections.memory_views import MemoryViews
 from projections.projection import DOCUMENTS, RowKey, member
 from projections.redis_views import RedisViews
 from projections.views import Checkpoint, Commit, IndexChange, Lease, ViewStore
-from tests.servers.redis_process import RedisProcess
+from tests.servers.redis_process import RedisProcess, redis_binary
 
 pytest_plugins = ("tests.servers.redis",)
 
@@ -177,11 +181,34 @@ class LongListsMachine(RuleBasedStateMachine):
 
 
 def test_long_lists_in_memory_and_on_redis_are_alike_under_any_sequence(redis_server: RedisProcess) -> None:
-    LongListsMachine.server_url = redis_server.url
+    _drive(redis_server, examples_max=20)
+
+
+def test_the_language_of_the_server_changes_nothing_of_a_long_list(
+    redis_directory: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In Danish `aa` comes behind `b`, and Lua goes by it; servers are often started in the language of their host."""
+    if (localedef := shutil.which("localedef")) is None:
+        pytest.skip("there is no localedef to make a language with")
+    made = subprocess.run([localedef, "-i", "da_DK", "-f", "UTF-8", str(tmp_path / "da_DK.UTF-8")], check=False)
+    if made.returncode != 0:
+        pytest.skip("the host does not know Danish")
+    monkeypatch.setenv("LOCPATH", str(tmp_path))
+    monkeypatch.setenv("LC_ALL", "da_DK.UTF-8")
+    server = RedisProcess(redis_binary(), redis_directory)
+    server.start()
+    try:
+        _drive(server, examples_max=5)
+    finally:
+        server.stop()
+
+
+def _drive(server: RedisProcess, *, examples_max: int) -> None:
+    LongListsMachine.server_url = server.url
     run_state_machine_as_test(
         LongListsMachine,
         settings=settings(
-            max_examples=20,
+            max_examples=examples_max,
             stateful_step_count=25,
             deadline=None,
             phases=(Phase.reuse, Phase.generate),  # to shrink one takes minutes
