@@ -8,12 +8,14 @@ there: the log takes one end of an attempt. A process that is alive learns of it
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import suppress
+from functools import partial
 from typing import Final
 
 from domain.decider import Folded, fold_to_decide
 from domain.deciders import DOCUMENT
 from domain.document import Accepted, DocumentState
 from events.envelope import Envelope
+from events.errors import LogFull, LogUnavailable
 from events.steps import Step
 from events.trace_context import traced_by
 from processors.attempt import Attempt
@@ -26,7 +28,7 @@ from processors.leased_steps import LeasedStep, leased_embed, leased_parse
 from processors.leased_work import Answer
 from processors.leases import RIGHT_MS, VERDICT_S, LeaseLost, NoSource
 from processors.parse import verified
-from processors.patience import PatientLog
+from processors.patience import Patience, PatientLog
 from processors.verdicts import Lost, Recorded, Verdict
 
 GOES_ON_S_MAX: Final = 3.0
@@ -50,6 +52,7 @@ class LeaseTakeover:
         self._lease_ms = round(lease_s * 1_000)
         self._kept_ms = round(max(lease_s, VERDICT_S) * 1_000)
         self._log = PatientLog(parts.log, random=parts.rng.random)
+        self._patience = Patience(random=parts.rng.random)
         self._known = KnowledgeBases(self._log, clock_us=parts.clock_us)
         self._told: dict[str, asyncio.Future[Verdict]] = {}
         self._ending: set[asyncio.Task[None]] = set()
@@ -137,7 +140,8 @@ class LeaseTakeover:
 
         async def goes_on() -> bool:
             """The piece is recorded, and the attempt has others: does the process that gave the lease go on?"""
-            await records.settle(token, record, Recorded(), by=by, kept_ms=self._kept_ms)
+            settle = partial(records.settle, token, record, Recorded(), by=by, kept_ms=self._kept_ms)
+            await self._patience(settle)
             told.set_result(Recorded())
             return await self._is_followed(token, record.worker)
 
@@ -148,14 +152,18 @@ class LeaseTakeover:
         return verdict
 
     async def _is_followed(self, token: str, worker: str) -> bool:
-        """Meanwhile its consumer lives: else the document would be claimed, with a start that has no end."""
+        """Meanwhile its consumer lives: else the document would be claimed, with a start that has no end. While Redis
+        does not answer, whoever gave the lease sees nothing either: it has its time behind that."""
         loop = asyncio.get_running_loop()
         until_s = loop.time() + GOES_ON_S_MAX
         while loop.time() < until_s:
-            found = await self._records.find(token)
-            if found is None or found.is_followed:
-                return found is not None
-            await self._parts.inbox.beat(worker)
+            try:
+                found = await self._records.find(token)
+                if found is None or found.is_followed:
+                    return found is not None
+                await self._parts.inbox.beat(worker)
+            except (LogUnavailable, LogFull):
+                until_s = loop.time() + GOES_ON_S_MAX
             await asyncio.sleep(GOES_ON_LOOK_S)
         return False
 

@@ -9,8 +9,12 @@ import grpc
 import pytest
 import pytest_asyncio
 
+from events.errors import LogUnavailable
 from events.redis_clients import make_clients
 from millstream.grpc.v1 import tasks_pb2 as pb
+from processors.lease_records import Found
+from processors.redis_lease_records import RedisLeaseRecords
+from processors.verdicts import Recorded
 from tests.integration.grpc_facts import cancel_what_is_left, history, refusal, status_when, types_in
 from tests.integration.grpc_worker import RemoteWorker, remote_worker, vectors_of
 from tests.integration.grpc_world import GrpcWorld, grpc_world
@@ -157,6 +161,43 @@ async def test_batches_that_are_answered_elsewhere_are_of_the_attempt_that_goes_
     batches = [fact["data"]["batch"] for fact in facts if fact["type"] == "ChunksEmbedded"]
     assert batches == list(range(len(batches)))
     assert len(batches) > 2
+
+
+async def test_an_attempt_whose_batch_was_answered_elsewhere_goes_on_behind_an_outage(
+    world: GrpcWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Redis does not answer as the verdict is kept, nor as it is asked whether the attempt goes on."""
+    text = " ".join(f"磨坊{n} dresses stone number {n}, behind an outage." for n in range(4_000))
+    submitted = await world.submit(world.write, ("outage.txt", b"Outage."))
+    outages: list[str] = []
+    settle, find = RedisLeaseRecords.settle, RedisLeaseRecords.find
+
+    async def settled(records: RedisLeaseRecords, *args: Any, **more: Any) -> None:
+        if "settle" in outages:
+            outages.remove("settle")
+            raise LogUnavailable("an outage")
+        await settle(records, *args, **more)
+
+    async def looked_at(records: RedisLeaseRecords, token: str) -> Found | None:
+        found = await find(records, token)
+        if found is not None and isinstance(found.verdict, Recorded) and "find" in outages:
+            outages.remove("find")
+            raise LogUnavailable("an outage")
+        return found
+
+    monkeypatch.setattr(RedisLeaseRecords, "settle", settled)
+    monkeypatch.setattr(RedisLeaseRecords, "find", looked_at)
+    async with remote_worker(world, pb.STEP_PARSE, pb.STEP_EMBED) as here:
+        there = here.at(world.at_other())
+        await here.parsed((await here.next()).lease, text)
+        first = await here.next()
+        outages += ["settle", "find"]
+        await there.embedded(first.lease, vectors_of(first.embed))
+        async for _, delivery in batches_of(here, status_when(world, submitted, pb.DOCUMENT_PHASE_COMPLETED)):
+            assert delivery.attempt == first.attempt
+            await here.embedded(delivery.lease, vectors_of(delivery.embed))
+    assert outages == []
+    assert "StepFailed" not in await types_in(world, submitted)
 
 
 async def test_a_bad_batch_told_elsewhere_ends_the_attempt_as_it_does_here(world: GrpcWorld) -> None:
