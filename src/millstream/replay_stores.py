@@ -24,7 +24,7 @@ class ReplayStores(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def views(self) -> RedisViews:
-        return RedisViews(self.clients.commands, self.keys)
+        return RedisViews(self.clients.commands, self.keys, makes_leaves=self.settings.list_leaves)
 
 
 @asynccontextmanager

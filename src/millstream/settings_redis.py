@@ -28,3 +28,6 @@ class RedisFields(ConnectionSettings, frozen=True, kw_only=True):
     partitions: Annotated[
         int, Meta(ge=0, le=256, description="partitions of the log, fixed at first start; 0 takes what is there, or 8")
     ] = 0
+    list_leaves: Annotated[
+        bool, Meta(description="let long lists lie in leaves, which releases from before do not read; false: none new")
+    ] = True

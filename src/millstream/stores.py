@@ -71,7 +71,7 @@ def clock_us() -> int:
 
 def views_of(stores: Stores) -> RedisViews:
     """The read models of the installation."""
-    return RedisViews(stores.clients.commands, stores.keys)
+    return RedisViews(stores.clients.commands, stores.keys, makes_leaves=stores.settings.list_leaves)
 
 
 @asynccontextmanager

@@ -10,7 +10,8 @@
 --       then the tables (hash: row by id), then the lists (zset, all scores 0: ordered by member), then one that is
 --       never there (`ABSENT` in `redis_views.py`)
 -- ARGV  token, position expected, position, number, unreadable, unknown, refused, lease_ms, changes or '',
---       feed_bytes_max, tables, lists, retired expected, retired, what the keys of the generation begin with, then
+--       feed_bytes_max, tables, lists, retired expected, retired, what the keys of the generation begin with,
+--       new leaves (0, 1), then
 --       for each table: rows, removed, then id and row of each, id of each removed;
 --       for each list: name, removed, added, each removed, each added; both in order
 -- A page moves the position on, a sweep `retired`.
@@ -112,7 +113,8 @@ end
 
 -- Makes room for a part of those that enter; of them, what is below the members that went down goes into leaves too.
 local function add(list, first, last)
-  local size, sealings = call('ZCARD', list.key), SEALINGS_MIN + math.ceil((last - first + 1) / SEALED)
+  local size, sealings = call('ZCARD', list.key), 0
+  if ARGV[16] == '1' then sealings = SEALINGS_MIN + math.ceil((last - first + 1) / SEALED) end
   while first <= last do
     local above = first_above(list, first, last)
     each_leaf(list, first, above - 1, into_leaf)
@@ -141,7 +143,7 @@ local function change(list, first, removed, added)
 end
 
 local tables, lists = tonumber(ARGV[11]), tonumber(ARGV[12])
-local place = 16
+local place = 17
 for t = 1, tables do
   local values, removed = 2 * tonumber(ARGV[place]), tonumber(ARGV[place + 1])
   in_parts('HSET', KEYS[4 + t], place + 2, values)

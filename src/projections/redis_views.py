@@ -48,12 +48,16 @@ CHECKPOINT_FIELDS: Final = ("position", "number", "unreadable", "unknown", "refu
 
 
 class RedisViews:
-    """ViewStore on Redis."""
+    """ViewStore on Redis. Without `makes_leaves` lists stay as releases from before read them, but for what lies in
+    leaves already."""
 
-    def __init__(self, client: RedisClient, keys: Keys, *, feed_bytes_max: int = FEED_BYTES_MAX) -> None:
+    def __init__(
+        self, client: RedisClient, keys: Keys, *, feed_bytes_max: int = FEED_BYTES_MAX, makes_leaves: bool = True
+    ) -> None:
         self._client = client
         self._keys = keys
         self._feed_bytes_max = feed_bytes_max
+        self._makes_leaves = makes_leaves
         self._live = dict.fromkeys(range(keys.partitions), 1)
         self._commit = ViewScript("commit.lua", behind=LEAVES)
         self._acquire = ViewScript("acquire.lua")
@@ -260,6 +264,7 @@ class RedisViews:
             lease.checkpoint.retired_before_us,
             checkpoint.retired_before_us,
             view(""),
+            int(self._makes_leaves),
         ]
         for written, removed in tables.values():
             arguments += (len(written) // 2, len(removed), *written, *removed)

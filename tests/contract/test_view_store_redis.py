@@ -13,7 +13,7 @@ from projections.feed import ChangeFeed
 from projections.projection import member
 from projections.redis_feed import RedisFeed
 from projections.redis_views import RedisViews
-from projections.views import IndexChange, ViewStore
+from projections.views import IndexChange, Lease, ViewStore
 from tests.contract.view_store_contract import (
     FEED_BYTES_MAX,
     PARTITIONS,
@@ -71,6 +71,17 @@ async def test_the_newest_of_a_long_list_stay_where_older_releases_look_and_noth
         calls += 1
     assert calls > 2
     assert await redis_clients.commands.keys(Keys(PARTITIONS).views_pattern(0, 2)) == []
+
+
+async def test_lists_that_are_to_stay_as_older_releases_read_them_get_no_leaves(redis_clients: Clients) -> None:
+    keys = Keys(PARTITIONS)
+    views = RedisViews(redis_clients.commands, keys, makes_leaves=False)
+    members = tuple(member(1_700_000_000_000_000 + n, f"doc_00{'0' * 12}7000{8_000 + n:016x}") for n in range(1_000))
+    held = await views.acquire(0, 1, holder="one", lease_ms=60_000)
+    assert isinstance(held, Lease)
+    assert await views.commit(commit(held, 1, indexes=(IndexChange("long", (), members),)))
+    assert await redis_clients.commands.zcard(keys.view(0, 1, "index:long")) == 1_000
+    assert await redis_clients.commands.keys(keys.view(0, 1, "lea*")) == []
 
 
 class TestRedisFeed(ChangeFeedContract):

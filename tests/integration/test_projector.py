@@ -61,7 +61,7 @@ class OlderCommit(ViewScript):
 
     def __init__(self) -> None:
         self.text = """#!lua
-        local place = 16
+        local place = 17
         local function each(count, visit)
           for _ = 1, count do
             visit(ARGV[place], ARGV[place + 1])
