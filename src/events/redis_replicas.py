@@ -5,7 +5,7 @@ from typing import Any, Final
 
 from redis.asyncio.cluster import RedisCluster
 from redis.asyncio.sentinel import SentinelConnectionPool
-from redis.exceptions import RedisClusterException
+from redis.exceptions import NoPermissionError, RedisClusterException, ResponseError
 
 from events.keys import Keys, slot_of
 from events.redis_border import RedisClient, at_the_border
@@ -14,6 +14,9 @@ from events.replicas import Primary
 REPLICA_LAG_S_MAX: Final = 3
 """A replica says every second how far it is (REPLCONF ACK, repl-ping-replica-period); one that has said nothing for
 longer confirms nothing within the 4 s that MILLSTREAM_CONFIRM_MS_MAX may be at most."""
+
+GOOD_REPLICAS: Final = "min_slaves_good_slaves"
+"""INFO has it where `min-replicas-to-write` is set: how many count for that."""
 
 
 async def primaries(client: RedisClient, keys: Keys) -> list[Primary]:
@@ -24,7 +27,8 @@ async def primaries(client: RedisClient, keys: Keys) -> list[Primary]:
     with at_the_border():
         if not isinstance(client, RedisCluster):
             told = await client.info("replication")
-            return [_primary(_address_of(client), range(keys.partitions), told)] if _is_master(told) else []
+            wanted = await _wanted(client, told)
+            return [_primary(_address_of(client), range(keys.partitions), told, wanted)] if _is_master(told) else []
         await client.initialize()
         found = await _masters(client, keys)
         if len(found) < len(client.get_primaries()):
@@ -36,14 +40,30 @@ async def primaries(client: RedisClient, keys: Keys) -> list[Primary]:
 async def _masters(client: RedisCluster, keys: Keys) -> list[Primary]:
     owners = {partition: _owner(client, slot_of(keys.log(partition))) for partition in range(keys.partitions)}
     asked = [
-        (node.name, await client.execute_command("INFO", "replication", target_nodes=node))
+        (node, await client.execute_command("INFO", "replication", target_nodes=node))
         for node in client.get_primaries()
     ]
     return [
-        _primary(name, [partition for partition, owner in owners.items() if owner == name], told)
-        for name, told in asked
+        _primary(
+            node.name,
+            [partition for partition, owner in owners.items() if owner == node.name],
+            told,
+            await _wanted(client, told, target_nodes=node),
+        )
+        for node, told in asked
         if _is_master(told)
     ]
+
+
+async def _wanted(client: RedisClient, told: Mapping[str, Any], **where: Any) -> int:
+    """`min-replicas-to-write`; 0 where it is not set, and 1 at least where the server does not let us ask."""
+    if GOOD_REPLICAS not in told:
+        return 0
+    try:
+        found: Any = await client.execute_command("CONFIG", "GET", "min-replicas-to-write", **where)
+    except (NoPermissionError, ResponseError):
+        return 1
+    return int(found[b"min-replicas-to-write"]) if found else 1
 
 
 def _owner(client: RedisCluster, slot: int) -> str | None:
@@ -58,14 +78,13 @@ def _is_master(told: Mapping[str, Any]) -> bool:
     return bool(told.get("role") == "master")
 
 
-def _primary(server: str, partitions: Sequence[int], info: Mapping[str, Any]) -> Primary:
-    """`slaveN` tells of a replica; `min_slaves_good_slaves` is there where `min-replicas-to-write` is set."""
-    good = info.get("min_slaves_good_slaves")
+def _primary(server: str, partitions: Sequence[int], info: Mapping[str, Any], wanted: int) -> Primary:
+    """`slaveN` tells of a replica."""
     return Primary(
         server=server,
         partitions=tuple(partitions),
         replicas=sum(_follows(told) for name, told in info.items() if name.startswith("slave") and _is_replica(told)),
-        refuses_writes=good is not None and int(good) == 0,
+        refuses_writes=int(info.get(GOOD_REPLICAS, 0)) < wanted,
     )
 
 

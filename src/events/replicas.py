@@ -6,8 +6,7 @@ import msgspec
 
 
 class Primary(msgspec.Struct, frozen=True, kw_only=True):
-    """A server that takes writes: `replicas` follow it now. `refuses_writes`: `min-replicas-to-write` is set, and none
-    of those that it counts is there."""
+    """A primary: `replicas` follow it now. `refuses_writes`: fewer than its `min-replicas-to-write` are there."""
 
     server: str
     partitions: tuple[int, ...]
@@ -25,7 +24,7 @@ class Halted(msgspec.Struct, frozen=True, kw_only=True):
     def what(self) -> str:
         """What is so."""
         return (
-            f"no replica follows Redis {self.server}, so nothing new counts as kept in {_named(self.partitions)}: "
+            f"too few replicas follow Redis {self.server}, so nothing new counts as kept in {_named(self.partitions)}: "
             "uploads are answered 503 and documents stand still"
         )
 

@@ -85,7 +85,7 @@ def test_health_says_where_no_replica_follows_and_what_to_do(context: BrowserCon
         mill.start(Role.API, API)
         tab = Tab(context.new_page(), mill.url)
         tab.open("operations?tab=health")
-        said = tab.page.get_by_text("No replica follows Redis")
+        said = tab.page.get_by_text("Too few replicas follow Redis")
         expect(said).to_have_count(1)
         expect(said).to_contain_text("Start its replica, or add one")
         tab.page.get_by_role("button", name="中文").click()

@@ -58,7 +58,7 @@ def test_what_stands_still_for_want_of_a_replica_is_named() -> None:
     halted = Halted(server="10.0.0.1:7001", partitions=(0, 3))
     standing = Standing(dead_letters=0, timers=0, workers=2, halted=(halted,))
     text = " ".join(shown(msgspec.structs.replace(FLOW, standing=standing)).split())
-    assert "no replica follows Redis 10.0.0.1:7001, so nothing new counts as kept in partitions 0, 3" in text
+    assert "too few replicas follow Redis 10.0.0.1:7001, so nothing new counts as kept in partitions 0, 3" in text
     assert "Start its replica" in text
 
 

@@ -648,7 +648,7 @@ export default {
   "health.blobs": "Blobs (the files)",
   "health.blobs_todo": "Check disk space and permissions, or the S3 endpoint that MILLSTREAM_BLOBS_URL names.",
   "health.todo": "Look at the service’s log, and run “millstream doctor” on its machine.",
-  "health.halted": "No replica follows Redis {server}: nothing new counts as kept in the partitions {partitions}. Uploads to them wait, documents stand still. Start its replica, or add one; all goes on by itself, and nothing accepted is lost.",
+  "health.halted": "Too few replicas follow Redis {server}: nothing new counts as kept in the partitions {partitions}. Uploads to them wait, documents stand still. Start its replica, or add one; all goes on by itself, and nothing accepted is lost.",
   "health.door": "The door",
   "health.more": "Look deeper",
   "health.more_text": "On the service’s machine this checks every dependency and setting, and says what to do:",

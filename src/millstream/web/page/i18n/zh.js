@@ -607,7 +607,7 @@ export default {
   "health.blobs": "文件存储",
   "health.blobs_todo": "请检查磁盘空间和权限，或 MILLSTREAM_BLOBS_URL 指向的 S3 服务。",
   "health.todo": "请查看服务日志，并在其机器上运行 millstream doctor。",
-  "health.halted": "Redis {server} 没有副本跟随：分区 {partitions} 中的新内容无法确认保存，上传需等待，文档停在原处。请启动其副本或添加一个；之后会自动继续，已接收的内容不会丢失。",
+  "health.halted": "跟随 Redis {server} 的副本不足：分区 {partitions} 中的新内容无法确认保存，上传需等待，文档停在原处。请启动其副本或添加一个；之后会自动继续，已接收的内容不会丢失。",
   "health.door": "访问控制",
   "health.more": "深入检查",
   "health.more_text": "在服务所在的机器上运行，可检查每个依赖和设置并给出建议：",
