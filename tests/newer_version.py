@@ -21,10 +21,7 @@ class DocumentChunked('''
 _UPCASTERS = "for name, current in CURRENT_VERSIONS.items() for version in range(1, current)\n}"
 _UPCASTER = f'{_UPCASTERS} | {{("DocumentParsed", 1): lambda facts: {{**facts, "reader": "unknown"}}}}'
 
-_APPENDED = """                    warnings=command.warnings,
-                ),
-                facts.DocumentAdmired(by="the newer one"),
-"""
+_APPENDED = 'return (_parsed(command), facts.DocumentAdmired(by="the newer one"))\n'
 
 _EVOLVED = """    facts.DocumentAdmired: lambda state, _event, _at_us: state if isinstance(state, Parsed) else None,
     facts.DocumentChunked: _chunked,
@@ -42,8 +39,8 @@ _PATCHES: dict[str, tuple[Patch, ...]] = {
     ),
     "events/routing.py": (("case d.StepStarted() |", "case d.DocumentAdmired() | d.StepStarted() |"),),
     "domain/document_decide.py": (
-        ("facts.DocumentParsed(\n", 'facts.DocumentParsed(\n                    reader="new",\n'),
-        ("                    warnings=command.warnings,\n                ),\n", _APPENDED),
+        ("facts.DocumentParsed(\n", 'facts.DocumentParsed(\n        reader="new",\n'),
+        ("return (_parsed(command),)\n", _APPENDED),
     ),
     "domain/document_evolve.py": (("    facts.DocumentChunked: _chunked,\n", _EVOLVED),),
 }
