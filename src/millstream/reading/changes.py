@@ -173,11 +173,14 @@ class Changes:
         began_us = clock_us()
         try:
             async with asyncio.timeout(REVISED_S_MAX):
-                await self._revise(knowledge_base, document)
+                is_written = await self._revise(knowledge_base, document)
         except Exception as error:
             if not isinstance(error, TimeoutError) and outcome_of(error) is None:
                 raise
             _log.warning("revised_later", document=document, error=repr(error))
+            return
+        if not is_written:
+            _log.warning("revised_later", document=document, error="it kept changing")
             return
         written_us = clock_us()
         self._observer.errand_ended(

@@ -21,13 +21,23 @@ from millstream.reading.changes import Changes
 from millstream.reading.routes import reading_routes
 from millstream.reading.routes_changes import changing_routes
 from millstream.reading.stored import StoredDocuments
-from processors.observing import NobodyWatches
+from processors.observing import ErrandEnded, NobodyWatches
 from processors.revise import Reviser
 from processors.rows import RowMaker
 from projections.cursors import Cursors
 from tests.searched import search_keyword
 from tests.unit.millstream.services_in_memory import services_in_memory
 from tests.unit.processors.chunked_document import CHUNKS, CountingEmbedder, World
+
+
+class Watching(NobodyWatches):
+    """Remembers what was told of rows that the API wrote."""
+
+    def __init__(self) -> None:
+        self.told: list[ErrandEnded] = []
+
+    def errand_ended(self, errand: ErrandEnded) -> None:
+        self.told.append(errand)
 
 
 class Service:
@@ -41,19 +51,23 @@ class Service:
         self.index_is_down = False
         mill = self.world.mill
         stored = StoredDocuments(mill.log, self.world.blobs)
+        self.keeps_changing = False
+        self.watching = Watching()
         rows = RowMaker(self.world.blobs, self.world.index, self.embed)
         reviser = Reviser(mill.log, self.world.index, self.world.knowledge_bases, rows)
 
         async def revise(knowledge_base: KnowledgeBaseId, document: str) -> bool:
             if self.index_is_down:
                 raise IndexUnavailable("away")
+            if self.keeps_changing:
+                return False
             return await reviser.revise(knowledge_base, document)
 
         services = services_in_memory(mill.log, mill.ids, mill.clock, blobs=self.world.blobs)
         app = Starlette(
             routes=[
                 *reading_routes(stored, Cursors(b"s" * 16)),
-                *changing_routes(Changes(services, stored, self.embed, revise, NobodyWatches())),
+                *changing_routes(Changes(services, stored, self.embed, revise, self.watching)),
             ],
             exception_handlers=exception_handlers(PROJECTION_PROBLEMS),
         )
@@ -119,6 +133,15 @@ async def test_while_the_index_is_away_the_change_is_a_fact_that_a_worker_carrie
     answer = await service.patch(f"/chunks/{service.ids[0]}", {"enabled": False})
     assert answer.status_code == 200
     assert (await service.world.mill.depth(Step.REVISE)).waiting == 1
+
+
+@pytest.mark.parametrize(("is_away", "keeps_changing", "told"), [(False, False, 1), (True, False, 0), (False, True, 0)])
+async def test_rows_are_told_of_as_written_only_where_they_were(
+    service: Service, is_away: bool, keeps_changing: bool, told: int
+) -> None:
+    service.index_is_down, service.keeps_changing = is_away, keeps_changing
+    assert (await service.patch("", {"metadata": {"year": 2026}})).status_code == 200
+    assert [(one.stream_id, one.outcome) for one in service.watching.told] == [(service.document, "done")] * told
 
 
 @pytest.mark.parametrize(
