@@ -89,5 +89,5 @@ def test_health_says_where_no_replica_follows_and_what_to_do(context: BrowserCon
         expect(said).to_have_count(1)
         expect(said).to_contain_text("Start its replica, or add one")
         tab.page.get_by_role("button", name="中文").click()
-        expect(tab.page.get_by_text("没有副本跟随")).to_have_count(1)
+        expect(tab.page.get_by_text("副本不足")).to_have_count(1)
         assert tab.errors == []
