@@ -117,8 +117,7 @@ class Wire:
     def __init__(self, scope: Scope, send: Send, stall_s: float) -> None:
         self._send = send
         self._stall_s = stall_s
-        extension = scope.get("extensions", {}).get(TRANSPORT)
-        self._transport: asyncio.Transport | None = None if extension is None else extension["transport"]
+        self._transport = _open_transport(scope)
         if self._transport is not None:
             self._transport.set_write_buffer_limits(high=TRANSPORT_BYTES_MAX, low=TRANSPORT_BYTES_FREE)
             _let_the_kernel_give_up(self._transport, stall_s)
@@ -144,10 +143,18 @@ class Wire:
             raise StalledReader from None
 
 
+def _open_transport(scope: Scope) -> asyncio.Transport | None:
+    """None where the server lends none, and where the client has gone while its stream was made ready: uvloop takes no
+    limits for such a one, and the server drops what is sent."""
+    extension = scope.get("extensions", {}).get(TRANSPORT)
+    transport: asyncio.Transport | None = None if extension is None else extension["transport"]
+    return None if transport is None or transport.is_closing() else transport
+
+
 def _let_the_kernel_give_up(transport: asyncio.Transport, stall_s: float) -> None:
     """Linux cuts off a peer that acknowledges nothing or keeps its window shut (RFC 5482, tcp(7)): megabytes may wait
     in the kernel before `send` does, and a machine that lost its power never closes."""
-    connection = None if transport.is_closing() else transport.get_extra_info("socket")
+    connection = transport.get_extra_info("socket")
     if connection is not None and hasattr(socket, "TCP_USER_TIMEOUT"):
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, int(stall_s * 1_000))
 
