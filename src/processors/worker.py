@@ -98,15 +98,7 @@ class Worker:
         serves_all = steps is None or set(steps) >= STEPS_BEHIND
         bytes_max = settings.through_bytes_max if serves_all else 0
         documents[Step.PARSE] = Through(blobs, steps_of.on, settings, clock_us, watching, bytes_max=bytes_max)
-        errands: list[Errand] = [
-            FinishStep(patient, time_limit_s=settings.finish_time_limit_s),
-            ReviseStep(
-                Reviser(patient, index, known, steps_of.rows_on(blobs)),
-                time_limit_s=settings.revise_time_limit_s,
-                grace_s=settings.revise_grace_s,
-            ),
-            EraseStep(blobs, index, known, documents_of, bench, time_limit_s=settings.erase_time_limit_s),
-        ]
+        errands = _errands(patient, blobs, index, known, steps_of, documents_of, bench, settings)
         served: dict[Step, CarryOut] = {
             step: CountedDeliveries(step, DocumentDeliveries(one, bench, known), under_way)
             for step, one in documents.items()
@@ -125,6 +117,25 @@ def group_commit(under_way: UnderWay, settings: WorkerSettings) -> GroupCommit:
     """No more wait for others than the step has slots: those beyond can never come."""
     places = min(settings.index_group, settings.index_slots)
     return GroupCommit(under_way, places=places, wait_s=settings.index_gather_ms / 1_000)
+
+
+def _errands(
+    log: EventLog,
+    blobs: BlobStore,
+    index: Index,
+    known: KnowledgeBases,
+    steps_of: DocumentSteps,
+    documents_of: DocumentsOf,
+    bench: Workbench,
+    settings: WorkerSettings,
+) -> list[Errand]:
+    """What is done for a task, a document or a knowledge base without a step of a document's state."""
+    reviser = Reviser(log, index, known, steps_of.rows_on(blobs))
+    return [
+        FinishStep(log, time_limit_s=settings.finish_time_limit_s),
+        ReviseStep(reviser, time_limit_s=settings.revise_time_limit_s, grace_s=settings.revise_grace_s),
+        EraseStep(blobs, index, known, documents_of, bench, time_limit_s=settings.erase_time_limit_s),
+    ]
 
 
 def _fetch_step(blobs: BlobStore, origins: Origins, settings: WorkerSettings) -> FetchStep:
