@@ -25,7 +25,7 @@ class Machine(msgspec.Struct, frozen=True):
 
 class Run(msgspec.Struct, frozen=True, kw_only=True):
     """One run of a benchmark. `load` is the load average of the last minute before it; `commit` ends in `+` where
-    files differed from it."""
+    files differed from it; `pace_ns` is what an addition took before or after it, the slower (pace.py; 0: not told)."""
 
     date: str
     commit: str
@@ -34,6 +34,7 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
     machine: Machine
     versions: dict[str, str]
     figures: list[Figure]
+    pace_ns: float = 0.0
 
     @property
     def is_busy(self) -> bool:

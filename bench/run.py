@@ -16,6 +16,7 @@ from typing import Final
 import msgspec
 
 from bench.figures import OPTION, Figure
+from bench.pace import pace_ns
 from bench.peers.environment import PYTHON, peer_versions
 from bench.promises import Promise
 from bench.results import Machine, Run
@@ -40,7 +41,7 @@ def run(promise: Promise) -> Run:
     """Raises Failed where it ends with an error, takes too long, or gives no figure for one of its goals."""
     if promise.peers and not PYTHON.exists():
         raise Failed("the environment of the peers is not there: call it by `make bench`")
-    load, began_s = os.getloadavg()[0], time.monotonic()
+    load, pace_before_ns, began_s = os.getloadavg()[0], pace_ns(), time.monotonic()
     with tempfile.TemporaryDirectory(prefix="ms-bench-") as folder:
         path = Path(folder) / "figures.json"
         command = [sys.executable, "-m", f"bench.{promise.module}", *promise.arguments, OPTION, str(path)]
@@ -51,14 +52,16 @@ def run(promise: Promise) -> Run:
     missing = promise.goals.keys() - {figure.name for figure in figures}
     if missing:
         raise Failed(f"no figure for {', '.join(sorted(missing))}")
+    took_s = time.monotonic() - began_s
     return Run(
         date=dt.datetime.now(dt.UTC).isoformat(timespec="seconds"),
         commit=commit(),
         load=round(load, 2),
-        took_seconds=round(time.monotonic() - began_s, 1),
+        took_seconds=round(took_s, 1),
         machine=machine(),
         versions={**versions(), **(peer_versions() if promise.peers else {})},
         figures=[msgspec.structs.replace(one, goal=promise.goals.get(one.name)) for one in figures],
+        pace_ns=round(max(pace_before_ns, pace_ns()), 1),
     )
 
 

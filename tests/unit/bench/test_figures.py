@@ -9,7 +9,7 @@ import pytest
 from bench.figures import Bound, Figure, Goal, Of, Peer, figure_of, note, reported
 from bench.promises import PROMISES, at_least, at_most, ratio_at_least
 from bench.results import Machine, Result, Run, followed_by
-from bench.table import goal_reached, rows_of
+from bench.table import goal_reached, rows_of, told_of
 
 MACHINE = Machine("x86_64", 2, 8.0, "Linux")
 
@@ -118,3 +118,12 @@ def test_every_promise_has_a_command_and_a_name_of_its_own() -> None:
 
     assert len({promise.name for promise in PROMISES}) == len(PROMISES)
     assert [promise.name for promise in PROMISES if not (folder / f"{promise.module}.py").is_file()] == []
+
+
+def test_a_run_tells_how_fast_the_machine_was_and_an_older_one_that_did_not_is_read_all_the_same() -> None:
+    told = msgspec.structs.replace(a_run("aaa"), pace_ns=36.4)
+
+    assert "load 0.1, 36 ns an addition, 1 s" in told_of(PROMISES[0], told)
+    assert "addition" not in told_of(PROMISES[0], a_run("aaa"))
+    older = msgspec.json.encode({name: value for name, value in msgspec.to_builtins(told).items() if name != "pace_ns"})
+    assert msgspec.json.decode(older, type=Run).pace_ns == 0.0
