@@ -4,10 +4,10 @@
 
 A real Redis is filled with whole lives of tasks and documents in eight partitions, as the product appends them; the
 projector role folds them, and then, one child process after the other: replay from the log, verify, verify with one row
-overwritten, repair, archive, replay from the archive, verify of the archive with one bit flipped. Rates are held
-against bare loops in the same run: pages read from the log and decoded, and the archive read and decoded. Goal: 0.5 of
-each, 500 MB. The rebuild is held against one process too that reads pages through redis-py and folds them by hand, as
-`bench/plain_fold.py` does: without rows, lists and commits.
+overwritten, repair, archive, replay from the archive, verify of the archive with one bit flipped. Both rebuilds are
+held against one process in the same run that reads the same events, decodes them and folds them by hand, as
+`bench/plain_fold.py` does, without rows, lists and commits: pages through redis-py, or the blocks of segments. Goal:
+0.5 of each, 500 MB. Reading and decoding alone, with nothing folded, is told beside it.
 """
 
 import asyncio
@@ -18,6 +18,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Mapping
 from itertools import product
 from pathlib import Path
 from typing import Any, Final
@@ -29,6 +30,7 @@ from bench.plain_fold import Record, plain_fold
 from blobs.local import LocalBlobStore
 from domain.decider import fold
 from domain.deciders import DOCUMENT
+from events.compression import decompress
 from events.ids import KnowledgeBaseId, TaskId
 from events.keys import Keys
 from events.log import Appended, EventLog, Write
@@ -38,6 +40,7 @@ from events.redis_border import execute
 from events.redis_clients import Clients, make_clients
 from events.redis_log import RedisLog
 from events.redis_setup import open_installation
+from events.segment import decode_head
 from events.task import TaskFinished, TaskSubmitted
 from projections.archive_reader import Archive
 from projections.history import ArchivedLog
@@ -50,9 +53,16 @@ from tests.servers.redis_process import RedisProcess, redis_binary
 EVENTS_DEFAULT: Final = 1_000_000
 TASK_DOCUMENTS: Final = 10
 TASKS_AN_APPEND: Final = 10
-GOAL: Final = 0.5
+BY_HAND: Final = "a fold by hand"
+ALONE: Final = "reading alone"
+PAYLOAD_AT: Final = 4
+"""In an entry of a block (`events.segment.Entry`)."""
+
 MEBIBYTE: Final = 1_048_576
 MICROSECONDS: Final = 1_000_000
+
+_plain: Final = msgspec.msgpack.Decoder(list[list[Any]])
+"""Of the entries of a block, as plain lists."""
 
 
 class Bare(msgspec.Struct, frozen=True):
@@ -69,7 +79,8 @@ class Bench:
         self.keys = keys
         self.clients = clients
         self.log = RedisLog(clients.commands, clients.blocking, keys)
-        self._directory = directory
+        self._blobs_directory = directory / "blobs"
+        self._archive = RedisArchive(clients.commands, keys)
         self._environment = {
             **os.environ,
             "MILLSTREAM_REDIS_URL": url,
@@ -137,12 +148,11 @@ class Bench:
             after = None
             while page := await log.read(partition, after=after):
                 after, events = page[-1].position, events + len(page)
-        cpu_us = (time.process_time() - begun_cpu_s) / events * MICROSECONDS
-        return Bare(events / (time.perf_counter() - begun_s), cpu_us)
+        return _bare(events, begun_s, begun_cpu_s)
 
-    async def by_hand(self) -> float:
-        """XRANGE through redis-py, decoding and folding: events a second."""
-        begun_s, events = time.perf_counter(), 0
+    async def by_hand(self) -> Bare:
+        """XRANGE through redis-py, decoding and folding."""
+        begun_s, begun_cpu_s, events = time.perf_counter(), time.process_time(), 0
         for partition in range(self.keys.partitions):
             records, first = dict[bytes, Record](), b"-"
             while page := await execute(
@@ -150,11 +160,26 @@ class Bench:
             ):
                 plain_fold((fields[b"e"] for _, fields in page), records)
                 first, events = b"(" + page[-1][0], events + len(page)
-        return events / (time.perf_counter() - begun_s)
+        return _bare(events, begun_s, begun_cpu_s)
+
+    async def archive_by_hand(self) -> Bare:
+        """Segments read whole, their blocks unpacked, decoded and folded; no digest is looked at."""
+        manifests = [await self._archive.segments(partition) for partition in range(self.keys.partitions)]
+        begun_s, begun_cpu_s, events = time.perf_counter(), time.process_time(), 0
+        for manifest in manifests:
+            records = dict[bytes, Record]()
+            for segment in manifest:
+                content = (self._blobs_directory / segment.key).read_bytes()
+                head = decode_head(segment.key, content)
+                for block in head.header.blocks:
+                    at = head.blocks_at + block.offset
+                    entries = _plain.decode(decompress(content[at : at + block.size_bytes], block.raw_bytes))
+                    plain_fold((entry[PAYLOAD_AT] for entry in entries), records)
+                    events += len(entries)
+        return _bare(events, begun_s, begun_cpu_s)
 
     def archived(self) -> ArchivedLog:
-        blobs = LocalBlobStore(self._directory / "blobs")
-        return ArchivedLog(self.log, Archive(RedisArchive(self.clients.commands, self.keys), blobs))
+        return ArchivedLog(self.log, Archive(self._archive, LocalBlobStore(self._blobs_directory)))
 
     async def corrupt_row(self) -> None:
         rows = self.keys.view(3, 2, "rows:documents")
@@ -162,11 +187,16 @@ class Bench:
         await self.clients.commands.hset(rows, document, b"\x93\x01\x02\x03")
 
     def flip_bit(self) -> str:
-        segment = sorted((self._directory / "blobs" / "archive").rglob("*.seg"))[3]
+        segment = sorted((self._blobs_directory / "archive").rglob("*.seg"))[3]
         content = bytearray(segment.read_bytes())
         content[len(content) // 2] ^= 4
         segment.write_bytes(content)
         return segment.name
+
+
+def _bare(events: int, begun_s: float, begun_cpu_s: float) -> Bare:
+    cpu_us = (time.process_time() - begun_cpu_s) / events * MICROSECONDS
+    return Bare(events / (time.perf_counter() - begun_s), cpu_us)
 
 
 def _task(partition: int, knowledge_base: KnowledgeBaseId) -> tuple[list[Write], Write]:
@@ -196,18 +226,36 @@ def _cpu_of_children_s() -> float:
     return used.ru_utime + used.ru_stime
 
 
-def _told(what: str, report: Any, bare: Bare | None = None) -> None:
-    per_s, cpu_us = report["events_per_s"], report["cpu_s"] / report["events"] * MICROSECONDS
-    note(what, "events/s", per_s, beside=None if bare is None else Peer("reading alone", [bare.per_s]))
-    note(f"{what}: CPU", "µs", cpu_us, beside=None if bare is None else Peer("reading alone", [bare.cpu_us]))
+def _told(what: str, report: Any) -> None:
+    per_s, cpu_us = report["events_per_s"], _cpu_us(report)
+    note(what, "events/s", per_s)
+    note(f"{what}: CPU", "µs", cpu_us)
     note(f"{what}: peak memory", "MiB", report["peak_memory_bytes"] / MEBIBYTE)
-    beside = "" if bare is None else f", {per_s / bare.per_s:.2f} of reading alone (goal {GOAL})"
     print(
         f"{what}: {report['events']:,} events in {report['seconds']:.1f} s, {per_s:,.0f}/s by {report['processes']} "
         f"processes, {cpu_us:.1f} µs CPU an event, peak memory {report['peak_memory_bytes'] / MEBIBYTE:.0f} MiB, "
-        f"{len(report['differences'])} differences{beside}",
+        f"{len(report['differences'])} differences",
         flush=True,
     )
+
+
+def _told_beside(what: str, report: Any, peers: Mapping[str, Bare]) -> None:
+    """A rate, and the processor time of all processes, beside that of loops of one process."""
+    _told(what, report)
+    for name, peer in peers.items():
+        rate = note(f"{what}, beside {name}", "events/s", report["events_per_s"], beside=Peer(name, [peer.per_s]))
+        cpu = note(f"{what}: CPU, beside {name}", "µs", _cpu_us(report), beside=Peer(name, [peer.cpu_us]))
+        print(
+            f"  {name}, by one process: {peer.per_s:,.0f} events/s, {peer.cpu_us:.1f} µs CPU an event: "
+            f"{rate.ratio:.2f} of its rate, {cpu.ratio:.1f} times its CPU",
+            flush=True,
+        )
+
+
+def _cpu_us(report: Any) -> float:
+    """Of an event, all processes."""
+    cpu_us: float = report["cpu_s"] / report["events"] * MICROSECONDS
+    return cpu_us
 
 
 async def main(events_max: int) -> None:
@@ -226,15 +274,10 @@ async def main(events_max: int) -> None:
 async def measure(bench: Bench, events_max: int) -> None:
     events = await bench.fill(events_max)
     print(f"live projector, {events:,} events behind: {await bench.project(events):,.0f} events/s")
-    bare = await bench.bare(bench.log)
-    print(f"log read and decoded alone: {bare.per_s:,.0f} events/s, {bare.cpu_us:.1f} µs CPU an event")
-    by_hand_per_s = await bench.by_hand()
+    peers = {BY_HAND: await bench.by_hand(), ALONE: await bench.bare(bench.log)}
     code, report = bench.run("replay", "--from", "log")
     assert (code, report["differences"]) == (0, [])
-    _told("rebuild from the log", report, bare)
-    beside = Peer("XRANGE and a fold by hand", [by_hand_per_s])
-    beside_hand = note("rebuild from the log, beside a fold by hand", "events/s", report["events_per_s"], beside=beside)
-    print(f"read through redis-py and folded by hand: {by_hand_per_s:,.0f} events/s, ratio {beside_hand.ratio:.2f}")
+    _told_beside("rebuild from the log", report, peers)
     code, report = bench.run("replay", "--verify")
     assert (code, report["differences"]) == (0, [])
     _told("verify", report)
@@ -245,11 +288,10 @@ async def measure(bench: Bench, events_max: int) -> None:
     assert bench.run("replay", "--verify", "--repair")[0] == 0
     code, report = bench.run("archive", "now", "--trim")
     assert code == 0
-    bare = await bench.bare(bench.archived())
-    print(f"archive read and decoded alone: {bare.per_s:,.0f} events/s, {bare.cpu_us:.1f} µs CPU an event")
+    peers = {ALONE: await bench.bare(bench.archived()), BY_HAND: await bench.archive_by_hand()}
     code, report = bench.run("replay", "--from", "archive")
     assert (code, report["differences"]) == (0, [])
-    _told("rebuild from the archive", report, bare)
+    _told_beside("rebuild from the archive", report, peers)
     segment = bench.flip_bit()
     code, report = bench.run("archive", "verify")
     said = msgspec.json.encode(report).decode()
