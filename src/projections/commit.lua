@@ -1,5 +1,5 @@
 #!lua
--- Writes rows, lists and checkpoint of one generation in one step, and announces the changed rows.    (behind `leaves.lua`)
+-- Writes rows, lists and checkpoint of one generation in one step, and announces the changed rows.    (behind `leaves.lua`, `leaf_changes.lua`)
 --
 -- KEYS  checkpoint  hash    token, position, number, unreadable, unknown, refused, holder, until (server ms),
 --                           retired (unix us: no task that finished before is held), written (position and retired of the
@@ -17,9 +17,6 @@
 -- A page moves the position on, a sweep `retired`.
 -- Answers 1 (also when this very commit took effect before), 0 where token or checkpoint are others by now.
 local CHECKPOINT, CHANGES, NAMES, LEAVED = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
-local VALUES_MAX = 2000 -- even; Lua's stack holds 8,000 values
-local MEMBERS_MAX = VALUES_MAX / 2 -- each with its score
-local SEALINGS_MIN = 4 -- a commit takes so many more than it adds: what was written in one piece is in leaves after a while
 
 local found = call('HMGET', CHECKPOINT, 'token', 'position', 'retired')
 if found[1] ~= ARGV[1] then return 0 end
@@ -27,105 +24,11 @@ local position, retired = found[2] or '', found[3] or '0'
 if position == ARGV[3] and retired == ARGV[14] then return 1 end
 if position ~= ARGV[2] or retired ~= ARGV[13] then return 0 end
 
+call('ZREMRANGEBYRANK', KEYS[#KEYS], 0, 0) -- a user without the right is refused before anything is written, not in its midst
+
 local function in_parts(command, key, first, count, ...)
   for from = first, first + count - 1, VALUES_MAX do
     call(command, key, unpack(ARGV, from, math.min(from + VALUES_MAX, first + count) - 1))
-  end
-end
-
--- Some values of a table into a list, or a part of one, that is in one piece.
-local function enter(key, values, first, last)
-  local scored = {}
-  for v = first, last do
-    scored[#scored + 1] = 0
-    scored[#scored + 1] = values[v]
-  end
-  return call('ZADD', key, unpack(scored))
-end
-
--- Calls `visit` for each leaf with those of a range of ARGV that have their place in it.
-local function each_leaf(list, first, last, visit)
-  while first <= last do
-    local bound, next_bound = bound_of(list, ARGV[first]), bound_above(list, ARGV[first], '(')
-    local group = {}
-    repeat
-      group[#group + 1] = inside(list, ARGV[first])
-      first = first + 1
-    until first > last or #group == MEMBERS_MAX or (next_bound and not is_below(ARGV[first], next_bound))
-    visit(list, bound, group)
-  end
-end
-
-local function out_of_leaf(list, bound, group)
-  if not bound then return end
-  list.count = list.count - call('ZREM', list.leaf .. bound, unpack(group))
-  if call('EXISTS', list.leaf .. bound) == 0 then call('ZREM', list.directory, bound) end
-end
-
-local function into_leaf(list, bound, group)
-  if not bound then
-    bound = ''
-    call('ZADD', list.directory, 0, bound)
-  end
-  local leaf = list.leaf .. bound
-  list.count = list.count + enter(leaf, group, 1, #group)
-  local size = call('ZCARD', leaf)
-  if size <= LEAF_MAX then return end
-  local members = call('ZRANGE', leaf, 0, -1)
-  local part = math.ceil(size / math.ceil(size / LEAF_MAX))
-  call('DEL', leaf)
-  for from = 1, size, part do
-    if from > 1 then bound = outside(list, members[from]) end
-    call('ZADD', list.directory, 0, bound)
-    enter(list.leaf .. bound, members, from, math.min(from + part - 1, size))
-  end
-end
-
-local packed_already = {} -- a row stands in several lists at the same place
-
--- The lowest members of a list go into a leaf of their own; false where they have another form than those before.
-local function seal(list)
-  local lowest, scored = call('ZRANGE', list.key, 0, SEALED - 1), {}
-  local form = list.form or packed(lowest[1]) and 'p' or 't'
-  for m = #lowest, 1, -1 do -- the highest first: each then lies in front of what is there, and nothing is looked through
-    local member = lowest[m]
-    if form == 'p' then
-      local bytes = packed_already[member] or packed(member)
-      if not bytes then return false end
-      packed_already[member], member = bytes, bytes
-    end
-    scored[#scored + 1] = 0
-    scored[#scored + 1] = member
-  end
-  local bound = call('ZCARD', list.directory) > 0 and lowest[1] or ''
-  call('ZADD', list.directory, 0, bound)
-  call('ZADD', list.leaf .. bound, unpack(scored))
-  call('ZREM', list.key, unpack(lowest))
-  list.count, list.form, list.top = list.count + #lowest, form, lowest[#lowest]
-  return true
-end
-
--- The first of a range of ARGV that is above the leaves.
-local function first_above(list, first, last)
-  while list.top and first <= last and not is_below(list.top, ARGV[first]) do first = first + 1 end
-  return first
-end
-
--- Makes room for a part of those that enter; of them, what is below the members that went down goes into leaves too.
-local function add(list, first, last)
-  local size, sealings = call('ZCARD', list.key), 0
-  if ARGV[16] == '1' then sealings = SEALINGS_MIN + math.ceil((last - first + 1) / SEALED) end
-  while first <= last do
-    local above = first_above(list, first, last)
-    each_leaf(list, first, above - 1, into_leaf)
-    local to = math.min(above + TOP_MAX - SEALED - 1, last)
-    if sealings > 0 and size >= SEALED and size + to - above + 1 > TOP_MAX and above <= to and seal(list) then
-      size, sealings = size - SEALED, sealings - 1
-    elseif above <= to then
-      size = size + enter(list.key, ARGV, above, to)
-      above = to + 1
-    end
-    first = above
   end
 end
 

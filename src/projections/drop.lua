@@ -17,7 +17,7 @@ for _, name in ipairs(call('SRANDMEMBER', KEYS[3], left)) do
     left = left - 1
   end
   if left < 1 then return 0 end
-  call('UNLINK', list.key)
+  call('UNLINK', list.key, list.groups, list.sums)
   call('SREM', KEYS[3], name)
   left = left - 1
 end

@@ -6,11 +6,15 @@
 -- leaves:<list>       zset  the bound of each leaf, as text: it holds the members from there to the next bound. The first is ''
 -- leaf:<list>:<bound> zset  LEAF_MAX members at most, which the server packs tightly (`zset-max-listpack-entries`): 30 bytes
 --                           a member, where a list in one piece takes 135. One without members is not there.
+-- groups:<list>      zset  of lists with more than GROUP_MAX leaves: the bound of each group of them, as text; it holds the leaves
+--                           from there to the next group. What is in front of the first one belongs to none, and has no leaf
+-- sums:<list>        hash  by a group's bound: how many members are in its leaves. One without leaves is not there
 -- Packed, a member is its time in 8 bytes, the first letter of the kind of its id, and the 17 bytes of the id. They sort
 -- like the text. A list whose first members have another form keeps text in its leaves.
 local call = redis.call
 local LEAF_MAX = 128
 local TOP_MAX = 96 -- the server looks through a packed list from its beginning
+local GROUP_MAX = 128 -- so that a length is told from 64 leaves and half of the groups at most
 local SEALED = 80 -- as many go down at a time into a leaf, which has room for some that come late
 local TIME_DIGITS, ID_DIGITS, PACKED_BYTES = 16, 34, 26
 local KINDS = {k = 'kb', t = 'task', d = 'doc'}
@@ -49,7 +53,8 @@ end
 
 -- `prefix` is what the keys of the generation begin with.
 local function list_of(prefix, leaved, name, key)
-  local list = {name = name, key = key, directory = prefix .. 'leaves:' .. name, leaf = prefix .. 'leaf:' .. name .. ':'}
+  local list = {name = name, key = key, directory = prefix .. 'leaves:' .. name, leaf = prefix .. 'leaf:' .. name .. ':',
+    groups = prefix .. 'groups:' .. name, sums = prefix .. 'sums:' .. name}
   local found = call('HGET', leaved, name)
   if found then
     local count, form, top = string.match(found, '^(%d+) (%l) (.+)$')
@@ -110,24 +115,62 @@ local function upwards(list, low, sign, limit, members)
   if #members < limit then from(list.key, low, function(_, member) return member end) end
 end
 
--- How many members there are from `floor` on (nil: all). With a floor the leaves on its shorter side are counted.
+-- The group in which a leaf lies, and the bound of the next one; nil where there is none.
+local function group_of(list, bound)
+  return call('ZRANGE', list.groups, '[' .. bound, '-', 'BYLEX', 'REV', 'LIMIT', 0, 1)[1],
+    call('ZRANGE', list.groups, '(' .. bound, '+', 'BYLEX', 'LIMIT', 0, 1)[1]
+end
+
+-- How many members are in the leaves of a part of the directory.
+local function sum_of_leaves(list, from, to)
+  local found = 0
+  for _, bound in ipairs(call('ZRANGE', list.directory, from, to, 'BYLEX')) do
+    found = found + call('ZCARD', list.leaf .. bound)
+  end
+  return found
+end
+
+-- How many members are in leaves that lie below one. `from` and `to` are the ends of a part of the directory, `whole` is how
+-- many members it has: the leaves on the shorter side are counted.
+local function sum_below(list, bound, from, to, whole)
+  local below, all = call('ZLEXCOUNT', list.directory, from, '(' .. bound), call('ZLEXCOUNT', list.directory, from, to)
+  if below < all / 2 then return sum_of_leaves(list, from, '(' .. bound) end
+  return whole - sum_of_leaves(list, '[' .. bound, to)
+end
+
+-- The same with groups: those on the shorter side are added up, the leaves of one are counted.
+local function sum_below_in_groups(list, bound)
+  local group, next_group = group_of(list, bound)
+  local function sum_of_groups(from, to)
+    local found, groups = 0, call('ZRANGE', list.groups, from, to, 'BYLEX')
+    for first = 1, #groups, 1000 do
+      for _, sum in ipairs(call('HMGET', list.sums, unpack(groups, first, math.min(first + 999, #groups)))) do
+        found = found + tonumber(sum)
+      end
+    end
+    return found
+  end
+  local own, below = tonumber(call('HGET', list.sums, group)), nil
+  if call('ZLEXCOUNT', list.groups, '-', '(' .. group) < call('ZCARD', list.groups) / 2 then
+    below = sum_of_groups('-', '(' .. group)
+  else
+    below = list.count - own - sum_of_groups('(' .. group, '+')
+  end
+  return below + sum_below(list, bound, '[' .. group, next_group and '(' .. next_group or '+', own)
+end
+
+-- How many members there are from `floor` on (nil: all).
 local function length_of(list, floor)
   if not floor then return call('ZCARD', list.key) + list.count end
   local length = call('ZLEXCOUNT', list.key, '[' .. floor, '+')
   if not list.top or is_below(list.top, floor) then return length end
   local bound = bound_of(list, floor)
   if not bound then return length + list.count end
-  local place, leaf = inside(list, floor), list.leaf .. bound
-  local function sum(from, to)
-    local found = 0
-    for _, one in ipairs(call('ZRANGE', list.directory, from, to, 'BYLEX')) do
-      found = found + call('ZCARD', list.leaf .. one)
-    end
-    return found
+  local below = 0
+  if call('EXISTS', list.groups) == 1 then
+    below = sum_below_in_groups(list, bound)
+  else
+    below = sum_below(list, bound, '-', '+', list.count)
   end
-  local below = call('ZLEXCOUNT', list.directory, '-', '(' .. bound)
-  if below < call('ZCARD', list.directory) / 2 then
-    return length + list.count - sum('-', '(' .. bound) - call('ZLEXCOUNT', leaf, '-', '(' .. place)
-  end
-  return length + sum('(' .. bound, '+') + call('ZLEXCOUNT', leaf, '[' .. place, '+')
+  return length + list.count - below - call('ZLEXCOUNT', list.leaf .. bound, '-', '(' .. inside(list, floor))
 end

@@ -59,7 +59,7 @@ class RedisViews:
         self._feed_bytes_max = feed_bytes_max
         self._makes_leaves = makes_leaves
         self._live = dict.fromkeys(range(keys.partitions), 1)
-        self._commit = ViewScript("commit.lua", behind=LEAVES)
+        self._commit = ViewScript("commit.lua", behind=(*LEAVES, "leaf_changes.lua"))
         self._acquire = ViewScript("acquire.lua")
         self._release = ViewScript("release.lua")
         self._swap = ViewScript("swap.lua")

@@ -5,6 +5,7 @@ holds what is another's.
 """
 
 import asyncio
+import hashlib
 import shutil
 import subprocess
 from collections.abc import Coroutine, Sequence
@@ -34,6 +35,10 @@ MEMBERS: Final = 1_000
 """Two of each time, so that ids count too; eight leaves full of them."""
 
 LEAF_MEMBERS_MAX: Final = 128
+GROUP_LEAVES_MAX: Final = 128
+FEW_LEAVES: Final = 4
+"""In a group of the examples that are to have some: 1,000 members are too few for more than one otherwise."""
+
 LIST: Final = "documents"
 LEASE_MS: Final = 60_000
 FIRST_US: Final = 1_700_000_000_000_000
@@ -55,13 +60,27 @@ class Members:
         return member(int(self.all[number][:16], 16), "") if is_time and self.is_packed else self.all[number]
 
 
+def _with_groups_of(views: RedisViews, leaves_max: int) -> RedisViews:
+    """The same scripts, but for the number of leaves that a group may have."""
+    said = f"GROUP_MAX = {GROUP_LEAVES_MAX}"
+    for script in (views._commit, views._page):
+        assert said in script.text
+        script.text = script.text.replace(said, f"GROUP_MAX = {leaves_max}")
+        script.digest = hashlib.sha1(script.text.encode(), usedforsecurity=False).hexdigest()
+    return views
+
+
 class LongListsMachine(RuleBasedStateMachine):
     """One example: a list that may have been written in one piece by an older release, then any mixture of calls."""
 
     server_url = ""
 
-    @initialize(is_packed=st.booleans(), older=st.integers(0, 400))
-    def open(self, is_packed: bool, older: int) -> None:
+    @initialize(
+        is_packed=st.booleans(),
+        older=st.integers(0, 400),
+        group_leaves=st.sampled_from([FEW_LEAVES, GROUP_LEAVES_MAX]),
+    )
+    def open(self, is_packed: bool, older: int, group_leaves: int) -> None:
         self.runner = asyncio.Runner()
         self.clients = make_clients(self.server_url)
         self.run(execute(self.clients.commands, "FLUSHALL"))
@@ -69,8 +88,9 @@ class LongListsMachine(RuleBasedStateMachine):
         self.members = Members(is_packed)
         self.stores: list[ViewStore] = [
             MemoryViews(partitions=1, clock_ms=lambda: 0),
-            RedisViews(self.clients.commands, self.keys),
+            _with_groups_of(RedisViews(self.clients.commands, self.keys), group_leaves),
         ]
+        self.group_leaves = group_leaves
         self.leases = [self.run(self.lease(store)) for store in self.stores]
         self.number = 0
         self.commit((), (), rows={RowKey(DOCUMENTS, one): one.encode() for one in self.members.ids})
@@ -178,6 +198,25 @@ class LongListsMachine(RuleBasedStateMachine):
         assert inside == sorted(inside)
         if self.members.is_packed:
             assert {len(one) for one in inside} <= {26}
+
+    @invariant()
+    def groups_add_up(self) -> None:
+        """Each leaf is in the sum of its group, no group has too many, and there are none where one would do."""
+        command = self.clients.commands
+        bounds = self.run(execute(command, "ZRANGE", self.key(f"leaves:{LIST}"), 0, -1))
+        groups = self.run(execute(command, "ZRANGE", self.key(f"groups:{LIST}"), 0, -1))
+        found = self.run(execute(command, "HGETALL", self.key(f"sums:{LIST}")))
+        assert set(found) == set(groups)
+        if not groups:
+            assert len(bounds) <= self.group_leaves
+            return
+        sizes, sums = dict.fromkeys(groups, 0), dict.fromkeys(groups, 0)
+        for bound in bounds:
+            group = max(one for one in groups if one <= bound)
+            sizes[group] += 1
+            sums[group] += self.run(execute(command, "ZCARD", self.key(f"leaf:{LIST}:{bound.decode()}")))
+        assert sums == {group: int(sum_) for group, sum_ in found.items()}
+        assert max(sizes.values()) <= self.group_leaves
 
 
 def test_long_lists_in_memory_and_on_redis_are_alike_under_any_sequence(redis_server: RedisProcess) -> None:
