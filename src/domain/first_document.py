@@ -25,7 +25,7 @@ class FirstDocument(msgspec.Struct, frozen=True, array_like=True, gc=False):
 
 def first_of(task: TaskId, known: FirstDocument | None, document: DocumentId, state: DocumentState) -> FirstDocument:
     """The least of those that were seen, and of one more in its state after an event."""
-    if known is not None and _rank(task, known.document_id) < _rank(task, document):
+    if known is not None and _comes_first(task, known.document_id, document):
         return known
     filename = filename_of(state)
     if known is not None and (known.document_id, known.filename) == (document, filename):
@@ -33,8 +33,12 @@ def first_of(task: TaskId, known: FirstDocument | None, document: DocumentId, st
     return FirstDocument(document, filename)
 
 
-def _rank(task: TaskId, document: DocumentId) -> tuple[bool, DocumentId]:
-    return (document != _first_id(task), document)
+def _comes_first(task: TaskId, one: DocumentId, other: DocumentId) -> bool:
+    """The first of the request comes before all others, which lie in the order of their ids."""
+    if one == other:
+        return False
+    first = _first_id(task)
+    return one == first or (other != first and one < other)
 
 
 @lru_cache(TASKS_CACHED)

@@ -14,6 +14,7 @@ from domain.document import (
     Failed,
     Indexed,
     Removed,
+    Unknown,
 )
 from domain.results import Batch
 
@@ -47,20 +48,18 @@ def spent(before: DocumentState, after: DocumentState) -> Usage:
     """
     known, now = _batches(before), _batches(after)
     new = now[len(known) :] if now[: len(known)] == known else now
-    if not new:
-        return NO_USAGE
-    return Usage(
-        sum(batch.calls for batch in new),
-        sum(batch.tokens_sent for batch in new),
-        sum(batch.tokens_by_provider for batch in new),
-        sum(batch.chunks_reused for batch in new),
-    )
+    usage = NO_USAGE
+    for batch in new:
+        usage += Usage(batch.calls, batch.tokens_sent, batch.tokens_by_provider, batch.chunks_reused)
+    return usage
 
 
 def _batches(state: DocumentState) -> Sequence[Batch]:
+    if type(state) is Indexed or type(state) is Embedded or type(state) is Chunked:
+        return state.batches
+    if type(state) is Unknown:
+        return ()
     match state:
-        case Chunked() | Embedded() | Indexed():
-            return state.batches
         case Failed() | Cancelled():
             return _batches(state.reached)
         case Removed() | Erased():

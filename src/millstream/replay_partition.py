@@ -21,6 +21,7 @@ from millstream.replay_wanted import Planned, Source, Wanted
 from millstream.settings import Settings
 from projections.archive_first import ArchiveFirst
 from projections.archive_reader import Archive
+from projections.bulk_writer import OnPage
 from projections.errors import LogHasHole, RebuildRefused
 from projections.history import ArchivedLog
 from projections.holes import ADVICE
@@ -28,7 +29,6 @@ from projections.progress import Difference, Tell
 from projections.rederive import Followed, rederive
 from projections.replay import rebuild
 from projections.verify import verify
-from projections.writer import OnPage
 
 
 class PartitionReport(msgspec.Struct, frozen=True, kw_only=True):

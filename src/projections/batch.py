@@ -23,9 +23,10 @@ from events.ids import KIND_OF_INITIAL, DocumentId, StreamKind
 from events.log import Unreadable
 from projections.documents import NEW, DocumentRow, knowledge_base_of
 from projections.feed import Change
+from projections.index_changes import index_changes
 from projections.knowledge_bases import KnowledgeBaseRow
 from projections.projection import DOCUMENTS, KNOWLEDGE_BASES, TASKS, CountingProjection, RowKey, Touch
-from projections.rows import KNOWLEDGE_BASE_PROJECTION, TASK_PROJECTION, Row, entries_of
+from projections.rows import KNOWLEDGE_BASE_PROJECTION, TASK_PROJECTION, Row
 from projections.tasks import TaskRow, is_retired
 from projections.throughput import MINUTE_US, TOTAL, Tallies, ThroughputRow, in_total, merged, row_key
 from projections.views import IndexChange
@@ -42,17 +43,31 @@ class Folding(msgspec.Struct, frozen=True, kw_only=True):
     """What a page changes. `refused` counts events that could not follow what their stream held before.
 
     `removed` are rows of tasks that had finished before the views' `retired_before_us`. `documents` is how each
-    document of the page went, event by event.
+    document of the page went, event by event, `before` every row that the page asked for.
     """
 
     documents: Mapping[str, Run[DocumentState]]
+    before: Rows
     rows: Mapping[RowKey, Row]
     removed: tuple[RowKey, ...]
-    indexes: tuple[IndexChange, ...]
-    changes: tuple[Change, ...]
     unreadable: int
     unknown: int
     refused: int
+
+    @property
+    def after(self) -> Rows:
+        """Every row that is another one now, None for what was removed."""
+        return {**self.rows, **dict.fromkeys(self.removed)}
+
+    @property
+    def indexes(self) -> tuple[IndexChange, ...]:
+        """What enters and leaves the lists; worked out when it is asked for."""
+        return index_changes(self.before, self.after)
+
+    @property
+    def changes(self) -> tuple[Change, ...]:
+        """What is announced; worked out when it is asked for."""
+        return tuple(_change(key, row) for key, row in self.rows.items() if not isinstance(row, ThroughputRow))
 
 
 class Batch:
@@ -74,7 +89,7 @@ class Batch:
         self._documents: dict[str, Run[DocumentState]] = {}
         streams = dict[str, list[Envelope]]()
         for entry in page:
-            if not isinstance(entry, Envelope):
+            if type(entry) is not Envelope:
                 self._unreadable += 1
                 continue
             if type(entry.event) is UnknownEvent:
@@ -123,10 +138,9 @@ class Batch:
         retired = self._retire()
         return Folding(
             documents=self._documents,
+            before=self._before,
             rows=self._after,
             removed=tuple(key for key in retired if self._before.get(key) is not None),
-            indexes=self._index_changes(retired),
-            changes=tuple(_change(key, row) for key, row in self._after.items() if not isinstance(row, ThroughputRow)),
             unreadable=self._unreadable,
             unknown=self._unknown,
             refused=self._refused,
@@ -135,9 +149,9 @@ class Batch:
     def _fold_document(self, document_id: DocumentId, row: DocumentRow, envelopes: Sequence[Envelope]) -> DocumentRow:
         went = run(DOCUMENT.evolve, row.folded, envelopes)
         self._refused += went.refused
+        self._documents[document_id] = went
         if not went.envelopes:
             return row
-        self._documents[document_id] = went
         self._tallies.add_run(went)
         touches = touches_of(document_id, went)
         self._touches += touches
@@ -197,17 +211,6 @@ class Batch:
 
     def _keep(self, current: Mapping[RowKey, Row]) -> None:
         self._after.update((key, row) for key, row in current.items() if row is not self._before.get(key))
-
-    def _index_changes(self, retired: Sequence[RowKey]) -> tuple[IndexChange, ...]:
-        changes: dict[str, tuple[list[str], list[str]]] = {}
-        for key in (*self._after, *retired):
-            before, after = entries_of(key, self._before.get(key)), entries_of(key, self._after.get(key))
-            if before == after:
-                continue
-            for place, entries in enumerate((before - after, after - before)):
-                for entry in entries:
-                    changes.setdefault(entry.index, ([], []))[place].append(entry.member)
-        return tuple(IndexChange(index, tuple(removed), tuple(added)) for index, (removed, added) in changes.items())
 
 
 def touches_of(document_id: DocumentId, went: Run[DocumentState]) -> list[Touch]:

@@ -86,16 +86,16 @@ class DocumentProjection:
             return DocumentRow(folded, known.updated_at_us)
         return DocumentRow(folded, max(known.updated_at_us, envelope.recorded_at_us))
 
-    def entries(self, row_id: str, row: DocumentRow) -> frozenset[IndexEntry]:
+    def entries(self, row_id: str, row: DocumentRow) -> tuple[IndexEntry, ...]:
         state = row.folded.state
-        if isinstance(state, Unknown):
-            return frozenset()
+        if type(state) is Unknown:
+            return ()
         place = member(accepted_at_us(state), row_id)
         indexes = [IndexEntry(index, place) for index in _lists_of(state)]
-        if isinstance(state, Failed):
+        if type(state) is Failed:
             died = member(state.ended_at_us, row_id)
             indexes += (IndexEntry(dead_letters_index(query), died) for query in _ways_to_ask_for(state))
-        return frozenset(indexes)
+        return tuple(indexes)
 
 
 def is_at_rest(row: DocumentRow) -> bool:
@@ -179,13 +179,19 @@ def _ways_to_ask_for(state: Failed) -> Iterator[DeadLetterQuery]:
         yield DeadLetterQuery(knowledge_base_id=owner, code=code, step=step)
 
 
-def _lists_of(state: DocumentState) -> Iterator[str]:
-    for task in reprocessed_under(state):
-        yield task_documents_index(task)
-    if is_recorded(state) or isinstance(state, Skipped):
-        knowledge_base = knowledge_base_of(state)
-        yield documents_index(knowledge_base)
-        yield documents_index(knowledge_base, document_phase(state))
-        if is_recorded(state):
-            for key, value in record_of(state).about.metadata.items():
-                yield metadata_index(knowledge_base, key, metadata_text(value))
+def _lists_of(state: DocumentState) -> list[str]:
+    """But for the dead letters; each once."""
+    lists = list(map(task_documents_index, dict.fromkeys(reprocessed_under(state))))
+    if is_recorded(state):
+        about = record_of(state).about
+        lists += _documents_indexes(about.knowledge_base_id, document_phase(state))
+        for key, value in about.metadata.items():
+            lists.append(metadata_index(about.knowledge_base_id, key, metadata_text(value)))
+    elif type(state) is Skipped:
+        lists += _documents_indexes(state.knowledge_base_id, document_phase(state))
+    return lists
+
+
+@lru_cache(maxsize=METADATA_INDEXES_CACHED)
+def _documents_indexes(knowledge_base: KnowledgeBaseId, phase: DocumentPhase) -> tuple[str, str]:
+    return documents_index(knowledge_base), documents_index(knowledge_base, phase)

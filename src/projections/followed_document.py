@@ -72,14 +72,14 @@ class FollowedDocument:
         if revision is not None:
             # What was revised last tells all that was changed before.
             self.revised_by = (revision.pointer, revision.lane)
-        self.dead_since_ms = state.ended_at_us // 1_000 if isinstance(state, Failed) else None
-        if is_open(state) or isinstance(state, Removed):
+        self.dead_since_ms = state.ended_at_us // 1_000 if type(state) is Failed else None
+        if is_open(state) or type(state) is Removed:
             self.folded, self.packed = went.end, b""
             self.call = _last_call(went, CALLING) or self.call
         else:
             self.folded, self.packed = None, _encoder.encode(went.end)
             self.call = None
-        if isinstance(state, Removed | Erased):
+        if type(state) in {Removed, Erased}:
             self.revised_by = None
 
 
@@ -97,7 +97,8 @@ def _last_call(went: Run[DocumentState], facts: frozenset[type]) -> Call | None:
     """What the last of such facts leads to."""
     for place in range(len(went.envelopes) - 1, -1, -1):
         envelope = went.envelopes[place]
-        if type(envelope.event) in facts:
+        event = envelope.event
+        if type(event) in facts and (type(event) is not d.DocumentIndexed or event.is_stale):
             called = _call_of(envelope, went.states[place + 1])
             if called is not None:
                 return called

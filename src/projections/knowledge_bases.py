@@ -76,12 +76,12 @@ class KnowledgeBaseProjection:
             updated_at_us = max(updated_at_us, touch.updated_at_us)
         return KnowledgeBaseRow(known.folded, counts, events, updated_at_us)
 
-    def entries(self, row_id: str, row: KnowledgeBaseRow) -> frozenset[IndexEntry]:
+    def entries(self, row_id: str, row: KnowledgeBaseRow) -> tuple[IndexEntry, ...]:
         state = row.folded.state
         if not isinstance(state, ActiveKnowledgeBase):
-            return frozenset()
+            return ()
         place = member(state.created_at_us, row_id)
-        return frozenset(IndexEntry(index, place) for index in (KNOWLEDGE_BASES_INDEX, names_index(state.name)))
+        return tuple(IndexEntry(index, place) for index in (KNOWLEDGE_BASES_INDEX, names_index(state.name)))
 
 
 def names_index(name: str) -> str:

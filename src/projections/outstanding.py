@@ -18,7 +18,7 @@ from events import document as d
 from events.derived import DeadLetterChange, Owed
 from events.digests import Claims, DigestChange, digest_of, moved
 from events.envelope import Envelope, UnknownEvent, UnknownReason
-from events.ids import KIND_OF_INITIAL, KnowledgeBaseId, StreamKind, TaskId, pack_stream_id
+from events.ids import KnowledgeBaseId, StreamKind, TaskId, pack_stream_id
 from events.knowledge_base import KnowledgeBaseDeleted
 from events.log import Tally
 from events.pointer import Pointer
@@ -27,6 +27,7 @@ from events.task import TaskFinished, TaskSubmitted
 from projections.followed_document import Call, FollowedDocument, pointer_to
 
 _DOCUMENT_INITIAL: Final = StreamKind.DOCUMENT.value[0]
+_TASK_INITIAL: Final = StreamKind.TASK.value[0]
 
 MERELY_GO_ON: Final[frozenset[type]] = frozenset(
     {
@@ -71,19 +72,19 @@ class Outstanding:
     def follow(self, page: Sequence[Envelope], folded: Mapping[str, Run[DocumentState]] | None = None) -> None:
         """Some more facts; those that cannot follow what their stream held before are counted and passed over.
 
-        `folded`: how documents of the page went, where somebody has folded them already.
+        `folded`: how every document of the page went, where somebody has folded them already.
         """
-        runs = self._runs_of(page, folded or {})
+        runs = self._runs_of(page, folded)
         for envelope in page:
             if type(envelope.event) in MERELY_GO_ON:
                 continue
-            match KIND_OF_INITIAL[envelope.stream_id[0]]:
-                case StreamKind.DOCUMENT:
-                    self._count(envelope, runs[envelope.stream_id])
-                case StreamKind.TASK:
-                    self._follow_task(envelope)
-                case StreamKind.KNOWLEDGE_BASE:
-                    self._follow_knowledge_base(envelope)
+            stream = envelope.stream_id
+            if stream[0] == _DOCUMENT_INITIAL:
+                self._count(envelope, runs[stream])
+            elif stream[0] == _TASK_INITIAL:
+                self._follow_task(envelope)
+            else:
+                self._follow_knowledge_base(envelope)
         for document, went in runs.items():
             self._documents[document].remember(went)
 
@@ -151,39 +152,47 @@ class Outstanding:
         return self._claims[knowledge_base]
 
     def _runs_of(
-        self, page: Sequence[Envelope], folded: Mapping[str, Run[DocumentState]]
+        self, page: Sequence[Envelope], folded: Mapping[str, Run[DocumentState]] | None
     ) -> dict[str, Run[DocumentState]]:
         """How each document of the page went: as it was folded, if that began where this stands."""
+        runs = dict[str, Run[DocumentState]]()
+        for document, went in (folded or {}).items():
+            known = self._documents.get(document)
+            if known is None:
+                known = self._documents[document] = FollowedDocument()
+            if went.start.version == known.version:
+                runs[document] = went
+        if folded is None or len(runs) < len(folded):
+            self._fold_others(page, runs)
+        self.refused += sum([went.refused for went in runs.values()])
+        return runs
+
+    def _fold_others(self, page: Sequence[Envelope], runs: dict[str, Run[DocumentState]]) -> None:
+        """Adds how those documents of the page went that are not there yet."""
         events = dict[str, list[Envelope]]()
         for envelope in page:
-            if envelope.stream_id[0] == _DOCUMENT_INITIAL:
+            if envelope.stream_id[0] == _DOCUMENT_INITIAL and envelope.stream_id not in runs:
                 events.setdefault(envelope.stream_id, []).append(envelope)
-        runs = dict[str, Run[DocumentState]]()
         for document, envelopes in events.items():
             known = self._documents.get(document)
             if known is None:
                 known = self._documents[document] = FollowedDocument()
-            went = folded.get(document)
-            if went is None or went.start.version != known.version:
-                went = run(DOCUMENT.evolve, known.unpacked(), envelopes)
-            runs[document] = went
-            self.refused += went.refused
-        return runs
+            runs[document] = run(DOCUMENT.evolve, known.unpacked(), envelopes)
 
     def _count(self, envelope: Envelope, went: Run[DocumentState]) -> None:
         at = envelope.version - went.start.version
         if not 0 < at < len(went.states) or went.envelopes[at - 1] is not envelope:
             return  # it did not take effect
-        if isinstance(envelope.event, UnknownEvent):
+        if type(envelope.event) is UnknownEvent:
             self.newer += envelope.event.reason is UnknownReason.NEWER_VERSION
             return
         before, after = went.states[at - 1], went.states[at]
         if _counts_alike(before, after):
             return
         place = DOCUMENT.placement(after)
-        if isinstance(before, Unknown):
+        if type(before) is Unknown:
             self._left[place.knowledge_base_id] += 1
-        elif isinstance(after, Removed):
+        elif type(after) is Removed:
             self._left[place.knowledge_base_id] -= 1
         for changed in DOCUMENT.digests(before, after):
             self._move(place.knowledge_base_id, changed, pack_stream_id(envelope.stream_id))

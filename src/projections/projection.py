@@ -74,8 +74,8 @@ class Projection(Protocol[R]):
         """The row after an event of its own stream; the same object where the event is in already."""
         ...
 
-    def entries(self, row_id: str, row: R) -> frozenset[IndexEntry]:
-        """Every list that the row stands in."""
+    def entries(self, row_id: str, row: R) -> tuple[IndexEntry, ...]:
+        """Every list that the row stands in, once."""
         ...
 
 

@@ -61,7 +61,7 @@ class Followed:
     ) -> None:
         """The next page; events that were followed before are passed over. Raises RebuildRefused at a gap.
 
-        `folded`: how the documents of the page went, where somebody has folded them already.
+        `folded`: how every document of the page went, where somebody has folded them already.
         """
         number = self.number
         is_next = bool(page) and page[0].number == number + 1
@@ -69,7 +69,7 @@ class Followed:
         check_dense(new, number)
         if not new:
             return
-        self.outstanding.follow([entry for entry in new if isinstance(entry, Envelope)], folded)
+        self.outstanding.follow([entry for entry in new if type(entry) is Envelope], folded if is_next else None)
         self.number = next((entry.number for entry in reversed(new) if entry.number), number)
         self.after = new[-1].position
 

@@ -10,10 +10,11 @@ import structlog
 
 from events.log import EventLog
 from projections.building import begin_beside, come_near, drop_generation, fold_until, given_up_at_the_end, seize_live
+from projections.bulk_writer import OnPage
 from projections.errors import RebuildRefused
 from projections.progress import Tell, silent
 from projections.views import Checkpoint, Commit, Lease, ViewStore
-from projections.writer import LEASE_MS, OnPage
+from projections.writer import LEASE_MS
 
 _log = structlog.get_logger(__name__)
 

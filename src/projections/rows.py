@@ -54,11 +54,11 @@ def decode_row(table: Table, payload: bytes) -> Row:
             return throughput.decode(payload)
 
 
-def entries_of(key: RowKey, row: Row | None) -> frozenset[IndexEntry]:
-    """Every list that a row stands in; a row that is not there stands in none."""
+def entries_of(key: RowKey, row: Row | None) -> tuple[IndexEntry, ...]:
+    """Every list that a row stands in, once; a row that is not there stands in none."""
     match row:
         case None | ThroughputRow():
-            return frozenset()
+            return ()
         case DocumentRow():
             return DOCUMENT_PROJECTION.entries(key.id, row)
         case TaskRow():

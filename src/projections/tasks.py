@@ -92,10 +92,10 @@ class TaskProjection:
             updated_at_us = max(updated_at_us, touch.updated_at_us)
         return TaskRow(known.folded, counts, events, started_at_us, updated_at_us, usage, first)
 
-    def entries(self, row_id: str, row: TaskRow) -> frozenset[IndexEntry]:
+    def entries(self, row_id: str, row: TaskRow) -> tuple[IndexEntry, ...]:
         state = row.folded.state
         if isinstance(state, UnknownTask):
-            return frozenset()
+            return ()
         submitted = state.submitted
         place = member(submitted.submitted_at_us, row_id)
         phase = task_phase(state, counts_seen(state, row.counts))
@@ -106,7 +106,7 @@ class TaskProjection:
         ]
         if isinstance(state, FinishedTask):
             entries.append(IndexEntry(FINISHED_INDEX, member(state.finished_at_us, row_id)))
-        return frozenset(entries)
+        return tuple(entries)
 
 
 def is_at_rest(row: TaskRow) -> bool:

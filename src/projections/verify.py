@@ -21,13 +21,14 @@ from projections.building import (
     keep_build,
     seize_live,
 )
+from projections.bulk_writer import BulkWriter, OnPage
 from projections.errors import RebuildRefused
 from projections.progress import Difference, Tell, silent
 from projections.projection import TABLES, RowKey, Table
 from projections.replay import make_live
 from projections.rows import decode_row
 from projections.views import Checkpoint, Commit, Lease, ViewStore
-from projections.writer import LEASE_MS, OnPage, Writer
+from projections.writer import LEASE_MS
 
 ROWS_AT_ONCE: Final = 500
 
@@ -116,7 +117,7 @@ async def _verify(
     return Verified(seized.checkpoint, generation, suspects.rows, suspects.lists, tuple(differences))
 
 
-async def _fold_all(event_log: EventLog, writer: Writer, end: Checkpoint, tell: Tell) -> None:
+async def _fold_all(event_log: EventLog, writer: BulkWriter, end: Checkpoint, tell: Tell) -> None:
     if not await fold_until(event_log, writer, end, tell):
         raise RebuildRefused(
             "the log ends before the live views do: the projector, or `millstream replay`, rebuilds them"

@@ -1,18 +1,16 @@
 """Pages of events folded into one generation of views, each in one compared commit under one lease."""
 
 from collections import OrderedDict
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from typing import Final
 
 import msgspec
 import structlog
 
-from domain.decider import Run
-from domain.document import DocumentState
 from events.envelope import Envelope
 from events.failpoints import Place, failpoint
 from events.log import Unreadable
-from projections.batch import Batch, Rows
+from projections.batch import Batch, Folding, Rows
 from projections.projection import RowKey
 from projections.retention import Expired
 from projections.rows import Row, decode_row, encode_row, entries_of, is_at_rest
@@ -23,10 +21,6 @@ CACHED_ROWS_MAX: Final = 20_000
 
 LEASE_MS: Final = 5_000
 """How long after a projector's death another takes over."""
-
-OnPage = Callable[[Sequence[Envelope | Unreadable], Mapping[str, Run[DocumentState]]], None]
-"""Is told of a page that was committed, and of how its documents went."""
-
 
 _log = structlog.get_logger(__name__)
 
@@ -76,20 +70,13 @@ class Writer:
         lease_ms: int = LEASE_MS,
         announces: bool = True,
         rows_max: int,
-        retired_before_us: int = 0,
-        on_commit: Callable[[Commit], None] = lambda _commit: None,
-        on_page: OnPage = lambda _page, _folded: None,
     ) -> None:
-        """A rebuild names the mark of the live views: what they have retired is left out again. `on_page` is told of
-        each page that was committed."""
         self._views = views
         self._lease = lease
         self._lease_ms = lease_ms
         self._announces = announces
         self._cache = RowCache(rows_max)
-        self._retired_before_us = max(lease.checkpoint.retired_before_us, retired_before_us)
-        self._on_commit = on_commit
-        self._on_page = on_page
+        self._retired_before_us = lease.checkpoint.retired_before_us
 
     @property
     def lease(self) -> Lease:
@@ -101,16 +88,8 @@ class Writer:
         batch = Batch(page, retired_before_us=self._retired_before_us)
         batch.fold_documents(await self._cache.fetch(batch.first_keys(), self._load))
         folding = batch.fold_counts(await self._cache.fetch(batch.second_keys(), self._load))
-        before, last = self._lease.checkpoint, page[-1]
-        checkpoint = Checkpoint(
-            position=last.position,
-            # A foreign entry has no number.
-            number=next((entry.number for entry in reversed(page) if entry.number), before.number),
-            unreadable=before.unreadable + folding.unreadable,
-            unknown=before.unknown + folding.unknown,
-            refused=before.refused + folding.refused,
-            retired_before_us=self._retired_before_us,
-        )
+        before = self._lease.checkpoint
+        checkpoint = behind(page, folding, before, self._retired_before_us)
         commit = Commit(
             lease=self._lease,
             checkpoint=checkpoint,
@@ -124,11 +103,9 @@ class Writer:
         if not await self._views.commit(commit):
             return False
         failpoint(Place.PROJECTOR_COMMITTED)
-        self._on_commit(commit)
-        self._on_page(page, folding.documents)
-        self._cache.keep({**folding.rows, **dict.fromkeys(folding.removed)})
+        self._cache.keep(folding.after)
         self._lease = msgspec.structs.replace(self._lease, checkpoint=checkpoint)
-        _tell_of_passed_over(self._lease.partition, before, checkpoint)
+        tell_of_passed_over(self._lease.partition, before, checkpoint)
         return True
 
     async def retire(self, found: Expired) -> bool:
@@ -157,7 +134,22 @@ class Writer:
         return await self._views.load(self._lease, keys)
 
 
-def _tell_of_passed_over(partition: int, before: Checkpoint, after: Checkpoint) -> None:
+def behind(
+    page: Sequence[Envelope | Unreadable], folding: Folding, before: Checkpoint, retired_before_us: int
+) -> Checkpoint:
+    """Where views stand that stood at `before` and hold a page more."""
+    return Checkpoint(
+        position=page[-1].position,
+        # A foreign entry has no number.
+        number=next((entry.number for entry in reversed(page) if entry.number), before.number),
+        unreadable=before.unreadable + folding.unreadable,
+        unknown=before.unknown + folding.unknown,
+        refused=before.refused + folding.refused,
+        retired_before_us=retired_before_us,
+    )
+
+
+def tell_of_passed_over(partition: int, before: Checkpoint, after: Checkpoint) -> None:
     """The counts stay in the checkpoint; the log line is for whoever watches."""
     if (after.unreadable, after.refused) != (before.unreadable, before.refused):
         _log.error(
