@@ -30,7 +30,7 @@ from processors.revise import Reviser, ReviseStep
 from processors.runner import CarryOut
 from processors.serving import Serving
 from processors.settings import WorkerSettings
-from processors.step import Errand
+from processors.step import Errand, Processor
 from processors.through import STEPS_BEHIND, Through, behind_a_turn
 from processors.under_way import CountedDeliveries, UnderWay
 from processors.workbench import Workbench
@@ -68,6 +68,7 @@ class Worker:
     ) -> None:
         self._drain_s = settings.drain_s
         patient = PatientLog(log, random=rng.random)
+        known = KnowledgeBases(patient, clock_us=clock_us)
         watching = observer or NobodyWatches()
         under_way = UnderWay(watching)
         bench = Workbench(
@@ -80,25 +81,20 @@ class Worker:
             policy=settings.retry,
             observer=under_way,
         )
-        known = KnowledgeBases(patient, clock_us=clock_us)
-        gate = gate or MemoryProviderGate(Quota(), clock_us=clock_us)
         steps_of = DocumentSteps(
             parser=parser,
             chunker_for=chunker_for,
             embedder_for=embedder_for,
-            gate=gate,
+            gate=gate or MemoryProviderGate(Quota(), clock_us=clock_us),
             index=index,
             known=known,
             group=group_commit(under_way, settings),
             settings=settings,
         )
-        documents = behind_a_turn(steps_of.on(blobs))
-        if origins is not None:
-            documents[Step.FETCH] = _fetch_step(blobs, origins, settings)
-        serves_all = steps is None or set(steps) >= STEPS_BEHIND
-        bytes_max = settings.through_bytes_max if serves_all else 0
-        documents[Step.PARSE] = Through(blobs, steps_of.on, settings, clock_us, watching, bytes_max=bytes_max)
+
+        documents = _of_documents(steps_of, blobs, origins, steps, settings, clock_us, watching)
         errands = _errands(patient, blobs, index, known, steps_of, documents_of, bench, settings)
+
         served: dict[Step, CarryOut] = {
             step: CountedDeliveries(step, DocumentDeliveries(one, bench, known), under_way)
             for step, one in documents.items()
@@ -117,6 +113,25 @@ def group_commit(under_way: UnderWay, settings: WorkerSettings) -> GroupCommit:
     """No more wait for others than the step has slots: those beyond can never come."""
     places = min(settings.index_group, settings.index_slots)
     return GroupCommit(under_way, places=places, wait_s=settings.index_gather_ms / 1_000)
+
+
+def _of_documents(
+    steps_of: DocumentSteps,
+    blobs: BlobStore,
+    origins: Origins | None,
+    steps: Collection[Step] | None,
+    settings: WorkerSettings,
+    clock_us: Callable[[], int],
+    observer: AttemptObserver,
+) -> dict[Step, Processor]:
+    """By step. Small documents go through all of them in one turn where all are served here."""
+    made = behind_a_turn(steps_of.on(blobs))
+    serves_all = steps is None or set(steps) >= STEPS_BEHIND
+    bytes_max = settings.through_bytes_max if serves_all else 0
+    made[Step.PARSE] = Through(blobs, steps_of.on, settings, clock_us, observer, bytes_max=bytes_max)
+    if origins is not None:
+        made[Step.FETCH] = _fetch_step(blobs, origins, settings)
+    return made
 
 
 def _errands(
