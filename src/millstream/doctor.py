@@ -159,18 +159,15 @@ async def _redis(settings: Settings) -> str:
 
 async def _knowledge_bases(settings: Settings) -> str:
     from millstream.bootstrap import lists_of
-    from millstream.embedded import EmbeddedRedis
     from millstream.embedding_misfits import misfits
+    from millstream.running import NotAsked, where_it_runs
     from millstream.stores import open_stores
 
-    if not settings.redis_url:
-        embedded = EmbeddedRedis(settings.data_path)
-        if not ((settings.data_path / "redis").exists() and await embedded.is_served()):
-            return "nothing runs that could be asked for any"
-        settings = msgspec.structs.replace(settings, redis_url=embedded.url)
     try:
-        async with open_stores(settings) as stores:
+        async with open_stores(await where_it_runs(settings)) as stores:
             found = await misfits(lists_of(stores), stores.embeddings)
+    except NotAsked as why:
+        return str(why)
     except Stop as stop:
         return f"not looked at; {stop.what}"  # told under what does not answer
     if found:
@@ -191,25 +188,13 @@ async def _views(settings: Settings) -> str:
 async def _door(settings: Settings) -> str:
     from millstream.admission.door_check import check_door
     from millstream.admission.redis_key_store import RedisKeyStore
-    from millstream.blob_location import open_blobs
-    from millstream.embedded import EmbeddedRedis
-    from millstream.installation import connect, open_marked
+    from millstream.running import NotAsked, asking
 
-    if not settings.redis_url:
-        embedded = EmbeddedRedis(settings.data_path)
-        if not ((settings.data_path / "redis").exists() and await embedded.is_served()):
-            return f"keys: {settings.auth}; nothing runs that could be asked for any"
-        settings = msgspec.structs.replace(settings, redis_url=embedded.url)
-    blobs = open_blobs(settings)
     try:
-        async with connect(settings) as clients:
-            try:
-                keys = await open_marked(settings, clients, blobs)
-            except Stop as stop:
-                return f"keys: {settings.auth}; {stop.what}"  # told under what does not answer
-            return await check_door(settings, RedisKeyStore(clients.commands, keys), blobs)
-    finally:
-        await blobs.close()
+        async with asking(settings) as running:
+            return await check_door(settings, RedisKeyStore(running.clients.commands, running.keys), running.blobs)
+    except NotAsked as why:
+        return f"keys: {settings.auth}; {why}"
 
 
 async def _blobs(settings: Settings, *, create_bucket: bool) -> str:
