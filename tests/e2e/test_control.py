@@ -5,7 +5,6 @@ import os
 import signal
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -20,7 +19,7 @@ from millstream.client import Client
 from tests.e2e.api import Api, problem_code
 from tests.e2e.papers import blank_pdf, text_of, word_of
 from tests.servers.embedding_endpoint import EmbeddingEndpoint, running_endpoint
-from tests.servers.service_process import ServiceProcess, environment_with
+from tests.servers.service_process import ServiceProcess, environment_with, service_on
 from tests.waiting import is_alive, poll
 
 pytest_plugins = ("tests.servers.service",)
@@ -122,16 +121,9 @@ def endpoint() -> Iterator[EmbeddingEndpoint]:
 
 
 @pytest.fixture
-def service_of_a_provider(endpoint: EmbeddingEndpoint) -> Iterator[ServiceProcess]:
-    with tempfile.TemporaryDirectory(prefix="ms-service-") as directory:
-        started = ServiceProcess(Path(directory) / "data", endpoint.variables)
-        started.start()
-        try:
-            yield started
-            started.stop()
-        finally:
-            started.end()
-            print(started.errors[-20_000:], file=sys.stderr)
+def service_of_a_provider(endpoint: EmbeddingEndpoint, tmp_path: Path) -> Iterator[ServiceProcess]:
+    with service_on(tmp_path / "data", endpoint.variables) as started:
+        yield started
 
 
 def test_what_failed_is_begun_again_once_the_reason_is_gone(

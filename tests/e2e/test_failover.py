@@ -3,7 +3,6 @@
 Here everything is lost that came while the replica was away: the most that asynchronous replication can lose.
 """
 
-import tempfile
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -20,11 +19,8 @@ from tests.e2e.api import Api
 from tests.e2e.papers import text_of
 from tests.e2e.test_restarts import assert_each_document_is_there_once
 from tests.e2e.test_restore import command
-from tests.servers.failovers import ClusterFailingOver, FailingOver, SentinelsFailingOver
-from tests.servers.redis_cluster_process import RedisCluster
-from tests.servers.redis_process import redis_binary
-from tests.servers.redis_sentinel_process import RedisWithSentinels
-from tests.servers.service_process import ServiceProcess
+from tests.servers.failovers import BOTH_KINDS, FailingOver, redis_of_either_kind
+from tests.servers.service_process import ServiceProcess, service_on
 from tests.waiting import poll
 
 pytest_plugins = ("tests.servers.redis_cluster",)
@@ -34,44 +30,23 @@ PARTITION = 0
 KEYS = Keys(PARTITIONS)
 
 
-@pytest.fixture(params=["cluster", "sentinels"])
+@pytest.fixture(params=BOTH_KINDS)
 def redis(request: pytest.FixtureRequest) -> Iterator[FailingOver]:
-    if request.param == "cluster":
-        cluster: RedisCluster = request.getfixturevalue("redis_cluster")
-        for node in cluster.masters():
-            node.ask("FLUSHALL")
-        yield ClusterFailingOver(cluster, KEYS, PARTITION)
-        for node in cluster.nodes:
-            node.come_back()
-        cluster.wait_until_whole()
-        return
-    with tempfile.TemporaryDirectory(prefix="ms-sentinel-") as directory:
-        servers = RedisWithSentinels(redis_binary(), Path(directory))
-        try:
-            servers.start()
-            yield SentinelsFailingOver(servers)
-        finally:
-            servers.stop()
+    with redis_of_either_kind(request, KEYS, PARTITION) as redis:
+        yield redis
 
 
 @pytest.fixture
 def service(redis: FailingOver, tmp_path: Path) -> Iterator[ServiceProcess]:
-    started = ServiceProcess(
-        tmp_path / "data",
-        {
-            "MILLSTREAM_REDIS_URL": redis.url,
-            "MILLSTREAM_WORKERS": "1",
-            "MILLSTREAM_EMBEDDING": "hash",
-            "MILLSTREAM_RECONCILE_AGE_S": "1",
-            "MILLSTREAM_LEASE_S": "2",
-        },
-    )
-    started.start()
-    try:
+    variables = {
+        "MILLSTREAM_REDIS_URL": redis.url,
+        "MILLSTREAM_WORKERS": "1",
+        "MILLSTREAM_EMBEDDING": "hash",
+        "MILLSTREAM_RECONCILE_AGE_S": "1",
+        "MILLSTREAM_LEASE_S": "2",
+    }
+    with service_on(tmp_path / "data", variables) as started:
         yield started
-        started.stop()
-    finally:
-        started.end()
 
 
 class Watcher:

@@ -12,7 +12,7 @@ from tests.e2e.api import Api
 from tests.e2e.papers import text_of, word_of
 from tests.e2e.test_restore import command
 from tests.servers.redis_cluster_process import RedisCluster
-from tests.servers.service_process import ServiceProcess
+from tests.servers.service_process import ServiceProcess, service_on
 from tests.waiting import poll
 
 pytest_plugins = ("tests.servers.redis_cluster",)
@@ -27,21 +27,14 @@ PAPERS = 6
 def service(redis_cluster: RedisCluster, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServiceProcess]:
     for node in redis_cluster.masters():
         node.ask("FLUSHALL")  # other modules leave their installation there
-    started = ServiceProcess(
-        tmp_path_factory.mktemp("cluster") / "data",
-        {
-            "MILLSTREAM_REDIS_URL": redis_cluster.url,
-            "MILLSTREAM_WORKERS": "1",
-            "MILLSTREAM_EMBEDDING": "hash",
-            "MILLSTREAM_CONFIRM": "replica",
-        },
-    )
-    started.start()
-    try:
+    variables = {
+        "MILLSTREAM_REDIS_URL": redis_cluster.url,
+        "MILLSTREAM_WORKERS": "1",
+        "MILLSTREAM_EMBEDDING": "hash",
+        "MILLSTREAM_CONFIRM": "replica",
+    }
+    with service_on(tmp_path_factory.mktemp("cluster") / "data", variables) as started:
         yield started
-        started.stop()
-    finally:
-        started.end()
 
 
 @pytest.fixture

@@ -1,6 +1,5 @@
 """A log that confirms by a replica, which is killed: it is told what stands still and why, and all goes on with it."""
 
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -17,11 +16,8 @@ from tests.e2e.test_failover import PARTITION, PARTITIONS, in_partition
 from tests.e2e.test_restarts import assert_each_document_is_there_once
 from tests.e2e.test_restore import command
 from tests.prometheus_text import read
-from tests.servers.failovers import ClusterFailingOver, FailingOver, SentinelsFailingOver
-from tests.servers.redis_cluster_process import RedisCluster
-from tests.servers.redis_process import redis_binary
-from tests.servers.redis_sentinel_process import RedisWithSentinels
-from tests.servers.service_process import ServiceProcess
+from tests.servers.failovers import BOTH_KINDS, ClusterFailingOver, FailingOver, redis_of_either_kind
+from tests.servers.service_process import ServiceProcess, service_on
 from tests.waiting import poll
 
 pytest_plugins = ("tests.servers.redis_cluster",)
@@ -31,43 +27,22 @@ BACK_S_MAX = 60.0
 """A call that is not confirmed is repeated every 2 s, the attempt of a document every few: on a busy machine too."""
 
 
-@pytest.fixture(params=["cluster", "sentinels"])
+@pytest.fixture(params=BOTH_KINDS)
 def redis(request: pytest.FixtureRequest) -> Iterator[FailingOver]:
-    if request.param == "cluster":
-        cluster: RedisCluster = request.getfixturevalue("redis_cluster")
-        for node in cluster.masters():
-            node.ask("FLUSHALL")
-        yield ClusterFailingOver(cluster, KEYS, PARTITION)
-        for node in cluster.nodes:
-            node.come_back()
-        cluster.wait_until_whole()
-        return
-    with tempfile.TemporaryDirectory(prefix="ms-sentinel-") as directory:
-        servers = RedisWithSentinels(redis_binary(), Path(directory))
-        try:
-            servers.start()
-            yield SentinelsFailingOver(servers)
-        finally:
-            servers.stop()
+    with redis_of_either_kind(request, KEYS, PARTITION) as redis:
+        yield redis
 
 
 @pytest.fixture
 def service(redis: FailingOver, tmp_path: Path) -> Iterator[ServiceProcess]:
-    started = ServiceProcess(
-        tmp_path / "data",
-        {
-            "MILLSTREAM_REDIS_URL": redis.url,
-            "MILLSTREAM_WORKERS": "1",
-            "MILLSTREAM_EMBEDDING": "hash",
-            "MILLSTREAM_CONFIRM": "replica",
-        },
-    )
-    started.start()
-    try:
+    variables = {
+        "MILLSTREAM_REDIS_URL": redis.url,
+        "MILLSTREAM_WORKERS": "1",
+        "MILLSTREAM_EMBEDDING": "hash",
+        "MILLSTREAM_CONFIRM": "replica",
+    }
+    with service_on(tmp_path / "data", variables) as started:
         yield started
-        started.stop()
-    finally:
-        started.end()
 
 
 @pytest.mark.timeout(400)

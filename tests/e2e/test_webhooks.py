@@ -2,11 +2,8 @@
 
 import asyncio
 import json
-import sys
-import tempfile
 import time
 from collections.abc import AsyncIterator, Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -18,7 +15,7 @@ from millstream.commands.webhooks import webhooks
 from tests.e2e.api import Api
 from tests.e2e.papers import text_of
 from tests.servers.scripted_http import Request, ScriptedServer, answer_of, scripted_server
-from tests.servers.service_process import ServiceProcess
+from tests.servers.service_process import ServiceProcess, service_on
 from tests.waiting import wait_for, wait_until
 
 VARIABLES = {
@@ -29,17 +26,10 @@ VARIABLES = {
 
 
 @pytest.fixture(scope="module")
-def service() -> Iterator[ServiceProcess]:
+def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServiceProcess]:
     """One for this module: it may call what listens on loopback."""
-    with tempfile.TemporaryDirectory(prefix="ms-webhooks-") as directory:
-        started = ServiceProcess(Path(directory) / "data", VARIABLES)
-        started.start()
-        try:
-            yield started
-            started.stop()
-        finally:
-            started.end()
-            print(started.errors, file=sys.stderr)
+    with service_on(tmp_path_factory.mktemp("webhooks") / "data", VARIABLES) as started:
+        yield started
 
 
 @pytest.fixture

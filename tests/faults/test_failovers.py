@@ -1,9 +1,7 @@
 """A primary with a replica dies, or comes back while another has taken its place: what is lost, and what returns."""
 
 import asyncio
-import tempfile
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
@@ -15,9 +13,7 @@ from tests.faults.history import History
 from tests.faults.mill import PROFILE, WAIT_S_MAX, Mill
 from tests.faults.redis_load import accepted, assert_told_to_come_back, uploading, wait_for_uploads
 from tests.faults.results import ROUNDS, recorded
-from tests.servers.failovers import SentinelsFailingOver
-from tests.servers.redis_process import redis_binary
-from tests.servers.redis_sentinel_process import RedisWithSentinels
+from tests.servers.failovers import SentinelsFailingOver, redis_behind_sentinels
 from tests.waiting import poll
 
 KEYS = Keys(int(PROFILE["MILLSTREAM_PARTITIONS"]))
@@ -27,13 +23,8 @@ UPLOADERS = 2
 
 @pytest.fixture
 def redis() -> Iterator[SentinelsFailingOver]:
-    with tempfile.TemporaryDirectory(prefix="ms-sentinel-") as directory:
-        servers = RedisWithSentinels(redis_binary(), Path(directory))
-        try:
-            servers.start()
-            yield SentinelsFailingOver(servers)
-        finally:
-            servers.stop()
+    with redis_behind_sentinels() as servers:
+        yield SentinelsFailingOver(servers)
 
 
 @pytest.fixture

@@ -1,9 +1,7 @@
 """A primary that Sentinels replace: the log goes on at the one they name, with everything that was confirmed."""
 
 import asyncio
-import tempfile
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
@@ -15,7 +13,7 @@ from events.redis_log import RedisLog
 from events.redis_setup import open_installation
 from tests.contract.event_log_contract import document_write
 from tests.event_samples import indexed, new_document
-from tests.servers.redis_process import redis_binary
+from tests.servers.failovers import redis_behind_sentinels
 from tests.servers.redis_sentinel_process import RedisWithSentinels
 from tests.waiting import wait_for
 
@@ -24,13 +22,8 @@ CONFIRMED = Confirmation(replicas=1, wait_ms=300)
 
 @pytest.fixture
 def servers() -> Iterator[RedisWithSentinels]:
-    with tempfile.TemporaryDirectory(prefix="ms-sentinel-") as directory:
-        servers = RedisWithSentinels(redis_binary(), Path(directory))
-        try:
-            servers.start()
-            yield servers
-        finally:
-            servers.stop()
+    with redis_behind_sentinels() as servers:
+        yield servers
 
 
 async def test_the_log_goes_on_at_the_primary_that_the_sentinels_name(servers: RedisWithSentinels) -> None:

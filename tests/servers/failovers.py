@@ -4,14 +4,23 @@ One interface for a cluster and for Sentinels. What a paused server was sent wai
 goes on, so its connection is ended before anything is written that is to be lost.
 """
 
-from typing import Any, Protocol
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Final, Protocol
+
+import pytest
 
 from events.keys import Keys, slot_of
 from tests.servers.redis_cluster_process import ClusterNode, RedisCluster
+from tests.servers.redis_process import redis_binary
 from tests.servers.redis_sentinel_process import RedisWithSentinels
 from tests.waiting import poll
 
 TAKES_OVER_S_MAX = 60.0
+
+BOTH_KINDS: Final = ("cluster", "sentinels")
 
 
 class FailingOver(Protocol):
@@ -135,3 +144,32 @@ class SentinelsFailingOver:
 
     def ask(self, *command: str | int) -> Any:
         return self._servers.ask(self._primary, *command)
+
+
+@contextmanager
+def redis_of_either_kind(request: pytest.FixtureRequest, keys: Keys, partition: int) -> Iterator[FailingOver]:
+    """Of the kind that the fixture's parameter names, empty: the session's cluster, or servers of its own behind
+    Sentinels."""
+    if request.param == "cluster":
+        cluster: RedisCluster = request.getfixturevalue("redis_cluster")
+        for node in cluster.masters():
+            node.ask("FLUSHALL")
+        yield ClusterFailingOver(cluster, keys, partition)
+        for node in cluster.nodes:
+            node.come_back()
+        cluster.wait_until_whole()
+    else:
+        with redis_behind_sentinels() as servers:
+            yield SentinelsFailingOver(servers)
+
+
+@contextmanager
+def redis_behind_sentinels() -> Iterator[RedisWithSentinels]:
+    """Started, and gone behind the body, however it ends."""
+    with tempfile.TemporaryDirectory(prefix="ms-sentinel-") as directory:
+        servers = RedisWithSentinels(redis_binary(), Path(directory))
+        try:
+            servers.start()
+            yield servers
+        finally:
+            servers.stop()

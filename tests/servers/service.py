@@ -11,11 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.scheduling import SHARE_A_SERVICE, last_of
-from tests.servers.service_process import ServiceProcess
-
-LOG_CHARS_SHOWN = 20_000
-"""Of the service's log, beside a test that failed."""
-
+from tests.servers.service_process import LOG_CHARS_SHOWN, ServiceProcess
 
 _last: list[pytest.Item] = []
 _running: list[ServiceProcess] = []

@@ -5,7 +5,8 @@ import re
 import signal
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
@@ -14,6 +15,9 @@ from tests.waiting import is_alive, poll
 READY_S_MAX = 60.0
 STOP_S_MAX = 10.0
 """What an init system gives by default, and what the service promises."""
+
+LOG_CHARS_SHOWN: Final = 20_000
+"""Of the service's log, beside a test that failed."""
 
 ALIKE: Final = {"MILLSTREAM_WORKER_NICENESS": "0"}
 """Tests wait for the workers, beside other tests: nobody goes first."""
@@ -116,6 +120,19 @@ class ServiceProcess:
     @property
     def _ready(self) -> re.Match[str] | None:
         return _READY.search(self.output)
+
+
+@contextmanager
+def service_on(data_dir: Path, variables: Mapping[str, str]) -> Iterator[ServiceProcess]:
+    """A service that is ready. Behind a body that went well it has to stop well; it is gone however that ended."""
+    started = ServiceProcess(data_dir, variables)
+    try:
+        started.start()
+        yield started
+        started.stop()
+    finally:
+        started.end()
+        print(started.errors[-LOG_CHARS_SHOWN:], file=sys.stderr)
 
 
 def processes_in_sessions(leaders: set[int]) -> set[int]:

@@ -11,6 +11,7 @@ from domain.commands import CancelDocument, RemoveDocument, StartStep
 from domain.document import Cancelled, Chunked, DocumentState, Embedded, Failed, Indexed, Parsed
 from events import document as facts
 from events.ids import DocumentId
+from events.inbox import Delivery
 from events.steps import Step
 from knowledge.chunkers import ChunkerKind, make_chunker
 from knowledge.embedders import Remote
@@ -123,6 +124,23 @@ class ThroughWorld(World):
         depths = {step: await self.mill.depth(step) for step in STEPS}
         return {step: depth.waiting for step, depth in depths.items() if depth.waiting}
 
+    async def die_at_the_rows(self) -> None:
+        """A worker goes through all steps with a document, and is killed ahead of telling."""
+
+        async def dies() -> None:
+            raise SystemExit("killed")
+
+        self.index = dying = InterruptedIndex()
+        dying.meanwhile.append(dies)
+        with pytest.raises(SystemExit):
+            await self.run(self.through)
+
+    async def claimed(self) -> Delivery:
+        """By worker-2, of whoever is silent for longer than a lease."""
+        self.mill.clock.advance(600)
+        (claimed,) = await self.mill.claim(Step.PARSE, "worker-2")
+        return claimed
+
     async def texts(self) -> list[str]:
         return [hit.chunk.text for hit in await search_keyword(self.index, self.table, "mill", limit=9)]
 
@@ -232,20 +250,11 @@ async def test_a_large_document_goes_by_the_inboxes() -> None:
 async def test_whoever_dies_under_way_has_told_nothing_and_the_next_one_goes_step_by_step() -> None:
     world = await a_world()
     document = await world.uploaded()
-
-    async def dies() -> None:
-        raise SystemExit("killed")
-
-    world.index = dying = InterruptedIndex()
-    dying.meanwhile.append(dies)
-    with pytest.raises(SystemExit):
-        await world.run(world.through)
+    await world.die_at_the_rows()
     assert kinds(await world.mill.history(document)) == ["DocumentAccepted", "StepStarted"]
     assert await world.texts() == [TEXT.strip()], "behind the back of the log"
 
-    world.mill.clock.advance(600)
-    (claimed,) = await world.mill.claim(Step.PARSE, "worker-2")
-    await world.run(world.through, claimed)
+    await world.run(world.through, await world.claimed())
     assert await world.waiting() == {Step.CHUNK: 1}
     for step in STEPS_IN_TURN:
         await world.run(world.steps[step])
@@ -259,8 +268,7 @@ async def test_no_step_counts_of_a_turn_that_was_taken_over_at_whatever_step_the
     document = await world.uploaded()
 
     async def is_taken_for_dead() -> None:
-        world.mill.clock.advance(600)
-        (claimed,) = await world.mill.claim(Step.PARSE, "worker-2")
+        claimed = await world.claimed()
         other = DocumentDeliveries(world.steps[Step.PARSE], world.mill.bench("worker-2"), world.knowledge_bases)
         await other.carry_out(claimed, 1)
         await world.mill.say(document, StartStep(step=Step.CHUNK, attempt=1, worker="worker-2"))
@@ -291,17 +299,9 @@ async def test_what_nobody_wants_any_more_is_taken_back(command: CancelDocument 
 async def test_rows_of_the_dead_are_taken_back_by_whoever_lays_the_delivery_aside() -> None:
     world = await a_world()
     document = await world.uploaded()
-
-    async def dies() -> None:
-        raise SystemExit("killed")
-
-    world.index = dying = InterruptedIndex()
-    dying.meanwhile.append(dies)
-    with pytest.raises(SystemExit):
-        await world.run(world.through)
+    await world.die_at_the_rows()
     await world.mill.say(document, CancelDocument())
-    world.mill.clock.advance(600)
-    (claimed,) = await world.mill.claim(Step.PARSE, "worker-2")
+    claimed = await world.claimed()
     world.through._alone = world.steps_on(world.blobs)
     await world.run(world.through, claimed)
     assert isinstance(await world.mill.document(document), Cancelled)
@@ -311,18 +311,9 @@ async def test_rows_of_the_dead_are_taken_back_by_whoever_lays_the_delivery_asid
 async def rows_of_the_dead(world: ThroughWorld) -> DocumentId:
     """A small document that is being chunked: who went through all steps with it before died ahead of telling."""
     document = await world.uploaded()
-
-    async def dies() -> None:
-        raise SystemExit("killed")
-
-    world.index = dying = InterruptedIndex()
-    dying.meanwhile.append(dies)
-    with pytest.raises(SystemExit):
-        await world.run(world.through)
+    await world.die_at_the_rows()
     assert await world.texts() == [TEXT.strip()]
-    world.mill.clock.advance(600)
-    (claimed,) = await world.mill.claim(Step.PARSE, "worker-2")
-    await world.run(world.through, claimed)
+    await world.run(world.through, await world.claimed())
     return document
 
 
