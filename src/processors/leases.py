@@ -17,7 +17,7 @@ from processors.lease_records import LeaseRecord, LeaseRecords
 from processors.leased_work import Answer, Asked, Failed
 from processors.patience import Patience
 from processors.step import Retry, Work, WorkerLost
-from processors.verdicts import Verdict
+from processors.verdicts import Lost, Verdict
 
 RIGHT_MS: Final = 10_000
 """After so long another process may end what one has begun to end: it may have died. The log takes one result."""
@@ -132,7 +132,7 @@ class LeaseDesk:
 
     async def give(self, token: str, holder: str, answer: Answer) -> Verdict | None:
         """Hands an answer in and waits for what becomes of it; a lease that was answered keeps its first answer. None
-        where it is not, or no longer, this process that ends the lease.
+        where it is not, or no longer, this process that ends the lease: its record says then whether an answer counted.
 
         Whoever stops waiting takes nothing back.
         """
@@ -144,7 +144,9 @@ class LeaseDesk:
         if lease.is_open:
             self._stop_timer(lease)
             lease.answer.set_result(answer)
-        return await asyncio.shield(lease.verdict)
+        verdict = await asyncio.shield(lease.verdict)
+        # Lost here may be recorded elsewhere: another process ended the lease, and the document went on.
+        return None if isinstance(verdict, Lost) else verdict
 
     async def look_elsewhere(self, lease: Lease, answered: Exception) -> None:
         """Where another process has recorded its answer, the lease breaks with `answered`, and everybody knows that the

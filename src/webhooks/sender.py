@@ -69,6 +69,7 @@ class Sender:
         self._busy: Counter[Channel] = Counter()
         self._ready: dict[Channel, deque[tuple[Hold, Delivery]]] = {}
         self._at_hand: set[DeliveryId] = set()
+        self._landed: set[DeliveryId] = set()
         self._is_draining = False
         self._failing: set[Channel] = set()
         self.landed = asyncio.Event()
@@ -82,6 +83,7 @@ class Sender:
 
         Whatever lands meanwhile lets the next one start. Raises what the store raises.
         """
+        self._landed.clear()
         started = self._start_ready()
         for hold in holds:
             due = await self._deliveries.due(hold.partition, limit=CHANNELS_MAX)
@@ -106,10 +108,11 @@ class Sender:
             self._is_draining = False
 
     async def _read(self, hold: Hold, channel: Channel) -> None:
-        # What is at hand already is due still: it is asked for too, and passed over.
+        # What is at hand already is due still: it is asked for too, and passed over. So is what landed since this look
+        # began: the store may have answered before that was recorded, and the message would be sent twice.
         at_hand = self._busy[channel] + len(self._ready.get(channel, ()))
         for delivery in await self._deliveries.next_due(hold.partition, channel, limit=READY_READ + at_hand):
-            if delivery.id not in self._at_hand:
+            if delivery.id not in self._at_hand and delivery.id not in self._landed:
                 self._at_hand.add(delivery.id)
                 self._ready.setdefault(channel, deque()).append((hold, delivery))
 
@@ -143,6 +146,7 @@ class Sender:
     def _land(self, delivery: Delivery) -> None:
         del self._flights[delivery.id]
         self._at_hand.discard(delivery.id)
+        self._landed.add(delivery.id)
         self._busy[delivery.channel] -= 1
         if not self._busy[delivery.channel]:
             del self._busy[delivery.channel]

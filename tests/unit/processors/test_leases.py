@@ -82,11 +82,11 @@ async def offered(leasing: Leasing) -> tuple[Lease, asyncio.Task[object]]:
 
 
 async def test_an_answer_is_told_what_became_of_it_once_the_attempt_has_ended() -> None:
-    cases: list[tuple[Outcome, Verdict]] = [
+    cases: list[tuple[Outcome, Verdict | None]] = [
         (Done(()), Recorded()),
         (Retry("blob_store_full", "no room"), Refused("blob_store_full", "no room")),
         (Reject("embedding_invalid", "nan"), Refused("embedding_invalid", "nan")),
-        (Superseded(), Lost()),
+        (Superseded(), None),
     ]
     for outcome, verdict in cases:
         desk = desk_with()
@@ -114,7 +114,8 @@ async def test_the_next_batch_of_an_attempt_says_that_the_one_before_is_recorded
 
 
 async def test_a_result_of_an_attempt_that_nobody_wants_is_lost() -> None:
-    desk = desk_with()
+    records = records_of_all()
+    desk = desk_with(records=records)
     leasing = leasing_at(desk)
     lease, asking = await offered(leasing)
     giving = asyncio.create_task(desk.give(lease.token, "key", ANSWER))
@@ -123,7 +124,31 @@ async def test_a_result_of_an_attempt_that_nobody_wants_is_lost() -> None:
     leasing.is_unwanted(WORK)
     leasing.close(DELIVERY)
 
-    assert await giving == Lost()
+    assert await giving is None
+    await desk.close(20)
+    assert await records.find(lease.token) is None
+
+
+async def test_an_answer_that_another_process_recorded_is_not_called_lost_here() -> None:
+    """It is given here while the attempt, which the other has ended, is being laid down."""
+    records = records_of_all()
+    desk = desk_with(records=records)
+    leasing = leasing_at(desk)
+    lease, asking = await offered(leasing)
+    await records.settle(lease.token, lease.record, Recorded(), by="that", kept_ms=60_000)
+    asking.cancel()
+    await asyncio.wait({asking})
+    giving = asyncio.create_task(desk.give(lease.token, "key", ANSWER))
+    await asyncio.sleep(0)
+    assert not giving.done()
+    leasing.is_unwanted(WORK)
+    leasing.close(DELIVERY)
+
+    assert await giving is None
+    await desk.close(20)
+    found = await records.find(lease.token)
+    assert found is not None
+    assert found.verdict == Recorded()
 
 
 async def test_a_lease_runs_out_unless_it_is_renewed() -> None:
@@ -137,7 +162,7 @@ async def test_a_lease_runs_out_unless_it_is_renewed() -> None:
     assert silences == ["silent"], "whoever lets a lease run out gets nothing more"
     assert not await desk.renew(lease.token, "key")
     leasing.close(DELIVERY)
-    assert await desk.give(lease.token, "key", ANSWER) == Lost()
+    assert await desk.give(lease.token, "key", ANSWER) is None
 
 
 async def test_a_lease_that_is_renewed_in_another_process_lives() -> None:
@@ -325,5 +350,5 @@ async def test_every_lease_ends_with_the_delivery_however_that_ends() -> None:
     with pytest.raises(RuntimeError):
         await carrying
 
-    assert await giving == Lost()
+    assert await giving is None
     await desk.drain(within_s=60)

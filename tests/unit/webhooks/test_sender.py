@@ -10,7 +10,8 @@ from events.task import CallbackDelivered, CallbackFailed
 from tests.waiting import wait_until
 from tests.webhook_samples import OTHER_SECRET, SECRET, T0_US, delivery, kept, webhook_id
 from tests.webhook_world import INSTALLATION_SECRET, WebhookWorld
-from webhooks.delivery import Channel, DeliveryState
+from webhooks.delivery import Channel, Delivery, DeliveryState
+from webhooks.memory_deliveries import MemoryDeliveries
 from webhooks.outbox import WEBHOOK_DELETED, WEBHOOK_DISABLED
 from webhooks.post import Answered, Unanswered
 from webhooks.schedule import DELAYS_S
@@ -213,6 +214,42 @@ async def test_l12_one_endpoint_that_hangs_delays_no_other_and_none_gets_more_th
     hanging = "http://127.0.0.1:9/1"
     assert len(world.endpoints.of(hanging)) > 10
     assert world.endpoints.at_once_max[hanging] == 1, "an endpoint that failed is tried by one message at a time"
+
+
+class AnswersLate(MemoryDeliveries):
+    """Once it was `asked` what is due, tells it as it was then when `told` is set."""
+
+    def __init__(self, world: WebhookWorld) -> None:
+        super().__init__(partitions=1, clock_us=world.clock_us)
+        self.asked, self.told = asyncio.Event(), asyncio.Event()
+
+    async def next_due(self, partition: int, channel: Channel, *, limit: int) -> list[Delivery]:
+        found = await super().next_due(partition, channel, limit=limit)
+        self.asked.set()
+        await self.told.wait()
+        return found
+
+
+async def test_what_lands_while_the_store_is_asked_is_not_sent_again_at_once() -> None:
+    world = WebhookWorld()
+    world.deliveries = late = AnswersLate(world)
+    await world.subscribe(kept())
+    await world.deliveries.add(delivery())
+    released = world.endpoints.hang(URL)
+    sender, hold = world.sender(), await world.hold()
+    late.told.set()
+    assert await sender.look([hold]) == 1
+    late.asked.clear()
+    late.told.clear()
+    looking = asyncio.create_task(sender.look([hold]))
+    await late.asked.wait()
+    released.set()
+    await wait_until(lambda: sender.in_flight == 0, "it has been tried, and is due in 5 s")
+    late.told.set()
+    assert await looking == 0
+    assert await sender.look([hold]) == 0
+    world.pass_time(DELAYS_S[0])
+    assert await sender.look([hold]) == 1
 
 
 async def test_no_more_are_on_their_way_than_are_allowed_in_all() -> None:
