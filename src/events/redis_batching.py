@@ -144,7 +144,7 @@ def _confirmed(found: Any, confirmation: Confirmation) -> Any:
     if isinstance(replicas, int) and replicas >= confirmation.replicas:
         return answer
     return NotReplicated(
-        f"{replicas} replicas confirmed within {confirmation.wait_ms} ms, {confirmation.replicas} are wanted: "
+        f"{replicas} replicas confirmed within {confirmation.wait_ms} ms instead of {confirmation.replicas}: "
         "the events are on the primary alone; the call may be repeated"
     )
 

@@ -65,7 +65,7 @@ def _agreed(stored_format: bytes | None, stored_partitions: bytes | None, partit
         raise FormatMismatch("the store does not say how many partitions it has")
     if partitions is not None and partitions != int(stored_partitions):
         raise FormatMismatch(
-            f"the store has {int(stored_partitions)} partitions, {partitions} were asked for: the number is fixed"
+            f"the number of partitions is fixed: the store has {int(stored_partitions)}, not {partitions}"
         )
     return int(stored_partitions)
 

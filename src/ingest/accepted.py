@@ -7,6 +7,7 @@ from typing import Final
 
 import msgspec
 
+from domain.amounts import counted
 from domain.counts import Counts, counts_of, task_of
 from domain.document import Cancelled, DocumentState, Failed, Reached, Skipped, filename_of, record_of
 from domain.status import DocumentPhase, TaskPhase, document_phase, task_phase
@@ -55,15 +56,11 @@ def accepted_task(
 
 def accepted_message(accepted: int, skipped: int = 0) -> str:
     """What is said of so many documents that came in, and so many that were there already."""
-    begun = f"Accepted {_counted(accepted)}; follow the task to see them processed."
-    there = f"{_counted(skipped)} skipped: the same bytes are in the knowledge base already."
+    begun = f"Accepted {counted(accepted, 'document')}; follow the task to see them processed."
+    there = f"{counted(skipped, 'document')} skipped: the same bytes are in the knowledge base already."
     if not skipped:
         return begun
     return f"{begun} {there}" if accepted else there
-
-
-def _counted(count: int) -> str:
-    return f"{count} document{'' if count == 1 else 's'}"
 
 
 def task_path(task_id: TaskId) -> str:

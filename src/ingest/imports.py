@@ -14,6 +14,7 @@ from starlette.requests import Request as HttpRequest
 
 from blobs.errors import InvalidBlobKey
 from blobs.objects import OBJECT_KEY_BYTES_MAX, check_object_key
+from domain.amounts import counted
 from domain.commands import RequestDocument, SubmitTask
 from domain.errors import Contention, Refused
 from domain.handle import Guard, Handled, handle_together
@@ -172,7 +173,11 @@ def _objects(services: IngestServices, keys: Sequence[str]) -> list[Wanted]:
         except InvalidBlobKey as error:
             flaws.append(Flaw(f"/objects/{place}", error.reason))
     if flaws:
-        raise Rejected(ProblemCode.VALIDATION_FAILED, f"{len(flaws)} of {len(keys)} keys name no object.", tuple(flaws))
+        raise Rejected(
+            ProblemCode.VALIDATION_FAILED,
+            f"Not the key of any object: {len(flaws)} of {counted(len(keys), 'key')}.",
+            tuple(flaws),
+        )
     return [Wanted(filename=clean_filename(key), object_key=key) for key in keys]
 
 

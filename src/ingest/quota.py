@@ -7,6 +7,7 @@ from typing import Final, Self
 import msgspec
 
 from blobs.store import BlobRef, BlobWriter
+from domain.amounts import counted
 from events.ids import KnowledgeBaseId
 from ingest.problems import ProblemCode, Rejected
 
@@ -23,10 +24,10 @@ class Room(msgspec.Struct, frozen=True):
     def check(self, *, documents: int, size_bytes: int) -> None:
         """Raises Rejected."""
         if self.documents_left is not None and documents > self.documents_left:
-            detail = f"The knowledge base has room for {_counted(self.documents_left, 'document')} more."
+            detail = f"The knowledge base has room for {counted(max(0, self.documents_left), 'document')} more."
             raise Rejected(ProblemCode.QUOTA_EXCEEDED, detail)
         if self.bytes_left is not None and size_bytes > self.bytes_left:
-            detail = f"The knowledge base has room for {_counted(self.bytes_left, 'byte')} more."
+            detail = f"The knowledge base has room for {counted(max(0, self.bytes_left), 'byte')} more."
             raise Rejected(ProblemCode.QUOTA_EXCEEDED, detail)
 
 
@@ -61,10 +62,6 @@ class MeteredForm:
         """Raises Rejected."""
         self._size_bytes += size_bytes
         self._room.check(documents=self._documents, size_bytes=self._size_bytes)
-
-
-def _counted(left: int, noun: str) -> str:
-    return f"{max(0, left):,} {noun}{'' if left == 1 else 's'}"
 
 
 class _MeteredWriter:

@@ -8,6 +8,7 @@ from starlette.datastructures import Headers
 
 from blobs.errors import BlobError
 from domain.access import unknown_instead
+from domain.amounts import counted
 from events.errors import LogError
 from events.ids import KnowledgeBaseId, uuid8_hex
 from ingest.body import content_length, has_body, refuse_encoded
@@ -278,6 +279,6 @@ def _refuse_elsewhere(upload: Upload, offset: int) -> None:
 
 def _refuse_other_length(upload: Upload, length: int | None) -> None:
     if length is not None and upload.length not in {None, length}:
-        raise Rejected(ProblemCode.BAD_REQUEST, f"The length is {upload.length:,} bytes, once told for good.")
+        raise Rejected(ProblemCode.BAD_REQUEST, f"The length in bytes is {upload.length:,}, once told for good.")
     if length is not None and length < upload.offset:
-        raise Rejected(ProblemCode.BAD_REQUEST, f"The upload has {upload.offset:,} bytes already.")
+        raise Rejected(ProblemCode.BAD_REQUEST, f"The upload has {counted(upload.offset, 'byte')} already.")

@@ -12,6 +12,7 @@ from typing import Any, Final
 import msgspec
 from msgspec import UNSET, UnsetType
 
+from domain.amounts import counted
 from domain.commands import RequestReprocessing, SubmitTask
 from domain.decider import Folded, fold_to_decide
 from domain.deciders import DOCUMENT, TASK
@@ -206,8 +207,7 @@ async def _answer_repeat(
 
 def _answer(task_id: TaskId, begun: list[Prepared[Any]], named: list[DocumentId], *, left: int) -> AcceptedTask:
     task, *documents = (one.after.state for one in begun)
-    count = len(documents)
-    message = f"{count} document{'' if count == 1 else 's'} begun again; follow the task to see them processed."
+    message = f"{counted(len(documents), 'document')} begun again; follow the task to see them processed."
     if left:
         message += f" {left:,} more are left: ask again for those."
     return accepted_task(task_id, task, dict(zip(named, documents, strict=True)), message)

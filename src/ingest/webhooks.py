@@ -7,6 +7,7 @@ import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
 from domain.access import Principal
+from domain.amounts import counted
 from domain.errors import RefusalCode, Refused
 from events.errors import InvalidId
 from events.ids import KnowledgeBaseId, parse_knowledge_base_id
@@ -105,7 +106,10 @@ async def create(
     wanted = Kept(subscription=asked, secrets=secrets)
     kept = await services.subscriptions.create(wanted, count_max=services.settings.subscriptions_max)
     if isinstance(kept, Full):
-        raise Refused(RefusalCode.TOO_MANY_WEBHOOKS, f"there are {kept.count:,} webhooks; delete one first")
+        raise Refused(
+            RefusalCode.TOO_MANY_WEBHOOKS,
+            f"the limit is reached with {counted(kept.count, 'webhook')}; delete one first",
+        )
     if kept.subscription.request_sha256 != asked.request_sha256:
         raise Refused(
             RefusalCode.IDEMPOTENCY_KEY_REUSED,

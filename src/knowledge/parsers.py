@@ -182,7 +182,8 @@ def _parse_mail(data: bytes, media_type: MediaType, filename: str, limits: Parse
 
 
 def _with_unread(parsed: ParsedText, count: int) -> ParsedText:
-    unread = f"skipped: {count:,} files attached to a mail within a mail ({ParseErrorCode.ARCHIVE_LIMIT})"
+    files = "1 file" if count == 1 else f"{count:,} files"
+    unread = f"skipped: {files} attached to a mail within a mail ({ParseErrorCode.ARCHIVE_LIMIT})"
     return msgspec.structs.replace(parsed, warnings=(*parsed.warnings, unread)) if count else parsed
 
 

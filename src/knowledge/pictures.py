@@ -53,7 +53,11 @@ def with_scanned_pages(data: bytes, parsed: ParsedText, limits: ParseLimits) -> 
     return msgspec.structs.replace(
         with_page_texts(parsed, found),
         parser=f"{parsed.parser}, {ocr.version()}",
-        warnings=(*parsed.warnings, f"ocr: {len(found)} of {len(parsed.pages)} pages were read as pictures", *warnings),
+        warnings=(
+            *parsed.warnings,
+            f"ocr: {_pages_were(len(found))} read as pictures, of {len(parsed.pages)}",
+            *warnings,
+        ),
     )
 
 
@@ -73,7 +77,8 @@ def _unread(data: bytes, parsed: ParsedText, scanned: frozenset[int] | None, lim
     count = sum(not ocr.is_blank(picture) for _, picture in looked_at)
     if not count:
         return parsed
-    warning = f"no_text: {count} of {len(parsed.pages)} pages have no text; {ocr.why_not(limits)}"
+    without = "1 page has" if count == 1 else f"{count} pages have"
+    warning = f"no_text: {without} no text, of {len(parsed.pages)}; {ocr.why_not(limits)}"
     return msgspec.structs.replace(parsed, warnings=(*parsed.warnings, warning))
 
 
@@ -131,7 +136,7 @@ def _read(pictures: Iterator[tuple[int, "Image"]], limits: ParseLimits) -> tuple
             found = ocr.recognise(picture, budget)
             unread += found is None
             read[number] = found.text if found else ""
-    warnings = (f"ocr: {unread} pages were not read, the time was up",) if unread else ()
+    warnings = (f"ocr: {_pages_were(unread)} not read, the time was up",) if unread else ()
     return read, warnings
 
 
@@ -141,9 +146,13 @@ def _written(read: Mapping[int, str], limits: ParseLimits, warnings: tuple[str, 
         writer.turn_to_page(number)
         for paragraph in text.split("\n\n"):
             writer.paragraph(paragraph)
-    told = (f"ocr: {len(read)} pages were read as pictures", *warnings)
+    told = (f"ocr: {_pages_were(len(read))} read as pictures", *warnings)
     parsed = writer.finish(parser=ocr.version(), title=None, language=None, warnings=told)
     return msgspec.structs.replace(parsed, language=detect_language(parsed.text))
+
+
+def _pages_were(count: int) -> str:
+    return "1 page was" if count == 1 else f"{count} pages were"
 
 
 def _frames(data: bytes, limits: ParseLimits) -> Iterator[tuple[int, "Image"]]:

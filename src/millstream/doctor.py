@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from domain.amounts import counted
 from millstream.errors import Stop
 from millstream.roles import check_binding
 from millstream.settings import Settings
@@ -154,7 +155,8 @@ async def _redis(settings: Settings) -> str:
                 hint="start its replica, or add one; all goes on by itself, and nothing that was accepted is lost",
             )
         failed = sum([await log.dead_letters(partition) for partition in range(log.partitions)])
-        return f"{stores.log.partitions} partitions, appendfsync {policy or 'unknown'}{loss}, {failed:,} dead letters"
+        partitions, letters = counted(log.partitions, "partition"), counted(failed, "dead letter")
+        return f"{partitions}, appendfsync {policy or 'unknown'}{loss}, {letters}"
 
 
 async def _knowledge_bases(settings: Settings) -> str:

@@ -1,5 +1,6 @@
 """Whether the views follow the log: what `millstream doctor` asks of a running installation."""
 
+from domain.amounts import counted
 from events.redis_log import RedisLog
 from millstream.errors import Stop
 from millstream.running import NotAsked, Running, asking
@@ -25,4 +26,4 @@ async def _told(running: Running) -> str:
         raise Stop("; ".join(map(str, found)), hint=ADVICE)
     freshness = Freshness(log, views)
     behind = sum([(await freshness.ask(partition)).events for partition in range(views.partitions)])
-    return f"{behind:,} events behind the log"
+    return f"{counted(behind, 'event')} behind the log"

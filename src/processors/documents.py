@@ -2,6 +2,7 @@
 
 from typing import Final
 
+from domain.amounts import counted
 from domain.commands import FailStep, StartStep
 from domain.decider import Folded, fold_to_decide
 from domain.deciders import DOCUMENT
@@ -142,7 +143,7 @@ class DocumentDeliveries:
             step=self._processor.step,
             attempt=number,
             code=POISON_DOCUMENT,
-            message=f"{before.fruitless} workers began this step and died in it",
+            message=f"{counted(before.fruitless, 'worker')} began this step and died in it",
         )
         handled = await handle(
             self._bench.log,

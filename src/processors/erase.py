@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator
 from typing import Any, Final, Protocol
 
 from blobs.store import BlobStore
+from domain.amounts import counted
 from domain.commands import RecordErased, RemoveDocument
 from domain.decider import Decider
 from domain.deciders import DOCUMENT
@@ -75,7 +76,7 @@ class EraseStep:
         async for _ in self._blobs.list(prefix_of(document)):
             blobs_left += 1
         if rows_left or blobs_left:
-            return Retry("erase_incomplete", f"{rows_left} rows and {blobs_left} blobs are still there")
+            return Retry("erase_incomplete", f"{counted(rows_left, 'row')} and {counted(blobs_left, 'blob')} left")
         return Done((RecordErased(rows_left=rows_left, blobs_left=blobs_left),))
 
     async def _erase_knowledge_base(self, delivery: Delivery) -> Outcome:
@@ -92,7 +93,7 @@ class EraseStep:
                 together.clear()
         await self._remove(delivery, together)
         await self._drop(delivery)
-        return Drop(f"{removed} documents removed, index dropped")
+        return Drop(f"{counted(removed, 'document')} removed, index dropped")
 
     async def _drop(self, delivery: Delivery) -> None:
         for table in await self._knowledge_bases.tables(KnowledgeBaseId(delivery.stream_id)):

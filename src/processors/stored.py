@@ -6,6 +6,7 @@ from typing import Final
 
 import numpy as np
 
+from domain.amounts import counted
 from domain.results import Batch, ChunkFacts
 from knowledge.chunk import Chunk, decode_chunks
 from knowledge.errors import KnowledgeError
@@ -39,7 +40,7 @@ async def load_chunks(blobs: ReadBlobs, facts: ChunkFacts) -> tuple[Chunk, ...]:
     except KnowledgeError as error:
         raise BlobCorrupt(str(error)) from error
     if [chunk.ordinal for chunk in chunks] != list(range(facts.chunks)):
-        raise BlobCorrupt(f"{facts.chunks} chunks were recorded, others are stored")
+        raise BlobCorrupt(f"other chunks are stored than the {facts.chunks} that were recorded")
     return chunks
 
 
@@ -53,5 +54,5 @@ async def load_vectors(blobs: ReadBlobs, batches: Sequence[Batch]) -> Vectors:
         raise BlobCorrupt(str(error)) from error
     for part, batch in zip(parts, batches, strict=True):
         if len(part) != batch.last_chunk - batch.first_chunk + 1:
-            raise BlobCorrupt(f"{batch.vectors_blob} holds {len(part)} vectors, others were recorded")
+            raise BlobCorrupt(f"{batch.vectors_blob} holds {counted(len(part), 'vector')}, others were recorded")
     return vectors

@@ -151,6 +151,6 @@ async def test_what_the_time_does_not_allow_is_left_out_and_said() -> None:
         with pytest.raises(ParseError) as caught:
             await parse(pool, saved([page(FIRST)], "PNG"), MediaType.PNG)
         assert caught.value.code is ParseErrorCode.RESOURCE_LIMIT
-        assert "1 pages were not read, the time was up" in caught.value.message
+        assert "1 page was not read, the time was up" in caught.value.message
     finally:
         await pool.close()

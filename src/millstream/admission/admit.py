@@ -14,6 +14,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from domain import access
 from domain.access import EVERYBODY, Principal
+from domain.amounts import counted
 from domain.api_keys import KeyLimits, PresentedKey, parse_key
 from events.errors import LogUnavailable
 from ingest.problems import ProblemCode, Rejected
@@ -114,7 +115,7 @@ class Admission:
             detail = "Redis does not answer; nothing was accepted. Try again."
             raise Rejected(ProblemCode.DEPENDENCY_UNAVAILABLE, detail) from error
         if not paced.is_admitted:
-            detail = f"{paced.quota:,} calls of this kind are allowed a minute."
+            detail = f"No more than {counted(paced.quota, 'call')} of this kind may come a minute."
             raise Rejected(ProblemCode.RATE_LIMITED, detail, retry_after_s=paced.reset_s, headers=paced.headers())
         return paced
 

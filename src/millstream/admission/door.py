@@ -4,6 +4,7 @@ was ever made."""
 from enum import StrEnum
 from typing import Final, Literal, assert_never
 
+from domain.amounts import counted
 from millstream.errors import ExitCode, Stop
 
 Auth = Literal["auto", "keys", "open"]
@@ -62,7 +63,7 @@ def how_it_stands(auth: Auth, version: int, valid_keys: int) -> str:
         case Standing.OPEN_UNTIL_FIRST_KEY:
             return "open: no key was ever made; from the first one on, keys are needed"
         case Standing.KEYS:
-            return f"keys are needed; {valid_keys} key{'' if valid_keys == 1 else 's'} valid"
+            return f"keys are needed; {counted(valid_keys, 'key')} valid"
         case Standing.NO_VALID_KEY:
             return f"keys are needed, and none is valid: {MAKE_ONE}"
         case other:

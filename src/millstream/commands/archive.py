@@ -4,7 +4,8 @@ import asyncio
 
 import click
 
-from millstream.commands.output import as_json, counted
+from domain.amounts import counted
+from millstream.commands.output import as_json
 from millstream.errors import ExitCode
 from millstream.settings import load_settings
 

@@ -6,11 +6,12 @@ from typing import Any, TypeVar
 
 import click
 
+from domain.amounts import counted
 from domain.dead_letters import DeadLetter
 from domain.document import STEPS_IN_ORDER
 from millstream.client import Client
 from millstream.client_answers import Accepted, Retried
-from millstream.commands.output import as_json, counted, server_url
+from millstream.commands.output import as_json, server_url
 
 F = TypeVar("F", bound=Callable[..., Any])
 

@@ -9,9 +9,9 @@ import click
 import msgspec
 from rich.console import Console
 
+from domain.amounts import counted
 from domain.status import TaskPhase, TaskStatus
 from millstream.client import Client
-from millstream.commands.output import counted
 from millstream.errors import ExitCode, Stop
 from millstream.passages import print_passages
 from millstream.progress import TaskProgress

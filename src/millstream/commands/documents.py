@@ -4,11 +4,12 @@ from pathlib import Path
 
 import click
 
+from domain.amounts import counted
 from domain.status import DocumentPhase, DocumentStatus
 from millstream.client import Client
 from millstream.client_documents import Chunk, Compared, Documents, KnowledgeBases
 from millstream.commands.knowledge_bases import settings_of
-from millstream.commands.output import as_json, counted, server_url
+from millstream.commands.output import as_json, server_url
 from millstream.errors import Stop
 
 _json = click.option("--json", "json", is_flag=True, help="Print JSON.")

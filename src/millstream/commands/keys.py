@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING
 import click
 
 from domain.access import Scope
+from domain.amounts import counted
 from domain.api_keys import KeyLimits
 from millstream.admission.key_status import CreateKeyBody, KeyStatus, ShownKey
 from millstream.client_key import api_key_from_environment
-from millstream.commands.output import as_json, counted, server_url
+from millstream.commands.output import as_json, server_url
 from millstream.errors import ExitCode, Stop
 from millstream.settings import load_settings
 

@@ -4,10 +4,11 @@ from typing import Any
 
 import click
 
+from domain.amounts import counted
 from domain.knowledge_base_status import EmbeddingStatus, KnowledgeBaseStatus
 from millstream.client import Client
 from millstream.client_documents import KnowledgeBases, Reindex
-from millstream.commands.output import as_json, counted, server_url
+from millstream.commands.output import as_json, server_url
 from millstream.errors import ExitCode, Stop
 
 _json = click.option("--json", "json", is_flag=True, help="Print JSON.")

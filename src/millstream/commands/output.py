@@ -19,11 +19,6 @@ def as_json(value: object) -> str:
     return msgspec.json.format(msgspec.json.encode(value), indent=2).decode()
 
 
-def counted(count: int, one: str) -> str:
-    """`1 document`, `2,000 documents`."""
-    return f"{count:,} {one}{'' if count == 1 else 's'}"
-
-
 def server_url(command: F) -> F:
     """Adds `--url` (without it MILLSTREAM_URL, then host and port of the settings) and `--key-file`."""
     url = click.option("--url", default=default_url, help="Server; else MILLSTREAM_URL, else as configured.")

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from millstream.commands.output import as_json, counted
+from domain.amounts import counted
+from millstream.commands.output import as_json
 from millstream.commands.upkeep import reconciled_lines
 from millstream.errors import ExitCode, Stop
 from millstream.settings import load_settings

@@ -5,7 +5,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from millstream.commands.output import as_json, counted
+from domain.amounts import counted
+from millstream.commands.output import as_json
 from millstream.settings import load_settings
 
 if TYPE_CHECKING:

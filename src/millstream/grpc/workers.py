@@ -59,7 +59,9 @@ class Workers:
         if self._is_stopping:
             raise Rejected(ProblemCode.DEPENDENCY_UNAVAILABLE, "The service is being stopped; poll another, or again.")
         if len(self._polls) >= self._workers_max:
-            detail = f"{self._workers_max:,} calls of PollSteps are under way in this process: poll another, or later."
+            detail = (
+                f"No call of PollSteps beyond {self._workers_max:,} is served by one process: poll another, or later."
+            )
             raise Rejected(ProblemCode.TOO_MANY_WORKERS, detail)
         unique = self._name_of(name)
         worker = LeasedWorker(self._parts, self._desk, name=unique, holder=holder, steps=steps, slots=slots)

@@ -5,6 +5,7 @@ from typing import Final
 
 import msgspec
 
+from domain.amounts import counted
 from domain.knowledge_base_status import KnowledgeBaseStatus
 from domain.status import DocumentStatus
 from millstream.errors import Stop
@@ -80,7 +81,7 @@ def _listed(status: KnowledgeBaseStatus) -> Listed:
     return Listed(
         name=status.name,
         uri=f"millstream://knowledge-bases/{status.knowledge_base_id}",
-        description=status.description or f"{status.documents.searchable} documents",
+        description=status.description or counted(status.documents.searchable, "document"),
         type=JSON,
     )
 

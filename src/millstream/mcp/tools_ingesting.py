@@ -4,6 +4,7 @@ import asyncio
 from math import ceil
 from typing import Any, Final
 
+from domain.amounts import counted
 from domain.status import DocumentStatus, TaskStatus
 from millstream.mcp import arguments, results
 from millstream.mcp.calls import Calls
@@ -62,7 +63,8 @@ def _in_words(task: TaskStatus) -> str:
     documents = task.documents
     ended = documents.total - documents.queued - documents.processing
     failed = f", {documents.failed} failed" if documents.failed else ""
-    return f"{task.status.value}: {ended} of {documents.total} documents have ended{failed}"
+    have = "has" if documents.total == 1 else "have"
+    return f"{task.status.value}: {ended} of {counted(documents.total, 'document')} {have} ended{failed}"
 
 
 def _document(status: DocumentStatus) -> results.TaskDocument:

@@ -10,6 +10,7 @@ from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route
 
+from domain.amounts import counted
 from domain.document import About
 from events.ids import DocumentId, KnowledgeBaseId, parse_document_id, parse_knowledge_base_id
 from ingest.problems import ProblemCode, Rejected
@@ -142,7 +143,7 @@ def _part(request: Request, about: About, tag: str) -> Part | None:
     except Unsatisfiable:
         raise Rejected(
             ProblemCode.RANGE_NOT_SATISFIABLE,
-            f"The document has {about.size_bytes:,} bytes.",
+            f"The document has {counted(about.size_bytes, 'byte')}.",
             headers={"Content-Range": f"bytes */{about.size_bytes}"},
         ) from None
 

@@ -143,7 +143,7 @@ def test_a_mail_within_a_mail_is_read_without_what_is_attached_to_it() -> None:
     parsed = opened(outer.as_bytes(), MediaType.EML)
     assert parsed.heading_path(parsed.text.rindex("Forwarded.")) == ("message.eml",)
     assert "deep words" not in parsed.text
-    assert parsed.warnings == ("message.eml: skipped: 1 files attached to a mail within a mail (archive_limit)",)
+    assert parsed.warnings == ("message.eml: skipped: 1 file attached to a mail within a mail (archive_limit)",)
     deeper = opened(outer.as_bytes(), MediaType.EML, ParseLimits(archive_depth_max=2))
     assert "deep words" in deeper.text
 

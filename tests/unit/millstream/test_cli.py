@@ -10,7 +10,6 @@ from typing import NamedTuple, Protocol
 import pytest
 
 from millstream.cli import main, root
-from millstream.commands.output import counted
 
 COMMANDS = (
     *("up", "api", "worker", "projector", "ingest", "search", "ask", "kb", "documents", "tasks", "events"),
@@ -209,8 +208,3 @@ def test_settings_are_printed_with_origin_and_meaning_and_without_secrets(run: R
     for_people = run("settings", MILLSTREAM_PORT="9000", **secret)
     assert "MILLSTREAM_OPENAI_API_KEY" in for_people.stdout
     assert "sk-secret" not in f"{ended.stdout}{ended.stderr}{for_people.stdout}{for_people.stderr}"
-
-
-@pytest.mark.parametrize(("count", "said"), [(0, "0 documents"), (1, "1 document"), (2_000, "2,000 documents")])
-def test_one_is_said_as_one(count: int, said: str) -> None:
-    assert counted(count, "document") == said

@@ -64,14 +64,14 @@ async def test_without_a_language_model_the_service_says_so() -> None:
     assert (refused.value.status, refused.value.problem.code) == (409, "no_language_model")
 
 
-def task(version: int, progress: float, phase: TaskPhase = TaskPhase.PROCESSING) -> TaskStatus:
+def task(version: int, progress: float, phase: TaskPhase = TaskPhase.PROCESSING, *, total: int = 2) -> TaskStatus:
     return msgspec.convert(
         {
             "task_id": "task_" + "0" * 34,
             "knowledge_base_id": KB,
             "status": phase.value,
             "progress": progress,
-            "documents": dict.fromkeys(TaskDocuments.__struct_fields__, 0) | {"total": 2, "processing": 2},
+            "documents": dict.fromkeys(TaskDocuments.__struct_fields__, 0) | {"total": total, "processing": total},
             "source": next(iter(TaskSource)).value,
             "lane": next(iter(Lane)).value,
             **dict.fromkeys(("submitted_at", "updated_at"), "2026-11-29T00:00:00Z"),
@@ -111,6 +111,13 @@ async def test_each_change_of_a_task_is_told_until_it_ends() -> None:
     assert (ended.status, ended.has_ended) == ("completed", True)
     assert [share for share, _ in told] == [0.0, 0.5, 1.0]
     assert told[0][1] == "processing: 0 of 2 documents have ended"
+
+
+async def test_a_task_of_one_document_is_told_of_as_one() -> None:
+    told: list[tuple[float, str]] = []
+    one = Tasks(task(1, 0.0, total=1), task(2, 1.0, TaskPhase.COMPLETED, total=1))
+    await run(one.app, "watch_task", arguments.WatchTask(task_id="task_1"), told.append)
+    assert told[0][1] == "processing: 0 of 1 document has ended"
 
 
 async def test_a_service_that_is_stopping_is_not_asked_again_and_again() -> None:
