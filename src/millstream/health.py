@@ -32,6 +32,23 @@ class Trouble(StrEnum):
     FAILS = "fails"
 
 
+class WarningCode(StrEnum):
+    """What a warning is about, for whoever says it in words of their own."""
+
+    MAY_LOSE = "may_lose_last_second"
+    LOG_HAS_HOLE = "log_has_hole"
+    INDEX_AWAY = "index_away"
+    HALTED = "halted"
+
+
+class Warned(msgspec.Struct, frozen=True):
+    """A warning with its code; `text` is its sentence, `values` what words of it have to name."""
+
+    code: WarningCode
+    text: str
+    values: dict[str, str | int] = {}
+
+
 class Alive(msgspec.Struct, frozen=True):
     """The answer of /healthz."""
 
@@ -50,13 +67,15 @@ class Dependency(msgspec.Struct, frozen=True):
 
 
 class Readiness(msgspec.Struct, frozen=True):
-    """The answer of /readyz. `warnings` say what could be lost although everything answers; `door`, who is let in;
-    `index`, where it is and who compares what several machines write to it; `halted`, where nothing new is recorded
-    for want of a replica (their sentences are among the warnings too: what is there can be read and searched)."""
+    """The answer of /readyz. `warnings` say what could be lost although everything answers, `warned` the same with
+    codes; `door`, who is let in; `index`, where it is and who compares what several machines write to it; `halted`,
+    where nothing new is recorded for want of a replica (they are among the warnings too: what is there can be read and
+    searched)."""
 
     is_ready: bool
     dependencies: tuple[Dependency, ...]
     warnings: tuple[str, ...] = ()
+    warned: tuple[Warned, ...] = ()
     door: str = ""
     door_code: Standing | None = None
     index: str = ""
@@ -70,13 +89,14 @@ def health_routes(stores: Stores, door: Callable[[], tuple[Standing, str]]) -> l
         return _json(Alive(), 200)
 
     async def readyz(_request: Request) -> Response:
-        warnings: list[str] = []
+        warned: list[Warned] = []
         standing_still: list[Halted] = []
 
         async def ping() -> None:
             await stores.log.head(0)
-            warning = (await durability(stores.clients.commands)).warning
-            warnings.extend([] if warning is None else [warning])
+            durable = await durability(stores.clients.commands)
+            if (text := durable.warning) is not None:
+                warned.append(Warned(WarningCode.MAY_LOSE, text, {"policy": durable.fsync or "unknown"}))
             found = await primaries(stores.clients.commands, stores.keys)
             standing_still.extend(halted(found, needs_replica=needs_replica(stores.settings)))
 
@@ -84,7 +104,9 @@ def health_routes(stores: Stores, door: Callable[[], tuple[Standing, str]]) -> l
             await stores.blobs.stat("readyz")
 
         async def look_for_holes() -> None:
-            warnings.extend(f"{hole}; {ADVICE}" for hole in await holes(stores.log, views_of(stores)))
+            for hole in await holes(stores.log, views_of(stores)):
+                values: dict[str, str | int] = {"partition": hole.partition, "first": hole.first, "last": hole.last}
+                warned.append(Warned(WarningCode.LOG_HAS_HOLE, f"{hole}; {ADVICE}", values))
 
         checks = [_dependency("redis", ping), _dependency("blobs", look), _dependency(VIEWS, look_for_holes)]
         if stores.is_index_server:
@@ -93,14 +115,23 @@ def health_routes(stores: Stores, door: Callable[[], tuple[Standing, str]]) -> l
         # No dependencies: without them uploads are accepted and wait, so the service stays in the balancer.
         found = [one for one in answers if one.name not in {INDEX, VIEWS}]
         away = [one.detail for one in answers if one.name == INDEX and not one.is_ready]
-        warnings.extend(f"searches fail and documents wait: {detail}" for detail in away)
+        warned.extend(
+            Warned(WarningCode.INDEX_AWAY, f"searches fail and documents wait: {detail}", {"detail": detail})
+            for detail in away
+        )
         # No dependency either: what is there is still read and searched, and other partitions go on.
-        warnings.extend(one.told for one in standing_still)
+        warned.extend(
+            Warned(
+                WarningCode.HALTED, one.told, {"server": one.server, "partitions": ", ".join(map(str, one.partitions))}
+            )
+            for one in standing_still
+        )
         code, told = door()
         readiness = Readiness(
             is_ready=all(one.is_ready for one in found),
             dependencies=tuple(found),
-            warnings=tuple(warnings),
+            warnings=tuple(one.text for one in warned),
+            warned=tuple(warned),
             door=told,
             door_code=code,
             index=stores.index_told,

@@ -4,7 +4,9 @@ from collections.abc import Iterator
 
 import pytest
 from playwright.sync_api import Browser, BrowserContext, expect
+from redis import Redis
 
+from events.keys import Keys
 from tests.browser.tab import Tab
 from tests.e2e.api import Api
 from tests.faults.mill import API, Mill, Role
@@ -76,6 +78,29 @@ def test_a_key_is_made_and_from_then_on_asked_for(chromium: Browser, context: Br
     expect(other.page.get_by_role("dialog")).to_have_count(0)
     elsewhere.close()
     assert tab.errors == other.errors == []
+
+
+def test_health_says_what_may_be_lost_and_what_is_missing_in_both_languages(context: BrowserContext) -> None:
+    """A log that is synced once a second, and lacks its first event."""
+    with Mill({"MILLSTREAM_PARTITIONS": "1"}, ["--appendfsync", "everysec"]) as mill:
+        mill.redis.start()
+        mill.start(Role.API, API)
+        with Api(mill.url) as api:
+            for name in ("first", "second"):
+                api.create(name)
+        with Redis.from_url(mill.redis.url) as client:
+            log = Keys(1).log(0)
+            ((first, _), *_) = client.xrange(log)
+            client.xdel(log, first)
+        tab = Tab(context.new_page(), mill.url)
+        tab.open("operations?tab=health")
+        expect(tab.page.get_by_text("Redis runs with appendfsync everysec")).to_have_count(1)
+        expect(tab.page.get_by_text("Events 1 to 1 are not in the log of partition 0")).to_have_count(1)
+        tab.page.get_by_role("button", name="中文").click()
+        expect(tab.page.get_by_text("断电可能丢失最后一秒的事件")).to_have_count(1)
+        expect(tab.page.get_by_text("分区 0 的日志缺少事件 1 至 1")).to_have_count(1)
+        expect(tab.page.get_by_text("missing from the log")).to_have_count(0)
+        assert tab.errors == []
 
 
 def test_health_says_where_no_replica_follows_and_what_to_do(context: BrowserContext) -> None:

@@ -1,5 +1,6 @@
 """Upkeep on a real Redis that loses the end of its log: noticed, made good, and only then anything is deleted."""
 
+import json
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -199,6 +200,8 @@ async def test_a_server_that_may_lose_events_is_warned_of(
         answer = await readyz.endpoint(None)
         assert answer.status_code == 200
         assert (b"everysec" in answer.body) is warns
+        codes = [(one["code"], one["values"]) for one in json.loads(answer.body)["warned"]]
+        assert codes == [("may_lose_last_second", {"policy": "everysec"})] * warns
 
 
 async def test_a_hole_in_the_log_is_told_with_what_to_do_by_readyz_the_flow_and_the_doctor(
@@ -226,6 +229,10 @@ async def test_a_hole_in_the_log_is_told_with_what_to_do_by_readyz_the_flow_and_
         assert answer.status_code == 200, "uploads are accepted, and wait"
         assert told.encode() in answer.body
         assert b"put back a copy of Redis" in answer.body
+        shown = json.loads(answer.body)
+        assert [one["text"] for one in shown["warned"]] == shown["warnings"]
+        (warned,) = shown["warned"]
+        assert (warned["code"], warned["values"]) == ("log_has_hole", {"partition": 0, "first": 1, "last": 2})
         with pytest.raises(Stop, match=told) as stop:
             await check_views(stores.settings)
         assert "docs/recovery.md" in (stop.value.hint or "")

@@ -23,7 +23,7 @@ from ingest.problems import ProblemCode
 from knowledge.errors import ParseErrorCode
 from knowledge.search import SearchMode, SearchProfile
 from millstream.admission.door import Standing
-from millstream.health import Trouble
+from millstream.health import Trouble, WarningCode
 from millstream.page import FILES, PAGE
 from outbound import errors as outbound_errors
 from processors import failures
@@ -117,6 +117,11 @@ def test_every_value_of_an_enumeration_has_words(kind: str, names: type[StrEnum]
 @pytest.mark.parametrize("language", ["en", "zh"])
 def test_every_way_the_door_stands_has_words(language: str) -> None:
     assert [one for one in Standing if f"health.door_{one}" not in words_of(language)] == []
+
+
+@pytest.mark.parametrize("language", ["en", "zh"])
+def test_every_warning_of_readyz_has_words(language: str) -> None:
+    assert [one for one in WarningCode if f"health.warned_{one}" not in words_of(language)] == []
 
 
 def test_every_fact_has_words() -> None:
