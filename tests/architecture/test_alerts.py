@@ -109,6 +109,18 @@ def test_the_page_tells_of_no_alert_that_is_gone() -> None:
     assert sorted(told) == sorted(alerts())
 
 
+def test_what_an_alert_goes_by_is_on_the_dashboard() -> None:
+    shown = {name for panel in panels() for target in panel.get("targets", ()) for name in metrics_of(target["expr"])}
+    asked = {name: metrics_of(alert["expr"]) for name, alert in alerts().items()}
+    assert {name: missing for name, metrics in asked.items() if (missing := metrics - shown)} == {}
+    assert "millstream_partitions_halted" in shown
+
+
+def metrics_of(expression: str) -> set[str]:
+    """Those of this service; how often its processes start is on the dashboard of whatever starts them."""
+    return {name for name, _ in _METRIC.findall(expression) if name.startswith("millstream_")}
+
+
 def test_the_dashboard_s_panels_do_not_overlap_and_have_ids_of_their_own() -> None:
     taken: set[tuple[int, int]] = set()
     for panel in panels():
