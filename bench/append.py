@@ -20,9 +20,10 @@ from events.append_plan import plan_append
 from events.document import StepStarted
 from events.keys import Keys
 from events.log import EVENTS_PER_STREAM_MAX, Appended, Write
+from events.redis_append import append_call
 from events.redis_border import Script, execute
 from events.redis_clients import Clients, make_clients
-from events.redis_log import RedisLog, append_call
+from events.redis_log import GROUP, RedisLog
 from events.redis_wire import Command
 from events.steps import Step
 from tests.event_samples import new_document, new_knowledge_base, new_task, write
@@ -51,8 +52,9 @@ class Prepared:
         self.commands: list[Command] = []
         for _ in range(count):
             plan = plan_append([first_write()], partitions=PARTITIONS)
-            names, arguments = append_call(plan, keys, None, EVENTS_PER_STREAM_MAX)
-            self.commands.append(script.command(names, arguments))
+            own, shared = append_call(plan, keys, None), keys.of_append(plan.partition)
+            arguments = (GROUP, EVENTS_PER_STREAM_MAX, *own.arguments)
+            self.commands.append(script.command([*shared, *own.keys], arguments))
 
 
 async def rate(contestant: Contestant, in_flight: int, calls: int) -> float:

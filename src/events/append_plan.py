@@ -1,6 +1,7 @@
 """What one append comes to, worked out and checked before any store is touched: pure, shared by every store."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from operator import attrgetter
 from typing import Final, assert_never
 
 import msgspec
@@ -17,6 +18,9 @@ from events.pointer import Pointer, pack_pointer, pack_timer
 from events.routing import FromDeadLetters, ToDeadLetters, ToInbox, ToInboxAt, ToInboxWhenTaskEnds, route
 from events.steps import Lane, Step
 from events.task import TaskFinished
+
+_NOTHING: Final[frozenset[str]] = frozenset()
+_TALLY_OF, _DIGESTS_OF, _CLAIMS_OF = map(attrgetter, ("tally", "digests", "claims"))
 
 _ENDED_BY: Final[Mapping[type[Event], Step]] = {
     DocumentParsed: Step.PARSE,
@@ -100,16 +104,20 @@ class Plan(msgspec.Struct, frozen=True):
 def plan_append(writes: Sequence[Write], *, partitions: int, acknowledge: Delivery | None = None) -> Plan:
     """Raises InvalidAppend for whatever the contract forbids, InvalidId for ids that are none."""
     partition = _one_partition(writes, partitions, acknowledge)
-    tallies = _merged_tallies(writes, partition)
+    # Most appends change no tally and no digest: what there is none of is not gone through.
+    tallies = _merged_tallies(writes, partition) if any(map(_TALLY_OF, writes)) else {}
+    digests = _merged_digests(writes) if any(map(_DIGESTS_OF, writes)) or any(map(_CLAIMS_OF, writes)) else {}
+    finished = [one.stream_id for write in writes for one in write.envelopes if type(one.event) is TaskFinished]
+    consequences: list[Consequence] = []
+    for write in writes:
+        _add_consequences(consequences, write, tallies)
     return Plan(
         partition=partition,
         writes=tuple([_planned(write) for write in writes]),
         tallies=tallies,
-        finished=frozenset(
-            [one.stream_id for write in writes for one in write.envelopes if type(one.event) is TaskFinished]
-        ),
-        digests=_merged_digests(writes),
-        consequences=_once_a_task([found for write in writes for found in _consequences(write, tallies)]),
+        finished=frozenset(finished) if finished else _NOTHING,
+        digests=digests,
+        consequences=_once_a_task(consequences) if len(consequences) > 1 else tuple(consequences),
     )
 
 
@@ -138,16 +146,15 @@ def _one_partition(writes: Sequence[Write], partitions: int, acknowledge: Delive
 
 
 def _planned(write: Write) -> PlannedWrite:
-    if write.expected_version < 0:
+    version = write.expected_version
+    if version < 0:
         raise InvalidAppend("versions begin at 0, the stream that does not exist")
-    payloads = tuple(
-        [
-            _payload(write, envelope, version)
-            for version, envelope in enumerate(write.envelopes, start=write.expected_version + 1)
-        ]
-    )
+    payloads: list[bytes] = []
+    for envelope in write.envelopes:
+        version += 1
+        payloads.append(_payload(write, envelope, version))
     last_event_id = bytes.fromhex(write.envelopes[-1].event_id) if write.envelopes else b""
-    return PlannedWrite(write.stream_id, write.expected_version, payloads, last_event_id)
+    return PlannedWrite(write.stream_id, write.expected_version, tuple(payloads), last_event_id)
 
 
 def _payload(write: Write, envelope: Envelope, version: int) -> bytes:
@@ -192,33 +199,33 @@ def _merged_digests(writes: Sequence[Write]) -> dict[DigestKey, PlannedDigest]:
     return merged
 
 
-def _consequences(write: Write, tallies: Mapping[str, Tally]) -> Iterator[Consequence]:
-    ended = _ended_within(write)
+def _add_consequences(consequences: list[Consequence], write: Write, tallies: Mapping[str, Tally]) -> None:
+    ended = _ended_within(write) if len(write.envelopes) > 1 else {}
     for envelope in write.envelopes:
         for found in route(envelope.event):
             match found:
                 case ToInbox(step) if ended.get(step, 0) > envelope.version:
                     continue
                 case ToInbox(step):
-                    yield EnterInbox(step, write.lane, _pointer(write, envelope, envelope.correlation_id))
+                    pointer = _pointer(write, envelope, envelope.correlation_id)
+                    consequences.append(EnterInbox(step, write.lane, pointer))
                 case ToInboxAt(step, due_at_us):
                     pointer = _pointer(write, envelope, envelope.correlation_id)
-                    yield EnterDue(-(-due_at_us // 1_000), pack_timer(step, write.lane, pointer))
+                    consequences.append(EnterDue(-(-due_at_us // 1_000), pack_timer(step, write.lane, pointer)))
                 case ToInboxWhenTaskEnds(step):
                     for task in _tasks(write, envelope, tallies):
-                        yield EnterInbox(step, write.lane, _pointer(write, envelope, task), when_task_ends=task)
+                        pointer = _pointer(write, envelope, task)
+                        consequences.append(EnterInbox(step, write.lane, pointer, when_task_ends=task))
                 case ToDeadLetters():
-                    yield EnterDead(envelope.recorded_at_us // 1_000, write.stream_id)
+                    consequences.append(EnterDead(envelope.recorded_at_us // 1_000, write.stream_id))
                 case FromDeadLetters():
-                    yield LeaveDead(write.stream_id)
+                    consequences.append(LeaveDead(write.stream_id))
                 case _:
                     assert_never(found)
 
 
 def _ended_within(write: Write) -> dict[Step, int]:
     """The steps of a document whose result is in this write, by its version: nobody is asked for them any more."""
-    if len(write.envelopes) == 1:
-        return {}
     return {step: one.version for one in write.envelopes if (step := _ended_by(one.event)) is not None}
 
 
@@ -234,8 +241,6 @@ def _tasks(write: Write, envelope: Envelope, tallies: Mapping[str, Tally]) -> li
 
 def _once_a_task(consequences: Sequence[Consequence]) -> tuple[Consequence, ...]:
     """Of several pointers that wait for one task's end only the last stays: a task of 1,000 skipped files ends once."""
-    if len(consequences) < 2:
-        return tuple(consequences)
     last = {
         (found.step, found.when_task_ends): place
         for place, found in enumerate(consequences)

@@ -114,10 +114,9 @@ def kind_of(stream: str) -> StreamKind:
     return StreamKind(_match(stream)[1])
 
 
-@lru_cache(maxsize=IDS_CACHED)
 def partition_of(stream: str) -> int:
     """Raises InvalidId."""
-    return int(_match(stream)[2], 16)
+    return _PACKED_IDS[stream][1]
 
 
 def parse_knowledge_base_id(text: str) -> KnowledgeBaseId:
@@ -135,11 +134,9 @@ def parse_document_id(text: str) -> DocumentId:
     return DocumentId(_expect(StreamKind.DOCUMENT, text))
 
 
-@lru_cache(maxsize=IDS_CACHED)
 def pack_stream_id(stream: str) -> bytes:
     """`PACKED_BYTES`: kind, partition, uuid. The text form would double the size of every envelope."""
-    matched = _match(stream)
-    return _KIND_BYTE[matched[1]] + bytes.fromhex(stream[len(matched[1]) + 1 :])
+    return _PACKED_IDS[stream]
 
 
 def unpack_stream_id(packed: bytes) -> str:
@@ -158,11 +155,31 @@ class _StreamIds(dict[bytes, str]):
         if len(self) == IDS_CACHED:
             self.clear()
         text = self[packed] = f"{kind}_{packed[1:].hex()}"
+        _PACKED_IDS.keep(text, packed)  # what is read is written next, of a step
         return text
 
 
 STREAM_IDS: Final = _StreamIds()
 """`unpack_stream_id` for whoever asks for each event, without a call."""
+
+
+class _PackedIds(dict[str, bytes]):
+    """The other way round."""
+
+    def __missing__(self, text: str) -> bytes:
+        matched = _match(text)
+        packed = _KIND_BYTE[matched[1]] + bytes.fromhex(text[len(matched[1]) + 1 :])
+        self.keep(text, packed)
+        return packed
+
+    def keep(self, text: str, packed: bytes) -> None:
+        """As they belong together."""
+        if len(self) >= IDS_CACHED:
+            self.clear()
+        self[text] = packed
+
+
+_PACKED_IDS: Final = _PackedIds()
 
 _KIND_BYTE: Final = {"kb": b"k", "task": b"t", "doc": b"d"}
 _KIND_OF_BYTE: Final = {byte: kind for kind, byte in _KIND_BYTE.items()}

@@ -61,6 +61,7 @@ class Keys:
         self.partitions = partitions
         self._namespace = namespace
         self._prefixes = tuple(f"{namespace}:{{{tag}}}:" for tag in tags(partitions))
+        self._inboxes: dict[tuple[int, Step, Lane], str] = {}
         self._of_append = tuple(
             (self.log(one), self.meta(one), self.due(one), self.dead(one)) for one in range(partitions)
         )
@@ -227,7 +228,10 @@ class Keys:
 
     def inbox(self, partition: int, step: Step, lane: Lane) -> str:
         """Stream with one consumer group, written by append, timers and claims. Derived."""
-        return self._prefixes[partition] + "inbox:" + step + ":" + lane
+        name = self._inboxes.get((partition, step, lane))
+        if name is None:
+            name = self._inboxes[partition, step, lane] = f"{self._prefixes[partition]}inbox:{step.value}:{lane.value}"
+        return name
 
     def due(self, partition: int) -> str:
         """Zset of pointers by time (unix ms), written by append and timers. Derived."""

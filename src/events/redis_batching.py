@@ -1,6 +1,7 @@
 """Calls of one script that wait in the same turn of the event loop leave as one pipeline.
 
-One awaited call after another costs 40 to 80 µs of client time each, in a pipeline 12 to 20 µs. What waits is shared
+One awaited call after another costs 40 to 80 µs of client time each, in a pipeline 12 to 20 µs; those that share
+something go as one call of the script (redis_groups.py). What waits is shared
 among the pipelines that are free, so that the server works on one while this process reads the answers of another: as
 one batch, 200 writers would wait for the server together, and the server for them. While `FLIGHTS_MAX` pipelines are
 under way, what arrives waits for the next one: the busier, the larger the batches.
@@ -15,6 +16,7 @@ from redis.exceptions import NoScriptError, RedisClusterException, RedisError
 
 from events.errors import LogUnavailable, NotReplicated
 from events.redis_border import RedisClient, Script, at_the_border, exchange, translated
+from events.redis_groups import Shared, grouped
 from events.redis_wire import Argument, Command
 
 FLIGHTS_MAX: Final = 4
@@ -44,13 +46,26 @@ class Confirmation(msgspec.Struct, frozen=True):
 
 
 class _Call:
-    __slots__ = ("answer", "command", "near", "size_bytes")
+    __slots__ = ("answer", "arguments", "keys", "shared", "size_bytes")
 
-    def __init__(self, command: Command, near: str, size_bytes: int, answer: asyncio.Future[Any]) -> None:
-        self.command = command
-        self.near = near
+    def __init__(
+        self,
+        keys: Sequence[str],
+        arguments: Sequence[Argument],
+        shared: Shared | None,
+        size_bytes: int,
+        answer: asyncio.Future[Any],
+    ) -> None:
+        self.keys = keys
+        self.arguments = arguments
+        self.shared = shared
         self.size_bytes = size_bytes
         self.answer = answer
+
+    @property
+    def near(self) -> str:
+        """A key in the slot of all others."""
+        return self.keys[0] if self.shared is None else self.shared.keys[0]
 
 
 class Batching:
@@ -72,13 +87,21 @@ class Batching:
         self._is_launching = False
         self._flights: set[asyncio.Task[None]] = set()
 
-    async def run(self, keys: Sequence[str], arguments: Sequence[Argument], *, size_bytes: int = 0) -> Any:
+    async def run(
+        self,
+        keys: Sequence[str],
+        arguments: Sequence[Argument],
+        *,
+        shared: Shared | None = None,
+        size_bytes: int = 0,
+    ) -> Any:
         """The script's answer. Raises LogUnavailable, LogFull and what else `translated` makes of a refusal.
 
-        NotReplicated where no replica confirmed in time: the call took effect and may be repeated.
+        With `shared` the script is one that answers a list, an element for each of the calls that go as one; this
+        call's is answered. NotReplicated where no replica confirmed in time: the call took effect and may be repeated.
         """
         loop = asyncio.get_running_loop()
-        call = _Call(self._script.command(keys, arguments), keys[0], size_bytes, loop.create_future())
+        call = _Call(keys, arguments, shared, size_bytes, loop.create_future())
         self._waiting.append(call)
         if not self._is_launching:
             self._is_launching = True
@@ -87,9 +110,13 @@ class Batching:
 
     def _launch(self) -> None:
         self._is_launching = False
+        free = FLIGHTS_MAX - len(self._flights)
+        if free > 0 and len(self._waiting) > PART_CALLS_MIN:  # what shares something flies together as far as it fits
+            ahead = free * self._calls_max
+            self._waiting[:ahead] = sorted(self._waiting[:ahead], key=_near)
         while self._waiting and (free := FLIGHTS_MAX - len(self._flights)) > 0:
             batch = self._next_batch(share_of(len(self._waiting), free))
-            flight = asyncio.get_running_loop().create_task(self._fly(batch))
+            flight = asyncio.get_running_loop().create_task(self._fly(grouped(batch)))
             self._flights.add(flight)
             flight.add_done_callback(self._landed)
 
@@ -108,33 +135,48 @@ class Batching:
         batch, self._waiting = self._waiting[:calls], self._waiting[calls:]
         return batch
 
-    async def _fly(self, batch: list[_Call]) -> None:
+    async def _fly(self, groups: list[Sequence[_Call]]) -> None:
         try:
             with at_the_border():
-                answers = await self._answers(batch)
+                answers = await self._answers(groups)
         except Exception as error:  # whatever it is, those who wait must hear of it
-            answers = [error] * len(batch)
+            answers = [error] * len(groups)
         except asyncio.CancelledError:
-            _settle(batch, [LogUnavailable("the call was broken off; whether it took effect is unknown")] * len(batch))
+            broken_off = LogUnavailable("the call was broken off; whether it took effect is unknown")
+            _settle(groups, [broken_off] * len(groups))
             raise
-        _settle(batch, answers)
+        _settle(groups, answers)
 
-    async def _answers(self, batch: list[_Call]) -> list[Any]:
-        answers = await self._exchange(batch)
+    async def _answers(self, groups: list[Sequence[_Call]]) -> list[Any]:
+        answers = await self._exchange(groups)
         unknown = [place for place, answer in enumerate(answers) if isinstance(answer, NoScriptError)]
         if unknown:
-            await self._script.load(self._client, {batch[place].near for place in unknown})
-            again = await self._exchange([batch[place] for place in unknown])
+            await self._script.load(self._client, {groups[place][0].near for place in unknown})
+            again = await self._exchange([groups[place] for place in unknown])
             for place, answer in zip(unknown, again, strict=True):
                 answers[place] = answer
         return answers
 
-    async def _exchange(self, batch: Sequence[_Call]) -> list[Any]:
-        commands = [call.command for call in batch]
+    async def _exchange(self, groups: Sequence[Sequence[_Call]]) -> list[Any]:
+        commands = [self._command(group) for group in groups]
         if self._confirmation is None:
             return await exchange(self._client, commands)
         tail = ("WAIT", self._confirmation.replicas, self._confirmation.wait_ms)
         return [_confirmed(found, self._confirmation) for found in await exchange(self._client, commands, tail)]
+
+    def _command(self, group: Sequence[_Call]) -> Command:
+        first = group[0]
+        if first.shared is None:
+            return self._script.command(first.keys, first.arguments)
+        keys, arguments = [*first.shared.keys], [*first.shared.arguments]
+        for call in group:
+            keys += call.keys
+            arguments += call.arguments
+        return self._script.command(keys, arguments)
+
+
+def _near(call: _Call) -> str:
+    return call.near
 
 
 def _confirmed(found: Any, confirmation: Confirmation) -> Any:
@@ -149,13 +191,19 @@ def _confirmed(found: Any, confirmation: Confirmation) -> Any:
     )
 
 
-def _settle(batch: list[_Call], answers: Sequence[Any]) -> None:
-    for call, answer in zip(batch, answers, strict=True):
-        if call.answer.done():
-            continue
-        if isinstance(answer, RedisError | RedisClusterException | OSError):
-            call.answer.set_exception(translated(answer))
-        elif isinstance(answer, Exception):
-            call.answer.set_exception(answer)
-        else:
-            call.answer.set_result(answer)
+def _settle(groups: Sequence[Sequence[_Call]], answers: Sequence[Any]) -> None:
+    """A group's answer is a list with one for each of its calls, or why there is none for any."""
+    for group, told in zip(groups, answers, strict=True):
+        for_each = told if group[0].shared is not None and isinstance(told, list) else [told] * len(group)
+        for call, answer in zip(group, for_each, strict=True):
+            if not call.answer.done():
+                _tell(call.answer, answer)
+
+
+def _tell(waiting: asyncio.Future[Any], answer: Any) -> None:
+    if isinstance(answer, RedisError | RedisClusterException | OSError):
+        waiting.set_exception(translated(answer))
+    elif isinstance(answer, Exception):
+        waiting.set_exception(answer)
+    else:
+        waiting.set_result(answer)

@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from redis.asyncio import Redis
 from redis.asyncio.cluster import RedisCluster
-from redis.asyncio.connection import AbstractConnection
+from redis.asyncio.connection import AbstractConnection, ConnectionPool
 from redis.exceptions import (
     ClusterError,
     NoScriptError,
@@ -22,7 +22,7 @@ from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from events.errors import FormatMismatch, LogError, LogFull, LogUnavailable, NotReplicated
 from events.redis_cluster import exchange_on_cluster, node_of
-from events.redis_wire import LATE, Argument, Command, answers_of, is_of_closed, packed, paired, send
+from events.redis_wire import LATE, Argument, Command, ask, is_of_closed, packed, paired
 
 RedisClient = Redis | RedisCluster
 """One server, or the one that Sentinels name, or a cluster."""
@@ -96,13 +96,12 @@ async def exchange(client: RedisClient, commands: Sequence[Command], tail: Comma
         found, repeated = await exchange_on_cluster(client, commands, tail)
         return [_in_doubt(answer) if place in repeated else answer for place, answer in enumerate(found)]
     sent = packed((*commands, tail) if tail else commands)
-    connection: AbstractConnection = await client.connection_pool.get_connection()  # type: ignore[no-untyped-call]  # untyped
+    connection = await _connection_of(client.connection_pool)
 
     async def send_and_read() -> list[Any]:
-        await send(connection, sent)
         if not tail:
-            return await answers_of(connection, len(commands))
-        *answers, told = await answers_of(connection, len(commands) + 1)
+            return await ask(connection, sent, len(commands))
+        *answers, told = await ask(connection, sent, len(commands) + 1)
         return paired(answers, told)
 
     tries = 1
@@ -121,6 +120,20 @@ async def exchange(client: RedisClient, commands: Sequence[Command], tail: Comma
         return answers if tries == 1 else [_in_doubt(answer) for answer in answers]
     finally:
         await client.connection_pool.release(connection)
+
+
+async def _connection_of(pool: ConnectionPool) -> AbstractConnection:
+    """A lock, a timer and a generator are how a pool lets wait for a connection: not where one lies there."""
+    if not pool.can_get_connection():
+        waited: AbstractConnection = await pool.get_connection()  # type: ignore[no-untyped-call]  # untyped
+        return waited
+    connection: AbstractConnection = pool.get_available_connection()  # type: ignore[no-untyped-call]  # untyped
+    try:
+        await pool.ensure_connection(connection)
+    except BaseException:
+        await pool.release(connection)
+        raise
+    return connection
 
 
 def answered(answers: Sequence[Any]) -> Sequence[Any]:
@@ -160,7 +173,14 @@ class Script:
         command = self.command(keys, arguments)
         with at_the_border():
             try:
-                return await execute(client, *command)
+                return await _call(client, command)
             except NoScriptError:
                 await self.load(client, keys)
-                return await execute(client, *command)
+                return await _call(client, command)
+
+
+async def _call(client: RedisClient, command: Command) -> Any:
+    """One server is asked as it is for several, at half the price: nothing else is to be made of the answer."""
+    if isinstance(client, RedisCluster):
+        return await execute(client, *command)
+    return answered(await exchange(client, (command,)))[0]

@@ -24,7 +24,7 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from events.keys import slot_of
-from events.redis_wire import Command, answers_of, packed, paired, send
+from events.redis_wire import Command, ask, packed, paired
 
 PAUSES_S: Final = (0.0, 0.05, 0.1, 0.2, 0.4, 0.8, 1.5, 2.0)
 """Before each repetition of what a node could not answer: 5 s, the time that a call to one server may take. A master
@@ -139,8 +139,8 @@ class _Flight:
         is_read = False
         try:
             await self.node.disconnect_if_needed(connection)
-            await send(connection, packed(self._sent()))
-            found = await answers_of(connection, len(self.places) + sum(self._is_asked) + bool(self.tail))
+            count = len(self.places) + sum(self._is_asked) + bool(self.tail)
+            found = await ask(connection, packed(self._sent()), count)
             is_read = True
         finally:
             if not is_read:

@@ -1,7 +1,7 @@
 """The inboxes on consumer groups. An entry of an inbox is a packed pointer; keys are described in `keys.py`.
 
-Waiting is a plain XREAD behind the last entries that an empty sweep saw, then the sweep again. A blocking XREADGROUP
-would save one round trip, but give more than `count`, mix up the order, and hide deliveries when it is cancelled. Who
+Waiting is a plain XREAD behind the last entries that an empty sweep saw, then the sweep again, which goes out with it
+where it can (redis_taking.py). A blocking XREADGROUP would give more than `count` and mix up the order. Who
 has emptied them goes on waiting behind the same entries when it asks again: a sweep is two commands for each inbox. All
 consumers of a process that wait for the same inboxes wait in one call (redis_inbox_waits.py).
 
@@ -11,32 +11,24 @@ delivery out without an event: where a replica took over meanwhile the log may h
 """
 
 import asyncio
-from collections.abc import Awaitable, Iterable, Iterator, Sequence
-from functools import partial
-from itertools import groupby, zip_longest
-from operator import attrgetter
-from typing import Any, Final, NamedTuple, Protocol
+from collections.abc import Awaitable, Iterable, Sequence
+from typing import Any, Final, NamedTuple
 
-import structlog
 from redis.asyncio.cluster import RedisCluster
 from redis.exceptions import ResponseError
 
-from events.errors import CorruptEvent
 from events.inbox import RELEASED, Delivery, Handed, InboxDepth, InboxKey
 from events.keys import Keys
-from events.pointer import INBOX_CODES, delivery_of
+from events.pointer import INBOX_CODES
 from events.redis_acknowledging import Acknowledging
 from events.redis_border import RedisClient, Script, at_the_border
-from events.redis_entries import brought
 from events.redis_inbox_waits import InboxWaits
 from events.redis_log import BLOCK_MS_MAX, GROUP
 from events.redis_streams import StreamReads
+from events.redis_taking import Ends, Swept, Taking
 
 RELEASED_IDLE_MS: Final = 1_000_000_000
 """Released entries look as if nobody had touched them for 11 days."""
-
-HANDED_OUT_AT_ONCE_MAX: Final = 32
-"""Calls of one process. Hundreds of workers over gRPC that an arrival wakes at once would each take a connection."""
 
 CONSUMER_FORGET_MS: Final = 86_400_000
 """A consumer last heard of a day ago leaves the list of heartbeats; what it may still hold stays claimable."""
@@ -45,13 +37,12 @@ SWEEP_AGAIN_S: Final = 10.0
 """While nothing comes, how often all inboxes are swept all the same: what lies behind nobody's back, as a group that
 vanished or a clock that went back in a fail-over leave it, is found by nothing else."""
 
-_log = structlog.get_logger()
 
+class _Consumer(NamedTuple):
+    """Who takes, and whether documents' histories come along."""
 
-class _Sweep(Protocol):
-    """One call of `RedisInbox._sweep` for a consumer."""
-
-    async def __call__(self, inboxes: Sequence[InboxKey], count: int) -> tuple[list[Handed], dict[InboxKey, str]]: ...
+    consumer: str
+    brings_histories: bool
 
 
 class _Ends(NamedTuple):
@@ -75,13 +66,12 @@ class RedisInbox:
         self._client = client
         self._blocking = blocking_client
         self._waits = InboxWaits(StreamReads(blocking_client))
-        self._handing_out = asyncio.Semaphore(HANDED_OUT_AT_ONCE_MAX)
         self._sweep_again_s = sweep_again_s
         self._ends: dict[frozenset[InboxKey], _Ends] = {}
         self._keys = keys
-        self._take = Script("take.lua")
         self._claim = Script("claim.lua")
         self._acknowledging = Acknowledging(blocking_client, GROUP)
+        self._taking = Taking(client, blocking_client, keys, self._acknowledging)
         self._release = Script("release.lua")
         self._consumers = Script("consumers.lua")
         self._due = Script("due_timers.lua")
@@ -89,48 +79,64 @@ class RedisInbox:
         self._backlog = Script("backlog.lua")
 
     async def take(self, inboxes: Sequence[InboxKey], *, consumer: str, count: int, wait_ms: int = 0) -> list[Delivery]:
-        taken = await self._take_first(partial(self._sweep, consumer=consumer), inboxes, count, wait_ms)
+        taken = await self._take_first(_Consumer(consumer, False), inboxes, count, wait_ms)
         return [one.delivery for one in taken]
 
     async def take_with_histories(
         self, inboxes: Sequence[InboxKey], *, consumer: str, count: int, wait_ms: int = 0
     ) -> list[Handed]:
-        sweep = partial(self._sweep, consumer=consumer, brings_histories=True)
-        return await self._take_first(sweep, inboxes, count, wait_ms)
+        return await self._take_first(_Consumer(consumer, True), inboxes, count, wait_ms)
 
-    async def _take_first(self, sweep: "_Sweep", inboxes: Sequence[InboxKey], count: int, wait_ms: int) -> list[Handed]:
-        """What a sweep finds at once, or what the first does that something arrives for."""
+    async def _take_first(
+        self, consumer: "_Consumer", inboxes: Sequence[InboxKey], count: int, wait_ms: int
+    ) -> list[Handed]:
+        """What a sweep finds at once, or what arrives first."""
         if not inboxes or count <= 0:
             return []
         loop = asyncio.get_running_loop()
         deadline = loop.time() + wait_ms / 1_000
         asked = frozenset(inboxes)
-        taken, ends = list[Handed](), self._ends.pop(asked, None)  # gone, if this call ends in any other way
+        swept, ends = Swept([], {}, False), self._ends.pop(asked, None)  # gone, if this call ends in any other way
         if ends is None or wait_ms == 0 or loop.time() - ends.swept_s >= self._sweep_again_s:
             swept_s = loop.time()
-            taken, last = await sweep(inboxes, count)
-            ends = _Ends(last, swept_s)
+            swept = await self._taking.sweep(inboxes, count, **consumer._asdict())
+            ends = _Ends(dict(swept.ends), swept_s)
         last = ends.last
-        while not taken and (rest_ms := int((deadline - loop.time()) * 1_000)) > 0:
+        while not swept.taken and (rest_ms := int((deadline - loop.time()) * 1_000)) > 0:
             # A sweep that found nothing but damaged pointers has seen no ends to wait behind: the next one looks anew.
-            arrived = await self._wait(last, min(rest_ms, BLOCK_MS_MAX)) if last else set(inboxes)
-            if arrived:
-                taken, seen = await sweep([key for key in inboxes if key in arrived], count)
-                last |= seen
-        if last and len(taken) < count:  # nothing new is left in any of them
-            last |= {_inbox_of(one.delivery): one.delivery.entry_id for one in taken}
+            if last:
+                behind = {key: last[key] for key in inboxes}
+                swept = await self._arriving(consumer, behind, count, min(rest_ms, BLOCK_MS_MAX))
+            else:
+                swept = await self._taking.sweep(inboxes, count, **consumer._asdict())
+            last |= swept.ends
+        if last and not swept.is_full:  # nothing new is left in any of them
+            last |= {_inbox_of(one.delivery): one.delivery.entry_id for one in swept.taken}
             self._ends[asked] = ends
-        return taken
+        return swept.taken
+
+    async def _arriving(self, consumer: "_Consumer", ends: Ends, count: int, block_ms: int) -> Swept:
+        """What comes to lie behind the last entries that were seen. Of the consumers that wait for the same inboxes one
+        is handed out what arrives by the very call that waits; the others sweep for the rest."""
+        names = {self._taking.name(key): key for key in ends}
+        if isinstance(self._blocking, RedisCluster) or self._waits.is_under_way(names):
+            places = dict(zip(names, ends.values(), strict=True))
+            arrived = await self._waits.arrived(places, block_ms=block_ms)
+        else:
+            with self._waits.own(names) as told:
+                swept, found = await self._taking.when_arrived(ends, count, block_ms=block_ms, **consumer._asdict())
+                told.set_result(found)
+            if swept is not None:
+                return swept
+            arrived = {stream.decode() for stream in found}
+        if not arrived:
+            return Swept([], {}, False)
+        return await self._taking.sweep([names[one] for one in names if one in arrived], count, **consumer._asdict())
 
     async def mine(self, inboxes: Sequence[InboxKey], *, consumer: str, count: int) -> list[Delivery]:
         if not inboxes or count <= 0:
             return []
-        mine: list[Delivery] = []
-        for part in self._calls(inboxes):
-            if left := count - len(mine):
-                found, *_ = await self._take.run(self._client, self._names(part), (GROUP, consumer, left, "0", 0))
-                mine += [one.delivery for one in await self._handed(part, found)]
-        return mine
+        return [one.delivery for one in await self._taking.mine(inboxes, count, consumer=consumer)]
 
     def acknowledge(self, delivery: Delivery) -> Awaitable[None]:
         return self._acknowledging.run(self._name_of(delivery), delivery.entry_id)
@@ -153,12 +159,12 @@ class RedisInbox:
         judge = ("judge", silent_ms_min, CONSUMER_FORGET_MS)
         dead, living = await self._consumers.run(self._client, [self._keys.consumers], judge)
         claimed: list[Delivery] = []
-        for part in self._calls(inboxes):
+        for part in self._taking.calls(inboxes):
             if left := count - len(claimed):
                 arguments = (GROUP, consumer, left, silent_ms_min, RELEASED, len(dead), *dead, *living)
-                async with self._handing_out:
-                    found = await self._claim.run(self._blocking, self._names(part), arguments)
-                claimed += [one.delivery for one in await self._handed(part, found)]
+                async with self._taking.handing_out:
+                    found = await self._claim.run(self._blocking, self._taking.names(part), arguments)
+                claimed += [one.delivery for one in await self._taking.handed(part, found)]
         return claimed
 
     async def due(self) -> list[int]:
@@ -182,7 +188,7 @@ class RedisInbox:
             return []
         with at_the_border():
             async with self._client.pipeline(transaction=False) as pipeline:
-                for name in self._names(inboxes):
+                for name in self._taking.names(inboxes):
                     pipeline.xlen(name)
                     pipeline.xpending(name, GROUP)
                 answers = await pipeline.execute(raise_on_error=False)
@@ -197,7 +203,7 @@ class RedisInbox:
         return self._waits.waiting
 
     async def holds(self, inbox: InboxKey, entry_id: str) -> bool:
-        (name,) = self._names([inbox])
+        (name,) = self._taking.names([inbox])
         with at_the_border():
             return bool(await self._client.xrange(name, entry_id, entry_id, count=1))
 
@@ -206,70 +212,14 @@ class RedisInbox:
         names = [[self._keys.inbox(one, *found) for one in call for found in INBOX_CODES] for call in calls]
         return sum(await asyncio.gather(*(self._backlog.run(self._client, part, ()) for part in names)))
 
-    async def _sweep(
-        self, inboxes: Sequence[InboxKey], count: int, *, consumer: str, brings_histories: bool = False
-    ) -> tuple[list[Handed], dict[InboxKey, str]]:
-        """Also answers the last entry of each inbox if nothing was found."""
-        taken: list[Handed] = []
-        last: dict[InboxKey, str] = {}
-        for part in self._calls(inboxes):
-            prefixes = [self._keys.prefix(inbox.partition) for inbox in part] if brings_histories else ()
-            arguments = (GROUP, consumer, count - len(taken), ">", 1, *prefixes)
-            async with self._handing_out:
-                found, ends, histories = await self._take.run(self._blocking, self._names(part), arguments)
-            taken += await self._handed(part, found, histories)
-            last.update(zip(part, map(bytes.decode, ends), strict=False))
-            if len(taken) >= count:
-                break
-        return taken, last if len(last) == len(inboxes) else {}
-
-    def _calls(self, inboxes: Sequence[InboxKey]) -> list[list[InboxKey]]:
-        """What one call may touch, in order: everything on one server, the inboxes of one slot on a cluster."""
-        if not isinstance(self._client, RedisCluster):
-            return [list(inboxes)]
-        return [list(part) for _, part in groupby(inboxes, key=attrgetter("partition"))]
-
     def _slots(self, partitions: Iterable[int]) -> list[list[int]]:
         """What one call may touch: all partitions of one server, each by itself on a cluster."""
         if isinstance(self._client, RedisCluster):
             return [[partition] for partition in partitions]
         return [list(partitions)]
 
-    async def _wait(self, last: dict[InboxKey, str], block_ms: int) -> set[InboxKey]:
-        """The inboxes in which something lies behind the last entry that was seen."""
-        names = {self._name(key): key for key in last}
-        arrived = await self._waits.arrived(dict(zip(names, last.values(), strict=True)), block_ms=block_ms)
-        return {names[name] for name in arrived}
-
-    async def _handed(
-        self, inboxes: Sequence[InboxKey], found: Sequence[Any], histories: Sequence[Any] = ()
-    ) -> list[Handed]:
-        """Entries that hold no pointer lead to no event: they are told of and acknowledged, else they would come back
-        for ever. What they may have stood for is in the log all the same."""
-        handed = []
-        for (inbox, entry_id, pointer), history in zip_longest(_entries(inboxes, found), histories):
-            try:
-                delivery = delivery_of(inbox, entry_id, pointer)
-            except CorruptEvent as error:
-                _log.error("pointer_unreadable", inbox=self._name(inbox), entry=entry_id, reason=str(error))
-                await self._acknowledging.run(self._name(inbox), entry_id)
-            else:
-                handed.append(Handed(delivery, brought(delivery.stream_id, history) if history else None))
-        return handed
-
-    def _names(self, inboxes: Sequence[InboxKey]) -> list[str]:
-        return [self._name(inbox) for inbox in inboxes]
-
-    def _name(self, inbox: InboxKey) -> str:
-        return self._keys.inbox(inbox.partition, inbox.step, inbox.lane)
-
     def _name_of(self, delivery: Delivery) -> str:
         return self._keys.inbox(delivery.partition, delivery.step, delivery.lane)
-
-
-def _entries(inboxes: Sequence[InboxKey], found: Sequence[Any]) -> Iterator[tuple[InboxKey, str, bytes]]:
-    for index, entry_id, pointer in zip(found[0::3], found[1::3], found[2::3], strict=True):
-        yield inboxes[index - 1], entry_id.decode(), pointer
 
 
 def _inbox_of(delivery: Delivery) -> InboxKey:

@@ -7,6 +7,8 @@ gRPC would hold a hundred connections, on a cluster one for each partition; and 
 """
 
 import asyncio
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 
 from events.redis_streams import Found, Places, StreamReads
 
@@ -16,7 +18,7 @@ class InboxWaits:
 
     def __init__(self, reads: StreamReads) -> None:
         self._reads = reads
-        self._under_way: dict[frozenset[str], asyncio.Task[Found]] = {}
+        self._under_way: dict[frozenset[str], asyncio.Future[Found]] = {}
         self.waiting = 0
         """Consumers that wait now."""
 
@@ -33,12 +35,31 @@ class InboxWaits:
             self.waiting -= 1
         return {stream.decode() for stream in wait.result()} if done else set()
 
-    def _begun(self, name: frozenset[str], last: Places, block_ms: int) -> asyncio.Task[Found]:
+    def is_under_way(self, streams: Iterable[str]) -> bool:
+        """Whether somebody waits for these."""
+        return frozenset(streams) in self._under_way
+
+    @contextmanager
+    def own(self, streams: Iterable[str]) -> Iterator[asyncio.Future[Found]]:
+        """The wait of a consumer that waits by a call of its own, behind the ends that an empty sweep saw: all others
+        wait until it has told what that call found, or left."""
+        name = frozenset(streams)
+        told = self._under_way[name] = asyncio.get_running_loop().create_future()
+        self.waiting += 1
+        try:
+            yield told
+        finally:
+            self.waiting -= 1
+            del self._under_way[name]
+            if not told.done():
+                told.set_result({})
+
+    def _begun(self, name: frozenset[str], last: Places, block_ms: int) -> asyncio.Future[Found]:
         wait = self._under_way[name] = asyncio.create_task(self._reads.read(last, count=1, block_ms=block_ms))
         wait.add_done_callback(lambda ended: self._ended(name, ended))
         return wait
 
-    def _ended(self, name: frozenset[str], wait: asyncio.Task[Found]) -> None:
+    def _ended(self, name: frozenset[str], wait: asyncio.Future[Found]) -> None:
         del self._under_way[name]
         if not wait.cancelled():
             wait.exception()  # of a wait that nobody is left to hear of: the next one meets the same trouble

@@ -4,15 +4,13 @@ The server's clock gives entry ids; an append is one script call, so it is in th
 """
 
 import asyncio
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any, Final
 
-import msgspec
 from redis.asyncio.cluster import RedisCluster
 
-from events.append_plan import Consequence, EnterDead, EnterDue, EnterInbox, LeaveDead, Plan, PlannedDigest, plan_append
+from events.append_plan import plan_append
 from events.codec import decode
-from events.digests import Move
 from events.envelope import Envelope, Position
 from events.epochs import EPOCH_FIRST, SeenEnds
 from events.errors import CorruptEvent, EntriesArchived, HistoryArchived, InvalidAppend, InvalidId, VersionGap
@@ -20,11 +18,11 @@ from events.ids import TaskId, pack_stream_id, partition_of
 from events.inbox import Delivery
 from events.keys import Keys
 from events.log import EVENTS_PER_STREAM_MAX, Appended, Conflict, Head, Taken, Tally, Unreadable, Write
+from events.redis_append import append_call
 from events.redis_batching import Batching, Confirmation
 from events.redis_border import RedisClient, Script, answered, at_the_border, exchange, execute
 from events.redis_entries import next_of, position_of
-from events.redis_wire import Argument
-from events.steps import Lane, Step
+from events.redis_groups import Shared
 
 GROUP: Final = "mill"
 """The one consumer group of every inbox."""
@@ -45,12 +43,6 @@ HISTORY_HEAD: Final = 4
 """Version, versions trimmed away, epoch, last entry trimmed away: what each page of a history begins with."""
 
 
-ANYBODY: Final = "-"
-"""In place of the holder of a digest: whoever it is, the append is made."""
-
-MOVES: Final[dict[Move, str]] = {Move.FIRST: "<", Move.LAST: ">", Move.RELEASE: "x"}
-
-
 class RedisLog:
     """EventLog on Redis. `blocking_client` serves nothing but blocking reads (see `redis_clients.make_clients`)."""
 
@@ -69,6 +61,9 @@ class RedisLog:
         self._blocking = blocking_client
         self._keys = keys
         self._events_per_stream_max = events_per_stream_max
+        self._shared = tuple(
+            Shared(keys.of_append(one), (GROUP, events_per_stream_max)) for one in range(keys.partitions)
+        )
         self._seen = seen
         # A node that is down holds up what waits in one batch with its calls: on a cluster a batch is of one slot.
         batches = keys.partitions if isinstance(client, RedisCluster) else 1
@@ -86,10 +81,9 @@ class RedisLog:
         self, writes: Sequence[Write], *, acknowledge: Delivery | None = None
     ) -> Appended | Conflict | Taken:
         plan = plan_append(writes, partitions=self.partitions, acknowledge=acknowledge)
-        keys, arguments = append_call(plan, self._keys, acknowledge, self._events_per_stream_max)
-        size_bytes = sum(len(payload) for write in plan.writes for payload in write.payloads)
-        batching = self._appends[plan.partition % len(self._appends)]
-        answer: list[Any] = await batching.run(keys, arguments, size_bytes=size_bytes)
+        keys, arguments, size_bytes = append_call(plan, self._keys, acknowledge)
+        batching, shared = self._appends[plan.partition % len(self._appends)], self._shared[plan.partition]
+        answer: list[Any] = await batching.run(keys, arguments, shared=shared, size_bytes=size_bytes)
         match answer:
             case [1, int(epoch), int(is_repeat), *entry_ids]:
                 positions = tuple(position_of(epoch, entry) for entry in entry_ids)
@@ -194,68 +188,6 @@ class RedisLog:
     def _check(self, partition: int) -> None:
         if not 0 <= partition < self.partitions:
             raise InvalidId(f"there is no partition {partition}, there are {self.partitions}")
-
-
-def append_call(
-    plan: Plan, keys: Keys, acknowledge: Delivery | None, events_per_stream_max: int
-) -> tuple[list[str], list[Argument]]:
-    """KEYS and ARGV as the head of `append.lua` describes them."""
-    entered = [found for found in plan.consequences if type(found) is EnterInbox]
-    inboxes = list(dict.fromkeys([(found.step, found.lane) for found in entered]))
-    partition = plan.partition
-    changes = {**dict.fromkeys(plan.finished, Tally()), **plan.tallies}
-    tallies = list(changes)
-    knowledge_bases = list(dict.fromkeys([key.knowledge_base_id for key in plan.digests]))
-    names = [*keys.of_append(partition)]
-    acknowledged = acknowledge.entry_id if acknowledge else ""
-    arguments: list[Argument] = [
-        GROUP,
-        events_per_stream_max,
-        acknowledged,
-        len(plan.writes),
-        len(tallies),
-        len(inboxes),
-        int(len(entered) < len(plan.consequences)),
-        len(knowledge_bases),
-        len(plan.digests),
-    ]
-    for write in plan.writes:
-        names += keys.of_stream(write.stream_id)
-        packed_id = pack_stream_id(write.stream_id)
-        arguments += (packed_id, write.expected_version, len(write.payloads), *write.payloads)
-    for task, change in changes.items():
-        names.append(keys.tally(task))
-        arguments += (*msgspec.structs.astuple(change), int(task in plan.finished))
-    for key, planned in plan.digests.items():
-        arguments += _digest_arguments(knowledge_bases.index(key.knowledge_base_id), key.digest, planned)
-    names += (keys.inbox(partition, step, lane) for step, lane in inboxes)
-    names += map(keys.digests, knowledge_bases)
-    if acknowledge is not None:
-        names.append(keys.inbox(partition, acknowledge.step, acknowledge.lane))
-    for consequence in plan.consequences:
-        arguments += _consequence_arguments(consequence, inboxes, tallies)
-    return names, arguments
-
-
-def _digest_arguments(knowledge_base: int, digest: bytes, planned: PlannedDigest) -> Iterator[Argument]:
-    yield from (knowledge_base + 1, digest, ANYBODY if planned.holder is None else planned.holder, len(planned.moves))
-    for move, document in planned.moves:
-        yield from (MOVES[move], document)
-
-
-def _consequence_arguments(
-    consequence: Consequence, inboxes: list[tuple[Step, Lane]], tallies: list[str]
-) -> tuple[Argument, ...]:
-    match consequence:
-        case EnterInbox(step, lane, pointer, when_task_ends):
-            tally = 0 if when_task_ends is None else tallies.index(when_task_ends) + 1
-            return "i", inboxes.index((step, lane)) + 1, pointer, tally
-        case EnterDue(due_at_ms, timer):
-            return "t", due_at_ms, timer
-        case EnterDead(failed_at_ms, stream_id):
-            return "d", failed_at_ms, stream_id
-        case LeaveDead(stream_id):
-            return "r", stream_id
 
 
 def _read_entry(epoch: int, entry_id: bytes, fields: Sequence[bytes]) -> Envelope | Unreadable:

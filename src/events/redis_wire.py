@@ -38,28 +38,22 @@ def is_of_closed(error: RuntimeError | AttributeError) -> bool:
     return _CLOSED in str(error)
 
 
-async def send(connection: AbstractConnection, sent: bytes) -> None:
-    """Commands as `packed` makes them; connects where that is needed. Raises what redis-py raises, and its
-    ConnectionError for a connection that the other side has ended."""
-    try:
-        await connection.send_packed_command(sent, check_health=False)
-    except LATE as error:
-        if not is_of_closed(error):
-            raise
-        raise RedisConnectionError("the connection ended before it was written to") from error
+async def ask(connection: AbstractConnection, sent: bytes, count: int) -> list[Any]:
+    """Sends commands as `packed` makes them, and answers as they are answered; a refusal is its ResponseError. Connects
+    where that is needed. Raises what redis-py raises where no answer comes, and its ConnectionError for a connection
+    that the other side has ended. Whoever is left with an error breaks the connection off.
 
-
-async def answers_of(connection: AbstractConnection, count: int) -> list[Any]:
-    """The next answers in order; a refusal is its ResponseError. Raises what redis-py raises where none comes.
-
-    One timer watches over all of them, and is set anew where one took long: redis-py sets and cancels one for each,
-    which is more work than reading it.
+    One timer watches over all of it, and is set anew where something took long: redis-py sets and cancels one for each
+    answer, which is more work than reading it, and writes by a task of its own.
     """
+    if not connection.is_connected:
+        await connection.connect_check_health(check_health=False)
     limit_s: float | None = connection.socket_timeout
     loop, answers = asyncio.get_running_loop(), list[Any]()
     try:
         async with asyncio.timeout(limit_s) as timer:
             set_s = loop.time()
+            await _write(connection, sent)
             for _ in range(count):
                 try:
                     answers.append(await connection.read_response(timeout=math.inf))
@@ -73,6 +67,17 @@ async def answers_of(connection: AbstractConnection, count: int) -> list[Any]:
             raise
         raise RedisTimeoutError(f"no answer within {limit_s:g} s") from error
     return answers
+
+
+async def _write(connection: AbstractConnection, sent: bytes) -> None:
+    try:
+        await connection._send_packed_command((sent,))
+    except LATE as error:
+        if not is_of_closed(error):
+            raise
+        raise RedisConnectionError("the connection ended before it was written to") from error
+    except OSError as error:
+        raise RedisConnectionError(f"the connection ended before it was written to: {error}") from error
 
 
 def paired(answers: Sequence[Any], told: Any) -> list[Any]:

@@ -3,20 +3,36 @@
 -- Reading takes no memory that matters, so it goes on when memory is full: work that ends is what frees it.
 -- KEYS  inboxes (streams)
 -- ARGV  group, consumer, count, '>' (new ones) or '0' (those already in this consumer's hands), 1 to name the last entries,
---       then, if documents' histories are to come along, what the keys of each inbox' partition begin with
+--       1 if documents' histories are to come along, 1 if entries are named behind which alone anything new may lie; then,
+--       as far as there is a 1, for each inbox what the keys of its partition begin with, and for each inbox that entry
 -- Also reads, by names made here (one slot with the inbox): history (list) of documents, log (stream), meta (hash)
 -- Answers {{inbox, entry id, pointer, ...}, {last entry id of each inbox} if nothing was found and they are asked for,
 --   {a history for each entry, as far as they are asked for}}; a history is {epoch, then for each event: entry id,
 --   envelope, number}, or empty where it is not brought
 local group, consumer, rest, from = ARGV[1], ARGV[2], tonumber(ARGV[3]), ARGV[4]
-local PREFIXES_AT = 5 -- behind it
+local PREFIXES_AT = 7 -- behind it
+local brings_histories, is_behind = ARGV[6] == '1', ARGV[7] == '1'
+local ends_at = PREFIXES_AT + (brings_histories and #KEYS or 0)
 -- Of one document: a few steps' worth. Of one call (the last one may go beyond): about 1 ms of server time.
 local HISTORY_EVENTS_MAX, HISTORY_BYTES_MAX = 16, 16384
 local events_left, bytes_left = 400, 262144
 local ID_BYTES, ID_FORM = 18, string.rep('%02x', 17) -- a packed id: kind, then what is written in hex
 
+-- One command for all inboxes instead of one for each of those in which nothing has arrived.
+local function arrived()
+  local command = {'XREAD', 'COUNT', 1, 'STREAMS'}
+  for _, key in ipairs(KEYS) do command[#command + 1] = key end
+  for i = 1, #KEYS do command[#command + 1] = ARGV[ends_at + i] end
+  local names = {}
+  for _, stream in ipairs(redis.call(unpack(command)) or {}) do names[stream[1]] = true end
+  return names
+end
+
+local has_arrived = is_behind and arrived()
+
 -- The group begins at 0, never at '$': what was appended before the first reader came is work too.
 local function read(key, start)
+  if has_arrived and not has_arrived[key] then return {} end
   local reply = redis.pcall('XREADGROUP', 'GROUP', group, consumer, 'COUNT', rest, 'STREAMS', key, start)
   if reply and reply.err then
     if string.sub(reply.err, 1, 7) ~= 'NOGROUP' then return reply end
@@ -57,7 +73,7 @@ end
 
 local found, histories = {}, {}
 for i, key in ipairs(KEYS) do
-  local start, prefix = from, ARGV[PREFIXES_AT + i]
+  local start, prefix = from, brings_histories and ARGV[PREFIXES_AT + i]
   repeat
     if rest == 0 then return {found, {}, histories} end
     local entries = read(key, start)
@@ -79,8 +95,12 @@ end
 local last = {}
 if #found == 0 and ARGV[5] == '1' then
   for i, key in ipairs(KEYS) do
-    local entry = redis.call('XREVRANGE', key, '+', '-', 'COUNT', 1)[1]
-    last[i] = entry and entry[1] or '0-0'
+    if is_behind and not has_arrived[key] then
+      last[i] = ARGV[ends_at + i]
+    else
+      local entry = redis.call('XREVRANGE', key, '+', '-', 'COUNT', 1)[1]
+      last[i] = entry and entry[1] or '0-0'
+    end
   end
 end
 return {found, last, histories}

@@ -5,8 +5,6 @@ stays whole where a process on its way exports none.
 """
 
 import re
-from collections.abc import Iterator
-from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Final
 
@@ -29,11 +27,16 @@ def parse_trace_parent(offered: str) -> str | None:
     return offered[:LENGTH] if _FORM.fullmatch(offered) else None
 
 
-@contextmanager
-def traced_by(parent: str | None) -> Iterator[None]:
+class traced_by:  # noqa: N801  used as a function; a generator costs twice as much, twice a step
     """What is done meanwhile belongs to that trace; None: to none."""
-    token = _current.set(parent)
-    try:
-        yield
-    finally:
-        _current.reset(token)
+
+    __slots__ = ("_parent", "_token")
+
+    def __init__(self, parent: str | None) -> None:
+        self._parent = parent
+
+    def __enter__(self) -> None:
+        self._token = _current.set(self._parent)
+
+    def __exit__(self, *_: object) -> None:
+        _current.reset(self._token)

@@ -11,7 +11,7 @@ from typing import TypeVar
 import structlog
 
 from events.envelope import Envelope, Position
-from events.errors import LogFull, LogUnavailable
+from events.errors import LogError, LogFull, LogUnavailable
 from events.ids import TaskId
 from events.inbox import Delivery
 from events.log import Appended, Conflict, EventLog, Head, Taken, Tally, Unreadable, Write
@@ -32,21 +32,24 @@ class Patience:
         self._policy = policy
         self._told = Seldom()
 
-    async def __call__(self, call: Callable[[], Awaitable[T]]) -> T:
-        """What the call answers. Raises what it raises besides LogUnavailable and LogFull."""
-        tries = 0
+    async def __call__(self, call: Callable[[], Awaitable[T]], *, tries: int = 0) -> T:
+        """What the call answers; it was tried so often before. Raises what it raises besides LogUnavailable and
+        LogFull."""
         while True:
             try:
                 return await call()
             except (LogUnavailable, LogFull) as error:
                 tries += 1
-                delay_s = after_outage(self._policy, tries, None, self._random())
-                # Every attempt in hand waits here: one line for all of them.
-                if (kept_back := self._told.due()) is not None:
-                    structlog.get_logger().warning(
-                        "log_call_repeated", reason=str(error), tries=tries, kept_back=kept_back
-                    )
-            await asyncio.sleep(delay_s)
+                refusal = error
+            await self.after(refusal, tries)
+
+    async def after(self, error: LogError, tries: int) -> None:
+        """The pause behind so many tries, the last of which ended so."""
+        delay_s = after_outage(self._policy, tries, None, self._random())
+        # Every attempt in hand waits here: one line for all of them.
+        if (kept_back := self._told.due()) is not None:
+            structlog.get_logger().warning("log_call_repeated", reason=str(error), tries=tries, kept_back=kept_back)
+        await asyncio.sleep(delay_s)
 
 
 class PatientLog:
@@ -63,7 +66,11 @@ class PatientLog:
     async def append(
         self, writes: Sequence[Write], *, acknowledge: Delivery | None = None
     ) -> Appended | Conflict | Taken:
-        return await self._patiently(lambda: self._log.append(writes, acknowledge=acknowledge))
+        try:  # every step comes by here twice: what is answered at once is not wrapped
+            return await self._log.append(writes, acknowledge=acknowledge)
+        except (LogUnavailable, LogFull) as error:
+            await self._patiently.after(error, 1)
+        return await self._patiently(lambda: self._log.append(writes, acknowledge=acknowledge), tries=1)
 
     async def read(
         self, partition: int, *, after: Position | None = None, limit: int = 1_000, wait_ms: int = 0

@@ -18,8 +18,9 @@ from events.ids import EventId, partition_of
 from events.keys import Keys
 from events.log import Write
 from events.pointer import Pointer, pack_pointer
+from events.redis_append import append_call
 from events.redis_border import Script
-from events.redis_log import append_call
+from events.redis_log import GROUP
 from events.steps import Lane, Step
 from millstream.stores import Stores, views_of
 from projections.views import Checkpoint
@@ -231,6 +232,7 @@ async def _append_altered(stores: Stores, last: Envelope, place: int, value: obj
     frame = msgspec.msgpack.decode(plan.writes[0].payloads[0])
     frame[place] = value
     altered = msgspec.structs.replace(plan.writes[0], payloads=(msgspec.msgpack.encode(frame),))
-    keys, arguments = append_call(msgspec.structs.replace(plan, writes=(altered,)), stores.keys, None, 1_000)
-    answer = await Script("append.lua").run(stores.clients.commands, keys, arguments)
+    call = append_call(msgspec.structs.replace(plan, writes=(altered,)), stores.keys, None)
+    keys = [*stores.keys.of_append(plan.partition), *call.keys]
+    (answer,) = await Script("append.lua").run(stores.clients.commands, keys, (GROUP, 1_000, *call.arguments))
     assert answer[0] == 1, answer

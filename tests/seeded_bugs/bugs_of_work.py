@@ -81,8 +81,8 @@ BUGS_OF_WORK: Final = (
         edits=(
             Edit(
                 "src/events/append.lua",
-                "expected = tonumber(ARGV[place + 1]), count",
-                "expected = tonumber(version or 0), count",
+                "expected = expected, count = count",
+                "expected = tonumber(version or 0), count = count",
             ),
         ),
         caught_by=(

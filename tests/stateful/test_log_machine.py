@@ -5,7 +5,7 @@ their entry ids.
 """
 
 import asyncio
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Sequence
 from typing import Any, Final, TypeVar
 
 import msgspec
@@ -26,7 +26,7 @@ from events.document import DocumentCancelled, DocumentFailed, DocumentParsed, R
 from events.envelope import Envelope, Event, Position
 from events.ids import DocumentId, KnowledgeBaseId, TaskId, partition_of
 from events.inbox import Delivery, InboxDepth, InboxKey
-from events.log import Appended, Conflict, Taken, Tally, Unreadable, Write
+from events.log import Appended, Conflict, EventLog, Taken, Tally, Unreadable, Write
 from events.memory_derived import MemoryDerived
 from events.redis_border import execute
 from events.redis_clients import make_clients
@@ -41,6 +41,7 @@ pytest_plugins = ("tests.servers.redis",)
 
 T = TypeVar("T")
 Pair = tuple[Delivery, Delivery]
+Call = tuple[list[Write], Pair | None]
 Numbers = dict[tuple[int, Position], int]
 
 PARTITIONS_USED: Final = (0, 1)
@@ -104,7 +105,7 @@ class LogMachine(RuleBasedStateMachine):
         self.run(execute(self.clients.commands, "FLUSHALL"))
         self.memory, self.redis = MemoryWorld(), RedisWorld(self.clients)
         self.versions: dict[str, int] = {}
-        self.calls: list[tuple[list[Write], Pair | None]] = []
+        self.calls: list[Call] = []
         self.held: list[Pair] = []
         self.numbers: tuple[Numbers, Numbers] = ({}, {})
         self.seen: dict[tuple[int, int], Position] = {}
@@ -119,13 +120,23 @@ class LogMachine(RuleBasedStateMachine):
 
     @rule(data=st.data(), partition=st.sampled_from(PARTITIONS_USED), lane=st.sampled_from(Lane))
     def append(self, data: st.DataObject, partition: int, lane: Lane) -> None:
+        self._append(self._call(data, partition, lane))
+
+    @rule(data=st.data(), partition=st.sampled_from(PARTITIONS_USED), count=st.integers(2, 4))
+    def append_several_at_once(self, data: st.DataObject, partition: int, count: int) -> None:
+        """On Redis they leave as one; in memory they are made one after the other."""
+        lanes = st.sampled_from(Lane)
+        calls = [self._call(data, partition, data.draw(lanes)) for _ in range(count)]
+        made = [call for call in self.calls if partition_of(call[0][0].stream_id) == partition]
+        self._append(*calls, *data.draw(st.lists(st.sampled_from(made), max_size=2)))
+
+    def _call(self, data: st.DataObject, partition: int, lane: Lane) -> Call:
         documents = data.draw(st.lists(st.sampled_from(DOCUMENTS[partition]), min_size=1, max_size=3, unique=True))
         holders = {sha: data.draw(st.sampled_from([None, *DOCUMENTS[partition]])) for sha in SHAS}
         writes = [self._write(data, document, partition, lane, holders) for document in documents]
         holds = [pair for pair in self.held if pair[0].partition == partition]
-        acknowledged = data.draw(st.sampled_from([None, *holds]))
-        self.calls.append((writes, acknowledged))
-        self._append(writes, acknowledged)
+        self.calls.append((writes, data.draw(st.sampled_from([None, *holds]))))
+        return self.calls[-1]
 
     @rule(partition=st.sampled_from(PARTITIONS_USED), lane=st.sampled_from(Lane))
     def finish_task(self, partition: int, lane: Lane) -> None:
@@ -134,12 +145,12 @@ class LogMachine(RuleBasedStateMachine):
         expected = self.versions.get(task, 0)
         writes = [write(task, expected, finished, knowledge_base=KB[partition], task=task, lane=lane)]
         self.calls.append((writes, None))
-        self._append(writes, None)
+        self._append(self.calls[-1])
 
     @precondition(lambda self: self.calls)
     @rule(data=st.data())
     def repeat_an_append(self, data: st.DataObject) -> None:
-        self._append(*data.draw(st.sampled_from(self.calls)))
+        self._append(data.draw(st.sampled_from(self.calls)))
 
     @rule(consumer=CONSUMERS, count=COUNTS, keys=st.lists(st.sampled_from(INBOXES), unique=True, min_size=1))
     def take(self, consumer: str, count: int, keys: list[Any]) -> None:
@@ -245,16 +256,21 @@ class LogMachine(RuleBasedStateMachine):
             claims=tuple(DigestClaim(sha, holders[sha]) for sha in asked),
         )
 
-    def _append(self, writes: list[Write], acknowledged: Pair | None) -> None:
-        in_memory, in_redis = acknowledged or (None, None)
-        one = self.run(self.memory.log.append(writes, acknowledge=in_memory))
-        other = self.run(self.redis.log.append(writes, acknowledge=in_redis))
+    def _append(self, *calls: Call) -> None:
+        in_memory = self.run(self._appended(self.memory.log, 0, calls))
+        in_redis = self.run(self._appended(self.redis.log, 1, calls))
         for partition in PARTITIONS_USED:
             assert self._new_entries(0, partition) == self._new_entries(1, partition)
-        partition = partition_of(writes[0].stream_id)
-        assert self._answer(0, partition, one) == self._answer(1, partition, other)
-        if isinstance(one, Appended) and not one.is_repeat:
-            self.versions |= {each.stream_id: each.expected_version + len(each.envelopes) for each in writes}
+        for (writes, _), one, other in zip(calls, in_memory, in_redis, strict=True):
+            partition = partition_of(writes[0].stream_id)
+            assert self._answer(0, partition, one) == self._answer(1, partition, other)
+            if isinstance(one, Appended) and not one.is_repeat:
+                self.versions |= {each.stream_id: each.expected_version + len(each.envelopes) for each in writes}
+
+    async def _appended(self, log: EventLog, side: int, calls: Sequence[Call]) -> list[Appended | Conflict | Taken]:
+        return await asyncio.gather(
+            *(log.append(writes, acknowledge=None if held is None else held[side]) for writes, held in calls)
+        )
 
     def _answer(self, side: int, partition: int, answer: Appended | Conflict | Taken) -> object:
         match answer:

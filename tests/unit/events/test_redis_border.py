@@ -19,14 +19,12 @@ class EndedBetween(Connection):
 
     ENDED: ClassVar = 0
 
-    async def send_packed_command(self, command: Any, check_health: bool = True) -> None:
+    async def _send_packed_command(self, command: Any) -> None:
         if EndedBetween.ENDED > 0:
             EndedBetween.ENDED -= 1
-            if not self.is_connected:
-                await self.connect()  # type: ignore[no-untyped-call]  # redis-py gives it no types
             assert self._writer is not None
             self._writer.transport.abort()
-        await super().send_packed_command(command, check_health)
+        await super()._send_packed_command(command)
 
 
 async def answer_to_everything(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
