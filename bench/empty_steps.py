@@ -7,7 +7,8 @@ stopped (SIGSTOP) while jobs are enqueued, and the clock runs from the moment at
 marked its begin. Latency: jobs come some milliseconds apart to idle workers; from the call that enqueues to the mark.
 Peers acknowledge as their defaults say (arq, dramatiq, SAQ, streaq and taskiq when a job is done, Celery and RQ when it
 is taken) and keep no results, while ours appends the begin and the result of each. Goals: ahead of all, of theirs at
-`everysec` too; p50 2 ms, p99 6 ms.
+`everysec` too; p50 2 ms, p99 6 ms. Beside the latency stands what its syncs cost at least: as many bare writes, one
+after the other, that come as far apart.
 """
 
 import argparse
@@ -24,6 +25,7 @@ from pathlib import Path
 from typing import Final
 
 import msgspec
+from redis import Redis
 
 from bench.figures import Peer, note, reported
 from bench.peers.environment import FOLDER
@@ -40,13 +42,16 @@ PACED_JOBS: Final = 200
 PACE_SECONDS: Final = 0.01
 SECONDS_MAX: Final = 60.0
 POLL_SECONDS: Final = 0.002
+SYNCS: Final = 2
+"""Between the call that enqueues and the begin of a step: the upload with its delivery, and the begin."""
 
 
 class Measured(msgspec.Struct, frozen=True):
-    """Of one queue: jobs a second of each round; milliseconds from enqueue to start, sorted."""
+    """Of one queue: jobs a second of each round; milliseconds from enqueue to start, and of bare syncs, sorted."""
 
     rates: list[float]
     latencies_ms: list[float]
+    syncs_ms: list[float]
 
     def at(self, rank: float) -> float:
         return self.latencies_ms[int(len(self.latencies_ms) * rank)]
@@ -55,7 +60,10 @@ class Measured(msgspec.Struct, frozen=True):
 class Running:
     """A queue at work: its worker processes, and the process that enqueues."""
 
-    def __init__(self, workers: Sequence[subprocess.Popen[bytes]], sending: subprocess.Popen[str], marks: Path) -> None:
+    def __init__(
+        self, workers: Sequence[subprocess.Popen[bytes]], sending: subprocess.Popen[str], marks: Path, url: str
+    ) -> None:
+        self._url = url
         self._workers = workers
         self._sending = sending
         self._marks = marks
@@ -96,6 +104,18 @@ class Running:
         begun = ((number, at) for number, at in read_marks(self._marks, skip=before) if number >= first)
         return sorted((at - sent[number - first]) * 1_000 for number, at in begun)
 
+    def syncs_ms(self, count: int, seconds: float) -> list[float]:
+        """How long SYNCS bare writes in a row take a client that does nothing else, while the workers wait; sorted."""
+        found: list[float] = []
+        with Redis.from_url(self._url) as client:
+            for _ in range(count):
+                time.sleep(seconds)
+                begun = time.perf_counter()
+                for _ in range(SYNCS):
+                    client.xadd("bench:syncs", {"e": b"e" * 200})
+                found.append((time.perf_counter() - begun) * 1_000)
+        return sorted(found)
+
     def _signal(self, number: int) -> None:
         for worker in self._workers:
             os.killpg(worker.pid, number)
@@ -131,7 +151,7 @@ def running(queue: PeerQueue, fsync: str) -> Iterator[Running]:
         command = [program, *(queue.command if is_ours else queue.command[1:])]
         log = stack.enter_context((folder / "workers.log").open("w+"))
         workers = [worker(stack, command, environment, log.fileno()) for _ in range(queue.times)]
-        found = Running(workers, sending, marks)
+        found = Running(workers, sending, marks, url)
         try:
             found.send(WARM_JOBS)
             found.until_started()
@@ -165,7 +185,8 @@ def end(process: subprocess.Popen[str]) -> None:
 def measure(queue: PeerQueue, fsync: str, rounds: int) -> Measured:
     with running(queue, fsync) as found:
         rates = [found.drain(queue.jobs) for _ in range(rounds)]
-        return Measured(rates, found.latencies_ms(PACED_JOBS, PACE_SECONDS))
+        latencies_ms = found.latencies_ms(PACED_JOBS, PACE_SECONDS)
+        return Measured(rates, latencies_ms, found.syncs_ms(PACED_JOBS, PACE_SECONDS))
 
 
 def main(names: Sequence[str], fsyncs: Sequence[str], rounds: int) -> None:
@@ -174,6 +195,7 @@ def main(names: Sequence[str], fsyncs: Sequence[str], rounds: int) -> None:
     tell(OURS.name, "always", ours)
     note("enqueue to start: p50", "ms", ours.at(0.5))
     note("enqueue to start: p99", "ms", ours.at(0.99))
+    note(f"{SYNCS} bare syncs in a row: p50", "ms", statistics.median(ours.syncs_ms))
     peers = [(queue, fsync) for fsync in fsyncs for queue in QUEUES if queue.name in names]
     for queue, fsync in peers:
         peer = measure(queue, fsync, rounds)
@@ -189,7 +211,8 @@ def main(names: Sequence[str], fsyncs: Sequence[str], rounds: int) -> None:
 def tell(name: str, fsync: str, one: Measured) -> None:
     print(
         f"{name:<12} {fsync:<9} {statistics.median(one.rates):8,.0f} steps/s ({min(one.rates):,.0f} to "
-        f"{max(one.rates):,.0f})   enqueue to start p50 {one.at(0.5):6.2f} ms, p99 {one.at(0.99):6.2f} ms",
+        f"{max(one.rates):,.0f})   enqueue to start p50 {one.at(0.5):6.2f} ms, p99 {one.at(0.99):6.2f} ms, "
+        f"{SYNCS} bare syncs {statistics.median(one.syncs_ms):.2f} ms",
         flush=True,
     )
 

@@ -1,13 +1,15 @@
 """Many consumers of one process wait for the same inboxes in one call, and each arrival still goes to one of them."""
 
 import asyncio
-from typing import Any
+from typing import Any, Final
 
 from redis.asyncio.cluster import RedisCluster
 
-from events.inbox import Delivery
+from events.inbox import Delivery, InboxDepth
+from events.redis_border import execute
 from events.redis_clients import Clients
 from events.redis_inbox import RedisInbox
+from events.redis_taking import ARRIVED_MAX
 from events.steps import Step
 from processors.turns import inboxes_in_turn
 from tests.contract.inbox_contract import put, streams
@@ -20,6 +22,8 @@ CONSUMERS = 150
 """More than the connections of the pool for reads that wait, and in sum more than a node of a cluster is given."""
 
 WAIT_MS = 20_000
+
+PARSE: Final = inboxes_in_turn(Step.PARSE, PARTITIONS, 0)
 
 
 async def blocked(clients: Clients) -> int:
@@ -74,3 +78,74 @@ async def test_on_one_server_they_wait_in_one_call(redis_clients: Clients) -> No
 
 async def test_on_a_cluster_they_wait_in_one_call_for_each_partition(cluster_clients: Clients) -> None:
     await waiting_together(cluster_clients, PARTITIONS)
+
+
+async def waiting(world: RedisWorld, clients: Clients, count: int = 9) -> asyncio.Task[list[Delivery]]:
+    """A consumer that waits behind what it has emptied."""
+    taking = asyncio.create_task(world.inbox.take(PARSE, consumer="a", count=count, wait_ms=WAIT_MS))
+
+    async def waits() -> bool:
+        return await blocked(clients) == 1
+
+    await wait_for(waits, "the consumer waits")
+    return taking
+
+
+async def test_what_arrives_is_in_the_hands_of_who_waits_with_the_append_that_led_to_it(
+    redis_clients: Clients,
+) -> None:
+    world = RedisWorld(redis_clients)
+    documents = await put(world)
+    assert streams(await world.inbox.take(PARSE, consumer="a", count=9)) == documents
+    for _ in range(3):  # behind a sweep, and behind what the wait before was handed
+        taking = await waiting(world, redis_clients)
+        pending = (await world.inbox.depth(inbox_key(Step.PARSE))).pending
+        documents = await put(world)
+        assert await world.inbox.depth(inbox_key(Step.PARSE)) == InboxDepth(waiting=0, pending=pending + 1)
+        assert streams(await taking) == documents
+
+
+async def test_who_waits_is_handed_no_more_than_it_asks_for_and_finds_the_rest_with_the_next_call(
+    redis_clients: Clients,
+) -> None:
+    world = RedisWorld(redis_clients)
+    for asked, handed in ((3, 3), (100, ARRIVED_MAX)):
+        taking = await waiting(world, redis_clients, asked)
+        documents = await put(world, count=20)
+        first = streams(await taking)
+        assert first == documents[:handed]
+        assert streams(await world.inbox.take(PARSE, consumer="a", count=100, wait_ms=WAIT_MS)) == documents[handed:]
+
+
+async def test_what_arrives_once_the_server_has_forgotten_the_scripts_is_handed_out(redis_clients: Clients) -> None:
+    world = RedisWorld(redis_clients)
+    taking = await waiting(world, redis_clients)
+    await execute(redis_clients.commands, "SCRIPT", "FLUSH")
+    documents = await put(world)
+    assert streams(await taking) == documents
+
+
+async def test_a_wait_in_vain_sweeps_nothing(redis_clients: Clients) -> None:
+    world = RedisWorld(redis_clients)
+    assert await world.inbox.take(PARSE, consumer="a", count=9, wait_ms=20) == []
+    await execute(redis_clients.commands, "CONFIG", "RESETSTAT")
+    for _ in range(3):
+        assert await world.inbox.take(PARSE, consumer="a", count=9, wait_ms=20) == []
+    stats: dict[str, Any] = await redis_clients.commands.info("commandstats")
+    assert "cmdstat_xreadgroup" not in stats
+    assert stats["cmdstat_evalsha"]["calls"] == 3
+
+
+async def test_of_those_that_wait_one_is_handed_what_arrives_and_the_others_wait_on(redis_clients: Clients) -> None:
+    world = RedisWorld(redis_clients)
+    takes = [await waiting(world, redis_clients)]
+    takes += [
+        asyncio.create_task(world.inbox.take(PARSE, consumer=name, count=9, wait_ms=WAIT_MS)) for name in ("b", "c")
+    ]
+    for left in (2, 1, 0):
+        (document,) = await put(world)
+        done, _ = await asyncio.wait(takes, return_when=asyncio.FIRST_COMPLETED)
+        (ended,) = done
+        assert streams(ended.result()) == [document]
+        takes.remove(ended)
+        assert len(takes) == left
