@@ -11,6 +11,7 @@ the log had them; one block can be read without the others.
 import hashlib
 from collections.abc import Iterator, Sequence
 from itertools import chain
+from operator import lt
 from typing import Final
 
 import msgspec
@@ -165,10 +166,7 @@ def decode_block(head: Head, place: int, packed: bytes) -> tuple[Entry, ...]:
     """The entries of one block, checked against the header. Raises SegmentDamaged."""
     block = head.header.blocks[place]
     name, offset, number = head.name, head.blocks_at + block.offset, block.first_number
-    if len(packed) != block.size_bytes:
-        raise SegmentDamaged(name, "it ends within a block", offset=offset + len(packed), number=number)
-    if hashlib.sha256(packed).digest() != block.sha256:
-        raise SegmentDamaged(name, "a block is not what was written", offset=offset, number=number)
+    _check_block(head, place, packed)
     try:
         entries = _entries_decoder.decode(decompress(packed, block.raw_bytes))
     except (ValueError, msgspec.DecodeError) as error:
@@ -179,10 +177,28 @@ def decode_block(head: Head, place: int, packed: bytes) -> tuple[Entry, ...]:
     return entries
 
 
+def _check_block(head: Head, place: int, packed: bytes) -> None:
+    block = head.header.blocks[place]
+    name, offset, number = head.name, head.blocks_at + block.offset, block.first_number
+    if len(packed) != block.size_bytes:
+        raise SegmentDamaged(name, "it ends within a block", offset=offset + len(packed), number=number)
+    if hashlib.sha256(packed).digest() != block.sha256:
+        raise SegmentDamaged(name, "a block is not what was written", offset=offset, number=number)
+
+
 def decode_segment(name: str, data: bytes) -> Segment:
     """A whole segment. Raises SegmentDamaged."""
     head = decode_head(name, data)
     return Segment(head, tuple(chain.from_iterable(decode_blocks(head, data))))
+
+
+def check_bytes(head: Head, data: bytes) -> None:
+    """Whether each byte of a whole segment is the one that was written; nothing is unpacked. Raises SegmentDamaged."""
+    if len(data) > head.size_bytes:
+        raise SegmentDamaged(head.name, f"{len(data) - head.size_bytes} bytes follow its end", offset=head.size_bytes)
+    for place, block in enumerate(head.header.blocks):
+        start = head.blocks_at + block.offset
+        _check_block(head, place, data[start : start + block.size_bytes])
 
 
 def decode_blocks(head: Head, data: bytes) -> Iterator[tuple[Entry, ...]]:
@@ -195,7 +211,7 @@ def decode_blocks(head: Head, data: bytes) -> Iterator[tuple[Entry, ...]]:
     for place, block in enumerate(head.header.blocks):
         start = head.blocks_at + block.offset
         found = decode_block(head, place, data[start : start + block.size_bytes])
-        check_order(head.name, found, last, offset=start)
+        check_order(head.name, found[:1], last, offset=start)
         first, last = first or found[0], found[-1]
         yield found
     ends = tuple(None if one is None else one.position for one in (first, last))
@@ -250,6 +266,13 @@ def _check_header(name: str, header: Header) -> None:
 
 def check_order(name: str, entries: Sequence[Entry], before: Entry | None, *, offset: int | None = None) -> None:
     """Numbers without a gap, places that rise."""
+    if before is not None:
+        entries = (before, *entries)
+        before = None
+    numbers, places = [entry.number for entry in entries], [(entry.ms, entry.sequence) for entry in entries]
+    is_dense = not numbers or numbers == list(range(numbers[0], numbers[0] + len(numbers)))
+    if is_dense and all(map(lt, places, places[1:])):
+        return  # at half of what looking at each takes; what is wrong with one is told below
     for entry in entries:
         if before is not None:
             if entry.number != before.number + 1:

@@ -31,6 +31,9 @@ EVENTS_MIN: Final = 100_000
 
 PROCESSES_MAX: Final = 64
 
+TOLD_EVERY_S: Final = 0.1
+"""How often a process tells how far it is: as often as bars are drawn."""
+
 Told = tuple[int, progress.Progress]
 """A partition and how far it is."""
 
@@ -147,8 +150,15 @@ def _replay(settings: Settings, wanted: Wanted, one: Planned) -> PartitionReport
 
 
 async def _replay_partition(settings: Settings, wanted: Wanted, one: Planned) -> PartitionReport | Trouble:
+    told_s = 0.0
+
     def tell(far: progress.Progress) -> None:
-        _told.put((one.partition, far))
+        """Not of each page: to hand it over took a twentieth of folding one."""
+        nonlocal told_s
+        now_s = time.monotonic()
+        if now_s - told_s >= TOLD_EVERY_S or far.folded >= far.total:
+            told_s = now_s
+            _told.put((one.partition, far))
 
     ended = asyncio.current_task()
     assert ended is not None  # noqa: S101  we run in it

@@ -86,12 +86,14 @@ class Replaying:
         )
 
     async def _check_archive(self) -> None:
-        """All of it before anything is published: a partition that comes late must not be found damaged then."""
+        """All of it before anything is published: a partition that comes late must not be found damaged then. By its
+        digests, for they stand for every byte: what the bytes say is looked at as it is folded."""
         if not isinstance(self._log, ArchivedLog) or (self._wanted.verifies and not self._wanted.repairs):
             return
         with event_bars(quiet=self._quiet) as bars:
             for partition in range(self._log.partitions):
-                damages = await self._log.verify(partition, bar(bars, f"partition {partition}: archive", 0))
+                drawn = bar(bars, f"partition {partition}: archive", 0)
+                damages = await self._log.verify(partition, drawn, unpacks=False)
                 if damages:
                     first = damages[0]
                     raise SegmentDamaged(first.segment, first.what, offset=first.offset, number=first.number)

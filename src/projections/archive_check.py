@@ -29,10 +29,13 @@ class Damage(msgspec.Struct, frozen=True, kw_only=True):
         return str(SegmentDamaged(self.segment, self.what, offset=self.offset, number=self.number))
 
 
-async def verify(archive: Archive, partition: int, tell: Tell = silent) -> list[Damage]:
-    """Everything that is wrong with a partition's archive, in order. Raises LogUnavailable."""
+async def verify(archive: Archive, partition: int, tell: Tell = silent, *, unpacks: bool = True) -> list[Damage]:
+    """Everything that is wrong with a partition's archive, in order. Raises LogUnavailable.
+
+    Without `unpacks` digests alone are compared, and no note is made: for who goes on to read all of it anyway.
+    """
     damages = []
-    async with aclosing(verifying(archive, partition)) as found:
+    async with aclosing(verifying(archive, partition, unpacks=unpacks)) as found:
         async for told in found:
             match told:
                 case Damage():
@@ -44,7 +47,9 @@ async def verify(archive: Archive, partition: int, tell: Tell = silent) -> list[
     return damages
 
 
-async def verifying(archive: Archive, partition: int) -> AsyncGenerator[Progress | Damage, None]:
+async def verifying(
+    archive: Archive, partition: int, *, unpacks: bool = True
+) -> AsyncGenerator[Progress | Damage, None]:
     """The same while it is found, a Progress behind each segment. That it was done to the end is noted, and nothing
     else is changed. Raises LogUnavailable."""
     installation = await archive.store.installation()
@@ -55,7 +60,7 @@ async def verifying(archive: Archive, partition: int) -> AsyncGenerator[Progress
     before: SegmentEntry | None = None
     verified = damages = 0
     for entry in segments:
-        for damage in [*_place(entry, before), *await _bytes(archive, entry, installation)]:
+        for damage in [*_place(entry, before), *await _bytes(archive, entry, installation, unpacks=unpacks)]:
             damages += 1
             yield damage
         before = entry
@@ -64,7 +69,8 @@ async def verifying(archive: Archive, partition: int) -> AsyncGenerator[Progress
     for damage in await _seam(archive, partition, before, mark):
         damages += 1
         yield damage
-    await _note(archive.store, partition, segments, damages)
+    if unpacks:
+        await _note(archive.store, partition, segments, damages)
 
 
 def _place(entry: SegmentEntry, before: SegmentEntry | None) -> list[Damage]:
@@ -76,10 +82,10 @@ def _place(entry: SegmentEntry, before: SegmentEntry | None) -> list[Damage]:
     return []
 
 
-async def _bytes(archive: Archive, entry: SegmentEntry, installation: str) -> list[Damage]:
+async def _bytes(archive: Archive, entry: SegmentEntry, installation: str, *, unpacks: bool) -> list[Damage]:
     """Whether it holds what was written."""
     try:
-        head = await archive.check_segment(entry)
+        head = await (archive.check_segment(entry) if unpacks else archive.check_bytes(entry))
         _check_origin(entry, head.header.origin.installation, installation)
     except SegmentDamaged as error:
         return [Damage.of(error)]

@@ -88,9 +88,9 @@ class ArchivedLog:
         """A whole segment, checked."""
         return await self._archive.read_segment(entry)
 
-    async def verify(self, partition: int, tell: Tell = silent) -> list[Damage]:
-        """Everything that is wrong with a partition's archive, in order."""
-        return await archive_check.verify(self._archive, partition, tell)
+    async def verify(self, partition: int, tell: Tell = silent, *, unpacks: bool = True) -> list[Damage]:
+        """Everything that is wrong with a partition's archive, in order; see `archive_check.verify`."""
+        return await archive_check.verify(self._archive, partition, tell, unpacks=unpacks)
 
 
 def _place(entry_id: str) -> Place:

@@ -177,6 +177,8 @@ class ArchiveContract:
         found = await world.store.verified(0)
         assert found is not None
         assert (found.segments, found.last_number, found.damages) == (3, 30, 0)
+        assert await fresh(world).verify(0, unpacks=False) == []
+        assert await world.store.verified(0) == found, "who compares digests alone has not verified it"
         assert before_ms <= found.at_ms <= (await world.store.state(0)).now_ms
         segment = (await world.store.segments(0))[1]
         await damage(world, segment.key, b"not a segment")
@@ -341,6 +343,7 @@ class ArchiveContract:
         await damage(world, keys[3], sound[4])
         await world.blobs.delete(keys[5])
         damages = await fresh(world).verify(0)
+        assert await fresh(world).verify(0, unpacks=False) == damages, "digests stand for every byte"
         assert [found.segment for found in damages] == [keys[1], keys[2], keys[3], keys[5]]
         assert [found.offset is not None for found in damages] == [True, True, True, False]
         assert "missing" in damages[-1].what

@@ -1,6 +1,7 @@
 """Segments <-> bytes, and every way in which their bytes may be wrong."""
 
 import hashlib
+from collections.abc import Callable
 from typing import Any
 
 import msgspec
@@ -22,6 +23,7 @@ from events.segment import (
     PREFIX_BYTES,
     Entry,
     Origin,
+    check_bytes,
     check_follows,
     decode_block,
     decode_head,
@@ -38,6 +40,8 @@ ORIGIN = Origin(installation="i1", partition=0, tag="00.1", previous=DIGEST_OF_N
 def entries(count: int, *, first: int = 1, payload: bytes = b"payload") -> list[Entry]:
     return [Entry(1, 1_000 + number // 3, number % 3, number, payload) for number in range(first, first + count)]
 
+
+Look = Callable[[str, bytes], object]
 
 SEGMENT = encode_segment(ORIGIN, entries(BLOCK_EVENTS_MAX * 2 + 5))
 SMALL = encode_segment(ORIGIN, entries(6))
@@ -61,32 +65,44 @@ def test_what_was_packed_comes_back_as_it_was(wanted: list[Entry]) -> None:
     assert encode_segment(ORIGIN, wanted) == packed, "the same events, the same bytes"
 
 
+def compare_digests(name: str, data: bytes) -> None:
+    """As a replay looks at a segment before it publishes anything."""
+    check_bytes(decode_head(name, data), data)
+
+
+looks = pytest.mark.parametrize("look", [decode_segment, compare_digests])
+
+
+@looks
 @settings(max_examples=examples(150))
-@given(st.integers(0, len(SMALL.data) * 8 - 1))
-def test_any_single_flipped_bit_is_found(bit: int) -> None:
+@given(bit=st.integers(0, len(SMALL.data) * 8 - 1))
+def test_any_single_flipped_bit_is_found(look: Look, bit: int) -> None:
+    compare_digests(SMALL.entry.key, SMALL.data)
     damaged = bytearray(SMALL.data)
     damaged[bit // 8] ^= 1 << bit % 8
     with pytest.raises(SegmentDamaged) as caught:
-        decode_segment(SMALL.entry.key, bytes(damaged))
+        look(SMALL.entry.key, bytes(damaged))
     assert caught.value.segment == SMALL.entry.key
     assert caught.value.offset is not None
 
 
+@looks
 @settings(max_examples=examples(60))
-@given(st.integers(0, len(SMALL.data) - 1))
-def test_a_segment_that_was_cut_anywhere_is_found(length: int) -> None:
+@given(length=st.integers(0, len(SMALL.data) - 1))
+def test_a_segment_that_was_cut_anywhere_is_found(look: Look, length: int) -> None:
     with pytest.raises(SegmentDamaged) as caught:
-        decode_segment(SMALL.entry.key, SMALL.data[:length])
+        look(SMALL.entry.key, SMALL.data[:length])
     assert caught.value.offset is not None
 
 
-def test_damage_is_told_with_the_block_that_it_lies_in() -> None:
+@looks
+def test_damage_is_told_with_the_block_that_it_lies_in(look: Look) -> None:
     head = decode_head(SEGMENT.entry.key, SEGMENT.data)
     block = head.header.blocks[1]
     damaged = bytearray(SEGMENT.data)
     damaged[head.blocks_at + block.offset + 7] ^= 1
     with pytest.raises(SegmentDamaged) as caught:
-        decode_segment(SEGMENT.entry.key, bytes(damaged))
+        look(SEGMENT.entry.key, bytes(damaged))
     assert (caught.value.offset, caught.value.number) == (head.blocks_at + block.offset, BLOCK_EVENTS_MAX + 1)
     place = f"{SEGMENT.entry.key}@{head.blocks_at + block.offset} (event {BLOCK_EVENTS_MAX + 1})"
     assert str(caught.value).startswith(place)
@@ -100,14 +116,16 @@ def test_a_block_is_read_without_the_others() -> None:
     assert [entry.number for entry in found] == [2_001, 2_002, 2_003, 2_004, 2_005]
 
 
-def test_bytes_behind_the_end_are_found() -> None:
+@looks
+def test_bytes_behind_the_end_are_found(look: Look) -> None:
     with pytest.raises(SegmentDamaged, match="follow its end"):
-        decode_segment(SMALL.entry.key, SMALL.data + b"\0")
+        look(SMALL.entry.key, SMALL.data + b"\0")
 
 
-def test_a_segment_under_another_name_is_found() -> None:
+@looks
+def test_a_segment_under_another_name_is_found(look: Look) -> None:
     with pytest.raises(SegmentDamaged, match="it holds events"):
-        decode_segment(SEGMENT.entry.key, SMALL.data)
+        look(SEGMENT.entry.key, SMALL.data)
 
 
 @pytest.mark.parametrize(
