@@ -47,7 +47,7 @@ def bare_loop(payloads: Sequence[bytes]) -> None:
     decoder, state = msgspec.msgpack.Decoder(list[Any]), dict[bytes, int]()
     for payload in payloads:
         frame = decoder.decode(payload)
-        state[frame[1]] = frame[2]
+        state[frame[4]] = frame[5]
 
 
 def fold_of_states(payloads: Sequence[bytes]) -> dict[str, Folded[Any]]:

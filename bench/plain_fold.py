@@ -1,9 +1,10 @@
 """The peer of our fold: the same facts folded by hand, with neither our structs nor our decider.
 
-A decoder makes plain lists of the bytes, a record of each stream is changed in place, and facts are kept as the dicts
-that they came in. Every type of event is handled, an event that cannot follow is refused, versions are checked, and
-attempts and times of steps are kept: what our states hold, the records hold too. `tests/unit/bench/test_plain_fold.py`
-holds it to the domain, history by history.
+A decoder makes plain lists of the bytes, a record of each stream is changed in place, and facts are kept as the lists
+that they came in: fields are taken by their place (`events/document.py` has their order), those at the end may be
+missing, and ids, digests and names of blobs are made the text that our states hold. Every type of event is handled, an
+event that cannot follow is refused, versions are checked, and attempts and times of steps are kept: what our states
+hold, the records hold too. `tests/unit/bench/test_plain_fold.py` holds it to the domain, history by history.
 """
 
 from collections.abc import Callable, Iterable
@@ -11,7 +12,10 @@ from typing import Any, Final
 
 import msgspec
 
-Facts = dict[str, Any]
+from events.ids import PACKED_BYTES
+from events.type_codes import TYPE_CODES
+
+Facts = list[Any]
 
 STEPS: Final = ("fetch", "parse", "chunk", "embed", "index")
 AT_STEP: Final = {
@@ -49,7 +53,10 @@ class Document:
         "enabled",
         "ended_at_us",
         "error",
+        "fetched",
         "last_event_id",
+        "metadata",
+        "name",
         "reached",
         "serving",
         "stages",
@@ -63,11 +70,14 @@ class Document:
     )
 
     def __init__(self) -> None:
+        self.name = ""
         self.version = self.unknown = self.changes = 0
         self.status = ""
         self.step: str | None = None
         self.reached: str | None = None
-        self.about: Facts = {}
+        self.about: Facts = []
+        self.fetched: Facts = []
+        self.metadata: Any = None
         self.task_id = ""
         self.earlier_tasks: list[str] = []
         self.stages: dict[str, list[Any]] = {}
@@ -87,9 +97,9 @@ class Document:
     def told(self) -> tuple[Any, ...]:
         """What is compared with our state: status, version, step, attempts, pages, chunks, batches, tokens."""
         attempts = sum(stage[0] for stage in self.stages.values())
-        pages = self.text["pages"] if self.text else 0
-        chunks = self.chunks["chunks"] if self.chunks else 0
-        tokens = self.vectors["tokens"] if self.vectors else 0
+        pages = self.text[2] if self.text else 0
+        chunks = self.chunks[1] if self.chunks else 0
+        tokens = self.vectors[2] if self.vectors else 0
         return (self.status, self.version, self.step, attempts, pages, chunks, len(self.batches), tokens)
 
 
@@ -113,17 +123,17 @@ class Task:
     def __init__(self) -> None:
         self.version = self.unknown = 0
         self.status = ""
-        self.submitted: Facts = {}
+        self.submitted: Facts = []
         self.submitted_at_us = self.finished_at_us = 0
         self.cancelled_at_us: int | None = None
-        self.tally: Facts = {}
+        self.tally: Facts = []
         self.callback: tuple[int, bool, bool] = (0, False, False)
         self.last_event_id = self.correlation_id = b""
 
     def told(self) -> tuple[Any, ...]:
         """Status, version, documents, whether it was cancelled, attempts at its callback."""
         is_cancelled = self.cancelled_at_us is not None
-        return (self.status, self.version, self.submitted.get("documents", 0), is_cancelled, self.callback[0])
+        return (self.status, self.version, self.submitted[1] if self.submitted else 0, is_cancelled, self.callback[0])
 
 
 class KnowledgeBase:
@@ -147,7 +157,7 @@ class KnowledgeBase:
     def __init__(self) -> None:
         self.version = self.unknown = 0
         self.status = self.name = self.description = ""
-        self.settings: Facts = {}
+        self.settings: Any = {}
         self.generation = 1
         self.building: Facts | None = None
         self.created_at_us = self.changed_at_us = 0
@@ -155,14 +165,15 @@ class KnowledgeBase:
 
     def told(self) -> tuple[Any, ...]:
         """Status, version, name, generation, and the one in the making."""
-        building = self.building["generation"] if self.building else None
+        building = self.building[0] if self.building else None
         return (self.status, self.version, self.name, self.generation, building)
 
 
 Record = Document | Task | KnowledgeBase
 
 RECORDS: Final[dict[int, type[Record]]] = {ord("d"): Document, ord("t"): Task, ord("k"): KnowledgeBase}
-"""By the first byte of a packed id."""
+KINDS: Final = {ord("d"): "doc", ord("t"): "task", ord("k"): "kb"}
+"""Both by the first byte of a packed id."""
 
 _decode = msgspec.msgpack.Decoder(list[Any]).decode
 
@@ -171,43 +182,74 @@ def plain_fold(payloads: Iterable[bytes], records: dict[bytes, Record] | None = 
     """The records of all streams, by packed id; on top of those that there are. Raises Impossible."""
     records = {} if records is None else records
     for payload in payloads:
-        event_id, stream, version, name, _, at_us, correlation_id, _, _, _, facts = _decode(payload)
+        event_id, code, _, facts, pair, version, at_us, _, _, _ = _decode(payload)
+        stream = pair[:PACKED_BYTES]
         record = records.get(stream)
         if record is None:
             record = records[stream] = RECORDS[stream[0]]()
+            if type(record) is Document:
+                record.name = f"doc_{stream[1:].hex()}"
         if version != record.version + 1:
             if version <= record.version:
                 continue
             raise Impossible(f"version {version} behind {record.version}")
-        change = CHANGES.get(name)
+        change = CHANGES.get(code)
+        record.correlation_id = pair[PACKED_BYTES:] or stream
         if change is None:
             record.unknown += 1
         else:
             change(record, facts, at_us)
         record.version = version
         record.last_event_id = event_id
-        record.correlation_id = correlation_id
     return records
+
+
+_ids: dict[bytes, str] = {}
+
+
+def _id(packed: bytes) -> str:
+    found = _ids.get(packed)
+    if found is None:
+        found = _ids[packed] = f"{KINDS[packed[0]]}_{packed[1:].hex()}"
+    return found
+
+
+def _name(document: Document, facts: Facts) -> None:
+    facts[0] = _id(facts[0])
+    facts[1] = document.task_id = _id(facts[1] or document.correlation_id)
+
+
+def _blob(document: Document, name: str) -> str:
+    return f"documents/{document.name}{name}" if name[:1] == "/" else name
 
 
 def _accepted(document: Document, facts: Facts, at_us: int) -> None:
     if document.status:
         raise Impossible
     document.about = facts
-    document.task_id = facts["task_id"]
+    _name(document, facts)
+    facts[5] = facts[5].hex()
+    facts[6] = _blob(document, facts[6])
     document.accepted_at_us = at_us
     document.status, document.step = "queued", "parse"
-    document.activity = (at_us, facts.get("not_before_us"))
+    document.activity = (at_us, facts[10] if len(facts) > 10 else None)
 
 
 def _requested(document: Document, facts: Facts, at_us: int) -> None:
-    _accepted(document, facts, at_us)
-    document.step = "fetch"
+    if document.status:
+        raise Impossible
+    document.about = facts
+    _name(document, facts)
+    document.accepted_at_us = at_us
+    document.status, document.step = "queued", "fetch"
+    document.activity = (at_us, facts[8] if len(facts) > 8 else None)
 
 
 def _fetched(document: Document, facts: Facts, at_us: int) -> None:
     _done(document, "fetch", at_us)
-    document.about = {**document.about, **facts}
+    facts[3] = facts[3].hex()
+    facts[4] = _blob(document, facts[4])
+    document.fetched = facts
     document.status, document.step = "parsing", "parse"
 
 
@@ -215,30 +257,32 @@ def _skipped(document: Document, facts: Facts, at_us: int) -> None:
     if document.status and document.step != "fetch":
         raise Impossible
     document.about = facts
-    document.task_id = facts["task_id"]
+    _name(document, facts)
+    facts[5] = facts[5].hex()
     document.status, document.step, document.ended_at_us = "skipped", None, at_us
 
 
 def _started(document: Document, facts: Facts, at_us: int) -> None:
-    step = facts["step"]
+    step = facts[0]
     if step != document.step:
         raise Impossible
     stage = document.stages.get(step)
     if stage is None:
-        document.stages[step] = [facts["attempt"], at_us, None, 0]
+        document.stages[step] = [facts[1], at_us, None, 0]
     else:
         if stage[0] == stage[3]:
             stage[1] = at_us
-        stage[0], stage[2] = facts["attempt"], None
+        stage[0], stage[2] = facts[1], None
     document.status = AT_STEP[step]
-    document.activity = (step, facts["attempt"], facts["worker"], at_us)
+    document.activity = (step, facts[1], facts[2], at_us)
 
 
 def _retried(document: Document, facts: Facts, _at_us: int) -> None:
-    if facts["step"] != document.step:
+    step, _, code, message, retry_at_us = facts
+    if step != document.step:
         raise Impossible
-    document.status = AT_STEP[facts["step"]]
-    document.activity = (facts["step"], facts["code"], facts["message"], facts["retry_at_us"])
+    document.status = AT_STEP[step]
+    document.activity = (step, code, message, retry_at_us)
 
 
 def _failed(document: Document, facts: Facts, at_us: int) -> None:
@@ -270,20 +314,23 @@ def _done(document: Document, step: str, at_us: int) -> None:
 
 def _parsed(document: Document, facts: Facts, at_us: int) -> None:
     _done(document, "parse", at_us)
+    facts[0] = _blob(document, facts[0])
     document.text = facts
     document.status, document.step = "chunking", "chunk"
 
 
 def _chunked(document: Document, facts: Facts, at_us: int) -> None:
     _done(document, "chunk", at_us)
+    facts[0] = _blob(document, facts[0])
     document.chunks = facts
     document.status, document.step = "embedding", "embed"
 
 
 def _batch(document: Document, facts: Facts, _at_us: int) -> None:
     batches = document.batches
-    if document.step != "embed" or facts["first_chunk"] != (batches[-1]["last_chunk"] + 1 if batches else 0):
+    if document.step != "embed" or facts[1] != (batches[-1][2] + 1 if batches else 0):
         raise Impossible
+    facts[3] = _blob(document, facts[3])
     batches.append(facts)
 
 
@@ -298,20 +345,20 @@ def _indexed(document: Document, facts: Facts, at_us: int) -> None:
         _done(document, "index", at_us)
         document.status, document.step, document.ended_at_us = "completed", None, at_us
         document.reached = "index"
-    document.serving = (facts["generation"], facts["chunks"])
+    document.serving = (facts[0], facts[1])
 
 
 def _reprocessed(document: Document, facts: Facts, at_us: int) -> None:
-    step = facts["from_step"]
+    step = facts[0]
     if document.status not in ENDED or STEPS.index(step) > STEPS.index(document.reached or "fetch"):
         raise Impossible
     document.earlier_tasks.append(document.task_id)
-    document.task_id = facts["task_id"]
+    document.task_id = _id(facts[2] or document.correlation_id)
     for name in STEPS[STEPS.index(step) :]:
         if (stage := document.stages.get(name)) is not None:
             stage[2], stage[3] = None, stage[0]
-    if "chunking" in facts:
-        document.chunking = facts["chunking"]
+    if len(facts) > 3:
+        document.chunking = facts[3]
     if step in {"fetch", "parse"}:
         document.text = None
     if step in {"fetch", "parse", "chunk"}:
@@ -328,19 +375,19 @@ def _reprocessed(document: Document, facts: Facts, at_us: int) -> None:
 def _edited(document: Document, facts: Facts, _at_us: int) -> None:
     if document.status != "completed":
         raise Impossible
-    document.edits.pop(facts["chunk_id"], None)
-    if facts.get("text") is not None or not facts.get("enabled", True):
-        document.edits[facts["chunk_id"]] = facts
+    document.edits.pop(facts[0], None)
+    if len(facts) > 1:
+        document.edits[facts[0]] = facts
     document.changes += 1
 
 
 def _changed(document: Document, facts: Facts, _at_us: int) -> None:
     if not document.status or document.status in {"skipped", "deleted"}:
         raise Impossible
-    if facts.get("metadata") is not None:
-        document.about = {**document.about, "metadata": facts["metadata"]}
-    if facts.get("enabled") is not None:
-        document.enabled = facts["enabled"]
+    if facts and facts[0] is not None:
+        document.metadata = facts[0]
+    if len(facts) > 1:
+        document.enabled = facts[1]
     document.changes += 1
 
 
@@ -359,6 +406,7 @@ def _erased(document: Document, facts: Facts, _at_us: int) -> None:
 def _submitted(task: Task, facts: Facts, at_us: int) -> None:
     if task.status:
         raise Impossible
+    facts[0] = _id(facts[0])
     task.submitted, task.submitted_at_us, task.status = facts, at_us, "open"
 
 
@@ -372,40 +420,42 @@ def _finished(task: Task, facts: Facts, at_us: int) -> None:
     if task.status != "open":
         raise Impossible
     task.tally, task.finished_at_us = facts, at_us
-    if facts["failed"] == facts["cancelled"] == 0:
+    succeeded, failed, cancelled, skipped = facts
+    if failed == cancelled == 0:
         task.status = "completed"
-    elif facts["succeeded"] + facts["skipped"] > 0:
+    elif succeeded + skipped > 0:
         task.status = "partial"
     else:
-        task.status = "failed" if facts["failed"] else "cancelled"
+        task.status = "failed" if failed else "cancelled"
 
 
 def _delivered(task: Task, facts: Facts, _at_us: int) -> None:
     if task.status in {"", "open"}:
         raise Impossible
-    task.callback = (facts["attempt"], True, True)
+    task.callback = (facts[0], True, True)
 
 
 def _undelivered(task: Task, facts: Facts, _at_us: int) -> None:
     if task.status in {"", "open"}:
         raise Impossible
-    task.callback = (facts["attempt"], False, facts.get("next_attempt_at_us") is None)
+    task.callback = (facts[0], False, len(facts) < 3)
 
 
 def _created(base: KnowledgeBase, facts: Facts, at_us: int) -> None:
     if base.status:
         raise Impossible
-    base.name, base.description = facts["name"], facts.get("description", "")
-    base.settings = facts.get("settings", {})
+    base.name, base.description = facts[0], facts[1] if len(facts) > 1 else ""
+    base.settings = facts[2] if len(facts) > 2 else {}
     base.status, base.created_at_us, base.changed_at_us = "active", at_us, at_us
 
 
 def _base_changed(base: KnowledgeBase, facts: Facts, at_us: int) -> None:
     if base.status != "active":
         raise Impossible
-    base.name = base.name if facts.get("name") is None else facts["name"]
-    base.description = base.description if facts.get("description") is None else facts["description"]
-    base.settings = base.settings if facts.get("settings") is None else facts["settings"]
+    name, description, settings = (*facts, None, None, None)[:3]
+    base.name = base.name if name is None else name
+    base.description = base.description if description is None else description
+    base.settings = base.settings if settings is None else settings
     base.changed_at_us = at_us
 
 
@@ -416,14 +466,14 @@ def _generation_started(base: KnowledgeBase, facts: Facts, _at_us: int) -> None:
 
 
 def _generation_activated(base: KnowledgeBase, facts: Facts, _at_us: int) -> None:
-    if base.building is None or base.building["generation"] != facts["generation"]:
+    if base.building is None or base.building[0] != facts[0]:
         raise Impossible
-    base.settings = base.building.get("settings") or base.settings
-    base.generation, base.building = facts["generation"], None
+    base.settings = (base.building[1] if len(base.building) > 1 else None) or base.settings
+    base.generation, base.building = facts[0], None
 
 
 def _generation_abandoned(base: KnowledgeBase, facts: Facts, _at_us: int) -> None:
-    if base.building is None or base.building["generation"] != facts["generation"]:
+    if base.building is None or base.building[0] != facts[0]:
         raise Impossible
     base.building = None
 
@@ -434,7 +484,7 @@ def _deleted(base: KnowledgeBase, _facts: Facts, at_us: int) -> None:
     base.status, base.changed_at_us = "deleted", at_us
 
 
-CHANGES: Final[dict[str, Callable[[Any, Facts, int], None]]] = {
+BY_NAME: Final[dict[str, Callable[[Any, Facts, int], None]]] = {
     "DocumentAccepted": _accepted,
     "DocumentRequested": _requested,
     "DocumentFetched": _fetched,
@@ -466,3 +516,5 @@ CHANGES: Final[dict[str, Callable[[Any, Facts, int], None]]] = {
     "KnowledgeBaseDeleted": _deleted,
 }
 """By type of event, what it makes of its stream's record."""
+
+CHANGES: Final = {TYPE_CODES[name]: change for name, change in BY_NAME.items()}

@@ -3,8 +3,9 @@
 import msgspec
 
 from events.memory import MemoryLog
+from events.type_codes import TYPE_CODES
 
-TYPE, SCHEMA_VERSION = 3, 4
+TYPE, SCHEMA_VERSION = 1, 2
 """Their places in an envelope on the wire."""
 
 
@@ -14,7 +15,7 @@ def written_in_version(log: MemoryLog, event_type: str, schema_version: int) -> 
     for partition in log.store.partitions:
         for entry in partition.log:
             frame = msgspec.msgpack.decode(entry.payload)
-            if frame[TYPE] == event_type:
+            if frame[TYPE] == TYPE_CODES[event_type]:
                 frame[SCHEMA_VERSION] = schema_version
                 entry.payload = msgspec.msgpack.encode(frame)
                 changed += 1

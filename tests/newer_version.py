@@ -10,7 +10,7 @@ SOURCE = Path(__file__).resolve().parents[1] / "src"
 
 Patch = tuple[str, str]
 
-_NEW_FACT = '''class DocumentAdmired(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+_NEW_FACT = '''class DocumentAdmired(msgspec.Struct, frozen=True, array_like=True):
     """Somebody liked it."""
 
     by: str
@@ -20,6 +20,10 @@ class DocumentChunked('''
 
 _UPCASTERS = "for name, current in CURRENT_VERSIONS.items() for version in range(1, current)\n}"
 _UPCASTER = f'{_UPCASTERS} | {{("DocumentParsed", 1): lambda facts: {{**facts, "reader": "unknown"}}}}'
+
+_EARLIER = """EARLIER_FIELDS: Final[Mapping[tuple[str, int], tuple[str, ...]]] = {
+    ("DocumentParsed", 1): ("text_blob", "parser", "pages", "characters", "language", "title", "warnings")
+}"""
 
 _APPENDED = 'return (_parsed(command), facts.DocumentAdmired(by="the newer one"))\n'
 
@@ -36,6 +40,10 @@ _PATCHES: dict[str, tuple[Patch, ...]] = {
     "events/upcasters.py": (
         ("Final[Mapping[str, int]] = {\n", 'Final[Mapping[str, int]] = {\n    "DocumentParsed": 2,\n'),
         (_UPCASTERS, _UPCASTER),
+        ("EARLIER_FIELDS: Final[Mapping[tuple[str, int], tuple[str, ...]]] = {}", _EARLIER),
+    ),
+    "events/type_codes.py": (
+        ('    "KnowledgeBaseDeleted": 29,\n', '    "KnowledgeBaseDeleted": 29,\n    "DocumentAdmired": 30,\n'),
     ),
     "events/routing.py": (("case d.StepStarted() |", "case d.DocumentAdmired() | d.StepStarted() |"),),
     "domain/document_decide.py": (

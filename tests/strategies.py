@@ -15,11 +15,11 @@ from domain.instant import utc
 from domain.origin import Origin
 from events import ids
 from events.chunking import ChunkingSettings
-from events.codec import EVENT_TYPES
 from events.envelope import Envelope, Fact
 from events.ids import DocumentId, EventId, KnowledgeBaseId, TaskId
 from events.knowledge_base import ChunkerKind, FusionKind, KnowledgeBaseSettings
 from events.log import Tally
+from events.type_codes import EVENT_TYPES
 
 PARTITIONS: Final = 4
 

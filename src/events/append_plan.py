@@ -101,8 +101,11 @@ class Plan(msgspec.Struct, frozen=True):
     consequences: tuple[Consequence, ...]
 
 
-def plan_append(writes: Sequence[Write], *, partitions: int, acknowledge: Delivery | None = None) -> Plan:
-    """Raises InvalidAppend for whatever the contract forbids, InvalidId for ids that are none."""
+def plan_append(
+    writes: Sequence[Write], *, partitions: int, acknowledge: Delivery | None = None, by_name: bool = False
+) -> Plan:
+    """`by_name`: events in the form that older programs read. Raises InvalidAppend for whatever the contract forbids,
+    InvalidId for ids that are none."""
     partition = _one_partition(writes, partitions, acknowledge)
     # Most appends change no tally and no digest: what there is none of is not gone through.
     tallies = _merged_tallies(writes, partition) if any(map(_TALLY_OF, writes)) else {}
@@ -113,7 +116,7 @@ def plan_append(writes: Sequence[Write], *, partitions: int, acknowledge: Delive
         _add_consequences(consequences, write, tallies)
     return Plan(
         partition=partition,
-        writes=tuple([_planned(write) for write in writes]),
+        writes=tuple([_planned(write, by_name) for write in writes]),
         tallies=tallies,
         finished=frozenset(finished) if finished else _NOTHING,
         digests=digests,
@@ -145,26 +148,26 @@ def _one_partition(writes: Sequence[Write], partitions: int, acknowledge: Delive
     return partition
 
 
-def _planned(write: Write) -> PlannedWrite:
+def _planned(write: Write, by_name: bool) -> PlannedWrite:
     version = write.expected_version
     if version < 0:
         raise InvalidAppend("versions begin at 0, the stream that does not exist")
     payloads: list[bytes] = []
     for envelope in write.envelopes:
         version += 1
-        payloads.append(_payload(write, envelope, version))
+        payloads.append(_payload(write, envelope, version, by_name))
     last_event_id = bytes.fromhex(write.envelopes[-1].event_id) if write.envelopes else b""
     return PlannedWrite(write.stream_id, write.expected_version, tuple(payloads), last_event_id)
 
 
-def _payload(write: Write, envelope: Envelope, version: int) -> bytes:
+def _payload(write: Write, envelope: Envelope, version: int, by_name: bool) -> bytes:
     if envelope.stream_id != write.stream_id:
         raise InvalidAppend("an envelope belongs to another stream than its write")
     if envelope.version != version:
         raise InvalidAppend(f"an envelope carries version {envelope.version}, version {version} is next")
     if type(envelope.event) is UnknownEvent:
         raise InvalidAppend("an event that this program cannot read cannot be written by it")
-    payload = encode(envelope)
+    payload = encode(envelope, by_name=by_name)
     if len(payload) > EVENT_BYTES_MAX:
         raise InvalidAppend(f"{envelope.type} takes {len(payload)} bytes, {EVENT_BYTES_MAX} are the limit")
     return payload

@@ -1,4 +1,7 @@
-"""Facts about one document. A field may be added with a default; nothing is ever renamed or taken away."""
+"""Facts about one document. A field may be added at the end, with a default; nothing is renamed, moved or taken away.
+
+On the wire a field is its place (`facts_by_place`).
+"""
 
 from enum import StrEnum
 
@@ -26,7 +29,7 @@ class OnDuplicate(StrEnum):
     """It is accepted beside the other."""
 
 
-class DocumentAccepted(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
+class DocumentAccepted(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """The bytes are stored and the upload is promised to end. Leads to parse.
 
     `replaces` had the same bytes then; it is removed when this one is searchable.
@@ -46,7 +49,7 @@ class DocumentAccepted(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=
     replaces: DocumentId | None = None
 
 
-class DocumentRequested(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
+class DocumentRequested(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """The bytes lie elsewhere, at a URL or under a key of the import bucket, and somebody wants them here. Leads to
     fetch.
 
@@ -65,7 +68,7 @@ class DocumentRequested(msgspec.Struct, frozen=True, kw_only=True, omit_defaults
     on_duplicate: OnDuplicate = OnDuplicate.SKIP
 
 
-class DocumentFetched(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
+class DocumentFetched(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """The bytes are here; from now on the document is one like those that were uploaded. Leads to parse.
 
     `url` is where they came from in the end, after redirects; None for an object. `replaces` had the same bytes then;
@@ -82,7 +85,7 @@ class DocumentFetched(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=T
     replaces: DocumentId | None = None
 
 
-class DocumentSkipped(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
+class DocumentSkipped(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """The same bytes are in the knowledge base already. Leads to finish."""
 
     knowledge_base_id: KnowledgeBaseId
@@ -94,7 +97,7 @@ class DocumentSkipped(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=T
     duplicate_of: DocumentId
 
 
-class StepStarted(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
+class StepStarted(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """A worker began an attempt (from 1) at a step. `delivery` is the entry of the step's inbox that asked for it."""
 
     step: Step
@@ -103,7 +106,7 @@ class StepStarted(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True,
     delivery: str = ""
 
 
-class DocumentParsed(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
+class DocumentParsed(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """The text was taken out and stored. Leads to chunk."""
 
     text_blob: str
@@ -115,7 +118,7 @@ class DocumentParsed(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tr
     warnings: tuple[str, ...] = ()
 
 
-class DocumentChunked(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
+class DocumentChunked(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """The text was cut into chunks for an index generation (0: the one that is live). Leads to embed."""
 
     chunks_blob: str
@@ -125,7 +128,7 @@ class DocumentChunked(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=T
     generation: int = 0
 
 
-class ChunksEmbedded(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
+class ChunksEmbedded(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """One batch of chunks (first to last, both from 0 and included) has its vectors: a crash resumes behind it.
 
     `calls` of the model with `tokens_sent` made them, but for `chunks_reused`, which had theirs already. Of the tokens
@@ -142,7 +145,7 @@ class ChunksEmbedded(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tr
     tokens_by_provider: int = 0
 
 
-class DocumentEmbedded(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
+class DocumentEmbedded(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """Every chunk has its vector, made of `passage_prefix` and its text. Leads to index. `calls`, `tokens_sent`,
     `tokens_by_provider` and `chunks_reused` are sums over the batches."""
 
@@ -156,7 +159,7 @@ class DocumentEmbedded(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=
     tokens_by_provider: int = 0
 
 
-class DocumentIndexed(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
+class DocumentIndexed(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """The chunks can be found by searching. Leads to finish; and to revise where it `is_stale`.
 
     Stale: the document was changed while its rows were being written. `edits_lost` are the chunks that a person edited
@@ -169,7 +172,7 @@ class DocumentIndexed(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=T
     is_stale: bool = False
 
 
-class StepFailed(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
+class StepFailed(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """An attempt failed and will be made again at `retry_at_us`."""
 
     step: Step
@@ -179,7 +182,7 @@ class StepFailed(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, 
     retry_at_us: int
 
 
-class DocumentFailed(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
+class DocumentFailed(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """No further attempt is made by itself: a dead letter. Leads to finish."""
 
     step: Step
@@ -187,7 +190,7 @@ class DocumentFailed(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tr
     message: str
 
 
-class ReprocessingRequested(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
+class ReprocessingRequested(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """Work begins again at a step, under the task named here. Leads to that step.
 
     `chunking` is what the document is cut by from now on, None: as its knowledge base says; unset it stays as it was.
@@ -199,7 +202,7 @@ class ReprocessingRequested(msgspec.Struct, frozen=True, kw_only=True, omit_defa
     chunking: ChunkingSettings | UnsetType | None = UNSET
 
 
-class ChunkEdited(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
+class ChunkEdited(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """A person changed a chunk's text (None: as it was cut) or switched it on or off. Leads to revise."""
 
     chunk_id: str
@@ -207,7 +210,7 @@ class ChunkEdited(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True,
     enabled: bool = True
 
 
-class DocumentChanged(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
+class DocumentChanged(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """A person changed what is said of a document, or switched it on or off; None is as it was. Leads to revise.
 
     `metadata` takes the place of all that was said before.
@@ -217,19 +220,19 @@ class DocumentChanged(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=T
     enabled: bool | None = None
 
 
-class DocumentCancelled(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
+class DocumentCancelled(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """Nobody wants the result any more. Leads to finish."""
 
     reason: str = ""
 
 
-class DocumentRemoved(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
+class DocumentRemoved(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """The document shall vanish. Leads to erase."""
 
     reason: str = ""
 
 
-class DocumentErased(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
+class DocumentErased(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """The proof that nothing is left of a removed document."""
 
     rows_left: int

@@ -1,4 +1,4 @@
-"""Facts about one knowledge base."""
+"""Facts about one knowledge base. Fields are added at the end (`document`)."""
 
 from enum import StrEnum
 from typing import Annotated
@@ -55,7 +55,7 @@ class KnowledgeBaseSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_un
     embedding_passage_prefix: Annotated[str, Meta(max_length=500)] | UnsetType = UNSET
 
 
-class KnowledgeBaseCreated(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class KnowledgeBaseCreated(msgspec.Struct, frozen=True, array_like=True):
     """A place for documents that are searched together."""
 
     name: str
@@ -63,7 +63,7 @@ class KnowledgeBaseCreated(msgspec.Struct, frozen=True, kw_only=True, omit_defau
     settings: KnowledgeBaseSettings = KnowledgeBaseSettings()
 
 
-class KnowledgeBaseChanged(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class KnowledgeBaseChanged(msgspec.Struct, frozen=True, array_like=True):
     """Only the changed fields are set."""
 
     name: str | None = None
@@ -71,7 +71,7 @@ class KnowledgeBaseChanged(msgspec.Struct, frozen=True, kw_only=True, omit_defau
     settings: KnowledgeBaseSettings | None = None
 
 
-class IndexGenerationStarted(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class IndexGenerationStarted(msgspec.Struct, frozen=True, array_like=True):
     """A new index is built beside the old one, by `settings` (None: those that hold).
 
     `request_sha256` recognises the request when it is repeated.
@@ -82,20 +82,20 @@ class IndexGenerationStarted(msgspec.Struct, frozen=True, kw_only=True, omit_def
     request_sha256: str | None = None
 
 
-class IndexGenerationActivated(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class IndexGenerationActivated(msgspec.Struct, frozen=True, array_like=True):
     """Searches read this generation from now on, and its settings hold."""
 
     generation: int
 
 
-class IndexGenerationAbandoned(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class IndexGenerationAbandoned(msgspec.Struct, frozen=True, array_like=True):
     """Nobody wants this generation any more; searches go on reading the old one."""
 
     generation: int
     reason: str = ""
 
 
-class KnowledgeBaseDeleted(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class KnowledgeBaseDeleted(msgspec.Struct, frozen=True, array_like=True):
     """The knowledge base and all its documents shall vanish. Leads to erase."""
 
     reason: str = ""

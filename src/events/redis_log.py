@@ -55,8 +55,10 @@ class RedisLog:
         events_per_stream_max: int = EVENTS_PER_STREAM_MAX,
         confirmation: Confirmation | None = None,
         seen: SeenEnds | None = None,
+        writes_by_name: bool = False,
     ) -> None:
-        """`seen` is told of what was answered."""
+        """`seen` is told of what was answered. `writes_by_name`: events are written as older programs read them."""
+        self._writes_by_name = writes_by_name
         self._client = client
         self._blocking = blocking_client
         self._keys = keys
@@ -80,7 +82,7 @@ class RedisLog:
     async def append(
         self, writes: Sequence[Write], *, acknowledge: Delivery | None = None
     ) -> Appended | Conflict | Taken:
-        plan = plan_append(writes, partitions=self.partitions, acknowledge=acknowledge)
+        plan = plan_append(writes, partitions=self.partitions, acknowledge=acknowledge, by_name=self._writes_by_name)
         keys, arguments, size_bytes = append_call(plan, self._keys, acknowledge)
         batching, shared = self._appends[plan.partition % len(self._appends)], self._shared[plan.partition]
         answer: list[Any] = await batching.run(keys, arguments, shared=shared, size_bytes=size_bytes)

@@ -14,7 +14,7 @@ from events.epochs import EPOCH_FIRST
 from events.ids import pack_stream_id
 from events.keys import Keys
 from events.redis_border import RedisClient, at_the_border, execute
-from events.redis_setup import FORMAT_VERSION
+from events.redis_setup import FORMAT_BY_PLACE
 from events.restored import RestoredLog, StreamEnd
 
 STREAMS_A_CALL: Final = 1_000
@@ -100,7 +100,7 @@ class RedisRestore:
         """From now on services may start."""
         fields: tuple[str | int, ...] = (
             "format",
-            FORMAT_VERSION,
+            FORMAT_BY_PLACE,
             "partitions",
             self._keys.partitions,
             "id",

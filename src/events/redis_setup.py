@@ -15,8 +15,14 @@ from events.ids import PARTITIONS_MAX
 from events.keys import Keys
 from events.redis_border import RedisClient, at_the_border, execute
 
-FORMAT_VERSION: Final = 1
+FORMAT_BY_NAME: Final = 1
 """Of keys and their fields. Raised when a program before would read them wrongly."""
+
+FORMAT_BY_PLACE: Final = 2
+"""The log may hold events by place (`events.codec`), which are damage to programs that know one format."""
+
+FORMATS: Final = {str(one).encode(): one for one in (FORMAT_BY_NAME, FORMAT_BY_PLACE)}
+"""What is stored, and means the same to this program."""
 
 PARTITIONS_DEFAULT: Final = 8
 
@@ -41,7 +47,7 @@ async def open_installation(
     wanted = PARTITIONS_DEFAULT if partitions is None else partitions
     if not 1 <= wanted <= PARTITIONS_MAX:
         raise FormatMismatch(f"there can be 1 to {PARTITIONS_MAX} partitions, not {wanted}")
-    fresh = {"format": str(FORMAT_VERSION), "partitions": str(wanted), "id": new_installation_id()}
+    fresh = {"format": str(FORMAT_BY_NAME), "partitions": str(wanted), "id": new_installation_id()}
     with at_the_border():
         async with client.pipeline(transaction=True) as pipeline:
             pipeline.exists(meta)
@@ -58,9 +64,9 @@ async def open_installation(
 
 
 def _agreed(stored_format: bytes | None, stored_partitions: bytes | None, partitions: int | None) -> int:
-    if stored_format != str(FORMAT_VERSION).encode():
+    if stored_format not in FORMATS:
         found = (stored_format or b"none").decode(errors="replace")
-        raise FormatMismatch(f"the store has format {found}, this program knows format {FORMAT_VERSION}")
+        raise FormatMismatch(f"the store has format {found}, this program knows formats up to {max(FORMATS.values())}")
     if stored_partitions is None or not stored_partitions.isdigit():
         raise FormatMismatch("the store does not say how many partitions it has")
     if partitions is not None and partitions != int(stored_partitions):
@@ -68,6 +74,14 @@ def _agreed(stored_format: bytes | None, stored_partitions: bytes | None, partit
             f"the number of partitions is fixed: the store has {int(stored_partitions)}, not {partitions}"
         )
     return int(stored_partitions)
+
+
+async def allow_events_by_place(client: RedisClient, keys: Keys) -> None:
+    """To be called ahead of the first that may be written: from now on programs that cannot read them refuse to start.
+    Raises LogUnavailable."""
+    stored = await execute(client, "HGET", keys.installation, "format")
+    if FORMATS.get(stored) == FORMAT_BY_NAME:
+        await execute(client, "HSET", keys.installation, "format", FORMAT_BY_PLACE)
 
 
 async def check_server(client: RedisClient) -> None:

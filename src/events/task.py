@@ -1,4 +1,7 @@
-"""Facts about one task: an upload (or import, or reindex) and the documents that came with it."""
+"""Facts about one task: an upload (or import, or reindex) and the documents that came with it.
+
+Fields are added at the end, as in `document`.
+"""
 
 from enum import StrEnum
 from typing import Final
@@ -25,7 +28,7 @@ class TaskSource(StrEnum):
     REPROCESS = "reprocess"
 
 
-class TaskSubmitted(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class TaskSubmitted(msgspec.Struct, frozen=True, array_like=True):
     """A client's request was accepted; `document_id(task, 0..documents-1)` are its documents.
 
     A task that works on documents again names them in `document_ids`: they came in with other tasks. `request_sha256`
@@ -43,13 +46,13 @@ class TaskSubmitted(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tru
     document_ids: tuple[DocumentId, ...] = ()
 
 
-class TaskCancelled(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class TaskCancelled(msgspec.Struct, frozen=True, array_like=True):
     """Nobody wants the remaining documents any more."""
 
     reason: str = ""
 
 
-class TaskFinished(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class TaskFinished(msgspec.Struct, frozen=True, array_like=True):
     """Every document has ended; appended once."""
 
     succeeded: int
@@ -58,14 +61,14 @@ class TaskFinished(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True
     skipped: int
 
 
-class CallbackDelivered(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class CallbackDelivered(msgspec.Struct, frozen=True, array_like=True):
     """The client's endpoint took the news."""
 
     attempt: int
     status_code: int
 
 
-class CallbackFailed(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class CallbackFailed(msgspec.Struct, frozen=True, array_like=True):
     """The client's endpoint did not take the news; None for `next_attempt_at_us` means that no attempt follows."""
 
     attempt: int

@@ -31,6 +31,11 @@ UPCASTERS: Final[Mapping[tuple[str, int], Upcaster]] = {
 }
 
 
+EARLIER_FIELDS: Final[Mapping[tuple[str, int], tuple[str, ...]]] = {}
+"""By type and version the fields in the order in which they were written by place, where those of today do not begin
+with them. Each version that a step other than `unchanged` leads from has its line here."""
+
+
 def current_version(event_type: str, versions: Mapping[str, int] = CURRENT_VERSIONS) -> int:
     """The schema version under which this program writes the type."""
     return versions.get(event_type, 1)

@@ -14,7 +14,7 @@ from blobs.store import BlobStore
 from events.keys import Keys
 from events.redis_clients import Clients
 from events.redis_restore import StoredInstallation, note_marked, stored_installation
-from events.redis_setup import FORMAT_VERSION
+from events.redis_setup import FORMAT_BY_NAME
 from millstream.errors import ExitCode, Stop
 
 MARKER_KEY: Final = "installation.json"
@@ -37,6 +37,7 @@ class Marker(msgspec.Struct, frozen=True, kw_only=True):
     installation_id: str
     partitions: int
     redis_format: int
+    """With which every installation begins. Redis knows what became of it since."""
 
 
 class BlobsSeen(msgspec.Struct, frozen=True):
@@ -111,7 +112,7 @@ async def put_marker(clients: Clients, keys: Keys, blobs: BlobStore) -> None:
         format=FORMAT,
         installation_id=stored.installation_id,
         partitions=keys.partitions,
-        redis_format=FORMAT_VERSION,
+        redis_format=FORMAT_BY_NAME,
     )
     try:
         await blobs.put(MARKER_KEY, msgspec.json.encode(marker))

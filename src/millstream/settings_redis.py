@@ -28,6 +28,10 @@ class RedisFields(ConnectionSettings, frozen=True, kw_only=True):
     partitions: Annotated[
         int, Meta(ge=0, le=256, description="partitions of the log, fixed at first start; 0 takes what is there, or 8")
     ] = 0
+    events_by_name: Annotated[
+        bool,
+        Meta(description="write events as older programs read them, in 1.6 times the bytes: while any of those runs"),
+    ] = False
     list_leaves: Annotated[
         bool, Meta(description="let long lists lie in leaves, which releases from before do not read; false: none new")
     ] = True

@@ -21,6 +21,7 @@ from events.redis_clients import Clients
 from events.redis_epochs import RedisEpochs
 from events.redis_inbox import RedisInbox
 from events.redis_log import RedisLog
+from events.redis_setup import allow_events_by_place
 from knowledge.index import CollectableIndex
 from millstream.blob_location import open_blobs
 from millstream.embeddings import Embeddings
@@ -75,14 +76,17 @@ def views_of(stores: Stores) -> RedisViews:
 
 
 @asynccontextmanager
-async def open_stores(settings: Settings) -> AsyncIterator[Stores]:
-    """Connects, checks that nothing would be lost, and closes at the end. Raises Stop that says what to do."""
+async def open_stores(settings: Settings, *, only_looks: bool = False) -> AsyncIterator[Stores]:
+    """Connects, checks that nothing would be lost, and closes at the end. Who `only_looks` appends nothing, so that
+    older programs are left their format. Raises Stop that says what to do."""
     models, embeddings = Models(settings), Embeddings(settings)
     clients = connect(settings)
     blobs = open_blobs(settings)
     opened: OpenIndex | None = None
     try:
         keys = await open_marked(settings, clients, blobs)
+        if not settings.events_by_name and not only_looks:
+            await allow_events_by_place(clients.commands, keys)
         opened = await open_index(settings, clients, keys)
         figures = Registry()
         archive = Archive(RedisArchive(clients.commands, keys), blobs)
@@ -148,4 +152,11 @@ def needs_replica(settings: Settings) -> bool:
 
 def _log(settings: Settings, clients: Clients, keys: Keys, seen: SeenEnds) -> RedisLog:
     confirmation = Confirmation(replicas=1, wait_ms=settings.confirm_ms_max) if needs_replica(settings) else None
-    return RedisLog(clients.commands, clients.blocking, keys, confirmation=confirmation, seen=seen)
+    return RedisLog(
+        clients.commands,
+        clients.blocking,
+        keys,
+        confirmation=confirmation,
+        seen=seen,
+        writes_by_name=settings.events_by_name,
+    )

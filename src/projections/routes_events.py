@@ -8,9 +8,9 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from domain.access import principal_of
-from events.codec import EVENT_TYPES
 from events.ids import parse_knowledge_base_id
 from events.log import EventLog
+from events.type_codes import EVENT_TYPES
 from projections.cursors import Cursors
 from projections.errors import InvalidQuery
 from projections.event_feed import EventFeed, EventFilter

@@ -9,6 +9,7 @@ from domain.counts import task_of
 from domain.errors import RefusalCode, Refused
 from domain.status import TaskStatus, utc
 from events.envelope import Envelope, Position, UnknownEvent
+from events.facts_by_name import shown
 from events.ids import TaskId
 from events.log import EventLog
 from projections import tasks
@@ -123,5 +124,5 @@ def recorded_fact(envelope: Envelope) -> RecordedFact:
         recorded_at=utc(envelope.recorded_at_us),
         actor=envelope.actor,
         cause=envelope.causation_id,
-        data={} if isinstance(event, UnknownEvent) else msgspec.to_builtins(event),
+        data={} if isinstance(event, UnknownEvent) else shown(event),
     )

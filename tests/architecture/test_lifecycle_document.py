@@ -14,7 +14,7 @@ from domain.errors import Refused
 from domain.knowledge_base import KnowledgeBaseState, active
 from domain.status import document_status, task_phase
 from domain.task import TaskState, UnknownTask
-from events.codec import EVENT_TYPES
+from events.type_codes import EVENT_TYPES
 from tests.architecture.lifecycles import (
     Explored,
     Transition,

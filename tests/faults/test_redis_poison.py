@@ -211,7 +211,7 @@ async def _append_from_the_future(mill: Mill, kb: str, other: str) -> None:
     """Events of a newer program: of an unknown type, which changes nothing here; of a later version, after which that
     knowledge base alone is left to newer programs."""
     async with looking_into(mill) as stores:
-        for stream, place, value in ((kb, 3, "KnowledgeBaseShared"), (other, 4, 99)):
+        for stream, place, value in ((kb, 1, 126), (other, 2, 99)):
             last = (await stores.log.history(stream))[-1]
             await _append_altered(stores, last, place, value)
 

@@ -16,10 +16,12 @@ from events.codec import encode
 from events.envelope import Envelope, Fact
 from events.ids import DocumentId, EventId, KnowledgeBaseId, TaskId
 from events.steps import Lane, Step
-from events.upcasters import current_version
 
 DIRECTORY: Final = Path(__file__).parent / "events"
 ADDITIONS: Final = Path(__file__).parent / "additions"
+BY_PLACE: Final = Path(__file__).parent / "events_by_place"
+ADDITIONS_BY_PLACE: Final = Path(__file__).parent / "additions_by_place"
+"""The same in the form that is written; the others are in the one that every program up to November 2026 wrote."""
 
 KB: Final = KnowledgeBaseId("kb_07018bcfe5680070008000000000000001")
 TASK: Final = TaskId("task_07018bcfe5680070008000000000000002")
@@ -231,22 +233,30 @@ def example(fact: Fact) -> Envelope:
     )
 
 
-def path_of(event_type: str, schema_version: int) -> Path:
-    return DIRECTORY / f"{event_type}.v{schema_version}.msgpack"
+def path_of(event_type: str, schema_version: int, directory: Path = DIRECTORY) -> Path:
+    return directory / f"{event_type}.v{schema_version}.msgpack"
+
+
+def wanted_files() -> dict[Path, bytes]:
+    """What this program writes, by the file that holds it."""
+    examples = {(path_of(*key), path_of(*key, BY_PLACE)): fact for key, fact in EXAMPLES.items()}
+    later = {
+        (ADDITIONS / f"{name}.msgpack", ADDITIONS_BY_PLACE / f"{name}.msgpack"): fact for name, fact in LATER.items()
+    }
+    files = dict[Path, bytes]()
+    for (by_name, by_place), fact in (examples | later).items():
+        files[by_name] = encode(example(fact), by_name=True)
+        files[by_place] = encode(example(fact))
+    return files
 
 
 def write_missing() -> list[Path]:
-    """Writes the current version of each type that has no file yet."""
+    """Writes the files that are not there yet, and says which."""
     written = []
-    for (event_type, schema_version), fact in EXAMPLES.items():
-        path = path_of(event_type, schema_version)
-        if schema_version == current_version(event_type) and not path.exists():
-            path.write_bytes(encode(example(fact)))
-            written.append(path)
-    for name, fact in LATER.items():
-        path = ADDITIONS / f"{name}.msgpack"
+    for path, content in wanted_files().items():
         if not path.exists():
-            path.write_bytes(encode(example(fact)))
+            path.parent.mkdir(exist_ok=True)
+            path.write_bytes(content)
             written.append(path)
     return written
 

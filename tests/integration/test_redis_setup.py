@@ -7,7 +7,7 @@ import pytest
 from events.errors import FormatMismatch, UnsafeConfiguration
 from events.redis_border import execute
 from events.redis_clients import Clients, make_clients
-from events.redis_setup import check_server, fsync_policy, open_installation, what_is_unsafe
+from events.redis_setup import allow_events_by_place, check_server, fsync_policy, open_installation, what_is_unsafe
 from tests.servers.redis_process import RedisProcess
 
 pytest_plugins = ("tests.servers.redis",)
@@ -19,7 +19,7 @@ async def test_the_first_start_fixes_the_number_of_partitions(redis_clients: Cli
     assert (await open_installation(redis_clients.commands, partitions=5)).partitions == 5
     assert (await open_installation(redis_clients.commands, partitions=None)).partitions == 5
     assert (await open_installation(redis_clients.commands, partitions=5)).partitions == 5
-    with pytest.raises(FormatMismatch, match="5 partitions"):
+    with pytest.raises(FormatMismatch, match="the store has 5, not 6"):
         await open_installation(redis_clients.commands, partitions=6)
 
 
@@ -38,12 +38,21 @@ async def test_of_many_first_starts_at_once_one_decides(redis_clients: Clients) 
 
 async def test_another_format_is_refused_and_left_alone(redis_clients: Clients) -> None:
     keys = await open_installation(redis_clients.commands, partitions=3)
-    for damage in (("format", "2"), ("format", ""), ("partitions", "many")):
+    for damage in (("format", "3"), ("format", ""), ("partitions", "many")):
         await execute(redis_clients.commands, "HSET", keys.installation, *damage)
         with pytest.raises(FormatMismatch):
             await open_installation(redis_clients.commands, partitions=None)
         stored = await execute(redis_clients.commands, "HGET", keys.installation, damage[0])
         assert stored.decode() == damage[1]
+
+
+async def test_whoever_may_write_events_by_place_tells_programs_that_cannot_read_them(redis_clients: Clients) -> None:
+    keys = await open_installation(redis_clients.commands, partitions=3)
+    for stored in ("1", "2"):
+        assert await execute(redis_clients.commands, "HGET", keys.installation, "format") == stored.encode()
+        await allow_events_by_place(redis_clients.commands, keys)
+        assert (await open_installation(redis_clients.commands, partitions=None)).partitions == 3
+    assert await execute(redis_clients.commands, "HGET", keys.installation, "format") == b"2"
 
 
 async def test_a_number_of_partitions_out_of_range_is_refused_before_anything_is_stored(redis_clients: Clients) -> None:

@@ -134,7 +134,7 @@ BUGS_OF_BORDERS: Final = (
         flaw="An event nested 100,000 deep ends whoever reads the log: msgspec answers with RecursionError.",
         edits=(
             Edit(
-                "src/events/codec.py",
+                "src/events/packed_fields.py",
                 "InvalidId, RecursionError, UnicodeDecodeError)",
                 "InvalidId, UnicodeDecodeError)",
             ),

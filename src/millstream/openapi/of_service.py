@@ -5,8 +5,8 @@ from typing import Final
 
 from domain.knowledge_base_status import KnowledgeBaseStatus
 from domain.status import TaskStatus
-from events.codec import EVENT_TYPES
 from events.ids import PARTITIONS_MAX
+from events.type_codes import EVENT_TYPES
 from ingest.problems import ProblemCode
 from millstream.health import Alive, Readiness
 from millstream.openapi.operation import EVENT_STREAM, JSON, Access, Answer, Header, Operation, Parameter, Tag

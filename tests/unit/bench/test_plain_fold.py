@@ -3,9 +3,10 @@
 from hypothesis import HealthCheck, given, settings
 
 from bench.fold import FOLDS, differences, fold_of_states
-from bench.plain_fold import CHANGES, plain_fold
+from bench.plain_fold import BY_NAME, plain_fold
 from domain.decider import Folded, apply
-from events.codec import EVENT_TYPES, encode
+from events.codec import encode
+from events.type_codes import EVENT_TYPES
 from tests.histories import (
     History,
     document_histories,
@@ -31,7 +32,7 @@ def expect_the_same(history: History) -> None:
 
 
 def test_it_handles_every_type_of_event() -> None:
-    assert set(CHANGES) == set(EVENT_TYPES)
+    assert set(BY_NAME) == set(EVENT_TYPES)
 
 
 @histories

@@ -2,7 +2,6 @@
 
 import pytest
 
-from events.codec import EVENT_TYPES
 from events.document import DocumentAccepted, DocumentIndexed
 from events.envelope import UnknownEvent, UnknownReason
 from events.routing import (
@@ -15,6 +14,7 @@ from events.routing import (
     route,
 )
 from events.steps import Step
+from events.type_codes import EVENT_TYPES
 from tests.event_samples import accepted, new_knowledge_base, new_task
 from tests.golden.event_examples import EXAMPLES, TIME_US
 

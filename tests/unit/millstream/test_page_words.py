@@ -14,11 +14,11 @@ from domain.document_phase import DocumentPhase
 from domain.document_status import WaitReason
 from domain.errors import RefusalCode
 from domain.task_status import TaskPhase
-from events.codec import EVENT_TYPES
 from events.document import OnDuplicate
 from events.knowledge_base import ChunkerKind
 from events.steps import Lane, Step
 from events.task import TaskSource
+from events.type_codes import EVENT_TYPES
 from ingest.problems import ProblemCode
 from knowledge.errors import ParseErrorCode
 from knowledge.search import SearchMode, SearchProfile

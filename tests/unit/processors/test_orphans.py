@@ -8,7 +8,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from blobs.store import BlobInfo
-from events.codec import EVENT_TYPES
 from events.document import (
     ChunksEmbedded,
     DocumentChunked,
@@ -23,6 +22,7 @@ from events.document import (
 from events.envelope import Envelope, Event, UnknownEvent, UnknownReason
 from events.ids import DocumentId, EventId
 from events.steps import Step
+from events.type_codes import EVENT_TYPES
 from processors.orphans import Claim, Orphan, Reason, blobs_named, document_of, orphans_of_known, orphans_of_unknown
 from tests import facts
 from tests.event_samples import accepted, new_knowledge_base, new_task
