@@ -16,7 +16,7 @@ import structlog
 
 from domain.access import Bound
 from events.errors import LogUnavailable
-from events.ids import StreamKind
+from events.ids import StreamKind, TaskId
 from events.seldom import Seldom
 from projections.errors import TooManyStreams
 from projections.feed import Change, ChangeFeed, FeedEntry, FeedPosition
@@ -35,6 +35,14 @@ _WITHIN: Final = f"{EVERYTHING}|"
 def everything_within(bound: Bound) -> str:
     """The topic of every task and knowledge base that somebody may see."""
     return EVERYTHING if bound is None else _WITHIN + ",".join(sorted(bound))
+
+
+_ALONE: Final = "="
+
+
+def by_itself(task: TaskId) -> str:
+    """The topic of a task without its documents."""
+    return _ALONE + task
 
 
 SUBSCRIPTIONS_MAX: Final = 10_000
@@ -133,7 +141,8 @@ class ChangeTailer:
 
     @contextmanager
     def watching(self, topic: str) -> Iterator[Subscription]:
-        """Changes of one task and its documents, of one knowledge base, or of EVERYTHING. Raises TooManyStreams."""
+        """Changes of one task and its documents, of a task `by_itself`, of one knowledge base, or of EVERYTHING.
+        Raises TooManyStreams."""
         if self._count >= self._subscriptions_max:
             raise TooManyStreams(f"{self._count} streams are open, no more are served at a time")
         watched = self._topics.setdefault(topic, _Topic())
@@ -260,7 +269,7 @@ def _topics(change: Change) -> tuple[str, ...]:
         case StreamKind.KNOWLEDGE_BASE:
             return (change.id, EVERYTHING)
         case StreamKind.TASK:
-            return (change.id, EVERYTHING)
+            return (change.id, _ALONE + change.id, EVERYTHING)
         case StreamKind.DOCUMENT:
             return () if change.task_id is None else (change.task_id,)
 

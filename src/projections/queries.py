@@ -74,6 +74,10 @@ class Queries:
         self._note_folded(task, status.version)
         return status
 
+    def is_as_new_as_told(self, task: TaskId, version: int) -> bool:
+        """Whether nobody here was answered a newer state of the task, which the views did not have."""
+        return version >= self._folded.get(task, 0)
+
     async def task_row(self, task: TaskId) -> TaskRow | None:
         """The view, or the fold of the history where the view does not know of the submission yet."""
         return await self._viewed_task(task) or await fold_task(self._log, task)

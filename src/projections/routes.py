@@ -5,6 +5,7 @@ documents are made by whoever mounts the routes.
 """
 
 import asyncio
+from functools import partial
 from typing import Final
 
 import msgspec
@@ -14,7 +15,7 @@ from starlette.routing import Route
 
 from domain.access import Bound, principal_of
 from domain.dead_letters import DeadLetterQuery
-from domain.status import DocumentPhase, TaskPhase, TaskStatus
+from domain.status import DocumentPhase, TaskPhase
 from events.ids import parse_document_id, parse_knowledge_base_id, parse_task_id
 from events.log import EventLog
 from events.steps import Step
@@ -24,7 +25,7 @@ from projections.document_filter import METADATA_FILTERS_MAX, DocumentFilter
 from projections.everything import WatchedEverything
 from projections.freshness import Freshness
 from projections.lists import Lists
-from projections.long_poll import changed_within
+from projections.long_poll import told_within
 from projections.parameters import Parameters
 from projections.queries import Queries
 from projections.routes_freshness import dated
@@ -93,12 +94,14 @@ def _task_routes(services: Services) -> list[Route]:
 
     async def get_task(request: Request) -> Response:
         task = parse_task_id(request.path_params["task_id"])
-        wait_s = _parameters(request, frozenset({"wait"})).wait_s()
-        status = await watch.queries.task(task, told=_version_told(request))
-        if wait_s and _is_known(request, status):
-            now_s = asyncio.get_running_loop().time
-            status = await changed_within(watch, task, known=status.version, wait_s=wait_s, now_s=now_s)
-        return _tagged(request, status, status.version)
+        wait_s, told = _parameters(request, frozenset({"wait"})).wait_s(), _version_told(request)
+        if not wait_s:
+            status = await watch.queries.task(task, told=told)
+            return _tagged(request, status, status.version)
+        now_s = asyncio.get_running_loop().time
+        is_known = partial(_is_known, request)
+        frame = await told_within(watch, task, told=told, is_known=is_known, wait_s=wait_s, now_s=now_s)
+        return _tagged(request, msgspec.Raw(frame.data), frame.version)
 
     async def list_task_documents(request: Request) -> Response:
         asked = _parameters(request, PAGED)
@@ -220,9 +223,9 @@ def _parameters(request: Request, known: frozenset[str]) -> Parameters:
     return Parameters(request.query_params.multi_items(), known=known)
 
 
-def _is_known(request: Request, status: TaskStatus) -> bool:
+def _is_known(request: Request, version: int) -> bool:
     """A long poll waits for a change of what the caller has: without a tag, of what would be answered now."""
-    return "if-none-match" not in request.headers or _matches(request, status.version)
+    return "if-none-match" not in request.headers or _matches(request, version)
 
 
 def _matches(request: Request, version: int) -> bool:
@@ -243,7 +246,7 @@ def _tags(request: Request) -> list[str]:
     return [tag.strip().removeprefix("W/") for tag in given]
 
 
-def _tagged(request: Request, status: msgspec.Struct, version: int) -> Response:
+def _tagged(request: Request, status: msgspec.Struct | msgspec.Raw, version: int) -> Response:
     headers = {"ETag": f'"{version}"', "Cache-Control": "no-cache"}
     if _matches(request, version):
         return Response(status_code=304, headers=headers)
