@@ -25,6 +25,7 @@ _SCRIPTS: Final = {
     "ru": re.compile("[\u0400-\u04ff]"),
     "other": re.compile("[\u0900-\u0dff]"),
 }
+_LATIN_ALONE: Final = {"latin": _SCRIPTS["latin"]}
 _NEIGHBOURS: Final = {
     "ar": re.compile("[\u067e\u0686\u0698\u06a9\u06af\u06cc\u06d2\u0679]"),
     "ru": re.compile("[\u0402-\u040f\u0452-\u045f\u0490-\u04ff]"),
@@ -51,7 +52,9 @@ def detect_language(text: str, declared: str | None = None) -> str | None:
 
 def _by_script(sample: str) -> str | None:
     # One Han character says as much as three letters: a Chinese text with English terms in it stays Chinese.
-    counts = {name: len(pattern.findall(sample)) * _WEIGHTS.get(name, 1) for name, pattern in _SCRIPTS.items()}
+    # Of ASCII all but the Latin letters would be looked for in vain, for half of the time.
+    scripts = _LATIN_ALONE if sample.isascii() else _SCRIPTS
+    counts = Counter({name: len(pattern.findall(sample)) * _WEIGHTS.get(name, 1) for name, pattern in scripts.items()})
     letters = sum(counts.values())
     if letters < LETTERS_MIN and not counts["zh"] + counts["kana"] + counts["ko"]:
         return None

@@ -129,7 +129,7 @@ class ProviderCalls:
 
     async def _call(self, chunks: Sequence[Chunk]) -> Vectors:
         texts = [indexed_text(chunk) for chunk in chunks]
-        tokens = sum(count_tokens(text) for text in texts)
+        tokens = sum(_tokens_of(chunk, text) for chunk, text in zip(chunks, texts, strict=True))
         tokens += len(texts) * count_tokens(self._embedder.prefixes.passage)
         metered = await self._admitted_call(tokens, lambda: self._embedder.embed_metered(texts))
         if metered.tokens is not None:
@@ -191,6 +191,11 @@ class ProviderCalls:
     def _count(self, tokens: int) -> None:
         self.calls += 1
         self.tokens_sent += tokens
+
+
+def _tokens_of(chunk: Chunk, text: str) -> int:
+    """Counting takes 40 µs a chunk, and was done when it was cut: only what stands above it in `text` makes it more."""
+    return chunk.tokens if text == chunk.text else count_tokens(text)
 
 
 def _verdict_on(error: EmbeddingError) -> Verdict:

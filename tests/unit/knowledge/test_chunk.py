@@ -1,8 +1,17 @@
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
-from knowledge.chunk import CHUNK_ID_CHARS, Chunk, chunk_ids, count_tokens, decode_chunks, encode_chunks, indexed_text
+from knowledge.chunk import (
+    CHUNK_ID_CHARS,
+    TOKEN,
+    Chunk,
+    chunk_ids,
+    count_tokens,
+    decode_chunks,
+    encode_chunks,
+    indexed_text,
+)
 from knowledge.errors import KnowledgeError
 
 NESTED = b"\x81\xa1x" + b"\x91" * 100_000 + b"\xc0"
@@ -43,6 +52,19 @@ def test_a_whole_never_has_more_tokens_than_its_parts(left: str, right: str) -> 
 @pytest.mark.parametrize(("text", "tokens"), [("", 0), (" \n", 0), ("面粉", 2), ("flour, water", 3), ("a" * 17, 3)])
 def test_tokens_are_characters_words_and_marks(text: str, tokens: int) -> None:
     assert count_tokens(text) == tokens
+
+
+@given(st.text(st.characters(max_codepoint=127)))
+@example("".join(map(chr, range(128))))
+@example("\x1c\x1f \x85".replace("\x85", "\v"))
+def test_texts_of_ascii_alone_are_counted_by_the_same_rule(text: str) -> None:
+    assert count_tokens(text) == len(TOKEN.findall(text))
+    assert count_tokens(f"{text}磨") == len(TOKEN.findall(f"{text}磨"))
+
+
+def test_a_text_is_counted_alike_each_time_however_long_it_is() -> None:
+    for text in ("stone", "stone " * 10_000, "磨 stone " * 10_000):
+        assert [count_tokens(text) for _ in range(3)] == [len(TOKEN.findall(text))] * 3
 
 
 def test_headings_that_the_text_lacks_are_indexed_with_it() -> None:

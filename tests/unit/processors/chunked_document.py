@@ -8,7 +8,7 @@ from events.document import OnDuplicate
 from events.ids import DocumentId
 from events.inbox import Delivery
 from events.steps import Step
-from knowledge.chunk import Chunk, chunk_ids, encode_chunks
+from knowledge.chunk import Chunk, chunk_ids, count_tokens, encode_chunks
 from knowledge.embedders import Embedder
 from knowledge.errors import EmbeddingError
 from knowledge.hash_embedder import HashEmbedder
@@ -90,9 +90,10 @@ class World:
         chunks = len(texts)
         _, (document,) = await self.mill.submit(filename="mill.md", on_duplicate=on_duplicate)
         cut = [
-            Chunk(chunk_id, ordinal, text, 0, len(text), None, (), 2)
+            Chunk(chunk_id, ordinal, text, 0, len(text), None, (), count_tokens(text))
             for ordinal, (chunk_id, text) in enumerate(zip(chunk_ids(document, texts), texts, strict=True))
         ]
+        tokens = sum(chunk.tokens for chunk in cut)
         encoded = encode_chunks(cut)
         stored = await self.blobs.put(chunks_blob(document, 1, encoded), encoded)
         await self.mill.say(
@@ -100,7 +101,7 @@ class World:
             StartStep(step=Step.PARSE, attempt=1, worker="w"),
             RecordParsed(attempt=1, text_blob="t", parser="p", pages=1, characters=9),
             StartStep(step=Step.CHUNK, attempt=1, worker="w"),
-            RecordChunked(attempt=1, chunks_blob=stored.key, chunks=chunks, tokens=2 * chunks, chunker="k"),
+            RecordChunked(attempt=1, chunks_blob=stored.key, chunks=chunks, tokens=tokens, chunker="k"),
         )
         return document
 
