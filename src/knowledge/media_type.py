@@ -55,6 +55,13 @@ class MediaType(StrEnum):
 
 UNSUPPORTED: Final = frozenset({MediaType.EXECUTABLE, MediaType.BINARY})
 IMAGES: Final = frozenset({MediaType.PNG, MediaType.JPEG, MediaType.TIFF, MediaType.WEBP, MediaType.BMP, MediaType.GIF})
+READ_AS_TEXT: Final = frozenset(
+    {
+        *(MediaType.TEXT, MediaType.MARKDOWN, MediaType.CSV, MediaType.TSV),
+        *(MediaType.JSON, MediaType.SRT, MediaType.VTT),
+    }
+)
+"""Types that cost a parser milliseconds where they are small."""
 MAY_BE_SCANS: Final = IMAGES | {MediaType.PDF, MediaType.ZIP, MediaType.EML, MediaType.MSG}
 """Types whose text, or that of files within, may have to be read off pictures, which takes its time."""
 

@@ -34,6 +34,7 @@ class DocumentSteps:
         index: Index,
         known: KnowledgeBases,
         group: GroupCommit,
+        looks: GroupCommit,
         settings: WorkerSettings,
     ) -> None:
         self._parser = parser
@@ -43,6 +44,7 @@ class DocumentSteps:
         self._index = index
         self._known = known
         self._group = group
+        self.looks = looks
         self._settings = settings
         self._budget = RowBudget(settings.index_rows_max)
         self._remote_calls = asyncio.Semaphore(settings.embed_slots or 1)
@@ -65,6 +67,7 @@ class DocumentSteps:
                 batch_chunks=batch,
                 time_limit_s=embed_s,
                 remote_calls=self._remote_calls,
+                looks=self.looks,
             ),
             IndexStep(blobs, index, self._known, rows, group=group, budget=budget, time_limit_s=index_s),
         ]

@@ -20,6 +20,7 @@ from processors.artifacts import vectors_blob
 from processors.bundle import StepBlobs
 from processors.embedder_for import EmbedderFor, embedding_of
 from processors.given_up import given_up
+from processors.group_commit import GroupCommit
 from processors.leftovers import erase_leftovers
 from processors.provider import ProviderGate
 from processors.provider_calls import ProviderCalls
@@ -45,6 +46,7 @@ class EmbedStep:
     """Embeds at most `batch_chunks` at a time. What embedders raise is mapped in failures.py.
 
     `remote_calls` bounds how many documents call a provider at a time; a local model takes all that come together.
+    Those that look for vectors wait in `looks` for one another, as a query costs the same for one and for many.
     """
 
     step = Step.EMBED
@@ -60,6 +62,7 @@ class EmbedStep:
         time_limit_s: float,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
         remote_calls: asyncio.Semaphore | None = None,
+        looks: GroupCommit | None = None,
     ) -> None:
         self._blobs = blobs
         self._embedder_for = embedder_for
@@ -68,6 +71,7 @@ class EmbedStep:
         self._batch_chunks = batch_chunks
         self._sleep = sleep
         self._remote_calls = remote_calls
+        self._looks = looks
         self.time_limit_s = time_limit_s
 
     async def run(self, work: Work) -> Outcome:
@@ -118,7 +122,7 @@ class EmbedStep:
     async def _batch(self, work: Work, using: _Embedding, number: int, part: Sequence[Chunk]) -> RecordBatchEmbedded:
         calls = using.calls
         calls_before, tokens_before, told_before = calls.calls, calls.tokens_sent, calls.tokens_by_provider
-        vectors, made = await self._vectors(using, part)
+        vectors, made = await self._vectors(work.document_id, using, part)
         encoded = encode_vectors(vectors)
         stored = await self._blobs.put(vectors_blob(work.document_id, number, work.attempt, encoded), encoded)
         failpoint(Place.WORKER_BATCH_EMBEDDED)
@@ -134,15 +138,16 @@ class EmbedStep:
             tokens_by_provider=calls.tokens_by_provider - told_before,
         )
 
-    async def _vectors(self, using: _Embedding, part: Sequence[Chunk]) -> tuple[Vectors, int]:
+    async def _vectors(self, document: str, using: _Embedding, part: Sequence[Chunk]) -> tuple[Vectors, int]:
         """The vectors of a batch, and how many of them were made: the others are in the index, or come twice."""
         embedder = using.embedder
         texts = [f"{embedder.prefixes.passage}{indexed_text(chunk)}" for chunk in part]
         keys = [vector_key_of(embedder.model, embedder.dimensions, text) for text in texts]
         known: dict[str, Vectors] = {}
         if len(part) >= using.reuse_chunks_min:
-            for table in using.tables:
-                known |= await self._index.vectors(table, set(keys) - known.keys())
+            async with self._looks.together(document) if self._looks is not None else nullcontext():
+                for table in using.tables:
+                    known |= await self._index.vectors(table, set(keys) - known.keys())
         new = {key: chunk for key, chunk in zip(keys, part, strict=True) if key not in known}
         if new:
             async with self._turn_of(embedder):

@@ -6,8 +6,8 @@ wait; nobody waits where nobody can come.
 """
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 
 from processors.under_way import UnderWay
 
@@ -19,7 +19,7 @@ class GroupCommit:
         self._under_way = under_way
         self._places = places
         self._wait_s = wait_s
-        self._entered = 0
+        self._here = set[str]()
         self._waiting: list[asyncio.Future[None]] = []
         self._last_call: asyncio.TimerHandle | None = None
         under_way.on_fewer(self._look)
@@ -27,13 +27,21 @@ class GroupCommit:
     @asynccontextmanager
     async def together(self, document: str) -> AsyncIterator[None]:
         """Waits for other documents; what is written within is written at the same time as what they write."""
-        self._entered += 1
         self._under_way.arrived(document)
-        try:
+        with self.here(document):
             await self._wait()
             yield
+
+    @contextmanager
+    def here(self, document: str) -> Iterator[None]:
+        """Nobody waits for the document while it is here, or behind."""
+        is_new = document not in self._here
+        self._here.add(document)
+        try:
+            yield
         finally:
-            self._entered -= 1
+            if is_new:
+                self._here.remove(document)
             self._look()
 
     async def _wait(self) -> None:
@@ -50,7 +58,7 @@ class GroupCommit:
 
     def _look(self) -> None:
         # Those that are here, waiting or being written, are counted as under way until their attempts have ended.
-        others = self._under_way.documents - self._entered
+        others = self._under_way.documents - len(self._here)
         if self._waiting and (len(self._waiting) >= self._places or others <= 0):
             self._go()
 

@@ -97,12 +97,15 @@ class ParseProcess:
 
     async def feed(self, request: ParseRequest, pieces: AsyncIterator[bytes]) -> None:
         """Hands a document over. Raises ChildDied, and whatever `pieces` raises."""
-        stdin = self._stdin
+        stdin, head = self._stdin, frame(request)
         try:
-            stdin.write(frame(request))
             async for piece in pieces:
-                stdin.write(piece)
+                # A small document comes with its request: the child wakes once, and finds all that it needs.
+                stdin.write(head + piece if head else piece)
+                head = b""
                 await stdin.drain()
+            if head:
+                stdin.write(head)
             await stdin.drain()
         except (BrokenPipeError, ConnectionResetError) as error:
             raise await self._died() from error

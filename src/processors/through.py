@@ -24,8 +24,10 @@ from domain.document_decide import decide
 from domain.document_evolve import evolve
 from domain.document_stages import attempts_at
 from events.steps import Step
+from knowledge.media_type import READ_AS_TEXT
 from processors.bundle import Bundle, StepBlobs
 from processors.failures import outcome_of
+from processors.group_commit import GroupCommit
 from processors.observing import AttemptObserver
 from processors.settings import WorkerSettings
 from processors.slots import leave_slot
@@ -64,13 +66,17 @@ class Through:
         observer: AttemptObserver,
         *,
         bytes_max: int,
+        looks: GroupCommit,
     ) -> None:
+        """`looks` is where the step that embeds waits for others: who is through with that is not waited for."""
         self._blobs = blobs
         self._steps_on = steps_on
         self._settings = settings
         self._clock_us = clock_us
         self._observer = observer
         self._bytes_max = bytes_max
+        self._looks = looks
+        self._long = 0
         self._alone = steps_on(blobs)
         self._places = asyncio.Semaphore(settings.through_documents)
         self._at = {step: asyncio.Semaphore(_places_at(step, settings)) for step in STEPS_IN_TURN}
@@ -79,25 +85,41 @@ class Through:
     async def run(self, work: Work) -> Outcome:
         """Raises what the steps raise ahead of the first that is done."""
         if not self._may_go_through(work):
-            return await self._alone[Step.PARSE].run(work)
+            return await self._parsed(self._alone[Step.PARSE], work, is_long=True)
         bundle = Bundle(self._blobs, work.document_id, work.attempt)
         steps = self._steps_on(bundle)
-        parsed = await steps[Step.PARSE].run(work)
-        if not isinstance(parsed, Done):
-            return parsed
-        way = _Way(work, parsed, self._clock_us)
-        try:
-            async with AsyncExitStack() as stack:
-                async with asyncio.timeout(PLACE_S_MAX):
-                    await stack.enter_async_context(self._places)
+        async with AsyncExitStack() as place:
+            is_text = _is_read_at_once(work)
+            is_early = is_text and not self._long and not self._places.locked()
+            if is_early:
+                # So the runner begins the next ones together: of those that come one by one as parsers are free, each
+                # beginning is a round trip, a commit of the projector and an answer to whoever waits of its own.
+                # Behind what takes a parser long they stay in the inbox, where other workers find them.
+                await place.enter_async_context(self._places)
                 leave_slot()
+            parsed = await self._parsed(steps[Step.PARSE], work, is_long=not is_text)
+            if not isinstance(parsed, Done):
+                return parsed
+            way = _Way(work, parsed, self._clock_us)
+            try:
+                if not is_early:
+                    async with asyncio.timeout(PLACE_S_MAX):
+                        await place.enter_async_context(self._places)
+                    leave_slot()
                 async with asyncio.timeout(WAY_S_MAX):
-                    await self._go_on(way, steps, bundle)
-        except TimeoutError:
-            structlog.get_logger().info("went_through_no_further", done=len(way.passed), code="time_limit")
+                    await self._go_on(way, steps, bundle, place)
+            except TimeoutError:
+                structlog.get_logger().info("went_through_no_further", done=len(way.passed), code="time_limit")
         if not way.is_stored:
             await bundle.store()
         return way.done
+
+    async def _parsed(self, step: Processor, work: Work, *, is_long: bool) -> Outcome:
+        self._long += is_long
+        try:
+            return await step.run(work)
+        finally:
+            self._long -= is_long
 
     async def abandon(self, work: Work, now: DocumentState) -> None:
         """Takes back what any of the steps did, since a dead worker has told nothing of them."""
@@ -110,10 +132,12 @@ class Through:
         is_small = isinstance(document, Accepted) and 0 < document.record.about.size_bytes <= self._bytes_max
         return is_small and work.attempt == 1
 
-    async def _go_on(self, way: "_Way", steps: Mapping[Step, Processor], bundle: Bundle) -> None:
+    async def _go_on(self, way: "_Way", steps: Mapping[Step, Processor], bundle: Bundle, place: AsyncExitStack) -> None:
         for step in STEPS_IN_TURN:
             if awaited_step(way.document) is not step:
                 return
+            if step is Step.EMBED:
+                place.enter_context(self._looks.here(way.document_id))
             if step is Step.INDEX:
                 # Rows come behind what they were made of: whoever loses the blobs must not find the rows.
                 await bundle.store()
@@ -145,6 +169,10 @@ class Through:
             return outcome if not isinstance(outcome, Done) else None
         finally:
             self._observer.left(step.step)
+
+
+def _is_read_at_once(work: Work) -> bool:
+    return isinstance(work.document, Accepted) and work.document.record.about.media_type in READ_AS_TEXT
 
 
 class BehindATurn:
@@ -189,6 +217,10 @@ class _Way:
         self.passed: list[Passed] = []
         self.is_stored = False
         self._tell(parsed.commands, self._began_us)
+
+    @property
+    def document_id(self) -> str:
+        return self._work.document_id
 
     @property
     def done(self) -> Done:

@@ -3,6 +3,7 @@
 import asyncio
 import random
 from collections.abc import Callable, Collection
+from typing import Final
 
 from blobs.store import BlobStore
 from events.ids import IdFactory
@@ -34,6 +35,10 @@ from processors.step import Errand, Processor
 from processors.through import STEPS_BEHIND, Through, behind_a_turn
 from processors.under_way import CountedDeliveries, UnderWay
 from processors.workbench import Workbench
+
+LOOK_GATHER_S: Final = 0.1
+"""How long documents that look for vectors in the index wait for others of their worker that will: a query opens each
+file since the last compaction, 10 ms, and takes a call of a provider as long."""
 
 
 class Worker:
@@ -89,6 +94,7 @@ class Worker:
             index=index,
             known=known,
             group=group_commit(under_way, settings),
+            looks=GroupCommit(under_way, places=settings.index_group, wait_s=LOOK_GATHER_S),
             settings=settings,
         )
 
@@ -128,7 +134,9 @@ def _of_documents(
     made = behind_a_turn(steps_of.on(blobs))
     serves_all = steps is None or set(steps) >= STEPS_BEHIND
     bytes_max = settings.through_bytes_max if serves_all else 0
-    made[Step.PARSE] = Through(blobs, steps_of.on, settings, clock_us, observer, bytes_max=bytes_max)
+    made[Step.PARSE] = Through(
+        blobs, steps_of.on, settings, clock_us, observer, bytes_max=bytes_max, looks=steps_of.looks
+    )
     if origins is not None:
         made[Step.FETCH] = _fetch_step(blobs, origins, settings)
     return made

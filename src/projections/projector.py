@@ -27,6 +27,11 @@ PAGE_EVENTS: Final = 1_000
 IDLE_WAIT_MS: Final = 1_500
 """One wait for new events, behind which the lease is renewed: three times before it would end."""
 
+PACE_S: Final = 0.005
+"""From one commit to the next read, where nothing waits: what comes within is one page. Each commit costs a millisecond
+of this process, as much again of Redis and of the API processes that follow it, however few events are in it. What
+comes after a while of silence is committed at once."""
+
 LEASE_POLL_MS: Final = 100
 """How often one that waits for the lease asks again: what a swap of generations may cost in lag."""
 
@@ -63,6 +68,7 @@ class Projector:
         lease_ms: int = LEASE_MS,
         lease_poll_ms: int = LEASE_POLL_MS,
         page_events: int = PAGE_EVENTS,
+        pace_s: float = PACE_S,
         cached_rows_max: int = CACHED_ROWS_MAX,
         retention: Retention | None = None,
         rebuild: Rebuild | None = None,
@@ -77,6 +83,7 @@ class Projector:
         self._lease_ms = lease_ms
         self._lease_poll_s = lease_poll_ms / 1_000
         self._page_events = page_events
+        self._pace_s = pace_s
         self._cached_rows_max = cached_rows_max
         self._retention = retention
         self._next_sweep_us = 0
@@ -94,8 +101,13 @@ class Projector:
         """Goes on until told to stop, then gives the lease up. An unavailable store is waited for."""
         while not stop.is_set():
             try:
-                if await self.advance(wait_ms=IDLE_WAIT_MS, stop=stop) is None:
-                    await _pause(stop, self._lease_poll_s)
+                match await self.advance(wait_ms=IDLE_WAIT_MS, stop=stop):
+                    case None:
+                        await _pause(stop, self._lease_poll_s)
+                    case events if 0 < events < self._page_events:
+                        await _pause(stop, self._pace_s)
+                    case _:
+                        pass
             except (LogUnavailable, LogFull) as error:
                 self._writer = None
                 if (kept_back := self._told.due()) is not None:

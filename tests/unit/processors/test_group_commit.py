@@ -272,6 +272,23 @@ async def test_where_documents_take_long_from_step_to_step_one_is_expected_longe
     assert under_way.expected_s == HANDED_ON_S_MAX
 
 
+async def test_nobody_waits_for_a_document_that_is_behind_already() -> None:
+    crossing = Crossing()
+    crossing.may_end.set()
+    with crossing.under_way.in_hand(Step.PARSE, "behind"):
+        with crossing.group.here("behind"):
+            await crossing.arrive("first")
+            assert crossing.written == ["first"]
+            async with crossing.group.together("behind"):
+                assert crossing.written == ["first"], "it waits for nobody either"
+            await crossing.arrive("second")
+            assert crossing.written == ["first", "second"], "it is here until it has left as a whole"
+        await crossing.arrive("third")
+        assert crossing.written == ["first", "second"]
+    await turn()
+    assert crossing.written == ["first", "second", "third"]
+
+
 async def test_a_document_does_not_wait_for_itself() -> None:
     crossing = Crossing()
     for step in (Step.PARSE, Step.CHUNK, Step.EMBED):

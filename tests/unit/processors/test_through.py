@@ -25,6 +25,7 @@ from processors.bundle import SEPARATOR, StepBlobs
 from processors.chunk import ChunkStep
 from processors.documents import DocumentDeliveries
 from processors.embed import EmbedStep
+from processors.group_commit import GroupCommit
 from processors.knowledge_bases import KnowledgeBases
 from processors.observing import Ended, ErrandEnded, NobodyWatches
 from processors.orphans import blobs_named
@@ -32,22 +33,31 @@ from processors.parse import ParseStep
 from processors.provider_calls import ProviderCalls
 from processors.rows import RowMaker, embed_through
 from processors.settings import WorkerSettings
+from processors.slots import leave_by
 from processors.step import Processor
 from processors.stored import load, load_chunks, load_vectors
 from processors.through import STEPS_IN_TURN, Through, behind_a_turn
+from processors.under_way import UnderWay
 from tests.searched import search_keyword
 from tests.unit.processors.chunked_document import BATCH, CountingEmbedder, InterruptedIndex, World
+from tests.waiting import wait_until
 
 TEXT = "The mill grinds slowly. "
 STEPS = (Step.PARSE, *STEPS_IN_TURN)
 
 
 class Decoding:
-    """A parser that reads what it gets."""
+    """A parser that reads what it gets, a PDF when it may, and tells the world's `order` when."""
+
+    def __init__(self, world: "ThroughWorld") -> None:
+        self._world = world
 
     async def parse(
         self, pieces: AsyncIterator[bytes], *, size_bytes: int, media_type: MediaType, filename: str
     ) -> ParsedText:
+        self._world.order.append("parsed")
+        if media_type is MediaType.PDF and self._world.parses_long is not None:
+            await self._world.parses_long.wait()
         text = b"".join([piece async for piece in pieces]).decode()
         if not text.strip():
             raise ParseError(ParseErrorCode.NO_TEXT, "blank")
@@ -79,16 +89,24 @@ class ThroughWorld(World):
         super().__init__(embedder, index)
         settings = WorkerSettings(embed_batch_chunks=BATCH)
         self.remote_calls = asyncio.Semaphore(2)
+        self.order: list[str] = []
+        self.parses_long: asyncio.Event | None = None
         self.steps = self.steps_on(self.blobs)
         self.through = Through(
-            self.blobs, self.steps_on, settings, self.mill.clock, NobodyWatches(), bytes_max=bytes_max
+            self.blobs,
+            self.steps_on,
+            settings,
+            self.mill.clock,
+            NobodyWatches(),
+            bytes_max=bytes_max,
+            looks=GroupCommit(UnderWay(NobodyWatches()), places=1, wait_s=0),
         )
 
     def steps_on(self, blobs: StepBlobs) -> Mapping[Step, Processor]:
         rows = RowMaker(blobs, self.index, embed_through(lambda _: self.embedder, self.gate))
         calls = ProviderCalls(self.embedder, self.gate, sleep=self._sleep, texts_max=BATCH)
         steps: list[Processor] = [
-            ParseStep(blobs, Decoding(), time_limit_s=5),
+            ParseStep(blobs, Decoding(self), time_limit_s=5),
             ChunkStep(
                 blobs,
                 lambda _: make_chunker(ChunkerKind.MARKDOWN),
@@ -111,11 +129,12 @@ class ThroughWorld(World):
 
     async def _sleep(self, _seconds: float) -> None: ...
 
-    async def uploaded(self, text: str = TEXT) -> DocumentId:
+    async def uploaded(self, text: str = TEXT, media_type: MediaType = MediaType.TEXT) -> DocumentId:
         data = text.encode()
         await self.blobs.put("documents/x/source", data)
         digest = hashlib.sha256(data).hexdigest()
         about = {"filename": "a.txt", "size_bytes": len(data), "sha256": digest, "source_blob": "documents/x/source"}
+        about["media_type"] = media_type.value
         _, (document,) = await self.mill.submit(**about)  # type: ignore[arg-type]
         return document
 
@@ -193,6 +212,68 @@ async def test_what_the_steps_made_is_one_blob_of_which_each_part_is_read_by_its
     assert len(await load_vectors(world.blobs, state.batches)) == 1
     history = await world.mill.log.history(document)
     assert f"documents/{document}/bundle@1" in set(blobs_named(history)), "or it would be collected"
+
+
+@pytest.mark.parametrize(
+    ("media_type", "places_taken", "order"),
+    [
+        (MediaType.TEXT, 0, ["left", "parsed"]),
+        (MediaType.CSV, WorkerSettings().through_documents - 1, ["left", "parsed"]),
+        (MediaType.PDF, 0, ["parsed", "left"]),
+    ],
+)
+async def test_text_leaves_its_slot_ahead_of_the_parser_and_what_takes_long_behind_it(
+    media_type: MediaType, places_taken: int, order: list[str]
+) -> None:
+    world = await a_world()
+    document = await world.uploaded(media_type=media_type)
+    for _ in range(places_taken):
+        await world.through._places.acquire()
+    leave_by.set(lambda: world.order.append("left"))
+    await world.run(world.through)
+    assert world.order == order
+    assert isinstance(await world.mill.document(document), Indexed)
+    assert world.through._places._value == WorkerSettings().through_documents - places_taken
+
+
+async def test_text_without_a_place_keeps_its_slot_until_it_has_one() -> None:
+    world = await a_world()
+    document = await world.uploaded()
+    for _ in range(WorkerSettings().through_documents):
+        await world.through._places.acquire()
+    leave_by.set(lambda: world.order.append("left"))
+    running = asyncio.create_task(world.run(world.through))
+    await wait_until(lambda: world.order == ["parsed"], "it is parsed")
+    world.through._places.release()
+    await running
+    assert world.order == ["parsed", "left"]
+    assert isinstance(await world.mill.document(document), Indexed)
+
+
+async def test_text_keeps_its_slot_while_a_parser_is_busy_with_something_long() -> None:
+    world = await a_world()
+    document = await world.uploaded()
+    leave_by.set(lambda: world.order.append("left"))
+    world.parses_long = asyncio.Event()
+    long = await world.uploaded(media_type=MediaType.PDF)
+    first, second = await world.mill.take(Step.PARSE, count=2)
+    texts, pdf = (first, second) if first.stream_id == document else (second, first)
+    reading = asyncio.create_task(world.run(world.through, pdf))
+    await wait_until(lambda: world.order == ["parsed"], "the other one is being read")
+    await world.run(world.through, texts)
+    assert world.order == ["parsed", "parsed", "left"]
+    world.parses_long.set()
+    await reading
+    assert isinstance(await world.mill.document(long), Indexed)
+    assert isinstance(await world.mill.document(document), Indexed)
+
+
+async def test_text_that_cannot_be_read_gives_its_place_back() -> None:
+    world = await a_world()
+    document = await world.uploaded(" ")
+    await world.run(world.through)
+    assert isinstance(await world.mill.document(document), Failed)
+    assert world.through._places._value == WorkerSettings().through_documents
 
 
 async def test_a_step_that_is_not_done_comes_by_its_inbox_and_fails_there() -> None:

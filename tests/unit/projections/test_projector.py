@@ -16,6 +16,7 @@ from projections.views import Checkpoint, Commit, Lease
 from projections.writer import LEASE_MS, RowCache
 from tests.generations import compare
 from tests.projecting import project
+from tests.waiting import wait_for, wait_until
 from tests.workshop import Workshop
 
 PARTITIONS = 2
@@ -38,6 +39,16 @@ class CrashingViews(MemoryViews):
         if self.crashes:
             self.crashes -= 1
             raise SystemError("killed between fold and commit")
+        return await super().commit(commit)
+
+
+class CountedViews(MemoryViews):
+    """Counts commits."""
+
+    commits = 0
+
+    async def commit(self, commit: Commit) -> bool:
+        self.commits += 1
         return await super().commit(commit)
 
 
@@ -233,3 +244,39 @@ async def test_a_commit_that_lands_after_its_projector_gave_up_counts_nothing_tw
     await world.workshop.through(knowledge_base, 1)
     await projector.advance()
     await world.expect_views_as_folded_at_once()
+
+
+async def test_what_comes_soon_behind_a_commit_is_one_page_and_what_comes_after_silence_is_committed_at_once() -> None:
+    log, views = MemoryLog(partitions=1, clock_us=lambda: 1), CountedViews(partitions=1, clock_ms=Clock())
+    workshop, stop = Workshop(log), asyncio.Event()
+    projector = Projector(log, views, partition=0, holder="one", pace_s=0.5)
+    running = asyncio.create_task(projector.run(stop))
+    knowledge_base = await workshop.create()
+
+    async def is_shown() -> bool:
+        return (await views.checkpoint(0)).number == (await log.head(0)).number
+
+    await wait_for(is_shown, "the first event is committed")
+    assert views.commits == 1
+    for _ in range(5):
+        await workshop.submit(knowledge_base)
+    await wait_for(is_shown, "all are committed")
+    assert views.commits == 2
+    stop.set()
+    async with asyncio.timeout(10):
+        await running
+
+
+async def test_a_backlog_is_read_without_a_pause() -> None:
+    log, views = MemoryLog(partitions=1, clock_us=lambda: 1), CountedViews(partitions=1, clock_ms=Clock())
+    workshop, stop = Workshop(log), asyncio.Event()
+    knowledge_base = await workshop.create()
+    for _ in range(4):
+        await workshop.submit(knowledge_base)
+    events = (await log.head(0)).number
+    projector = Projector(log, views, partition=0, holder="one", page_events=1, pace_s=3_600)
+    running = asyncio.create_task(projector.run(stop))
+    await wait_until(lambda: views.commits == events, "every page is committed")
+    stop.set()
+    async with asyncio.timeout(10):
+        await running
