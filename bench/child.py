@@ -4,6 +4,7 @@ import subprocess
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from typing import Any
 
 import httpx
 
@@ -19,7 +20,7 @@ def child(command: list[str], environment: Mapping[str, str], probe_url: str) ->
         process.wait(20)
 
 
-def until_answers(process: subprocess.Popen[bytes], url: str) -> None:
+def until_answers(process: subprocess.Popen[Any], url: str) -> None:
     deadline = time.monotonic() + 60
     while time.monotonic() < deadline:
         assert process.poll() is None, "the server ended at its start"

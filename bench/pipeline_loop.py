@@ -21,6 +21,7 @@ from knowledge.limits import ParseLimits
 from knowledge.media_type import MediaType
 from knowledge.parsers import parse
 from knowledge.sentences import split_sentences
+from knowledge.text import ParsedText
 
 INDEXED_TOGETHER: Final = 16
 """Documents whose rows are committed together: a full group of a worker of ours (`WorkerSettings.index_group`)."""
@@ -68,31 +69,49 @@ def embedder_of(model: str) -> Embedder:
     return make_embedder(model)
 
 
-class PlainLoop:
-    """Our own parser, splitter, embedder and index, one document after the other."""
+class Parts:
+    """Our own splitter, embedder and index, called one after the other."""
 
     def __init__(self, model: str, folder: Path) -> None:
         self._embedder = embedder_of(model)  # first: a class of LlamaIndex loads the library in its own order
         self._chunker = make_chunker(ChunkerKind.MARKDOWN)
         self._index = LanceIndex(str(folder))
+
+    async def rows(self, document: str, name: str, parsed: ParsedText) -> list[IndexRow]:
+        chunks = self._chunker.chunk(parsed, document_id=document, chunks_max=100_000)
+        vectors = await self._embedder.embed_passages([chunk.text for chunk in chunks])
+        return [IndexRow(document, name, *pair) for pair in zip(chunks, vectors, strict=True)]
+
+    async def store(self, table: IndexTable, documents: Mapping[str, Sequence[IndexRow]]) -> None:
+        """In one commit."""
+        await asyncio.gather(*(self._index.upsert(table, name, rows) for name, rows in documents.items()))
+
+
+class PlainLoop:
+    """Our own parser, splitter, embedder and index, one document after the other."""
+
+    def __init__(self, model: str, folder: Path) -> None:
+        self._parts = Parts(model, folder)
         self._runner = asyncio.Runner()
         # A table of its own, so that processes do not wait for one another's commits.
         self._table = IndexTable(f"loop{os.getpid()}", 1)
 
     def run(self, numbers: Sequence[int]) -> None:
         for start in range(0, len(numbers), INDEXED_TOGETHER):
-            documents = [self._document(number) for number in numbers[start : start + INDEXED_TOGETHER]]
-            self._runner.run(self._store(documents))
+            # Ahead of the event loop: parsers of other types have one of their own.
+            together = {number: _parsed(number) for number in numbers[start : start + INDEXED_TOGETHER]}
+            self._runner.run(self._pass_on(together))
 
-    def _document(self, number: int) -> tuple[str, list[IndexRow]]:
-        name, document = name_of(number), f"doc_{number}"
-        parsed = parse(text_of(number).encode(), MediaType.TEXT, name, ParseLimits())
-        chunks = self._chunker.chunk(parsed, document_id=document, chunks_max=100_000)
-        vectors = self._runner.run(self._embedder.embed_passages([chunk.text for chunk in chunks]))
-        return document, [IndexRow(document, name, *pair) for pair in zip(chunks, vectors, strict=True)]
+    async def _pass_on(self, parsed: Mapping[int, ParsedText]) -> None:
+        made = {
+            f"doc_{number}": await self._parts.rows(f"doc_{number}", name_of(number), text)
+            for number, text in parsed.items()
+        }
+        await self._parts.store(self._table, made)
 
-    async def _store(self, documents: Sequence[tuple[str, list[IndexRow]]]) -> None:
-        await asyncio.gather(*(self._index.upsert(self._table, name, rows) for name, rows in documents))
+
+def _parsed(number: int) -> ParsedText:
+    return parse(text_of(number).encode(), MediaType.TEXT, name_of(number), ParseLimits())
 
 
 class LlamaIndexLoop:

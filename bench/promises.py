@@ -149,12 +149,12 @@ PROMISES: Final[tuple[Promise, ...]] = (
     ),
     Promise(
         name="pipeline",
-        text="Small documents from accepted to searchable, beside loops without a log",
+        text="Small documents from accepted to searchable, beside a floor that promises as much and loops without log",
         module="pipeline",
         arguments=("--documents", "300", "--rounds", "5"),
         goals={
             "local: documents, beside plain loop": ratio_at_least(0.85),
-            "wordllama: documents, beside LlamaIndex": ratio_at_least(1),
+            "wordllama: documents, beside floor": ratio_at_least(0.5),  # why not beside LlamaIndex: ADR 70
         },
         seconds_max=900,
         peers=True,
