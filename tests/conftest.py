@@ -7,14 +7,25 @@ from collections.abc import Iterator
 from typing import Any, Final
 
 import pytest
+import structlog
 from hypothesis import settings
 
 # No deadline: on a machine that does something else besides, a slow example is no bug.
 settings.register_profile("thorough", deadline=None)
-settings.register_profile("quick", parent=settings.get_profile("thorough"), max_examples=15)
-"""For `make test-unit`, which has to answer while one is still thinking of the change; `make test` looks seven times as
+settings.register_profile("quick", parent=settings.get_profile("thorough"), max_examples=10)
+"""For `make test-unit`, which has to answer while one is still thinking of the change; `make test` looks ten times as
 hard (Hypothesis' own default of 100)."""
 settings.load_profile("thorough")
+
+structlog.configure(
+    processors=[
+        structlog.dev.ConsoleRenderer(colors=False, exception_formatter=structlog.dev.plain_traceback)
+        if isinstance(one, structlog.dev.ConsoleRenderer)
+        else one
+        for one in structlog.get_config()["processors"]
+    ]
+)
+"""What is logged without a configuration of ours: its tracebacks show every local variable, at 100 ms each."""
 
 IMPORTED_WHEN_NEEDED: Final = {"agno", "lancedb", "llama_index", "mcp", "qdrant_client", "schemathesis", "xberg"}
 """Half a second or more each: a test that needs one imports it; a module would let every process of every run pay."""

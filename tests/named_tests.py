@@ -1,12 +1,16 @@
 """Tests by their names (`path::test`, `path::Class::test`): whether there is such a test."""
 
 import ast
+import re
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 from typing import Final, NamedTuple
 
 ROOT: Final = Path(__file__).resolve().parents[1]
+
+_FUNCTION: Final = re.compile(r"^(?:async )?def (\w+)\(", re.MULTILINE)
+"""Of a module, not of a class."""
 
 _Function = ast.FunctionDef | ast.AsyncFunctionDef
 
@@ -19,9 +23,8 @@ class _Class(NamedTuple):
 
 
 class _File(NamedTuple):
-    """Its functions, its classes, and the file that a name comes from which it imports."""
+    """Its classes, and the file that a name comes from which it imports."""
 
-    functions: frozenset[str]
     classes: dict[str, _Class]
     origins: dict[str, str]
 
@@ -32,7 +35,7 @@ def is_test(name: str) -> bool:
     if not (ROOT / path).is_file() or not 1 <= len(within) <= 2 or not within[-1].startswith("test_"):
         return False
     if len(within) == 1:
-        return within[0] in _read(path).functions
+        return within[0] in _functions_in(path)
     return any(within[1] in one.functions for one in _classes(path, within[0]))
 
 
@@ -46,12 +49,17 @@ def _classes(path: str, name: str) -> Iterator[_Class]:
 
 
 @cache
+def _functions_in(path: str) -> frozenset[str]:
+    """By their lines: to parse every file that a page names takes a second."""
+    return frozenset(_FUNCTION.findall((ROOT / path).read_text(encoding="utf-8")))
+
+
+@cache
 def _read(path: str) -> _File:
     """The names alone: the trees of every file of tests would be gone through by each collection of garbage."""
     text = (ROOT / path).read_text(encoding="utf-8") if (ROOT / path).is_file() else ""
     body = ast.parse(text).body
     return _File(
-        functions=_functions_of(body),
         classes={
             one.name: _Class(
                 _functions_of(one.body), tuple(base.id for base in one.bases if isinstance(base, ast.Name))

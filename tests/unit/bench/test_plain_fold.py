@@ -7,6 +7,7 @@ from bench.plain_fold import BY_NAME, plain_fold
 from domain.decider import Folded, apply
 from events.codec import encode
 from events.type_codes import EVENT_TYPES
+from tests.examples import examples
 from tests.histories import (
     History,
     document_histories,
@@ -16,7 +17,7 @@ from tests.histories import (
 )
 
 histories = settings(
-    max_examples=100, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large]
+    max_examples=examples(100), deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large]
 )
 
 

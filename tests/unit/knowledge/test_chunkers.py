@@ -245,11 +245,11 @@ def test_a_parent_is_not_smaller_than_its_children() -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["\n" * 1_000_000, "- " * 100_000, "a\n\n" * 50_000, "磨" * 150_000],
+    ["\n" * 500_000, "- " * 50_000, "a\n\n" * 25_000, "磨" * 75_000],
     ids=["blank lines", "dashes", "letters", "no marks"],
 )
 def test_what_is_no_prose_takes_no_time(text: str) -> None:
     started = time.process_time()
     outline(text)
     make_chunker(ChunkerKind.MARKDOWN).chunk(ParsedText(text=text), document_id="d", chunks_max=100_000)
-    assert time.process_time() - started < 4
+    assert time.process_time() - started < 2

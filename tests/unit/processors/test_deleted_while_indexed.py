@@ -28,6 +28,7 @@ from processors.erase import EraseStep
 from processors.errands import ErrandDeliveries
 from processors.leftovers import erase_rows
 from tests.contract.index_contract import rows_of
+from tests.examples import is_thorough
 from tests.unit.processors.chunked_document import CHUNKS, World
 
 WHOLE = 0
@@ -162,7 +163,7 @@ def nothing_of(documents: int) -> dict[str, Any]:
     return {"tables": [], "blobs": [], "states": [Erased] * documents, "deliveries": [NOTHING] * 3}
 
 
-@pytest.fixture(params=["memory", "lance"])
+@pytest.fixture(params=["memory", "lance"] if is_thorough() else ["memory"])
 async def deleted(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Deleted]:
     index = MemoryMoments() if request.param == "memory" else LanceMoments(str(tmp_path / "index"))
     found = Deleted(index)

@@ -102,7 +102,7 @@ async def test_tasks_that_the_live_views_retired_are_left_out_however_many_pages
     events: History, places: list[int], pages_a_commit: int
 ) -> None:
     views, log = _views(), _placed(events)
-    before_us = max(one.recorded_at_us for one in log) + 1
+    before_us = max((one.recorded_at_us for one in log), default=0) + 1
     built = BulkWriter(
         views, await _lease(views, BESIDE, build=True), retired_before_us=before_us, pages_a_commit=pages_a_commit
     )
