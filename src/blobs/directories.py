@@ -1,15 +1,14 @@
-"""Syncs of directories, as few as make a rename last. Raises what a thread raises.
+"""Syncs of directories, as few as make a rename last. Blocking, for the threads of `local.py`; raises OSError.
 
 A new file is there after a power cut once its directory is synced; a new directory, once the one above it is. Measured
 on ext4 with 10 uploads in flight beside busy workers: eight syncs an upload kept Redis, on the same disk, waiting 10 ms
-for its own; what is below makes that three.
+for its own; what is below makes that three, and one more for all that end by the same call.
 """
 
-import asyncio
 import os
 import threading
 from collections import OrderedDict
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Final
 
@@ -17,72 +16,49 @@ KNOWN_MAX: Final = 10_000
 """Directories remembered as lasting, the least recently used go first; about 200 bytes each."""
 
 
-class DirectorySyncs:
-    """What one process knows of the directories under a root; `in_thread` runs a blocking call."""
+class LastingDirectories:
+    """What one process knows of the directories under a root: which of them a power cut leaves."""
 
-    def __init__(self, root: Path, in_thread: Callable[[Callable[[Path], None], Path], Awaitable[None]]) -> None:
+    def __init__(self, root: Path) -> None:
         self._root = root
-        self._in_thread = in_thread
         self._guard = threading.Lock()
         self._lasting: OrderedDict[Path, None] = OrderedDict()
-        self._running: dict[Path, asyncio.Task[None]] = {}
-        self._next: dict[Path, asyncio.Task[None]] = {}
 
-    async def make_last(self, directory: Path, *, made: Iterable[Path]) -> None:
-        """Syncs those above a directory that was synced itself, as far as they may be new.
+    def make_last(self, directories: Iterable[Path], *, made: Iterable[Path]) -> None:
+        """Syncs those above directories that were synced themselves, as far as they may be new.
 
         `made` were made just now, whatever is remembered of earlier ones of their names.
         """
         for new in made:
             self.forget(new)
-        child = directory
-        while child != self._root and not self._is_lasting(child):
-            await self.sync(child.parent)
-            self._remember(child)
-            child = child.parent
-
-    async def sync(self, directory: Path) -> None:
-        """One sync serves all that asked before it began. Whoever waits holds no thread: of 16 a quarter did."""
-        following = self._next.get(directory)
-        if following is None:
-            following = self._next[directory] = asyncio.create_task(self._sync_next(directory))
-            following.add_done_callback(_take_note)
-        await asyncio.shield(following)
-
-    async def _sync_next(self, directory: Path) -> None:
-        running = self._running.get(directory)
-        if running is not None:
-            await asyncio.wait({running})
-        mine = self._running[directory] = self._next.pop(directory)
-        try:
-            await self._in_thread(sync_directory, directory)
-        finally:
-            if self._running[directory] is mine:
-                del self._running[directory]
+        children = self._may_be_new(directories)
+        while children:
+            parents = list(dict.fromkeys([child.parent for child in children]))
+            for parent in parents:
+                sync_directory(parent)
+            self._remember(children)
+            children = self._may_be_new(parents)
 
     def forget(self, directory: Path) -> None:
         """The directory was removed; the next of its name is new."""
         with self._guard:
             self._lasting.pop(directory, None)
 
-    def _is_lasting(self, directory: Path) -> bool:
+    def _may_be_new(self, directories: Iterable[Path]) -> list[Path]:
         with self._guard:
-            if directory not in self._lasting:
-                return False
-            self._lasting.move_to_end(directory)
-            return True
+            return [one for one in directories if one != self._root and not self._is_lasting(one)]
 
-    def _remember(self, directory: Path) -> None:
+    def _is_lasting(self, directory: Path) -> bool:
+        if directory not in self._lasting:
+            return False
+        self._lasting.move_to_end(directory)
+        return True
+
+    def _remember(self, directories: Iterable[Path]) -> None:
         with self._guard:
-            self._lasting[directory] = None
+            self._lasting.update(dict.fromkeys(directories))
             while len(self._lasting) > KNOWN_MAX:
                 self._lasting.popitem(last=False)
-
-
-def _take_note(ended: asyncio.Task[None]) -> None:
-    """Where all who waited were cancelled nobody asks for the error; the event loop would log it as a surprise."""
-    if not ended.cancelled():
-        ended.exception()
 
 
 def sync_directory(directory: Path) -> None:

@@ -7,25 +7,34 @@
 import errno
 import io
 import os
-import tempfile
+import secrets
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Final
+from typing import Final, TypeVar
 
-import msgspec
-
-from blobs.directories import DirectorySyncs, sync_directory
-from blobs.files import TEMPORARY_DIRECTORY, copy_all, file_status, open_regular, walk
+from blobs.directories import LastingDirectories, sync_directory
+from blobs.files import TEMPORARY_DIRECTORY, copy_all, file_status, open_regular, walk, write_all
+from blobs.writeback import begin_writing
 
 PLACE_ATTEMPTS_MAX: Final = 10
 """A delete that prunes an empty directory can pull it away from under a writer; each attempt makes it anew. Sixteen
 writers and deleters of one directory needed two attempts at most in 3,200 calls."""
 
 
+_NEW_FILE: Final = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+
+
+_T = TypeVar("_T")
+
+
 class TargetExists(Exception):
     """A blob that was to be a new one has its place taken."""
+
+
+Failure = OSError | TargetExists
+"""What may go wrong with a file that is to be finished."""
 
 
 class PendingFile:
@@ -33,21 +42,26 @@ class PendingFile:
     a discard waits for the call before it, and a call that starts after a discard does nothing.
     """
 
-    def __init__(self, root: Path, target: Path, *, is_new: bool = False) -> None:
+    def __init__(self, root: Path, key: str, *, is_new: bool = False) -> None:
         self._root = root
         self._is_new = is_new
-        self._target = target
-        self.directory: Final = target.parent
-        """Where it is to lie."""
+        self._key = key
+        self.folder: Final = key.rpartition("/")[0]
+        """Where it is to lie, below the root."""
         self._temporary: Path | None = None
         self._file: int | None = None
         self._lock = threading.Lock()
         self._is_discarded = False
 
-    def append(self, data: io.BytesIO) -> None:
+    @property
+    def is_begun(self) -> bool:
+        """Whether bytes of it are on the disk already."""
+        return self._temporary is not None
+
+    def append(self, batch: io.BytesIO) -> None:
         """Write a batch behind those before it."""
         with self._lock:
-            self._write(data)
+            write_all(self._open(), [batch.getbuffer()])
 
     def append_file(self, source: Path) -> None:
         """Write a whole file behind what is there. Raises FileNotFoundError."""
@@ -59,16 +73,22 @@ class PendingFile:
             finally:
                 os.close(descriptor)
 
-    def place(self, tail: io.BytesIO) -> list[Path]:
-        """Write the last bytes, sync them, move the file to its place; answer the directories that had to be made."""
-        with self._lock:
-            try:
-                self._write(tail)
-                self._sync_and_close()
-                return self._move_to_target()
-            except (OSError, TargetExists):
-                self._remove()
-                raise
+    def write_end(self, tail: Sequence[bytes | memoryview]) -> None:
+        """Write the last bytes, and have the disk begin with them. Where this or what follows fails, nothing stays."""
+
+        def write() -> None:
+            write_all(self._open(), tail)
+            begin_writing(self._open())
+
+        self._or_remove(write)
+
+    def sync(self) -> None:
+        """Wait until the disk has them."""
+        self._or_remove(self._sync_and_close)
+
+    def place(self) -> list[Path]:
+        """Move the file to its place; answer the directories that had to be made."""
+        return self._or_remove(self._move_to_target)
 
     def discard(self) -> None:
         """Remove what was written; idempotent."""
@@ -76,16 +96,19 @@ class PendingFile:
         with self._lock:
             self._remove()
 
-    def _write(self, data: io.BytesIO) -> None:
-        target, rest = self._open(), data.getbuffer()
-        while rest:
-            rest = rest[os.write(target, rest) :]
+    def _or_remove(self, step: Callable[[], _T]) -> _T:
+        with self._lock:
+            try:
+                return step()
+            except (OSError, TargetExists):
+                self._remove()
+                raise
 
     def _open(self) -> int:
         if self._file is None:
             self._refuse_if_discarded()
-            self._file, name = tempfile.mkstemp(dir=self._root / TEMPORARY_DIRECTORY)
-            self._temporary = Path(name)
+            name = f"{self._root}/{TEMPORARY_DIRECTORY}/{secrets.token_hex(16)}"
+            self._file, self._temporary = os.open(name, _NEW_FILE, 0o600), Path(name)
         return self._file
 
     def _sync_and_close(self) -> None:
@@ -102,7 +125,7 @@ class PendingFile:
         self._refuse_if_discarded()
         if self._temporary is None:
             return []
-        made = move_into_place(self._temporary, self._target, is_new=self._is_new)
+        made = move_into_place(self._temporary, self._root / self._key, is_new=self._is_new)
         self._temporary = None
         return made
 
@@ -114,32 +137,7 @@ class PendingFile:
 
     def _refuse_if_discarded(self) -> None:
         if self._is_discarded:
-            raise OSError(errno.ECANCELED, "the blob was given up", str(self._target))
-
-
-class Finished(msgspec.Struct, frozen=True):
-    """What went wrong with each of several files, and which directories were made for them."""
-
-    errors: tuple[OSError | TargetExists | None, ...]
-    made: tuple[Path, ...]
-
-
-def finish_together(files: Sequence[tuple[PendingFile, io.BytesIO]]) -> Finished:
-    """Place files of one directory and sync it once; those above it are the caller's to sync."""
-    errors: list[OSError | TargetExists | None] = []
-    made: list[Path] = []
-    for file, tail in files:
-        try:
-            made += file.place(tail)
-            errors.append(None)
-        except (OSError, TargetExists) as error:
-            errors.append(error)
-    if None in errors:
-        try:
-            sync_directory(files[0][0].directory)
-        except OSError as error:
-            errors = [known or error for known in errors]
-    return Finished(tuple(errors), tuple(made))
+            raise OSError(errno.ECANCELED, "the blob was given up", str(self._root / self._key))
 
 
 def move_into_place(temporary: Path, target: Path, *, is_new: bool = False) -> list[Path]:
@@ -191,7 +189,7 @@ def _link(temporary: Path, target: Path) -> None:
     temporary.unlink()
 
 
-def remove_file(root: Path, path: Path, syncs: DirectorySyncs) -> bool:
+def remove_file(root: Path, path: Path, lasting: LastingDirectories) -> bool:
     """Delete one file durably and the directories that it leaves empty; False when there was none."""
     if not path.is_file():
         return False
@@ -200,11 +198,11 @@ def remove_file(root: Path, path: Path, syncs: DirectorySyncs) -> bool:
     except FileNotFoundError:
         return False
     sync_directory(path.parent)
-    _prune(path.parent, up_to=root, syncs=syncs)
+    _prune(path.parent, up_to=root, lasting=lasting)
     return True
 
 
-def remove_under(root: Path, prefix: str, syncs: DirectorySyncs) -> int:
+def remove_under(root: Path, prefix: str, lasting: LastingDirectories) -> int:
     """Delete every file whose key begins with the prefix; each directory is synced once, not once a file."""
     removed = 0
     parents: set[Path] = set()
@@ -215,15 +213,15 @@ def remove_under(root: Path, prefix: str, syncs: DirectorySyncs) -> int:
         removed += 1
     for parent in sorted(parents, reverse=True):
         sync_directory(parent)
-        _prune(parent, up_to=root, syncs=syncs)
+        _prune(parent, up_to=root, lasting=lasting)
     return removed
 
 
-def _prune(directory: Path, *, up_to: Path, syncs: DirectorySyncs) -> None:
+def _prune(directory: Path, *, up_to: Path, lasting: LastingDirectories) -> None:
     for candidate in (directory, *directory.parents):
         if candidate == up_to or not _remove_if_empty(candidate):
             return
-        syncs.forget(candidate)
+        lasting.forget(candidate)
 
 
 def _remove_if_empty(directory: Path) -> bool:

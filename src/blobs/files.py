@@ -5,7 +5,7 @@ import os
 import stat
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
@@ -13,6 +13,9 @@ from typing import Final
 from blobs.store import BlobInfo
 
 COPY_BYTES: Final = 8 * 1024 * 1024
+IOVECS_MAX: Final = 1024
+"""Pieces that one writev(2) takes on Linux."""
+
 _NO_RANGES: Final = frozenset({errno.EXDEV, errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP})
 """What copy_file_range(2) says where the file system or the kernel cannot."""
 
@@ -84,6 +87,17 @@ def _read_fully(descriptor: int, length: int, position: int) -> bytes:
         position += len(piece)
         length -= len(piece)
     return pieces[0] if len(pieces) == 1 else b"".join(pieces)
+
+
+def write_all(descriptor: int, pieces: Iterable[bytes | memoryview]) -> None:
+    """Bytes of an open file behind those before them, in one call of the kernel where it takes all at once."""
+    rest = [memoryview(piece) for piece in pieces]
+    while rest:
+        written_bytes = os.writev(descriptor, rest[:IOVECS_MAX])
+        while rest and written_bytes >= len(rest[0]):
+            written_bytes -= len(rest.pop(0))
+        if rest:
+            rest[0] = rest[0][written_bytes:]
 
 
 def copy_all(source: int, target: int) -> None:

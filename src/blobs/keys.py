@@ -12,6 +12,9 @@ SEGMENT_BYTES_MAX: Final = 255
 """The longest file name of ext4, xfs and APFS."""
 
 _KEY: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@/-]*")
+_PLAIN: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@-]{0,254}(?:/[A-Za-z0-9][A-Za-z0-9._@-]{0,254})*+")
+"""Segments of which each begins with a letter or digit, as in nearly every key."""
+
 _NOT_A_NAME: Final = frozenset({"", ".", ".."})
 
 
@@ -23,7 +26,8 @@ def check_key(key: str) -> str:
 
     Raises InvalidBlobKey.
     """
-    _check(key, key.split("/"))
+    if len(key) > KEY_BYTES_MAX or not _PLAIN.fullmatch(key):
+        _check(key, key.split("/"))
     return key
 
 

@@ -2,7 +2,7 @@
 
 import asyncio
 import errno
-import io
+import hashlib
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
@@ -12,19 +12,20 @@ from pathlib import Path
 from typing import Final, ParamSpec, TypeVar
 
 from blobs import durable, files
-from blobs.directories import DirectorySyncs
+from blobs.directories import LastingDirectories
 from blobs.errors import BlobError, BlobExists, BlobMissing, BlobStoreFull, BlobStoreUnavailable, InvalidBlobKey
+from blobs.finishing import Finishing, finish_files
 from blobs.keys import check_key, check_prefix, check_range
 from blobs.probe import check_by_probe
 from blobs.store import BlobInfo, BlobRef
-from blobs.writer import Batch, BatchingWriter, put_whole
+from blobs.writer import HASH_INLINE_BYTES_MAX, Batch, BatchingWriter, Tail, put_whole
 
 BATCH_BYTES: Final = 1024 * 1024
 """What one hop to a thread carries, in and out: a hop costs about 0.1 ms, too much for each 64 KiB of a socket."""
 
 THREADS_MAX: Final = 16
-"""How many calls may wait for the disk at once: enough for their syncs to share commits of the journal, few enough
-not to fight for the interpreter (64 KiB, 100 in flight, 2 cores: 16 threads 1,395/s, 32 1,007/s, 100 880/s)."""
+"""How many calls may wait for the disk at once: few enough not to fight for the interpreter. Small files are finished
+by fewer (`finishing.py`)."""
 
 LIST_ENTRIES_A_HOP: Final = 1000
 
@@ -36,14 +37,6 @@ _NESTED: Final = frozenset({errno.ENOTDIR, errno.EISDIR, errno.EEXIST})
 
 _P = ParamSpec("_P")
 _T = TypeVar("_T")
-
-
-class _Ending:
-    """Files of one directory that are about to be finished by one call, and how that ends."""
-
-    def __init__(self) -> None:
-        self.files: list[tuple[durable.PendingFile, Batch]] = []
-        self.finished: asyncio.Task[durable.Finished]
 
 
 def _now() -> datetime:
@@ -62,8 +55,8 @@ class LocalBlobStore:
             durable.prepare_root(self._root, now=clock(), abandoned_after=ABANDONED_AFTER)
         except OSError as error:
             raise _of_disk(error, self._root) from error
-        self._syncs = DirectorySyncs(self._root, partial(self.run, ""))
-        self._ending: dict[Path, _Ending] = {}
+        self._lasting = LastingDirectories(self._root)
+        self._finishing = Finishing(self._finish_together)
         self._threads = ThreadPoolExecutor(max_workers=threads_max, thread_name_prefix="blobs")
         self._is_closed = False
 
@@ -73,7 +66,16 @@ class LocalBlobStore:
 
     async def put(self, key: str, data: bytes) -> BlobRef:
         """Store a whole blob durably."""
-        return await put_whole(self.writer(key), data)
+        if len(data) > HASH_INLINE_BYTES_MAX:
+            return await put_whole(self.writer(key), data)
+        # Most are sidecars and texts of some hundred bytes: a writer of its own takes as long as all the rest.
+        file = self.pending_file(check_key(key), is_new=False)
+        try:
+            await self.finish(key, file, [data])
+        except asyncio.CancelledError:
+            await self.run(key, file.discard)
+            raise
+        return BlobRef(key=key, size_bytes=len(data), sha256=hashlib.sha256(data).hexdigest())
 
     async def put_new(self, key: str, data: bytes) -> BlobRef:
         """Store a whole blob durably where there is none. Raises BlobExists."""
@@ -107,7 +109,7 @@ class LocalBlobStore:
         try:
             for key, _ in sources:
                 await self.run(key, file.append_file, self._path(key))
-            await self.finish(to, file, io.BytesIO())
+            await self.finish(to, file, ())
         except BaseException:
             await asyncio.shield(asyncio.ensure_future(self.run(to, file.discard)))
             raise
@@ -124,13 +126,13 @@ class LocalBlobStore:
 
     async def delete(self, key: str) -> bool:
         """Delete a blob durably; False when there was none."""
-        return await self.run(key, durable.remove_file, self._root, self._path(key), self._syncs)
+        return await self.run(key, durable.remove_file, self._root, self._path(key), self._lasting)
 
     async def delete_prefix(self, prefix: str) -> int:
         """Delete every blob whose key begins with the prefix, durably, in one hop."""
         if not prefix:
             raise InvalidBlobKey(prefix, "an empty prefix would erase the whole store")
-        return await self.run(prefix, durable.remove_under, self._root, check_prefix(prefix), self._syncs)
+        return await self.run(prefix, durable.remove_under, self._root, check_prefix(prefix), self._lasting)
 
     async def list(self, prefix: str) -> AsyncIterator[BlobInfo]:
         """Yield what begins with the prefix, a thousand a hop."""
@@ -153,30 +155,21 @@ class LocalBlobStore:
         await asyncio.to_thread(self._threads.shutdown)
 
     def pending_file(self, key: str, *, is_new: bool) -> durable.PendingFile:
-        """Prepare the file of a blob in the making; nothing is on the disk yet."""
-        return durable.PendingFile(self._root, self._path(key), is_new=is_new)
+        """Prepare the file of a blob in the making, whose key was checked; nothing is on the disk yet."""
+        return durable.PendingFile(self._root, key, is_new=is_new)
 
-    async def finish(self, key: str, file: durable.PendingFile, tail: Batch) -> None:
-        """Make a blob visible and durable; those that end in one directory at the same moment do so in one call."""
-        ending = self._ending.get(file.directory)
-        if ending is None:
-            ending = self._ending[file.directory] = _Ending()
-            ending.finished = asyncio.create_task(self._finish_together(key, file.directory))
-            ending.finished.add_done_callback(_take_note)
-        place = len(ending.files)
-        ending.files.append((file, tail))
-        error = (await asyncio.shield(ending.finished)).errors[place]
-        if isinstance(error, OSError):
-            raise _translated(error, key, self._root) from error
-        if error is not None:
-            raise error
+    async def finish(self, key: str, file: durable.PendingFile, tail: Tail) -> None:
+        """Make a blob visible and durable, together with others that end in the same moment."""
+        failure = await self._finishing.add(file, tail)
+        if isinstance(failure, OSError):
+            raise _translated(failure, key, self._root) from failure
+        if failure is not None:
+            raise failure
 
-    async def _finish_together(self, key: str, directory: Path) -> durable.Finished:
-        """A task's first step comes after all that was due before it: a source and its sidecar meet here."""
-        finished = await self.run(key, durable.finish_together, self._ending.pop(directory).files)
-        if None in finished.errors:
-            await self._syncs.make_last(directory, made=finished.made)
-        return finished
+    async def _finish_together(
+        self, files: Sequence[durable.PendingFile], tails: Sequence[Tail]
+    ) -> Sequence[durable.Failure | None]:
+        return await self.run("", finish_files, self._root, files, tails, self._lasting)
 
     async def run(self, key: str, call: Callable[_P, _T], *args: _P.args, **kwargs: _P.kwargs) -> _T:
         """Run a blocking call on a thread and translate its errors.
@@ -217,7 +210,7 @@ class _LocalSink:
         """Extended attributes get lost on most ways that copies of a directory take."""
         return False
 
-    async def finish(self, tail: Batch, _sha256: str, _metadata: bytes, /) -> None:
+    async def finish(self, tail: Tail, _sha256: str, _metadata: bytes, /) -> None:
         await self._store.finish(self._key, self._file, tail)
 
     async def discard(self) -> None:
@@ -242,12 +235,6 @@ def _fail(ended: "asyncio.Future[_T]", error: BaseException) -> None:
 def _succeed(ended: "asyncio.Future[_T]", result: _T) -> None:
     if not ended.done():
         ended.set_result(result)
-
-
-def _take_note(ended: asyncio.Future[_T]) -> None:
-    """Of a call whose caller was cancelled nobody asks for the error; the event loop would log it as a surprise."""
-    if not ended.cancelled():
-        ended.exception()
 
 
 def _take(found: Iterator[BlobInfo]) -> tuple[BlobInfo, ...]:

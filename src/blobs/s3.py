@@ -26,7 +26,7 @@ from blobs.s3_put import SmallPuts
 from blobs.s3_settings import PART_BYTES_MIN, S3Settings
 from blobs.s3_upload import S3Sink
 from blobs.store import BlobInfo, BlobRef
-from blobs.writer import Batch, BatchingWriter, put_whole
+from blobs.writer import BatchingWriter, Tail, put_whole
 
 READ_BYTES: Final = 1024 * 1024
 """What one iteration of read() yields at most."""
@@ -202,7 +202,7 @@ class S3BlobStore:
     def _sink(self, key: str) -> S3Sink:
         name = self._name(check_key(key))
 
-        async def put(body: Batch, sha256: str, metadata: bytes) -> None:
+        async def put(body: Tail, sha256: str, metadata: bytes) -> None:
             fields = {"sha256": sha256, **carried(metadata)}
             await self._call(key, lambda _: self._puts.put(name, body, fields))
 

@@ -9,7 +9,7 @@ from typing import Any, Final, Protocol, TypeVar
 
 from blobs.composition import BlobPart, BlobSpan
 from blobs.errors import BlobError, BlobMissing, BlobStoreUnavailable
-from blobs.writer import Batch
+from blobs.writer import Batch, Tail
 
 PARTS_MAX: Final = 10_000
 """S3's own limit; with the default parts of 8 MiB a blob may have 78 GiB."""
@@ -39,7 +39,7 @@ class S3Call(Protocol):
     ) -> _T: ...
 
 
-PutWhole = Callable[[Batch, str, bytes], Awaitable[None]]
+PutWhole = Callable[[Tail, str, bytes], Awaitable[None]]
 """Puts a whole blob with its digest (hex) and what it carries, as S3Call does."""
 
 Carries = Callable[[int], Awaitable[bool]]
@@ -72,12 +72,12 @@ class S3Sink:
         """Not one in parts: their metadata are told at the beginning, when nobody knows what there will be to say."""
         return self._begun is None and await self._carries(size_bytes)
 
-    async def finish(self, tail: Batch, sha256: str, metadata: bytes, /) -> None:
+    async def finish(self, tail: Tail, sha256: str, metadata: bytes, /) -> None:
         """Put a blob that is all tail; complete one that has parts."""
         if self._begun is None:
             await self._put(tail, sha256, metadata)
             return
-        await self.append(tail)
+        await self.append(io.BytesIO(b"".join(tail)))
         await self._finish_part()
         await self._complete(await self._begin())
 
@@ -87,7 +87,7 @@ class S3Sink:
             raise BlobError(f"The blob {self._key!r} would have more than {PARTS_MAX} parts.")
         if not any(part.is_copied for part in parts) and len(parts) <= 1:
             data = b"".join([await _read(part, read) for part in parts])
-            await self.finish(io.BytesIO(data), hashlib.sha256(data).hexdigest(), b"")
+            await self.finish([data], hashlib.sha256(data).hexdigest(), b"")
             return
         try:
             await self._make(parts, read, name_of)

@@ -4,6 +4,7 @@ import asyncio
 import enum
 import hashlib
 import io
+from collections.abc import Sequence
 from types import TracebackType
 from typing import Final, Protocol, Self
 
@@ -13,8 +14,14 @@ from blobs.store import BlobRef, BlobWriter
 HASH_INLINE_BYTES_MAX: Final = 256 * 1024
 """SHA-256 takes 0.15 ms for this much (1.7 GB/s): longer pieces would hold up every other task of the loop."""
 
+PIECES_MAX: Final = 64
+"""Of more pieces one buffer is made: a client that sends byte by byte must not cost forty times its bytes."""
+
 Batch = io.BytesIO
 """Stands at its beginning and is only read; what the S3 client sends piece by piece without another copy."""
+
+Tail = Sequence[bytes | memoryview]
+"""The last bytes of a blob in order, as they came where it is short: nobody copies them once more."""
 
 
 class Sink(Protocol):
@@ -28,7 +35,7 @@ class Sink(Protocol):
         """Whether finish() can keep so much metadata with the blob."""
         ...
 
-    async def finish(self, tail: Batch, sha256: str, metadata: bytes, /) -> None:
+    async def finish(self, tail: Tail, sha256: str, metadata: bytes, /) -> None:
         """Take the last bytes (the whole blob if nothing was appended) and make the blob visible and durable."""
         ...
 
@@ -58,7 +65,9 @@ class BatchingWriter:
         self._sink = sink
         self._batch_bytes = batch_bytes
         self._hash_inline_bytes_max = hash_inline_bytes_max
-        self._buffer = io.BytesIO()
+        self._pieces: list[bytes] = []
+        """A blob so far that is short; `_buffer` is made where it proves to be none."""
+        self._buffer: io.BytesIO | None = None
         self._spare: io.BytesIO | None = None
         self._digest = hashlib.sha256()
         self._size_bytes = 0
@@ -78,14 +87,13 @@ class BatchingWriter:
         """Append bytes; see BlobWriter.write."""
         self._leave_open()
         rest = memoryview(data).cast("B")
-        while rest:
-            if self._buffer.tell() == self._batch_bytes:
-                await self._hand_over_batch()
-            piece = rest[: self._batch_bytes - self._buffer.tell()]
-            await self._hash(piece)
-            self._buffer.write(piece)
-            self._size_bytes += len(piece)
-            rest = rest[len(piece) :]
+        if self._buffer is None and self._is_short(len(rest)):
+            await self._hash(rest)
+            if rest:
+                self._pieces.append(data if type(data) is bytes else bytes(rest))
+            self._size_bytes += len(rest)
+        else:
+            await self._fill(rest, self._buffer or self._pour())
         self._state = _State.OPEN
 
     async def carries(self, size_bytes: int) -> bool:
@@ -107,7 +115,7 @@ class BatchingWriter:
         if self._state in (_State.COMMITTED, _State.ABORTED):
             return
         self._state = _State.BROKEN
-        self._buffer, self._spare = io.BytesIO(), None
+        self._let_go()
         await self._sink.discard()
         self._state = _State.ABORTED
 
@@ -133,19 +141,41 @@ class BatchingWriter:
             raise BlobError(f"The writer of {self._key!r} is {self._state.value}.")
         self._state = _State.BROKEN
 
-    async def _hand_over_batch(self) -> None:
+    def _is_short(self, more_bytes: int) -> bool:
+        return len(self._pieces) < PIECES_MAX and self._size_bytes + more_bytes <= self._batch_bytes
+
+    def _pour(self) -> io.BytesIO:
+        self._buffer = io.BytesIO()
+        self._buffer.writelines(self._pieces)
+        self._pieces = []
+        return self._buffer
+
+    async def _fill(self, rest: memoryview, buffer: io.BytesIO) -> None:
+        while rest:
+            if buffer.tell() == self._batch_bytes:
+                buffer = await self._hand_over_batch(buffer)
+            piece = rest[: self._batch_bytes - buffer.tell()]
+            await self._hash(piece)
+            buffer.write(piece)
+            self._size_bytes += len(piece)
+            rest = rest[len(piece) :]
+
+    async def _hand_over_batch(self, batch: io.BytesIO) -> io.BytesIO:
         """Two buffers take turns: parts of 8 MiB made anew each time left 20 MB of holes behind them."""
-        batch, self._buffer = self._buffer, self._spare or io.BytesIO()
+        self._buffer = following = self._spare or io.BytesIO()
         batch.seek(0)
         await self._sink.append(batch)
-        self._buffer.seek(0)  # not before: until now it may have been on its way
+        following.seek(0)  # not before: until now it may have been on its way
         self._spare = batch
+        return following
 
-    def _take_rest(self) -> Batch:
-        rest, self._buffer, self._spare = self._buffer, io.BytesIO(), None
-        rest.truncate()
-        rest.seek(0)
+    def _take_rest(self) -> Tail:
+        rest: Tail = self._pieces if self._buffer is None else [self._buffer.getbuffer()[: self._buffer.tell()]]
+        self._let_go()
         return rest
+
+    def _let_go(self) -> None:
+        self._pieces, self._buffer, self._spare = [], None, None
 
     async def _hash(self, piece: memoryview) -> None:
         if len(piece) <= self._hash_inline_bytes_max:

@@ -6,7 +6,7 @@ such a request may be made again. A process that dies at it leaves the key under
 """
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Final
 
 import msgspec
@@ -38,9 +38,9 @@ class Checked:
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         idempotency_key(Headers(scope=scope))
-        await self._app(scope, receive, send)
+        return self._app(scope, receive, send)
 
 
 class Once:

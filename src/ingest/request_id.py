@@ -1,7 +1,7 @@
 """Every request has an id: in the answer's X-Request-Id, in problem documents, and on every line of the log."""
 
 import re
-from collections.abc import Callable, MutableMapping
+from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any, Final
 
 import structlog
@@ -30,13 +30,17 @@ class RequestIdMiddleware:
         request_id = request_id_from(Headers(scope=scope).get("x-request-id", ""), self._new_request_id)
         scope.setdefault("state", {})[_KEY] = request_id
 
-        async def send_with_id(message: Message) -> None:
+        def send_with_id(message: Message) -> Awaitable[None]:
             if message["type"] == "http.response.start":
                 MutableHeaders(scope=message)["X-Request-Id"] = request_id
-            await send(message)
+            return send(message)
 
-        with structlog.contextvars.bound_contextvars(request_id=request_id):
+        # `bound_contextvars` looks through all that is bound, twice.
+        bound = structlog.contextvars.bind_contextvars(request_id=request_id)
+        try:
             await self._app(scope, receive, send_with_id)
+        finally:
+            structlog.contextvars.reset_contextvars(**bound)
 
 
 def request_id_from(offered: str, new_request_id: Callable[[], str]) -> str:

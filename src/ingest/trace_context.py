@@ -1,5 +1,7 @@
 """A request that belongs to a trace hands it to the events that it leads to."""
 
+from collections.abc import Awaitable
+
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Receive, Scope, Send
 
@@ -12,10 +14,10 @@ class TraceContextMiddleware:
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         offered = Headers(scope=scope).get("traceparent", "") if scope["type"] == "http" else ""
-        if not offered:
-            await self._app(scope, receive, send)
-            return
+        return self._traced(offered, scope, receive, send) if offered else self._app(scope, receive, send)
+
+    async def _traced(self, offered: str, scope: Scope, receive: Receive, send: Send) -> None:
         with traced_by(parse_trace_parent(offered)):
             await self._app(scope, receive, send)

@@ -1,5 +1,6 @@
 """Every answer about resumable uploads says which version of tus is spoken, whoever gives it."""
 
+from collections.abc import Awaitable
 from typing import Final
 
 from starlette.datastructures import MutableHeaders
@@ -17,17 +18,16 @@ class TusVersionMiddleware:
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         if scope["type"] != "http" or not scope["path"].startswith(PATH):
-            await self._app(scope, receive, send)
-            return
+            return self._app(scope, receive, send)
 
-        async def send_with_version(message: Message) -> None:
+        def send_with_version(message: Message) -> Awaitable[None]:
             if message["type"] == "http.response.start":
                 headers = MutableHeaders(scope=message)
                 headers["Tus-Resumable"] = VERSION
                 if message["status"] == REFUSED:
                     headers["Tus-Version"] = VERSION
-            await send(message)
+            return send(message)
 
-        await self._app(scope, receive, send_with_version)
+        return self._app(scope, receive, send_with_version)

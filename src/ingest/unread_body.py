@@ -6,6 +6,7 @@ sees a broken pipe instead of its 413. So the answer is sent whole, then what st
 """
 
 import asyncio
+from collections.abc import Awaitable
 from typing import Final
 
 from starlette.datastructures import Headers, MutableHeaders
@@ -30,16 +31,13 @@ class UnreadBodyMiddleware:
         self._linger_bytes_max = linger_bytes_max
         self._linger_s_max = linger_s_max
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         if scope["type"] != "http" or not _has_body(Headers(scope=scope)):
-            await self._app(scope, receive, send)
-            return
+            return self._app(scope, receive, send)
         body = _Body(receive, waits_for_continue=Headers(scope=scope).get("expect", "").lower() == "100-continue")
 
         async def send_and_linger(message: Message) -> None:
-            if not body.is_pending:
-                await send(message)
-            elif message["type"] == "http.response.start":
+            if message["type"] == "http.response.start":
                 MutableHeaders(scope=message)["Connection"] = "close"
                 await send(message)
             elif message.get("more_body", False):
@@ -49,7 +47,10 @@ class UnreadBodyMiddleware:
                 await self._linger(body)
                 await send({"type": "http.response.body", "body": b"", "more_body": False})
 
-        await self._app(scope, body.receive, send_and_linger)
+        def send_answer(message: Message) -> Awaitable[None]:
+            return send_and_linger(message) if body.is_pending else send(message)
+
+        return self._app(scope, body.receive, send_answer)
 
     async def _linger(self, body: "_Body") -> None:
         # The answer has begun, so that reading on sends no 100 any more.

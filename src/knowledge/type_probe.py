@@ -14,7 +14,7 @@ class TypeProbe:
 
     def __init__(self, filename: str) -> None:
         self._filename = filename
-        self._head = bytearray()
+        self._head: bytes | bytearray = b""
         self._tail = bytearray()
         self._size_bytes = 0
         self._media_type: MediaType | None = None
@@ -23,7 +23,10 @@ class TypeProbe:
         """Raises nothing; ask `is_refused` afterwards."""
         self._size_bytes += len(piece)
         was_full = len(self._head) == SNIFF_BYTES
-        if not was_full:
+        if not self._head:
+            self._head = piece[:SNIFF_BYTES]  # nearly always all that it takes, and no copy where it is the whole piece
+        elif not was_full:
+            self._head = bytearray(self._head) if isinstance(self._head, bytes) else self._head
             self._head += piece[: SNIFF_BYTES - len(self._head)]
         if self._is_container:
             self._tail += piece[-SNIFF_BYTES:]

@@ -149,7 +149,7 @@ def build_app(
     )
     # A redirect is no problem document, and an upload would be sent twice.
     app.router.redirect_slashes = False
-    app.router.middleware_stack = NarrowedRoutes(app.router)
+    app.router.middleware_stack = NarrowedRoutes(app.router)  # type: ignore[assignment]  # inferred narrower than awaited
     return app
 
 

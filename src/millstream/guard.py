@@ -4,7 +4,7 @@ A web page elsewhere can make a browser send requests to a service on loopback; 
 origin, or (DNS rebinding) the page's host. Both are refused, so that only programs of this machine drive the service.
 """
 
-from collections.abc import Iterable
+from collections.abc import Awaitable, Iterable
 from typing import Final
 from urllib.parse import urlsplit
 
@@ -24,16 +24,12 @@ class Guard:
         self._app = app
         self._allowed = LOOPBACK_HOSTS | {host.strip().lower() for host in allowed_hosts if host.strip()}
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":
-            await self._app(scope, receive, send)
-            return
-        refusal = self._refusal(scope)
+    def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
+        refusal = self._refusal(scope) if scope["type"] == "http" else None
         if refusal is None:
-            await self._app(scope, receive, send)
-            return
+            return self._app(scope, receive, send)
         code, detail = refusal
-        await problem_response(problem(code, detail), request_id_of(scope))(scope, receive, send)
+        return problem_response(problem(code, detail), request_id_of(scope))(scope, receive, send)
 
     def _refusal(self, scope: Scope) -> tuple[ProblemCode, str] | None:
         hosts = [value.decode("latin-1") for name, value in scope["headers"] if name == b"host"]

@@ -1,7 +1,6 @@
 """Small objects go past the SDK's request machinery, and nobody can tell: against a real server."""
 
 import hashlib
-import io
 import secrets
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
@@ -12,6 +11,7 @@ import aioboto3
 import msgspec
 import pytest
 from aiohttp import web
+from botocore.exceptions import ClientError
 from structlog.testing import capture_logs
 
 from blobs import s3_client
@@ -95,8 +95,26 @@ async def test_what_was_tried_again_and_stored_gives_its_retries_back(settings: 
         full = quota.available_capacity
         for _ in range(2):
             proxy.plan = the_first_put(Fault.SLOW_DOWN)
-            await small.put(f"{settings.prefix}/again", io.BytesIO(SMALL), DIGEST)
+            await small.put(f"{settings.prefix}/again", [SMALL], DIGEST)
         assert puts(proxy) == 4
+        assert quota.available_capacity == full
+
+
+async def test_what_another_call_took_in_vain_is_given_back_by_what_succeeds(
+    settings: S3Settings, proxy: FaultyProxy
+) -> None:
+    settings = msgspec.structs.replace(settings, endpoint_url=proxy.endpoint_url, attempts_max=2)
+    async with open_client(settings) as (client, small):
+        (given_back,) = client.meta.events._emitter._handlers.prefix_search("after-call.s3.PutObject")
+        quota = given_back.__self__._quota
+        full = quota.available_capacity
+        proxy.plan = lambda request: Fault.SLOW_DOWN if request.method == "GET" else None
+        with pytest.raises(ClientError):
+            await client.get_object(Bucket=settings.bucket, Key="any")
+        taken = full - quota.available_capacity
+        assert taken > 0
+        for number in range(taken):
+            await small.put(f"{settings.prefix}/{number}", [SMALL], DIGEST)
         assert quota.available_capacity == full
 
 
@@ -112,7 +130,7 @@ async def test_a_server_that_refuses_connections_for_a_moment_is_tried_again(
     async with open_client(msgspec.structs.replace(settings, endpoint_url=proxy.endpoint_url)) as (client, small):
         client.meta.events.register_first("needs-retry.s3.PutObject", listens_again)
         await proxy.refuse()
-        await small.put(f"{settings.prefix}/refusing", io.BytesIO(SMALL), DIGEST)
+        await small.put(f"{settings.prefix}/refusing", [SMALL], DIGEST)
     assert attempts == ["EndpointConnectionError"]
     assert puts(proxy) == 1
 

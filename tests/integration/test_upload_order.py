@@ -7,7 +7,8 @@ from msgspec.structs import replace
 
 from blobs.errors import BlobError, BlobStoreFull, BlobStoreUnavailable
 from blobs.local import LocalBlobStore
-from blobs.writer import Batch, BatchingWriter
+from blobs.store import BlobRef
+from blobs.writer import Batch, BatchingWriter, Tail, put_whole
 from events.task import TaskSubmitted
 from tests.integration.ingest_app import make_services, running_mill
 
@@ -24,7 +25,7 @@ class _Refusing:
     async def carries(self, _size_bytes: int, /) -> bool:
         return False
 
-    async def finish(self, _tail: Batch, _sha256: str, _metadata: bytes, /) -> None:
+    async def finish(self, _tail: Tail, _sha256: str, _metadata: bytes, /) -> None:
         raise self._refusal
 
     async def discard(self) -> None:
@@ -43,6 +44,9 @@ class Choosy(LocalBlobStore):
         if key.endswith(".json") is self._refuses_sidecars:
             return BatchingWriter(key, _Refusing(self._refusal), batch_bytes=1024)
         return super().writer(key)
+
+    async def put(self, key: str, data: bytes) -> BlobRef:
+        return await put_whole(self.writer(key), data)
 
 
 @pytest.mark.parametrize(

@@ -139,7 +139,8 @@ class _AdmittedRoute:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         admission, needed = self._admission, self._needed
         asker = admission.ask(scope)
-        with structlog.contextvars.bound_contextvars(actor=asker.principal.actor):
+        bound = structlog.contextvars.bind_contextvars(actor=asker.principal.actor)
+        try:
             paced = await admission.check(scope, asker, needed)
             access.admitted(scope, asker.principal)
             await admission.bounds.narrow(scope, asker.principal)
@@ -147,6 +148,8 @@ class _AdmittedRoute:
             with place, admission.ring.visit(asker.presented) as visit:
                 visiting = Visiting(scope, receive, send, visit, headers={} if paced is None else paced.headers())
                 await self._app(scope, visiting.receive, visiting.send)
+        finally:
+            structlog.contextvars.reset_contextvars(**bound)
 
 
 def admitted_routes(routes: Iterable[Route], admission: Admission) -> list[Route]:

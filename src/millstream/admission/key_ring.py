@@ -6,9 +6,8 @@ with it the streams and uploads that are under way.
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Awaitable, Callable, Iterator
-from contextlib import contextmanager
-from typing import Final
+from collections.abc import Awaitable, Callable
+from typing import Final, Self
 
 import structlog
 
@@ -32,11 +31,25 @@ _log = structlog.get_logger()
 
 
 class Visit:
-    """One request that was let in. `presented` None: the service was open."""
+    """One request that was let in, as long as it lasts: a context manager. `presented` None: the service was open."""
 
-    def __init__(self, presented: PresentedKey | None) -> None:
+    def __init__(self, presented: PresentedKey | None, visits: "Visits") -> None:
         self.presented = presented
         self.ended = asyncio.Event()
+        self._visits = visits
+
+    def __enter__(self) -> Self:
+        self._visits[self.presented].add(self)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        holders = self._visits[self.presented]
+        holders.discard(self)
+        if not holders:
+            del self._visits[self.presented]
+
+
+Visits = defaultdict[PresentedKey | None, set[Visit]]
 
 
 class KeyRing:
@@ -66,7 +79,7 @@ class KeyRing:
         self._records: dict[str, KeyRecord] = {}
         self._version = -1
         self._seen_s = clock_s()
-        self._visits: defaultdict[PresentedKey | None, set[Visit]] = defaultdict(set)
+        self._visits: Visits = defaultdict(set)
         self._used: dict[str, int] = {}
         self._used_noted_s = clock_s()
 
@@ -105,18 +118,9 @@ class KeyRing:
         record = self._records.get(actor)
         return KeyLimits() if record is None else record.limits
 
-    @contextmanager
-    def visit(self, presented: PresentedKey | None) -> Iterator[Visit]:
+    def visit(self, presented: PresentedKey | None) -> Visit:
         """Lasts as long as the request, and ends early when the key does."""
-        visit = Visit(presented)
-        holders = self._visits[presented]
-        holders.add(visit)
-        try:
-            yield visit
-        finally:
-            holders.discard(visit)
-            if not holders:
-                self._visits.pop(presented, None)
+        return Visit(presented, self._visits)
 
     async def look(self) -> None:
         """Takes over what changed and ends what has to end. Raises LogUnavailable, also where changes were lost."""

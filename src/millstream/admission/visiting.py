@@ -1,7 +1,7 @@
 """A request under way whose key may end: then its body ends, its stream says good-bye, and its answer is a 401."""
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Awaitable, Mapping
 from typing import Final
 
 from starlette.datastructures import MutableHeaders
@@ -41,20 +41,18 @@ class Visiting:
             raise _unauthenticated()
         return message
 
-    async def send(self, message: Message) -> None:
+    def send(self, message: Message) -> Awaitable[None]:
         has_ended = self._visit.ended.is_set()
         if message["type"] == "http.response.start":
             self._has_started = True
             if has_ended and self._is_reading:
-                await self._refuse()
-                return
+                return self._refuse()
             headers = MutableHeaders(scope=message)
             headers.update(self._headers)
             self._is_stream = headers.get("content-type", "").startswith("text/event-stream")
         elif has_ended and self._is_stream and not message.get("more_body", False):
             message = {**message, "body": message.get("body", b"") + GOODBYE}
-        if not self._is_refused:
-            await self._send(message)
+        return _nothing() if self._is_refused else self._send(message)
 
     async def _refuse(self) -> None:
         """In place of an answer that was asked for with a key that has ended since: a long poll may take a minute."""
@@ -71,6 +69,10 @@ class Visiting:
         finally:
             receiving.cancel()
             ending.cancel()
+
+
+async def _nothing() -> None:
+    """Of an answer in whose place another one was sent."""
 
 
 def refuse_ended(scope: Scope) -> None:

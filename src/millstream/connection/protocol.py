@@ -14,7 +14,6 @@ from typing import Any, ClassVar, Final
 import httptools
 import structlog
 from uvicorn.config import Config
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.server import ServerState
 
 from events.ids import IdFactory
@@ -22,6 +21,7 @@ from events.seldom import Seldom
 from ingest.problems import ProblemCode, Rejected
 from millstream.connection.chunks import Chunks
 from millstream.connection.crowd import Crowd
+from millstream.connection.exchange import Exchanging
 from millstream.connection.flow import Reading, Unsent
 from millstream.connection.framing import HEAD_END, Framing, check_begun, scan_head
 from millstream.connection.limits import ConnectionLimits
@@ -50,7 +50,7 @@ class Stage(Enum):
     """It was refused; what still comes is thrown away."""
 
 
-class Connection(HttpToolsProtocol):
+class Connection(Exchanging):
     """Also shows event streams the transport that they write to: ASGI alone cannot cut a client off."""
 
     limits: ClassVar[ConnectionLimits]
@@ -71,6 +71,8 @@ class Connection(HttpToolsProtocol):
         self._left_bytes = 0
         """Of a body whose length is known."""
         self._chunks: Chunks | None = None
+        self._is_parser_in_body = False
+        """It was told of a body that it will not see: of one whose length is known there is nothing to parse."""
         self._due_s = 0.0
         """When a head, or the end of a refused connection, is waited for no longer."""
         self._unsent = Unsent()
@@ -152,15 +154,19 @@ class Connection(HttpToolsProtocol):
         known_bytes = len(self._head)
         if not known_bytes:
             self._due_s = self.loop.time() + self.limits.header_s_max
-        self._head += data
+        else:
+            self._head += data
+        begun: bytes | bytearray = self._head if known_bytes else data  # nearly always whole, with a body behind it
         # One empty line in front is what some clients send behind a body (RFC 9112, section 2.2).
-        skipped = 2 if self._head.startswith(b"\r\n") else 0
-        end = self._head.find(HEAD_END, max(skipped, known_bytes - 3))
+        skipped = 2 if begun.startswith(b"\r\n") else 0
+        end = begun.find(HEAD_END, max(skipped, known_bytes - 3))
         if end < 0:
+            self._head = self._head or bytearray(data)
             check_begun(self._head[skipped:] if skipped else self._head, max(0, known_bytes - skipped), self.limits)
             return b""
-        framing = scan_head(bytes(self._head[skipped : end + 4]), self.limits)
-        rest = bytes(self._head[end + 4 :])
+        head, rest = bytes(begun[skipped : end + 4]), bytes(begun[end + 4 :])
+        self._head = bytearray(head)  # a refusal looks here for the method
+        framing = scan_head(head, self.limits)
         self._head.clear()
         self._begin(framing)
         return rest
@@ -176,6 +182,9 @@ class Connection(HttpToolsProtocol):
             if framing.expects_continue:
                 # Until the application asks for the body, which sends the 100 and reads on, the client rightly waits.
                 self.flow.pause_reading()
+        if self._is_parser_in_body:
+            self.parser = httptools.HttpRequestParser(self)
+        self._is_parser_in_body = bool(framing.content_length)
         self.parser.feed_data(framing.head)
 
     def _take_body(self, data: bytes) -> bytes:
@@ -192,7 +201,9 @@ class Connection(HttpToolsProtocol):
             # First of all: the parser's callbacks may want to know.
             self._stage = Stage.ANSWER
             self._reading.pace = None
-        if body:
+        if self._chunks is None:
+            self.cycle.take(body, is_end=is_whole)
+        elif body:
             self.parser.feed_data(body)
         if is_whole and self.cycle.response_complete:
             self._wait_for_head()

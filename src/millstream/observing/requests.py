@@ -1,7 +1,7 @@
 """Requests of an API process: how many, how answered, how fast, and the bytes that they bring."""
 
 import time
-from collections.abc import Iterable
+from collections.abc import Awaitable, Iterable
 from typing import Final
 
 from starlette.routing import Route
@@ -39,9 +39,9 @@ class _Named:
         self._app = app
         self._name = name
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         scope[_KEY] = self._name
-        await self._app(scope, receive, send)
+        return self._app(scope, receive, send)
 
 
 class MeasuringMiddleware:
@@ -63,10 +63,10 @@ class MeasuringMiddleware:
             received_bytes += len(message.get("body", b""))
             return message
 
-        async def timed(message: Message) -> None:
+        def timed(message: Message) -> Awaitable[None]:
             if message["type"] == "http.response.start":
                 self._answered(scope, message["status"], time.perf_counter() - began_s)
-            await send(message)
+            return send(message)
 
         figures.add(catalogue.IN_FLIGHT)
         try:

@@ -3,7 +3,7 @@
 The table of operations is what is compared with, so a parameter that is not told is not taken either.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Awaitable, Iterable, Mapping
 from urllib.parse import parse_qsl
 
 from starlette.routing import Route
@@ -34,12 +34,12 @@ class _StrictRoute:
         self._known = frozenset(one.name for one in asked if not one.is_open)
         self._prefixes = tuple(f"{one.name}." for one in asked if one.is_open)
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         if scope["query_string"]:
             self._check(
                 [name for name, _ in parse_qsl(scope["query_string"].decode("latin-1"), keep_blank_values=True)]
             )
-        await self._app(scope, receive, send)
+        return self._app(scope, receive, send)
 
     def _check(self, names: Iterable[str]) -> None:
         seen: set[str] = set()

@@ -1,14 +1,14 @@
 """As few syncs as make a rename last, and no fewer."""
 
 import asyncio
+import errno
 import os
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from blobs.directories import DirectorySyncs
-from blobs.errors import BlobExists, BlobStoreUnavailable
+from blobs.directories import LastingDirectories
+from blobs.errors import BlobExists
 from blobs.local import LocalBlobStore
 
 
@@ -70,49 +70,32 @@ async def test_a_directory_made_again_after_its_removal_is_new(tmp_path: Path, s
     await store.close()
 
 
-async def test_syncs_asked_for_while_one_is_under_way_share_the_next(tmp_path: Path) -> None:
-    began, goes_on, synced = asyncio.Event(), asyncio.Event(), list[Path]()
-
-    async def slow_sync(_call: Callable[[Path], None], directory: Path) -> None:
-        synced.append(directory)
-        began.set()
-        await goes_on.wait()
-
-    syncs = DirectorySyncs(tmp_path, slow_sync)
-    first = asyncio.create_task(syncs.sync(tmp_path))
-    await began.wait()
-    others = [asyncio.create_task(syncs.sync(tmp_path)) for _ in range(7)]
-    elsewhere = asyncio.create_task(syncs.sync(tmp_path / "other"))
-    goes_on.set()
-    await asyncio.gather(first, *others, elsewhere)
-    assert sorted(synced) == [tmp_path, tmp_path, tmp_path / "other"]
+async def test_directories_of_one_parent_that_are_new_together_share_its_sync(
+    tmp_path: Path, synced: list[Path]
+) -> None:
+    new = [tmp_path / "documents" / f"d{number}" for number in range(7)]
+    for directory in new:
+        directory.mkdir(parents=True)
+    lasting = LastingDirectories(tmp_path)
+    lasting.make_last(new, made=new)
+    assert synced == [tmp_path / "documents", tmp_path]
+    lasting.make_last(new, made=())
+    assert len(synced) == 2
 
 
-async def test_a_sync_that_fails_fails_all_that_it_served_and_none_after(tmp_path: Path) -> None:
-    fails = iter([True, False])
+async def test_a_sync_that_fails_leaves_nothing_remembered(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    directory = tmp_path / "documents"
+    directory.mkdir()
+    lasting = LastingDirectories(tmp_path)
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "fsync", failing_sync)
+        with pytest.raises(OSError, match="away"):
+            lasting.make_last([directory], made=())
+    synced_since: list[int] = []
+    monkeypatch.setattr(os, "fsync", synced_since.append)
+    lasting.make_last([directory], made=())
+    assert len(synced_since) == 1
 
-    async def failing_sync(_call: Callable[[Path], None], _directory: Path) -> None:
-        await asyncio.sleep(0)
-        if next(fails):
-            raise BlobStoreUnavailable("the disk is away")
 
-    syncs = DirectorySyncs(tmp_path, failing_sync)
-    served = await asyncio.gather(syncs.sync(tmp_path), syncs.sync(tmp_path), return_exceptions=True)
-    assert [type(one) for one in served] == [BlobStoreUnavailable, BlobStoreUnavailable]
-    await syncs.sync(tmp_path)
-
-
-async def test_who_stops_waiting_for_a_sync_stops_nobody_else(tmp_path: Path) -> None:
-    goes_on = asyncio.Event()
-
-    async def slow_sync(_call: Callable[[Path], None], _directory: Path) -> None:
-        await goes_on.wait()
-
-    syncs = DirectorySyncs(tmp_path, slow_sync)
-    one, other = (asyncio.create_task(syncs.sync(tmp_path)) for _ in range(2))
-    await asyncio.sleep(0)
-    one.cancel()
-    goes_on.set()
-    await other
-    with pytest.raises(asyncio.CancelledError):
-        await one
+def failing_sync(_descriptor: int) -> None:
+    raise OSError(errno.EIO, "the disk is away")

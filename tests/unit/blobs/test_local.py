@@ -3,7 +3,6 @@
 import asyncio
 import errno
 import gc
-import io
 import os
 import threading
 from collections.abc import AsyncIterator, Callable
@@ -75,7 +74,7 @@ async def test_a_small_blob_costs_one_hop_to_a_thread(
 
 
 @pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT])
-@pytest.mark.parametrize("call", ["write", "fsync"])
+@pytest.mark.parametrize("call", ["writev", "fsync"])
 async def test_a_full_disk_is_named_and_leaves_no_half_file(
     store: LocalBlobStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, call: str, number: int
 ) -> None:
@@ -99,9 +98,11 @@ async def test_a_failing_disk_is_unavailable(store: LocalBlobStore, monkeypatch:
 async def test_a_write_that_the_disk_takes_in_bites_arrives_whole(
     store: LocalBlobStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    write = os.write
-    monkeypatch.setattr(os, "write", lambda descriptor, data: write(descriptor, data[:1000]))
-    await store.put("k", b"0123456789" * 777)
+    monkeypatch.setattr(os, "writev", lambda descriptor, pieces: os.write(descriptor, pieces[0][:1000]))
+    async with store.writer("k") as writer:
+        for _ in range(7):
+            await writer.write(b"0123456789" * 111)
+        await writer.commit()
     assert await store.get("k") == b"0123456789" * 777
 
 
@@ -154,10 +155,10 @@ async def test_a_commit_cancelled_on_the_disk_leaves_no_half_file(
 async def test_a_writer_given_up_before_its_thread_began_writes_nothing(tmp_path: Path) -> None:
     root = tmp_path / "blobs"
     (root / ".tmp").mkdir(parents=True)
-    pending = durable.PendingFile(root, root / "k")
+    pending = durable.PendingFile(root, "k")
     pending.discard()
     with pytest.raises(OSError, match="given up"):
-        pending.place(io.BytesIO(b"late"))
+        pending.write_end([b"late"])
     assert unfinished(tmp_path) == []
     assert not (root / "k").exists()
 

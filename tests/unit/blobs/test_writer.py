@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from blobs.errors import BlobError, BlobStoreUnavailable
-from blobs.writer import Batch, BatchingWriter
+from blobs.writer import PIECES_MAX, Batch, BatchingWriter, Tail
 
 
 class RememberingSink:
@@ -28,8 +28,9 @@ class RememberingSink:
     async def carries(self, size_bytes: int, /) -> bool:
         return size_bytes <= 4
 
-    async def finish(self, tail: Batch, sha256: str, metadata: bytes, /) -> None:
-        self.finished = (tail.getvalue(), sha256)
+    async def finish(self, tail: Tail, sha256: str, metadata: bytes, /) -> None:
+        self.tail = tail
+        self.finished = (b"".join(tail), sha256)
         self.metadata = metadata
 
     async def discard(self) -> None:
@@ -68,6 +69,41 @@ async def test_a_blob_of_exactly_one_batch_is_finished_in_one_go() -> None:
     await writer.write(b"1234")
     await writer.commit()
     assert sink.batches == []
+    assert sink.finished is not None
+    assert sink.finished[0] == b"1234"
+
+
+@given(st.integers(0, 3 * PIECES_MAX))
+def test_many_small_pieces_become_one(pieces: int) -> None:
+    sink = RememberingSink()
+
+    async def write() -> Tail:
+        writer = BatchingWriter("k", sink, batch_bytes=10_000)
+        for _ in range(pieces):
+            await writer.write(b"1")
+        await writer.commit()
+        return sink.tail
+
+    tail = asyncio.run(write())
+    assert len(tail) <= PIECES_MAX
+    assert b"".join(tail) == b"1" * pieces
+
+
+async def test_a_short_blob_is_handed_on_where_it_lies() -> None:
+    sink, first, second = RememberingSink(), bytes(1000), bytes(3000)
+    writer = BatchingWriter("k", sink, batch_bytes=4000)
+    await writer.write(first)
+    await writer.write(second)
+    await writer.commit()
+    assert [id(piece) for piece in sink.tail] == [id(first), id(second)]
+
+
+async def test_what_a_caller_may_use_again_is_copied() -> None:
+    sink, buffer = RememberingSink(), bytearray(b"1234")
+    writer = BatchingWriter("k", sink, batch_bytes=10)
+    await writer.write(buffer)
+    buffer[:] = b"5678"
+    await writer.commit()
     assert sink.finished is not None
     assert sink.finished[0] == b"1234"
 
