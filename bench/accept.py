@@ -3,10 +3,11 @@
     PYTHONPATH=src:. python bench/accept.py [--rounds 5] [--seconds 4] [--only "directory, 64 KiB"]
 
 Every way is loaded once a round, in turn, so that a drifting machine drifts for all; figures are medians over the
-rounds. Then the API is loaded at half of its own rate, by the clock: p50 and p99. Goals: 0.6 of the bare server on a
-directory; on S3 0.75 (64 KiB) and 0.65 (1 MiB) of raw PUTs at the same concurrency, and 1.3 times the usual way
-(`form()`, then aioboto3); at half load p50 40 ms, p99 100 ms. CPU is that of the server's process alone, an upload.
-The floor has no goal: it says what of the distance the obligations of a 202 take, and what is ours.
+rounds. Then the API is loaded at half of its own rate, by the clock: p50 and p99. Goals (`promises.py`, ADR 71): 0.75
+of a floor that has the obligations of a 202 and nothing else; 0.6 of the bare server on a directory, and 1.3 times
+the usual way (`form()`, then aioboto3) on S3; at half load p50 40 ms, p99 100 ms. Raw PUTs at the same concurrency
+have no goal: the floor does not reach what was promised of them. CPU is that of the server's process alone, an
+upload.
 """
 
 import argparse
@@ -107,6 +108,8 @@ def compare(effort: Effort, title: str, ways: Mapping[str, Way]) -> None:
         if name != "millstream":
             beside = Peer(name, [one.rate_hz for one in done])
             note(f"{title}, beside {name}", "/s", [one.rate_hz for one in ours], beside=beside)
+        if name not in {"millstream", FLOOR}:
+            note(f"{title}: the floor, beside {name}", "/s", [one.rate_hz for one in rounds[FLOOR]], beside=beside)
         told = percentiles(done) if name == "millstream" else f"ours is {ratio:.2f} of it"
         print(f"  {name:<22} {statistics.median(one.rate_hz for one in done):8.0f}/s   {cpu:<13} {told}", flush=True)
     way, half = ways["millstream"], rate_hz / 2

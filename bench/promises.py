@@ -49,13 +49,14 @@ PROMISES: Final[tuple[Promise, ...]] = (
         module="accept",
         arguments=("--rounds", "5", "--seconds", "1.5"),
         goals={
+            "directory, 64 KiB, beside floor (digest, store, log)": ratio_at_least(0.75),
             "directory, 64 KiB, beside bare disk + fsync": ratio_at_least(0.6),
             "directory, 64 KiB, at half that load: p50": at_most(40),
             "directory, 64 KiB, at half that load: p99": at_most(100),
-            "S3, 64 KiB, beside raw PUT": ratio_at_least(0.75),
+            # Not of raw PUTs, nor of the usual way at 1 MiB: the floor is below what was promised of them (ADR 71).
+            "S3, 64 KiB, beside floor (digest, store, log)": ratio_at_least(0.75),
             "S3, 64 KiB, beside form() + aioboto3": ratio_at_least(1.3),
-            "S3, 1 MiB, beside raw PUT": ratio_at_least(0.65),
-            "S3, 1 MiB, beside form() + aioboto3": ratio_at_least(1.3),
+            "S3, 1 MiB, beside floor (digest, store, log)": ratio_at_least(0.75),
         },
         seconds_max=600,
     ),
