@@ -1,7 +1,6 @@
 """What one append comes to, worked out and checked before any store is touched: pure, shared by every store."""
 
 from collections.abc import Mapping, Sequence
-from operator import attrgetter
 from typing import Final, assert_never
 
 import msgspec
@@ -20,7 +19,7 @@ from events.steps import Lane, Step
 from events.task import TaskFinished
 
 _NOTHING: Final[frozenset[str]] = frozenset()
-_TALLY_OF, _DIGESTS_OF, _CLAIMS_OF = map(attrgetter, ("tally", "digests", "claims"))
+_NO_CHANGE: Final = Tally()
 
 _ENDED_BY: Final[Mapping[type[Event], Step]] = {
     DocumentParsed: Step.PARSE,
@@ -107,9 +106,7 @@ def plan_append(
     """`by_name`: events in the form that older programs read. Raises InvalidAppend for whatever the contract forbids,
     InvalidId for ids that are none."""
     partition = _one_partition(writes, partitions, acknowledge)
-    # Most appends change no tally and no digest: what there is none of is not gone through.
-    tallies = _merged_tallies(writes, partition) if any(map(_TALLY_OF, writes)) else {}
-    digests = _merged_digests(writes) if any(map(_DIGESTS_OF, writes)) or any(map(_CLAIMS_OF, writes)) else {}
+    tallies = _merged_tallies(writes, partition)
     finished = [one.stream_id for write in writes for one in write.envelopes if type(one.event) is TaskFinished]
     consequences: list[Consequence] = []
     for write in writes:
@@ -119,7 +116,7 @@ def plan_append(
         writes=tuple([_planned(write, by_name) for write in writes]),
         tallies=tallies,
         finished=frozenset(finished) if finished else _NOTHING,
-        digests=digests,
+        digests=_merged_digests(writes),
         consequences=_once_a_task(consequences) if len(consequences) > 1 else tuple(consequences),
     )
 
@@ -175,12 +172,13 @@ def _payload(write: Write, envelope: Envelope, version: int, by_name: bool) -> b
 
 def _merged_tallies(writes: Sequence[Write], partition: int) -> dict[str, Tally]:
     merged: dict[str, Tally] = {}
-    for change in [change for write in writes for change in write.tally]:
-        if partition_of(change.task_id) != partition:
-            raise InvalidAppend("a tally lies in another partition than the append")
-        before = msgspec.structs.astuple(merged.get(change.task_id, Tally()))
-        merged[change.task_id] = Tally(*map(sum, zip(before, msgspec.structs.astuple(change.change), strict=True)))
-    return {task: change for task, change in merged.items() if change != Tally()}
+    for write in writes:
+        for change in write.tally:
+            if partition_of(change.task_id) != partition:
+                raise InvalidAppend("a tally lies in another partition than the append")
+            before = merged.get(change.task_id)
+            merged[change.task_id] = change.change if before is None else before + change.change
+    return {task: change for task, change in merged.items() if change != _NO_CHANGE} if merged else merged
 
 
 def _merged_digests(writes: Sequence[Write]) -> dict[DigestKey, PlannedDigest]:

@@ -47,9 +47,10 @@ def append_call(plan: Plan, keys: Keys, acknowledge: Delivery | None) -> AppendC
         size_bytes += sum(map(len, write.payloads))
     tallies = _add_tallies(plan, keys, names, numbers) if plan.tallies or plan.finished else []
     inboxes: list[tuple[Step, Lane]] = []
-    if plan.consequences:
-        inboxes = list(dict.fromkeys([(one.step, one.lane) for one in plan.consequences if type(one) is EnterInbox]))
-        names += [keys.inbox(plan.partition, step, lane) for step, lane in inboxes]
+    for one in plan.consequences:
+        if type(one) is EnterInbox and (one.step, one.lane) not in inboxes:
+            inboxes.append((one.step, one.lane))
+            names.append(keys.inbox(plan.partition, one.step, one.lane))
     knowledge_bases = _add_digests(plan, keys, names, numbers, arguments) if plan.digests else 0
     uses_times = _add_consequences(plan, inboxes, tallies, numbers, arguments) if plan.consequences else False
     if acknowledge is not None:

@@ -88,7 +88,7 @@ class RedisLog:
         answer: list[Any] = await batching.run(keys, arguments, shared=shared, size_bytes=size_bytes)
         match answer:
             case [1, int(epoch), int(is_repeat), *entry_ids]:
-                positions = tuple(position_of(epoch, entry) for entry in entry_ids)
+                positions = tuple([position_of(epoch, entry) for entry in entry_ids])
                 if self._seen is not None and positions:
                     self._seen.note(plan.partition, writes, positions)
                 return Appended(positions, is_repeat=is_repeat == 1)

@@ -1,6 +1,7 @@
 """Pure: what a document's history says about the attempts at one step. Attempts are counted from the log alone."""
 
 from collections.abc import Iterable, Sequence
+from typing import Final
 
 import msgspec
 from msgspec.structs import replace
@@ -88,9 +89,14 @@ def asked_by(history: Iterable[Envelope], delivery: Delivery) -> Envelope | None
 
 
 def _after(attempts: Attempts, envelope: Envelope, step: Step) -> Attempts:
-    due_us = [_due_us(envelope, one) for one in route(envelope.event) if _leads_to(one, step)]
-    if due_us:
-        attempts = msgspec.structs.replace(attempts, called_at=envelope.version, called_at_us=max(due_us))
+    for found in route(envelope.event):
+        if _leads_to(found, step):
+            due_us = _due_us(envelope, found)
+            if attempts.called_at == envelope.version:  # one event may lead there twice
+                due_us = max(due_us, attempts.called_at_us)
+            attempts = msgspec.structs.replace(attempts, called_at=envelope.version, called_at_us=due_us)
+    if type(envelope.event) not in _TOLD_BY:
+        return attempts
     match envelope.event:
         case facts.ReprocessingRequested():
             return Attempts(called_at=attempts.called_at, called_at_us=attempts.called_at_us)
@@ -115,6 +121,10 @@ def _after(attempts: Attempts, envelope: Envelope, step: Step) -> Attempts:
             return msgspec.structs.replace(attempts, failures=(), abandoned=0, is_open=False)
         case _:
             return attempts
+
+
+_TOLD_BY: Final = frozenset({facts.ReprocessingRequested, facts.StepStarted, facts.StepFailed, facts.ChunksEmbedded})
+"""Facts that say something of attempts; to ask for each of them costs 65 ns an event."""
 
 
 def _begins(envelope: Envelope, step: Step, number: int) -> bool:
