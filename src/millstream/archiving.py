@@ -131,7 +131,7 @@ async def _archive_partition(stores: Stores, partition: int, *, holder: str, tri
 async def _opened(settings: Settings) -> AsyncIterator[Stores]:
     async with reachable_redis(settings.redis_url, settings.data_path) as url:
         settings = msgspec.structs.replace(settings, redis_url=url)
-        async with open_stores(settings) as stores:
+        async with open_stores(settings, appends=False) as stores:
             try:
                 yield stores
             except LogUnavailable as error:

@@ -144,7 +144,7 @@ async def _redis(settings: Settings) -> str:
     from events.replicas import halted
     from millstream.stores import needs_replica, open_stores
 
-    async with open_stores(settings, only_looks=True) as stores:
+    async with open_stores(settings, appends=False) as stores:
         policy = await fsync_policy(stores.clients.commands)
         loss = "" if policy == "always" else " (a power cut may lose the last second: `appendfsync always`)"
         log = RedisLog(stores.clients.commands, stores.clients.blocking, stores.keys)
@@ -166,7 +166,7 @@ async def _knowledge_bases(settings: Settings) -> str:
     from millstream.stores import open_stores
 
     try:
-        async with open_stores(await where_it_runs(settings), only_looks=True) as stores:
+        async with open_stores(await where_it_runs(settings), appends=False) as stores:
             found = await misfits(lists_of(stores), stores.embeddings)
     except NotAsked as why:
         return str(why)

@@ -76,8 +76,8 @@ def views_of(stores: Stores) -> RedisViews:
 
 
 @asynccontextmanager
-async def open_stores(settings: Settings, *, only_looks: bool = False) -> AsyncIterator[Stores]:
-    """Connects, checks that nothing would be lost, and closes at the end. Who `only_looks` appends nothing, so that
+async def open_stores(settings: Settings, *, appends: bool = True) -> AsyncIterator[Stores]:
+    """Connects, checks that nothing would be lost, and closes at the end. Without `appends` no event is written, and
     older programs are left their format. Raises Stop that says what to do."""
     models, embeddings = Models(settings), Embeddings(settings)
     clients = connect(settings)
@@ -85,7 +85,8 @@ async def open_stores(settings: Settings, *, only_looks: bool = False) -> AsyncI
     opened: OpenIndex | None = None
     try:
         keys = await open_marked(settings, clients, blobs)
-        if not settings.events_by_name and not only_looks:
+        by_name = settings.events_by_name or not appends
+        if not by_name:
             await allow_events_by_place(clients.commands, keys)
         opened = await open_index(settings, clients, keys)
         figures = Registry()
@@ -95,7 +96,7 @@ async def open_stores(settings: Settings, *, only_looks: bool = False) -> AsyncI
             settings=settings,
             clients=clients,
             keys=keys,
-            log=ArchivedLog(MeasuredLog(_log(settings, clients, keys, seen), figures), archive),
+            log=ArchivedLog(MeasuredLog(_log(settings, clients, keys, seen, by_name=by_name), figures), archive),
             seen=seen,
             epochs=RedisEpochs(clients.commands, keys),
             archive=archive,
@@ -150,7 +151,7 @@ def needs_replica(settings: Settings) -> bool:
             assert_never(settings.confirm)
 
 
-def _log(settings: Settings, clients: Clients, keys: Keys, seen: SeenEnds) -> RedisLog:
+def _log(settings: Settings, clients: Clients, keys: Keys, seen: SeenEnds, *, by_name: bool) -> RedisLog:
     confirmation = Confirmation(replicas=1, wait_ms=settings.confirm_ms_max) if needs_replica(settings) else None
     return RedisLog(
         clients.commands,
@@ -158,5 +159,5 @@ def _log(settings: Settings, clients: Clients, keys: Keys, seen: SeenEnds) -> Re
         keys,
         confirmation=confirmation,
         seen=seen,
-        writes_by_name=settings.events_by_name,
+        writes_by_name=by_name,
     )

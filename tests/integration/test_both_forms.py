@@ -54,12 +54,12 @@ async def test_older_and_newer_writers_go_on_in_one_stream_and_know_what_the_oth
     assert await by_place.history(document) == await by_name.history(document) == await by_place.read(0)
 
 
-@pytest.mark.parametrize("form", ["by name", "only looks", "by place"])
+@pytest.mark.parametrize("form", ["by name", "appends nothing", "by place"])
 async def test_the_format_is_raised_before_the_first_event_that_older_programs_cannot_read(
     own_redis: RedisProcess, tmp_path: Path, form: str
 ) -> None:
     settings = Settings(redis_url=own_redis.url, data_dir=str(tmp_path), events_by_name=form == "by name")
-    async with open_stores(settings, only_looks=form == "only looks"):
+    async with open_stores(settings, appends=form != "appends nothing"):
         pass
     async with make_clients(own_redis.url) as clients:
         keys = await open_installation(clients.commands, partitions=None)
