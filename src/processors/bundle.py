@@ -50,6 +50,12 @@ class Bundle:
         self._parts[part] = data
         return BlobRef(f"{self._key}{SEPARATOR}{part}", len(data), "")
 
+    def held(self, name: str) -> bytes | None:
+        """What was put under the name that an event says, None where that is not in this bundle. It never left this
+        process, so there is nothing to check."""
+        blob, _, part = name.partition(SEPARATOR)
+        return self._parts.get(part) if blob == self._key else None
+
     async def get(self, key: str) -> bytes:
         """This bundle as it will be, or a blob that is stored. Raises BlobMissing."""
         return msgspec.msgpack.encode(self._parts) if key == self._key else await self._blobs.get(key)

@@ -13,7 +13,7 @@ from knowledge.errors import KnowledgeError
 from knowledge.vectors import Vectors, decode_vectors
 from processors.artifacts import is_what_was_stored
 from processors.aside import aside
-from processors.bundle import ReadBlobs, get_named
+from processors.bundle import Bundle, ReadBlobs, get_named
 from processors.failures import BlobCorrupt
 
 CHECKED_INLINE_BYTES_MAX: Final = 256 * 1024
@@ -22,6 +22,9 @@ CHECKED_INLINE_BYTES_MAX: Final = 256 * 1024
 
 async def load(blobs: ReadBlobs, name: str) -> bytes:
     """Raises BlobCorrupt, BlobMissing."""
+    if isinstance(blobs, Bundle) and (held := blobs.held(name)) is not None:
+        # Hashing more than 2 kB lets go of the interpreter, which a model's thread then keeps for milliseconds.
+        return held
     content = await get_named(blobs, name)
     if len(content) <= CHECKED_INLINE_BYTES_MAX:
         is_sound = is_what_was_stored(name, content)

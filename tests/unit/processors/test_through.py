@@ -21,10 +21,11 @@ from knowledge.media_type import MediaType
 from knowledge.memory_index import MemoryIndex
 from knowledge.text import ParsedText
 from knowledge.vectors import Vectors
-from processors.bundle import SEPARATOR, StepBlobs
+from processors.bundle import SEPARATOR, Bundle, StepBlobs
 from processors.chunk import ChunkStep
 from processors.documents import DocumentDeliveries
 from processors.embed import EmbedStep
+from processors.failures import BlobCorrupt
 from processors.group_commit import GroupCommit
 from processors.knowledge_bases import KnowledgeBases
 from processors.observing import Ended, ErrandEnded, NobodyWatches
@@ -212,6 +213,19 @@ async def test_what_the_steps_made_is_one_blob_of_which_each_part_is_read_by_its
     assert len(await load_vectors(world.blobs, state.batches)) == 1
     history = await world.mill.log.history(document)
     assert f"documents/{document}/bundle@1" in set(blobs_named(history)), "or it would be collected"
+
+
+async def test_a_bundle_in_hand_is_read_by_the_names_that_it_gave_and_by_no_others() -> None:
+    world = await a_world()
+    bundle = Bundle(world.blobs, "x", 1)
+    ref = await bundle.put("documents/x/text@1-abc", b"words")
+    assert await load(bundle, ref.key) == b"words"
+    for name in (f"{ref.key}d", ref.key.partition(SEPARATOR)[0] + "0" + SEPARATOR + "text@1-abc"):
+        assert bundle.held(name) is None
+    with pytest.raises(BlobCorrupt):
+        await load(bundle, f"{ref.key}d")
+    await world.blobs.put("documents/x/source", b"bytes")
+    assert await load(bundle, "documents/x/source") == b"bytes", "what is stored is read from there"
 
 
 @pytest.mark.parametrize(
