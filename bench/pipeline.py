@@ -115,7 +115,7 @@ class Mill:
     async def _through(self, path: str, numbers: Sequence[int]) -> None:
         async with self._slots:
             task = await self._post(path, numbers)
-        while (await self._client.get(f"/tasks/{task}?wait=10")).json()["finished_at"] is None:
+        while (await self._client.get(f"/tasks/{task}?wait=10&until=ended")).json()["finished_at"] is None:
             pass
         ended = (await self._client.get(f"/tasks/{task}")).json()
         assert ended["status"] == "completed", ended

@@ -25,7 +25,7 @@ from projections.document_filter import METADATA_FILTERS_MAX, DocumentFilter
 from projections.everything import WatchedEverything
 from projections.freshness import Freshness
 from projections.lists import Lists
-from projections.long_poll import told_within
+from projections.long_poll import Until, told_within
 from projections.parameters import Parameters
 from projections.queries import Queries
 from projections.routes_freshness import dated
@@ -94,13 +94,14 @@ def _task_routes(services: Services) -> list[Route]:
 
     async def get_task(request: Request) -> Response:
         task = parse_task_id(request.path_params["task_id"])
-        wait_s, told = _parameters(request, frozenset({"wait"})).wait_s(), _version_told(request)
+        asked, told = _parameters(request, frozenset({"wait", "until"})), _version_told(request)
+        wait_s, until = asked.wait_s(), asked.choice("until", Until) or Until.CHANGED
         if not wait_s:
             status = await watch.queries.task(task, told=told)
             return _tagged(request, status, status.version)
         now_s = asyncio.get_running_loop().time
         is_known = partial(_is_known, request)
-        frame = await told_within(watch, task, told=told, is_known=is_known, wait_s=wait_s, now_s=now_s)
+        frame = await told_within(watch, task, told=told, is_known=is_known, until=until, wait_s=wait_s, now_s=now_s)
         return _tagged(request, msgspec.Raw(frame.data), frame.version)
 
     async def list_task_documents(request: Request) -> Response:

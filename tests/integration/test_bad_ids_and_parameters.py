@@ -160,6 +160,7 @@ def test_a_parameter_that_a_call_does_not_have_is_refused(caller: Caller, call: 
         "/api/v1/tasks/{task_id}?wait=61",
         "/api/v1/tasks/{task_id}?wait=-1",
         "/api/v1/tasks/{task_id}?wait=soon",
+        "/api/v1/tasks/{task_id}?wait=1&until=tomorrow",
         "/api/v1/tasks/{task_id}/events?at=yesterday",
         "/api/v1/tasks/{task_id}/events?at=2026-11-23",
         "/api/v1/dead-letters?since=2026-11-23T08:00:00",

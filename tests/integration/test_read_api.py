@@ -242,7 +242,18 @@ async def test_a_long_poll_of_a_finished_task_answers_at_once(world: World) -> N
     task, _ = await world.workshop.through(await world.workshop.create())
     await world.project()
     async with world.serving() as api, httpx.AsyncClient(timeout=20) as client:
-        assert (await client.get(f"{api.url}/tasks/{task}?wait=60")).json()["status"] == "completed"
+        for asked in ("wait=60", "wait=60&until=ended", "until=ended"):
+            assert (await client.get(f"{api.url}/tasks/{task}?{asked}")).json()["status"] == "completed"
+
+
+async def test_a_long_poll_for_the_end_of_a_task_answers_then(world: World) -> None:
+    task, (document,) = await world.workshop.submit(await world.workshop.create())
+    async with world.projecting(), world.serving() as api, httpx.AsyncClient(timeout=30) as client:
+        polling = asyncio.create_task(client.get(f"{api.url}/tasks/{task}?wait=20&until=ended"))
+        await wait_until(lambda: api.tailer.count == 1, "the poll waits")
+        await world.workshop.complete(document)
+        await world.workshop.finish(task)
+        assert (await polling).json()["status"] == "completed"
 
 
 async def test_lists_and_single_answers_have_the_same_json(world: World) -> None:

@@ -17,6 +17,7 @@ from millstream.openapi.parameters import (
     OF_KNOWLEDGE_BASE,
     PAGED,
     RESUMED,
+    UNTIL,
     WAIT,
     one_of,
 )
@@ -44,9 +45,9 @@ OPERATIONS: Final[Mapping[str, Operation]] = {
     ),
     "get_task": Operation(
         summary="Read a task",
-        description="With `wait` the answer comes as soon as the task changes.",
+        description="With `wait` the answer comes as soon as the task changes, or, with `until=ended`, has ended.",
         tag=Tag.TASKS,
-        parameters=(WAIT, IF_NONE_MATCH),
+        parameters=(WAIT, UNTIL, IF_NONE_MATCH),
         answers=(
             Answer(description="The task.", structs=(TaskStatus,), headers=(ETAG, *FRESHNESS)),
             NOT_MODIFIED,

@@ -7,6 +7,7 @@ from typing import Any, Final
 from millstream.openapi.operation import Header, In, Parameter, Schema
 from projections.cursors import CURSOR_CHARACTERS_MAX
 from projections.lists import LIMIT_DEFAULT, LIMIT_MAX
+from projections.long_poll import Until
 from projections.parameters import NAME_CHARACTERS_MAX, WAIT_S_MAX
 from projections.routes_freshness import AS_OF_HEADER, LAG_HEADER
 
@@ -61,6 +62,14 @@ WAIT: Final = Parameter(
     description=(
         "Long poll: seconds to wait for a change of what `If-None-Match` names, or, without it, of what would be "
         "answered now."
+    ),
+)
+UNTIL: Final = Parameter(
+    name="until",
+    schema={**one_of(Until), "default": Until.CHANGED.value},
+    description=(
+        "What `wait` waits for: any change, or the end of the task, which is one answer where each step of each "
+        "document would be one."
     ),
 )
 NAME: Final[Schema] = {"type": "string", "minLength": 1, "maxLength": NAME_CHARACTERS_MAX}

@@ -10,7 +10,7 @@ from domain.status import TaskStatus
 from events.ids import TaskId
 from events.memory import MemoryLog
 from projections.changes import ChangeTailer
-from projections.long_poll import told_within
+from projections.long_poll import Until, told_within
 from projections.memory_views import MemoryViews
 from projections.projection import DOCUMENTS, TASKS, Table
 from projections.queries import Queries
@@ -50,13 +50,16 @@ class World:
         stop.set()
         await running
 
-    async def asked(self, task: TaskId, *, known: int | None = None, wait_s: float = 20) -> Frame:
+    async def asked(
+        self, task: TaskId, *, known: int | None = None, until: Until = Until.CHANGED, wait_s: float = 20
+    ) -> Frame:
         """`known` is the version of the caller's tag, None without one."""
         return await told_within(
             Watch(self.queries, self.views, self.tailer),
             task,
             told=known or 0,
             is_known=lambda version: known is None or version == known,
+            until=until,
             wait_s=wait_s,
             now_s=asyncio.get_running_loop().time,
         )
@@ -145,6 +148,26 @@ async def test_a_log_that_lost_its_end_is_told_as_it_is_now() -> None:
         assert (await world.asked(task, known=known)).version < known
         assert (await world.asked(task, wait_s=0.01)).version < known
         await world.workshop.complete(document)
+
+
+async def test_who_waits_for_the_end_is_told_nothing_before_it_whatever_is_known() -> None:
+    world = World()
+    task, (document,) = await world.workshop.submit(await world.workshop.create())
+    await project(world.log, world.views)
+    async with world.tailing():
+        polls = [asyncio.create_task(world.asked(task, known=known, until=Until.ENDED)) for known in (None, 0)]
+        await world.waiting(2)
+        await world.workshop.start(document)
+        await project(world.log, world.views)
+        end = await world.views.feed_end(0)
+        await wait_until(lambda: world.tailer.has_passed(0, end), "the change is told to whoever waits for it")
+        assert not any(poll.done() for poll in polls)
+        under_way = await world.asked(task, until=Until.ENDED, wait_s=0.01)
+        assert not under_way.is_end, "the time is over"
+        await world.workshop.complete(document)
+        await world.workshop.finish(task)
+        await project(world.log, world.views)
+        assert all([(await poll).is_end for poll in polls])
 
 
 async def test_an_end_is_answered_at_once() -> None:
