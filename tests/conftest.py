@@ -25,7 +25,7 @@ structlog.configure(
         for one in structlog.get_config()["processors"]
     ]
 )
-"""What is logged without a configuration of ours: its tracebacks show every local variable, at 100 ms each."""
+"""What is logged without a configuration of ours. By default tracebacks show every local variable, at 100 ms each."""
 
 IMPORTED_WHEN_NEEDED: Final = {"agno", "lancedb", "llama_index", "mcp", "qdrant_client", "schemathesis", "xberg"}
 """Half a second or more each: a test that needs one imports it; a module would let every process of every run pay."""

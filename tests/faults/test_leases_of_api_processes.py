@@ -60,6 +60,8 @@ def site() -> Iterator[Site]:
             mill.wait_for_line(name, "grpc_listening")
             (port,) = re.findall(r'"port": ?(\d+)', _line(mill, name, "grpc_listening"))
             channel = stack.enter_context(grpc.insecure_channel(f"127.0.0.1:{port}"))
+            # The first call would else make the connection while a lease of 6 s runs.
+            grpc.channel_ready_future(channel).result(WAIT_S_MAX)
             stubs.append(TaskServiceStub(channel))  # type: ignore[no-untyped-call]  # generated
         yield Site(mill, stack.enter_context(Api(mill.url)), *stubs)
 
