@@ -56,7 +56,10 @@ async def ask(connection: AbstractConnection, sent: bytes, count: int) -> list[A
             await _write(connection, sent)
             for _ in range(count):
                 try:
-                    answers.append(await connection.read_response(timeout=math.inf))
+                    answer = await connection.read_response(timeout=math.inf)
+                    if answer is None:
+                        _raise_where_it_ended(connection)
+                    answers.append(answer)
                 except ResponseError as error:
                     answers.append(error)
                 if limit_s is not None and (now_s := loop.time()) - set_s > limit_s / 10:
@@ -67,6 +70,14 @@ async def ask(connection: AbstractConnection, sent: bytes, count: int) -> list[A
             raise
         raise RedisTimeoutError(f"no answer within {limit_s:g} s") from error
     return answers
+
+
+def _raise_where_it_ended(connection: AbstractConnection) -> None:
+    """The kernel gives up a connection whose other side confirms nothing for too long. redis-py takes that error for a
+    timeout of its own and answers nil, without an end: an append would be told that its stream is full."""
+    ended = "broken off" if connection._reader is None else connection._reader.exception()
+    if ended is not None:
+        raise RedisConnectionError(f"the connection ended before it was answered: {ended}")
 
 
 async def _write(connection: AbstractConnection, sent: bytes) -> None:

@@ -1,6 +1,7 @@
 """Whatever ends a connection to Redis leaves the border as an outage, which is waited for; nothing else does."""
 
 import asyncio
+import errno
 from typing import Any, ClassVar
 
 import pytest
@@ -27,6 +28,20 @@ class EndedBetween(Connection):
         await super()._send_packed_command(command)
 
 
+class CutOff(Connection):
+    """Its first connections, as many as `CUT`, are given up by the kernel once they were written to: the other side has
+    confirmed nothing for too long."""
+
+    CUT: ClassVar = 0
+
+    async def _send_packed_command(self, command: Any) -> None:
+        await super()._send_packed_command(command)
+        if CutOff.CUT > 0:
+            CutOff.CUT -= 1
+            assert self._reader is not None
+            self._reader.set_exception(TimeoutError(errno.ETIMEDOUT, "Connection timed out"))
+
+
 async def answer_to_everything(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
     while await reader.read(65_536):
         writer.write(b"+OK\r\n")
@@ -34,12 +49,12 @@ async def answer_to_everything(reader: asyncio.StreamReader, writer: asyncio.Str
     writer.close()
 
 
-async def with_connections_that_end(ended: int, ask: Any) -> Any:
+async def with_connections_that_end(ended: int, ask: Any, *, kind: type[Connection] = EndedBetween) -> Any:
     server = await asyncio.start_server(answer_to_everything, "127.0.0.1", 0)
     host, port = server.sockets[0].getsockname()
     options = {"host": host, "port": port, "driver_info": None, "protocol": 2}
     retry = Retry(NoBackoff(), 1)
-    client = Redis.from_pool(BlockingConnectionPool(connection_class=EndedBetween, retry=retry, **options))
+    client = Redis.from_pool(BlockingConnectionPool(connection_class=kind, retry=retry, **options))
     async with server, client:
         EndedBetween.ENDED = ended
         return await ask(client)
@@ -50,6 +65,20 @@ def test_what_was_not_written_for_its_connection_ended_is_sent_on_another() -> N
         return await exchange(client, [("PING",)])
 
     assert uvloop.run(with_connections_that_end(1, ask)) == [b"OK"]
+
+
+def test_a_connection_that_the_kernel_gives_up_is_no_empty_answer() -> None:
+    """redis-py takes the kernel's timeout for its own, and answers nil. An append would have been told that its stream
+    is full."""
+
+    async def ask(client: Redis) -> Any:
+        CutOff.CUT = 1
+        assert await exchange(client, [("PING",)]) == [b"OK"]
+        CutOff.CUT = 2
+        with pytest.raises(LogUnavailable):
+            await Batching(client, Script("history.lua")).run(["key"], ())
+
+    uvloop.run(with_connections_that_end(0, ask, kind=CutOff))
 
 
 def test_calls_of_a_batch_whose_connections_end_meet_an_outage() -> None:
