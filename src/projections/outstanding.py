@@ -13,7 +13,17 @@ import msgspec
 from domain.counts import tally_changes
 from domain.decider import Run, run
 from domain.deciders import DOCUMENT
-from domain.document import DocumentState, Open, Removed, Running, Unknown, awaited_step, is_open
+from domain.document import (
+    DocumentState,
+    Open,
+    Removed,
+    Running,
+    Unknown,
+    awaited_step,
+    is_open,
+    is_recorded,
+    record_of,
+)
 from events import document as d
 from events.derived import DeadLetterChange, Owed
 from events.digests import Claims, DigestChange, digest_of, moved
@@ -48,7 +58,7 @@ class _Task:
     def __init__(self, documents: int, version: int) -> None:
         self.documents = documents
         self.version = version
-        self.ended_by: Pointer | None = None
+        self.ended_by: tuple[Envelope, KnowledgeBaseId] | None = None
         self.lane = Lane.INTERACTIVE
 
 
@@ -128,8 +138,9 @@ class Outstanding:
             ended = tally.succeeded + tally.failed + tally.cancelled + tally.skipped
             if task is None or task.ended_by is None or tally.open_documents or ended != task.documents:
                 continue
+            pointer = pointer_to(*task.ended_by, task_id)
             found[task_id] = Owed(
-                step=Step.FINISH, lane=task.lane, pointer=task.ended_by, guard=task_id, guard_version=task.version
+                step=Step.FINISH, lane=task.lane, pointer=pointer, guard=task_id, guard_version=task.version
             )
         return found
 
@@ -189,18 +200,19 @@ class Outstanding:
         before, after = went.states[at - 1], went.states[at]
         if _counts_alike(before, after):
             return
-        place = DOCUMENT.placement(after)
+        place = record_of(after).about if is_recorded(after) else DOCUMENT.placement(after)
+        knowledge_base = place.knowledge_base_id
         if type(before) is Unknown:
-            self._left[place.knowledge_base_id] += 1
+            self._left[knowledge_base] += 1
         elif type(after) is Removed:
-            self._left[place.knowledge_base_id] -= 1
+            self._left[knowledge_base] -= 1
         for changed in DOCUMENT.digests(before, after):
-            self._move(place.knowledge_base_id, changed, pack_stream_id(envelope.stream_id))
+            self._move(knowledge_base, changed, pack_stream_id(envelope.stream_id))
         for change in tally_changes(before, after):
             self._add(change.task_id, change.change)
             task = self._tasks.get(change.task_id)
             if task is not None:
-                task.ended_by = pointer_to(envelope, place.knowledge_base_id, change.task_id)
+                task.ended_by = (envelope, knowledge_base)
                 task.lane = place.lane
 
     def _move(self, knowledge_base: KnowledgeBaseId, change: DigestChange, document: bytes) -> None:

@@ -180,11 +180,11 @@ class _Minute:
         if counts is None:
             counts = self._steps[step] = [0] * (_DURATIONS + BUCKETS_MAX)
         counts[place] += 1
-        since_us = None if place == _STARTED else _running_since_us(before, step)
-        if since_us is not None:
-            took_us = envelope.recorded_at_us - since_us
-            counts[_DURATIONS + bucket_of(took_us)] += 1
-            counts[_DURATION_MS] += max(took_us, 0) // 1_000
+        if place == _STARTED or (since_us := _running_since_us(before, step)) is None:
+            return
+        took_us = envelope.recorded_at_us - since_us
+        counts[_DURATIONS + bucket_of(took_us)] += 1
+        counts[_DURATION_MS] += max(took_us, 0) // 1_000
 
     def row(self, minute: int) -> ThroughputRow:
         steps = (
