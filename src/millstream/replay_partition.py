@@ -20,7 +20,7 @@ from millstream.replay_stores import ReplayStores
 from millstream.replay_wanted import Planned, Source, Wanted
 from millstream.settings import Settings
 from projections.archive_first import ArchiveFirst
-from projections.archive_reader import Archive
+from projections.archive_reader import BLOCKS_IN_ORDER, Archive
 from projections.bulk_writer import OnPage
 from projections.errors import LogHasHole, RebuildRefused
 from projections.history import ArchivedLog
@@ -117,7 +117,8 @@ def log_from(stores: ReplayStores, source: Source | None) -> EventLog:
             makes = ArchiveFirst
         case None:
             makes = ArchivedLog
-    return makes(hot, Archive(RedisArchive(stores.clients.commands, stores.keys), stores.blobs))
+    store = RedisArchive(stores.clients.commands, stores.keys)
+    return makes(hot, Archive(store, stores.blobs, blocks_kept=BLOCKS_IN_ORDER))
 
 
 @asynccontextmanager

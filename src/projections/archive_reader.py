@@ -44,6 +44,9 @@ PACKED_KEPT: Final = 64
 BLOCKS_KEPT: Final = 24
 """About 1 MB each once they are unpacked."""
 
+BLOCKS_IN_ORDER: Final = 2
+"""Kept by who reads the log from end to end: a page may end within a block, and none is asked for again later."""
+
 Place = tuple[int, int]
 """Time and sequence of an entry."""
 
@@ -75,13 +78,13 @@ class Kept(Generic[K, V]):
 class Archive:
     """The segments of an installation. Raises LogUnavailable (of the blob store too) and SegmentDamaged."""
 
-    def __init__(self, store: ArchiveStore, blobs: BlobStore) -> None:
+    def __init__(self, store: ArchiveStore, blobs: BlobStore, *, blocks_kept: int = BLOCKS_KEPT) -> None:
         self._store = store
         self._blobs = blobs
         self._manifests: dict[int, list[SegmentEntry]] = {}
         self._heads: Kept[str, Head] = Kept(HEADS_KEPT)
         self._packed: Kept[tuple[str, int], bytes] = Kept(PACKED_KEPT)
-        self._blocks: Kept[tuple[str, int], tuple[Entry, ...]] = Kept(BLOCKS_KEPT)
+        self._blocks: Kept[tuple[str, int], tuple[Entry, ...]] = Kept(blocks_kept)
 
     @property
     def store(self) -> ArchiveStore:
