@@ -152,7 +152,7 @@ class _StreamIds(dict[bytes, str]):
         kind = _KIND_OF_BYTE.get(packed[:1])
         if kind is None or len(packed) != PACKED_BYTES or packed[8] >> 4 not in (7, 8) or packed[10] >> 6 != 2:
             raise InvalidId("the bytes are no packed id of a knowledge base, task or document")
-        if len(self) == IDS_CACHED:
+        if len(self) >= IDS_CACHED:  # two threads may have gone beyond it together
             self.clear()
         text = self[packed] = f"{kind}_{packed[1:].hex()}"
         _PACKED_IDS.keep(text, packed)  # what is read is written next, of a step

@@ -29,7 +29,7 @@ class _Pairs(dict[bytes, Pair]):
         if stream == correlation:
             raise InvalidId("a stream that is its own correlation is named once")
         pair = (STREAM_IDS[stream], STREAM_IDS[correlation or stream])
-        if len(self) == IDS_CACHED:
+        if len(self) >= IDS_CACHED:  # two threads may have gone beyond it together
             self.clear()
         self[packed] = pair
         return pair

@@ -6,6 +6,8 @@ from hypothesis import strategies as st
 
 from events.errors import InvalidId
 from events.ids import (
+    IDS_CACHED,
+    STREAM_IDS,
     IdFactory,
     StreamKind,
     derived_knowledge_base_id,
@@ -22,6 +24,7 @@ from events.ids import (
     uuid7_hex,
     uuid8_hex,
 )
+from events.pairs import PAIRS
 
 TIMES = st.integers(0, (1 << 48) - 1)
 RANDOM = st.binary(min_size=10, max_size=10)
@@ -124,3 +127,15 @@ def test_bytes_that_are_no_packed_id_are_refused_or_unpack_to_what_packs_back(pa
     except InvalidId:
         return
     assert pack_stream_id(stream) == packed
+
+
+@pytest.mark.parametrize("kept", [STREAM_IDS, PAIRS], ids=["ids", "pairs"])
+def test_what_is_kept_of_ids_is_forgotten_also_where_two_threads_have_filled_it_beyond_its_size(
+    kept: dict[bytes, object],
+) -> None:
+    """The archiver reads in a thread of its own. A size that was passed by would be met never again."""
+    kept.update({number.to_bytes(4): "" for number in range(IDS_CACHED + 1)})
+    packed = pack_stream_id(knowledge_base_id(uuid7_hex(1, bytes(10)), 8))
+    kept.pop(packed, None)
+    assert kept[packed]
+    assert list(kept) == [packed]
