@@ -78,10 +78,11 @@ def _agreed(stored_format: bytes | None, stored_partitions: bytes | None, partit
 
 async def allow_events_by_place(client: RedisClient, keys: Keys) -> None:
     """To be called ahead of the first that may be written: from now on programs that cannot read them refuse to start.
-    Raises LogUnavailable."""
-    stored = await execute(client, "HGET", keys.installation, "format")
-    if FORMATS.get(stored) == FORMAT_BY_NAME:
-        await execute(client, "HSET", keys.installation, "format", FORMAT_BY_PLACE)
+    Raises LogUnavailable and LogFull."""
+    with at_the_border():
+        stored = await execute(client, "HGET", keys.installation, "format")
+        if FORMATS.get(stored) == FORMAT_BY_NAME:
+            await execute(client, "HSET", keys.installation, "format", FORMAT_BY_PLACE)
 
 
 async def check_server(client: RedisClient) -> None:

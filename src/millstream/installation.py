@@ -13,7 +13,7 @@ from blobs.store import BlobStore
 from events.errors import FormatMismatch, LogError, LogFull, LogUnavailable, UnsafeConfiguration
 from events.keys import Keys
 from events.redis_clients import Clients, make_clients, shown_url
-from events.redis_setup import durability, open_installation
+from events.redis_setup import allow_events_by_place, durability, open_installation
 from millstream.admission.door_check import check_door
 from millstream.admission.redis_key_store import RedisKeyStore
 from millstream.blob_location import open_blobs
@@ -86,6 +86,14 @@ async def open_marked(settings: Settings, clients: Clients, blobs: BlobStore) ->
     except LogUnavailable as error:
         raise unreachable(settings, error) from None
     return keys
+
+
+async def allow_new_form(settings: Settings, clients: Clients, keys: Keys) -> None:
+    """Before the first event that older programs cannot read. Raises Stop."""
+    try:
+        await allow_events_by_place(clients.commands, keys)
+    except (LogUnavailable, LogFull) as error:
+        raise unreachable(settings, error) from None
 
 
 async def open_keys(settings: Settings, clients: Clients) -> Keys:

@@ -21,12 +21,11 @@ from events.redis_clients import Clients
 from events.redis_epochs import RedisEpochs
 from events.redis_inbox import RedisInbox
 from events.redis_log import RedisLog
-from events.redis_setup import allow_events_by_place
 from knowledge.index import CollectableIndex
 from millstream.blob_location import open_blobs
 from millstream.embeddings import Embeddings
 from millstream.index_location import OpenIndex, open_index
-from millstream.installation import connect, open_marked, tell_of_risks, unreachable
+from millstream.installation import allow_new_form, connect, open_marked, tell_of_risks, unreachable
 from millstream.models import Models
 from millstream.observing.measured_log import MeasuredLog
 from millstream.observing.registry import Registry
@@ -87,7 +86,7 @@ async def open_stores(settings: Settings, *, appends: bool = True) -> AsyncItera
         keys = await open_marked(settings, clients, blobs)
         by_name = settings.events_by_name or not appends
         if not by_name:
-            await allow_events_by_place(clients.commands, keys)
+            await allow_new_form(settings, clients, keys)
         opened = await open_index(settings, clients, keys)
         figures = Registry()
         archive = Archive(RedisArchive(clients.commands, keys), blobs)

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from events.codec_by_place import TYPE_AT
 from events.document import DocumentParsed, StepStarted
@@ -15,6 +16,7 @@ from events.redis_log import RedisLog
 from events.redis_setup import open_installation
 from events.steps import Step
 from events.type_codes import TYPE_CODES
+from millstream.errors import ExitCode, Stop
 from millstream.settings import Settings
 from millstream.stores import open_stores
 from tests.event_samples import accepted, new_document, new_knowledge_base, new_task, write
@@ -65,3 +67,18 @@ async def test_the_format_is_raised_before_the_first_event_that_older_programs_c
         keys = await open_installation(clients.commands, partitions=None)
         stored = await execute(clients.commands, "HGET", keys.installation, "format")
     assert stored == (b"2" if form == "by place" else b"1")
+
+
+async def test_a_redis_that_refuses_the_new_format_is_told_of_in_a_line(
+    own_redis: RedisProcess, tmp_path: Path
+) -> None:
+    """The first start after an upgrade is what writes, where every other one only reads."""
+    settings = Settings(redis_url=own_redis.url, data_dir=str(tmp_path), events_by_name=True)
+    async with open_stores(settings):
+        pass
+    async with make_clients(own_redis.url) as clients:
+        await execute(clients.commands, "CONFIG", "SET", "maxmemory", 1)
+    with pytest.raises(Stop, match="memory is full") as stop:
+        async with open_stores(replace(settings, events_by_name=False)):
+            pass
+    assert stop.value.exit_code is ExitCode.UNREACHABLE
