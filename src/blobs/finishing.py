@@ -12,7 +12,7 @@ from typing import Final
 
 from blobs.directories import LastingDirectories, sync_directory
 from blobs.durable import Failure, PendingFile, TargetExists
-from blobs.writer import Tail
+from blobs.writer import Tail, pieces_of
 
 CALLS_MAX: Final = 4
 """Calls under way at a time: while one waits for the disk another one writes. The busier, the more each takes along."""
@@ -75,7 +75,7 @@ class Finishing:
         endings: list[_Ending] = []
         size_bytes = 0
         for folder in list(self._waiting)[: min(share, DIRECTORIES_MAX)]:
-            size_bytes += sum(len(piece) for ending in self._waiting[folder] for piece in ending.tail)
+            size_bytes += sum(len(piece) for ending in self._waiting[folder] for piece in pieces_of(ending.tail))
             if endings and size_bytes > CALL_BYTES_MAX:
                 break
             endings += self._waiting.pop(folder)
@@ -109,7 +109,7 @@ def finish_files(
     """Makes files visible and durable; answers what went wrong with each of them. Blocking."""
     made: list[Path] = []
     steps = (PendingFile.sync, lambda file: made.extend(file.place()))
-    failures = list(map(_failure, [file.write_end for file in files], tails))
+    failures = list(map(_failure, [file.write_end for file in files], map(pieces_of, tails)))
     for step in steps:
         failures = [known or _failure(step, file) for known, file in zip(failures, files, strict=True)]
     folders = dict.fromkeys([file.folder for file, failure in zip(files, failures, strict=True) if failure is None])

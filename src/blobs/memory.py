@@ -10,7 +10,7 @@ from blobs.errors import BlobExists, BlobMissing, BlobStoreUnavailable, InvalidB
 from blobs.keys import check_key, check_prefix, check_range
 from blobs.probe import check_by_probe
 from blobs.store import METADATA_BYTES_MAX, BlobInfo, BlobRef
-from blobs.writer import Batch, BatchingWriter, Tail, put_whole
+from blobs.writer import Batch, BatchingWriter, Tail, pieces_of, put_whole
 
 
 def _now() -> datetime:
@@ -163,7 +163,7 @@ class _MemorySink:
         return size_bytes <= self._store.metadata_bytes_max
 
     async def finish(self, tail: Tail, _sha256: str, metadata: bytes, /) -> None:
-        self._store.keep(self._key, b"".join([*self._batches, *tail]), metadata)
+        self._store.keep(self._key, b"".join([*self._batches, *pieces_of(tail)]), metadata)
 
     async def discard(self) -> None:
         self._batches.clear()

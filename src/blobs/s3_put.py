@@ -11,7 +11,7 @@ for byte, but not worked out by it (`s3_signature.py`).
 import asyncio
 import io
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from itertools import count
 from typing import Any, Final
@@ -28,7 +28,7 @@ from botocore.parsers import create_parser
 from botocore.utils import percent_encode
 
 from blobs.s3_signature import PutSignature
-from blobs.writer import Tail
+from blobs.writer import Batch, Tail, pieces_of
 
 SMALL_BYTES_MAX: Final = 1024 * 1024
 """What aiohttp sends as one piece without a warning. Of longer objects the SDK's own share is small."""
@@ -62,7 +62,7 @@ class Pieces(Payload):
 
     _autoclose = True
 
-    def __init__(self, pieces: Tail) -> None:
+    def __init__(self, pieces: Sequence[bytes | memoryview]) -> None:
         super().__init__(pieces)
         self._size = sum(map(len, pieces))
 
@@ -112,15 +112,18 @@ class SmallPuts:
         The SDK does it from end to end where the object is not small, where it would not sign by SigV4 (a directory
         bucket, no credentials), and where the bucket is found to be in another region than its settings say.
         """
-        if self._form is not None and sum(map(len, body)) <= SMALL_BYTES_MAX:
-            if await self._is_stored(self._form, name, body, metadata):
+        pieces = pieces_of(body)
+        if self._form is not None and sum(map(len, pieces)) <= SMALL_BYTES_MAX:
+            if await self._is_stored(self._form, name, pieces, metadata):
                 return
             self._form = None
             _log.warning("s3_region_is_another", bucket=self._bucket, region=self._client.meta.region_name)
-        whole = io.BytesIO(b"".join(body))
+        whole = body if isinstance(body, Batch) else io.BytesIO(b"".join(body))
         await self._client.put_object(Bucket=self._bucket, Key=name, Body=whole, Metadata=metadata)
 
-    async def _is_stored(self, form: Form, name: str, body: Tail, metadata: Mapping[str, str]) -> bool:
+    async def _is_stored(
+        self, form: Form, name: str, body: Sequence[bytes | memoryview], metadata: Mapping[str, str]
+    ) -> bool:
         """False where the server sends us elsewhere. Raises once the SDK would not try again."""
         context: dict[str, Any] = {}
         for attempt in count(1):
@@ -135,7 +138,9 @@ class SmallPuts:
             await asyncio.sleep(delay_s)
         raise AssertionError("the SDK counts attempts, and ends them")
 
-    async def _signed(self, form: Form, name: str, body: Tail, metadata: Mapping[str, str]) -> AWSPreparedRequest:
+    async def _signed(
+        self, form: Form, name: str, body: Sequence[bytes | memoryview], metadata: Mapping[str, str]
+    ) -> AWSPreparedRequest:
         content = Pieces(body)
         key = name.replace("@", "%40") if _PLAIN.fullmatch(name) else percent_encode(name, safe="/~")
         auth = await form.signer.get_auth_instance(form.signing_name, form.region, "s3v4")

@@ -77,7 +77,7 @@ class S3Sink:
         if self._begun is None:
             await self._put(tail, sha256, metadata)
             return
-        await self.append(io.BytesIO(b"".join(tail)))
+        await self.append(tail if isinstance(tail, Batch) else io.BytesIO(b"".join(tail)))
         await self._finish_part()
         await self._complete(await self._begin())
 

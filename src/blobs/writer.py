@@ -17,11 +17,20 @@ HASH_INLINE_BYTES_MAX: Final = 256 * 1024
 PIECES_MAX: Final = 64
 """Of more pieces one buffer is made: a client that sends byte by byte must not cost forty times its bytes."""
 
+SHORT_BYTES_MAX: Final = 1024 * 1024
+"""What is kept in pieces: of 8 MiB the pieces, and the buffer that they are poured into, would be in memory at once."""
+
 Batch = io.BytesIO
 """Stands at its beginning and is only read; what the S3 client sends piece by piece without another copy."""
 
-Tail = Sequence[bytes | memoryview]
-"""The last bytes of a blob in order, as they came where it is short: nobody copies them once more."""
+Tail = Sequence[bytes] | Batch
+"""The last bytes of a blob. Of a short one in pieces as they came, which nobody copies once more; of a longer one what
+is left of its buffer."""
+
+
+def pieces_of(tail: Tail) -> Sequence[bytes | memoryview]:
+    """In order."""
+    return [tail.getbuffer()] if isinstance(tail, Batch) else tail
 
 
 class Sink(Protocol):
@@ -142,7 +151,8 @@ class BatchingWriter:
         self._state = _State.BROKEN
 
     def _is_short(self, more_bytes: int) -> bool:
-        return len(self._pieces) < PIECES_MAX and self._size_bytes + more_bytes <= self._batch_bytes
+        bytes_max = min(self._batch_bytes, SHORT_BYTES_MAX)
+        return len(self._pieces) < PIECES_MAX and self._size_bytes + more_bytes <= bytes_max
 
     def _pour(self) -> io.BytesIO:
         self._buffer = io.BytesIO()
@@ -170,7 +180,11 @@ class BatchingWriter:
         return following
 
     def _take_rest(self) -> Tail:
-        rest: Tail = self._pieces if self._buffer is None else [self._buffer.getbuffer()[: self._buffer.tell()]]
+        rest: Tail = self._pieces
+        if self._buffer is not None:
+            rest = self._buffer
+            rest.truncate()
+            rest.seek(0)
         self._let_go()
         return rest
 

@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 from blobs.errors import BlobExists, BlobStoreFull, BlobStoreUnavailable
 from blobs.memory import MemoryBlobStore
 from blobs.store import METADATA_BYTES_MAX, BlobInfo, BlobRef, BlobWriter
-from blobs.writer import Batch, BatchingWriter, Tail, put_whole
+from blobs.writer import Batch, BatchingWriter, Tail, pieces_of, put_whole
 from knowledge.errors import IndexUnavailable
 from knowledge.index import IndexRow, IndexTable, TableReader
 from knowledge.memory_index import MemoryIndex
@@ -114,7 +114,7 @@ class _Sink:
         return size_bytes <= METADATA_BYTES_MAX
 
     async def finish(self, tail: Tail, _sha256: str, metadata: bytes, /) -> None:
-        await self._blobs.keep(self._key, b"".join([*self._batches, *tail]), metadata)
+        await self._blobs.keep(self._key, b"".join([*self._batches, *pieces_of(tail)]), metadata)
 
     async def discard(self) -> None:
         self._batches.clear()

@@ -2,13 +2,14 @@
 
 import asyncio
 import hashlib
+from collections.abc import Sequence
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from blobs.errors import BlobError, BlobStoreUnavailable
-from blobs.writer import PIECES_MAX, Batch, BatchingWriter, Tail
+from blobs.writer import PIECES_MAX, Batch, BatchingWriter, Tail, pieces_of
 
 
 class RememberingSink:
@@ -29,8 +30,8 @@ class RememberingSink:
         return size_bytes <= 4
 
     async def finish(self, tail: Tail, sha256: str, metadata: bytes, /) -> None:
-        self.tail = tail
-        self.finished = (b"".join(tail), sha256)
+        self.tail = pieces_of(tail)
+        self.finished = (b"".join(pieces_of(tail)), sha256)
         self.metadata = metadata
 
     async def discard(self) -> None:
@@ -77,7 +78,7 @@ async def test_a_blob_of_exactly_one_batch_is_finished_in_one_go() -> None:
 def test_many_small_pieces_become_one(pieces: int) -> None:
     sink = RememberingSink()
 
-    async def write() -> Tail:
+    async def write() -> Sequence[bytes | memoryview]:
         writer = BatchingWriter("k", sink, batch_bytes=10_000)
         for _ in range(pieces):
             await writer.write(b"1")
