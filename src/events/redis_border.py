@@ -28,7 +28,7 @@ RedisClient = Redis | RedisCluster
 """One server, or the one that Sentinels name, or a cluster."""
 
 _FULL: Final = ("OOM", "MISCONF")
-_UNAVAILABLE: Final = ("LOADING", "BUSY", "MASTERDOWN", "READONLY", "CLUSTERDOWN", "TRYAGAIN", "NOPERM")
+_UNAVAILABLE: Final = ("LOADING", "BUSY", "MASTERDOWN", "READONLY", "UNBLOCKED", "CLUSTERDOWN", "TRYAGAIN", "NOPERM")
 _UNAVAILABLE_WITHIN: Final = ("ACL failure in script", "exhausted the last possible ID", "access a non local key")
 """Refusals without a code of their own: a right that a script lacks, a stream that takes no more entries, a slot that
 moves to another server. All last until an operator acts, or is done, and none must end a process."""

@@ -2,6 +2,7 @@
 
 import asyncio
 import io
+from collections.abc import Awaitable
 
 import pytest
 
@@ -13,6 +14,7 @@ from events.log import Unreadable, Write
 from events.redis_border import execute
 from events.redis_clients import Clients, make_clients
 from events.redis_log import LAST_ENTRY_ID
+from events.redis_streams import StreamReads
 from events.steps import Step
 from tests.contract.inbox_contract import INTERACTIVE, put
 from tests.contract.log_world import RedisWorld
@@ -60,6 +62,27 @@ async def test_a_script_that_may_not_do_all_that_it_does_is_unavailable(own_redi
             await world.log.append([started(new_document())])
         with pytest.raises(LogUnavailable):
             await world.inbox.take([INTERACTIVE], consumer="a", count=1)
+
+
+async def test_reads_that_wait_while_their_primary_becomes_a_replica_meet_an_outage(own_redis: RedisProcess) -> None:
+    """Sentinels tell a primary that comes back to follow the new one; who waits there must not end for it."""
+    async with make_clients(own_redis.url) as clients:
+        world = RedisWorld(clients)
+        reads = StreamReads(clients.blocking)
+        waits: list[Awaitable[object]] = [
+            world.log.read(0, wait_ms=20_000),
+            reads.read({world.keys.changes(0): "0"}, count=1, block_ms=2_000),
+            world.inbox.take([INTERACTIVE], consumer="a", count=1, wait_ms=20_000),
+        ]
+        ends = asyncio.gather(*waits, return_exceptions=True)
+
+        async def all_wait() -> bool:
+            told = await execute(clients.commands, "INFO", "clients")
+            return bool(told["blocked_clients"] == len(waits))
+
+        await wait_for(all_wait, "all of them wait")
+        await execute(clients.commands, "REPLICAOF", "127.0.0.1", 1)
+        assert [type(one) for one in await ends] == [LogUnavailable] * len(waits)
 
 
 async def test_an_append_that_took_effect_is_not_called_refused_when_its_repetition_finds_the_server_full(
