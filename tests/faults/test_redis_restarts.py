@@ -125,7 +125,7 @@ def test_a_log_that_lost_its_end_is_told_of_and_what_was_accepted_is_done_again(
         path = append_only_file(mill.redis.directory)
         content = path.read_bytes()
         # In the middle of what the document's first step led to: its acceptance stays.
-        cut_at = content.index(b"DocumentParsed", content.index(b"the-last-0.txt"))
+        cut_at = content.index(b"bundle@", content.index(b"the-last-0.txt"))
         path.write_bytes(content[:cut_at])
         mill.redis.start()
         began_s = time.monotonic()
