@@ -1,6 +1,7 @@
 """The border to redis-py: its errors become ours, its scripts are sent by their digest."""
 
 import hashlib
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -34,9 +35,16 @@ _UNAVAILABLE_WITHIN: Final = ("ACL failure in script", "exhausted the last possi
 moves to another server. All last until an operator acts, or is done, and none must end a process."""
 
 
+_OF_A_PIPELINE: Final = re.compile(r"Command # \d+ \(.*\) of pipeline caused error: \(['\"](.*)['\"],?\)", re.DOTALL)
+"""What redis-py makes of a refusal of one command of its pipelines."""
+
+
 def translated(error: RedisError | RedisClusterException | OSError) -> LogError:
-    """Our error for one of redis-py's; what the server says goes along."""
+    """Our error for one of redis-py's; what the server says goes along, without the command, whose arguments may be
+    secret."""
     text = str(error)
+    if (refused := _OF_A_PIPELINE.fullmatch(text)) is not None:
+        text = refused[1]
     match error:
         case RedisConnectionError() | RedisTimeoutError() | RedisClusterException() | ClusterError() | OSError():
             return LogUnavailable(f"Redis did not answer: {text}")

@@ -8,10 +8,10 @@ import pytest
 
 from events import redis_clients
 from events.document import StepStarted
-from events.errors import LogUnavailable
+from events.errors import FormatMismatch, LogUnavailable, NotReplicated
 from events.ids import DocumentId
 from events.log import Unreadable, Write
-from events.redis_border import execute
+from events.redis_border import at_the_border, execute
 from events.redis_clients import Clients, make_clients
 from events.redis_log import LAST_ENTRY_ID
 from events.redis_streams import StreamReads
@@ -62,6 +62,29 @@ async def test_a_script_that_may_not_do_all_that_it_does_is_unavailable(own_redi
             await world.log.append([started(new_document())])
         with pytest.raises(LogUnavailable):
             await world.inbox.take([INTERACTIVE], consumer="a", count=1)
+
+
+@pytest.mark.parametrize("transaction", [True, False])
+async def test_what_refuses_a_command_of_a_pipeline_is_told_as_it_is_of_one_alone(
+    own_redis: RedisProcess, transaction: bool
+) -> None:
+    """redis-py puts the command in front of what the server says."""
+    async with make_clients(own_redis.url) as clients:
+
+        async def refused() -> None:
+            with at_the_border():
+                async with clients.commands.pipeline(transaction=transaction) as pipeline:
+                    pipeline.hset("a", "field", "a secret's")
+                    pipeline.hget("a", "field")
+                    await pipeline.execute()
+
+        await execute(clients.commands, "SET", "a", "foreign")
+        with pytest.raises(FormatMismatch, match="WRONGTYPE") as mismatch:
+            await refused()
+        await execute(clients.commands, "CONFIG", "SET", "min-replicas-to-write", 1)
+        with pytest.raises(NotReplicated, match="Not enough good replicas to write") as alone:
+            await refused()
+        assert "secret" not in f"{mismatch.value} {alone.value}"
 
 
 async def test_reads_that_wait_while_their_primary_becomes_a_replica_meet_an_outage(own_redis: RedisProcess) -> None:
