@@ -218,8 +218,13 @@ def remove_under(root: Path, prefix: str, lasting: LastingDirectories) -> int:
 
 
 def _prune(directory: Path, *, up_to: Path, lasting: LastingDirectories) -> None:
+    """Removes it and those above that are empty; but those right below the root stay.
+
+    Writers share them. One made anew by another process is new to nobody else: whoever puts a blob into it before that
+    process has synced the root believes it to be lasting, and a power cut takes the blob along.
+    """
     for candidate in (directory, *directory.parents):
-        if candidate == up_to or not _remove_if_empty(candidate):
+        if up_to in (candidate, candidate.parent) or not _remove_if_empty(candidate):
             return
         lasting.forget(candidate)
 

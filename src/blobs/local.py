@@ -5,6 +5,7 @@ import errno
 import hashlib
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from itertools import islice
@@ -73,7 +74,8 @@ class LocalBlobStore:
         try:
             await self.finish(key, file, [data])
         except asyncio.CancelledError:
-            await self.run(key, file.discard)
+            with suppress(BlobError):  # what stays behind is swept some day; the caller is to learn of its cancellation
+                await self.run(key, file.discard)
             raise
         return BlobRef(key=key, size_bytes=len(data), sha256=hashlib.sha256(data).hexdigest())
 

@@ -66,8 +66,24 @@ async def test_a_directory_made_again_after_its_removal_is_new(tmp_path: Path, s
     await store.delete("documents/d1/source")
     synced.clear()
     await store.put("documents/d1/source", b"2")
-    assert synced[1:] == [tmp_path / "documents" / "d1", tmp_path / "documents", tmp_path]
+    assert synced[1:] == [tmp_path / "documents" / "d1", tmp_path / "documents"]
     await store.close()
+
+
+async def test_what_another_process_removes_makes_no_directory_new_that_writers_share(
+    tmp_path: Path, synced: list[Path]
+) -> None:
+    store, other = LocalBlobStore(tmp_path), LocalBlobStore(tmp_path)
+    await store.put("documents/d1/source", b"1")
+    await other.put("documents/d1/text", b"1")
+    await other.delete_prefix("documents/d1/")
+    synced.clear()
+    await other.put("documents/d2/source", b"2")
+    await store.put("documents/d3/source", b"3")
+    assert tmp_path not in synced, "neither has to wait until the other has synced it"
+    assert not (tmp_path / "documents" / "d1").exists()
+    await store.close()
+    await other.close()
 
 
 async def test_directories_of_one_parent_that_are_new_together_share_its_sync(

@@ -152,6 +152,29 @@ async def test_a_commit_cancelled_on_the_disk_leaves_no_half_file(
     assert await store.stat("k") is None or await store.get("k") == b"whole"
 
 
+async def test_a_put_that_is_cancelled_while_its_store_closes_is_cancelled(
+    store: LocalBlobStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    is_syncing, may_go_on = asyncio.Event(), threading.Event()
+    loop, sync = asyncio.get_running_loop(), os.fsync
+
+    def slow_sync(descriptor: int) -> None:
+        loop.call_soon_threadsafe(is_syncing.set)
+        may_go_on.wait(20)
+        sync(descriptor)
+
+    monkeypatch.setattr(os, "fsync", slow_sync)
+    putting = asyncio.create_task(store.put("k", b"1"))
+    await is_syncing.wait()
+    closing = asyncio.create_task(store.close())
+    await asyncio.sleep(0)
+    putting.cancel()
+    await asyncio.wait({putting})
+    may_go_on.set()
+    await closing
+    assert putting.cancelled()
+
+
 async def test_a_writer_given_up_before_its_thread_began_writes_nothing(tmp_path: Path) -> None:
     root = tmp_path / "blobs"
     (root / ".tmp").mkdir(parents=True)
@@ -163,7 +186,7 @@ async def test_a_writer_given_up_before_its_thread_began_writes_nothing(tmp_path
     assert not (root / "k").exists()
 
 
-async def test_deleting_the_last_blob_of_a_directory_removes_the_directory(
+async def test_deleting_the_last_blob_of_a_directory_removes_it_but_for_what_lies_right_below_the_root(
     store: LocalBlobStore, tmp_path: Path
 ) -> None:
     for key in ("documents/d1/source", "documents/d1/vectors/0", "documents/d2/source"):
@@ -171,7 +194,8 @@ async def test_deleting_the_last_blob_of_a_directory_removes_the_directory(
     await store.delete_prefix("documents/d1/")
     assert sorted(path.name for path in (tmp_path / "blobs" / "documents").iterdir()) == ["d2"]
     await store.delete("documents/d2/source")
-    assert sorted(path.name for path in (tmp_path / "blobs").iterdir()) == [".tmp"]
+    assert sorted(path.name for path in (tmp_path / "blobs").iterdir()) == [".tmp", "documents"]
+    assert list((tmp_path / "blobs" / "documents").iterdir()) == []
 
 
 async def test_writers_and_a_deleter_of_one_directory_do_not_trip_each_other(store: LocalBlobStore) -> None:
