@@ -27,7 +27,8 @@ FORMATS: Final = {str(one).encode(): one for one in (FORMAT_BY_NAME, FORMAT_BY_P
 PARTITIONS_DEFAULT: Final = 8
 
 SERVER_VERSION_MIN: Final = (7, 2, 5)
-"""Below it, consumers are created by blocked reads that time out, and idle times of consumers mean something else."""
+"""Below it, consumers are created by blocked reads that time out, idle times of consumers mean something else, and
+scripts write the number 100,000,000 as 1e+8 (redis/redis#13115): the log would not be read behind it."""
 
 
 async def open_installation(

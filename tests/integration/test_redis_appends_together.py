@@ -125,6 +125,18 @@ async def test_a_later_one_sees_what_an_earlier_wrote(world: RedisWorld) -> None
     assert [one.version for one in await entries(world)] == [1, 2]
 
 
+@pytest.mark.parametrize("last", [10**8 - 1, 10**15 - 1, 2**53 - 3])
+async def test_numbers_are_written_in_digits_however_long_the_log_is(
+    world: RedisWorld, redis_clients: Clients, last: int
+) -> None:
+    """Servers before 7.2.5 write what scripts tell them as 1e+8."""
+    await execute(redis_clients.commands, "HSET", world.keys.meta(0), "number", last)
+    await together(world, started(new_document()), started(new_document()))
+    _, *found = await world.log.read(0)
+    assert [one.number for one in found] == [last + 1, last + 2]
+    assert (await world.log.head(0)).number == last + 2
+
+
 async def test_of_two_with_the_same_bytes_the_first_holds_them(world: RedisWorld) -> None:
     def uploaded(document: DocumentId) -> Write:
         plain = write(document, 0, accepted(TASK, KB), knowledge_base=KB, task=TASK)
