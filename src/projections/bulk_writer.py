@@ -22,6 +22,7 @@ from projections.projection import RowKey
 from projections.rows import Row, encode_row
 from projections.views import Checkpoint, Commit, Lease, ViewStore
 from projections.writer import CACHED_ROWS_MAX, LEASE_MS, RowCache, behind, tell_of_passed_over
+from projections.written_rows import WrittenRows
 
 PAGES_A_COMMIT: Final = 8
 """Of 1,000 events: 10 to 14 ms of the server's only thread, where one page by itself takes 3; an append may take 20."""
@@ -38,7 +39,7 @@ OnPage = Callable[[Sequence[Envelope | Unreadable], Mapping[str, Run[DocumentSta
 
 class BulkWriter:
     """Folds pages into one generation, begun empty under the lease that it is written under: what this writer has not
-    written is not there, and nobody is asked for it.
+    written is not there, and next to nobody is asked for it.
 
     `retired_before_us` is the mark of the live views: what they have retired is left out again.
     """
@@ -51,6 +52,7 @@ class BulkWriter:
         retired_before_us: int = 0,
         pages_a_commit: int = PAGES_A_COMMIT,
         rows_a_commit: int = ROWS_A_COMMIT,
+        written: WrittenRows | None = None,
         on_commit: Callable[[Commit], None] = lambda _commit: None,
         on_page: OnPage = lambda _page, _folded: None,
     ) -> None:
@@ -63,7 +65,7 @@ class BulkWriter:
         self._on_commit = on_commit
         self._on_page = on_page
         self._cache = RowCache(CACHED_ROWS_MAX)
-        self._written: set[RowKey] = set()
+        self._written = written or WrittenRows()
         self._before: dict[RowKey, Row | None] = {}
         self._after: dict[RowKey, Row | None] = {}
         self._pages = 0
@@ -114,8 +116,7 @@ class BulkWriter:
             return False
         failpoint(Place.PROJECTOR_COMMITTED)
         self._on_commit(commit)
-        self._written.update(rows)
-        self._written.difference_update(commit.removed)
+        self._written.note(rows)
         self._cache.keep(self._after)
         self._before, self._after, self._pages = {}, {}, 0
         self._lease = msgspec.structs.replace(self._lease, checkpoint=self._checkpoint)
@@ -129,14 +130,8 @@ class BulkWriter:
             self._after[key] = row
 
     async def _rows(self, keys: Iterable[RowKey]) -> Rows:
-        found, asked = dict[RowKey, Row | None](), list[RowKey]()
-        for key in keys:
-            if key in self._after:
-                found[key] = self._after[key]
-            elif key in self._written:
-                asked.append(key)
-            else:
-                found[key] = None
+        found = {key: self._after.get(key) for key in keys}
+        asked = self._written.among([key for key in found if key not in self._after])
         if asked:
             found |= await self._cache.fetch(asked, self._load)
         return found

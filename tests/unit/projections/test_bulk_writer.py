@@ -15,6 +15,7 @@ from projections.rows import decode_row
 from projections.tasks import TaskRow, is_at_rest
 from projections.views import Checkpoint, Commit, Lease
 from projections.writer import LEASE_MS, Writer
+from projections.written_rows import WrittenRows
 from tests.event_samples import new_knowledge_base, new_task, write
 from tests.examples import examples
 from tests.generations import compare
@@ -71,9 +72,16 @@ def _placed(events: History) -> list[Envelope]:
 
 
 @settings(max_examples=examples(30), deadline=None)
-@given(worlds(), cuts, st.integers(1, 5), st.sampled_from([1, 4, 1_000]), st.integers(0, 40))
+@given(
+    worlds(),
+    cuts,
+    st.integers(1, 5),
+    st.sampled_from([1, 4, 1_000]),
+    st.integers(0, 40),
+    st.sampled_from([1, 8, 4_096]),
+)
 async def test_many_pages_a_commit_lead_where_one_leads(
-    events: History, places: list[int], pages_a_commit: int, rows_a_commit: int, foreign: int
+    events: History, places: list[int], pages_a_commit: int, rows_a_commit: int, foreign: int, written_places: int
 ) -> None:
     views, log = _views(), _placed(events)
     live = Writer(views, await _lease(views, 1), rows_max=3)
@@ -82,6 +90,7 @@ async def test_many_pages_a_commit_lead_where_one_leads(
         await _lease(views, BESIDE, build=True),
         pages_a_commit=pages_a_commit,
         rows_a_commit=rows_a_commit,
+        written=WrittenRows(written_places),
     )
     pages: list[list[Envelope | Unreadable]] = [list(page) for page in pages_of(log, places)]
     if pages:
