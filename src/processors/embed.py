@@ -46,7 +46,7 @@ class EmbedStep:
     """Embeds at most `batch_chunks` at a time. What embedders raise is mapped in failures.py.
 
     `remote_calls` bounds how many documents call a provider at a time; a local model takes all that come together.
-    Those that look for vectors wait in `looks` for one another, as a query costs the same for one and for many.
+    Those that look for vectors wait in `looks` for one another, once each: a query costs the same for one and for many.
     """
 
     step = Step.EMBED
@@ -122,7 +122,7 @@ class EmbedStep:
     async def _batch(self, work: Work, using: _Embedding, number: int, part: Sequence[Chunk]) -> RecordBatchEmbedded:
         calls = using.calls
         calls_before, tokens_before, told_before = calls.calls, calls.tokens_sent, calls.tokens_by_provider
-        vectors, made = await self._vectors(work.document_id, using, part)
+        vectors, made = await self._vectors(work.document_id, using, part, waits=number == 0)
         encoded = encode_vectors(vectors)
         stored = await self._blobs.put(vectors_blob(work.document_id, number, work.attempt, encoded), encoded)
         failpoint(Place.WORKER_BATCH_EMBEDDED)
@@ -138,14 +138,19 @@ class EmbedStep:
             tokens_by_provider=calls.tokens_by_provider - told_before,
         )
 
-    async def _vectors(self, document: str, using: _Embedding, part: Sequence[Chunk]) -> tuple[Vectors, int]:
-        """The vectors of a batch, and how many of them were made: the others are in the index, or come twice."""
+    async def _vectors(
+        self, document: str, using: _Embedding, part: Sequence[Chunk], *, waits: bool
+    ) -> tuple[Vectors, int]:
+        """The vectors of a batch, and how many of them were made: the others are in the index, or come twice.
+
+        `waits` for documents that will look too: once a document, as one of a thousand batches would wait for each.
+        """
         embedder = using.embedder
         texts = [f"{embedder.prefixes.passage}{indexed_text(chunk)}" for chunk in part]
         keys = [vector_key_of(embedder.model, embedder.dimensions, text) for text in texts]
         known: dict[str, Vectors] = {}
         if len(part) >= using.reuse_chunks_min:
-            async with self._looks.together(document) if self._looks is not None else nullcontext():
+            async with self._looks.together(document) if waits and self._looks is not None else nullcontext():
                 for table in using.tables:
                     known |= await self._index.vectors(table, set(keys) - known.keys())
         new = {key: chunk for key, chunk in zip(keys, part, strict=True) if key not in known}

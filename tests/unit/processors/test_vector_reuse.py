@@ -1,6 +1,7 @@
 """Vectors that were made before are not made, or paid for, again."""
 
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 
 import numpy as np
 import pytest
@@ -19,8 +20,12 @@ from knowledge.index import IndexTable, vector_key_of
 from knowledge.memory_index import MemoryIndex
 from knowledge.prefixed_embedder import PrefixedEmbedder
 from knowledge.vectors import Vectors
+from processors.embed import EmbedStep
+from processors.group_commit import GroupCommit
+from processors.observing import NobodyWatches
 from processors.rows import RowMaker
 from processors.stored import load_vectors
+from processors.under_way import UnderWay
 from tests.searched import search_keyword
 from tests.unit.processors.chunked_document import BATCH, CHUNKS, CountingEmbedder, World
 
@@ -114,6 +119,33 @@ async def test_a_text_that_a_person_writes_anew_is_embedded_as_the_others_were()
     assert asked == [Embedding("hash", 8, Prefixes(passage="passage: "))]
     assert embedder.paid[-1] == "passage: three"
     assert rows.rows[1].vector_key == vector_key_of("hash", 8, "passage: three")
+
+
+class Waits(GroupCommit):
+    """Keeps who waited for others."""
+
+    def __init__(self) -> None:
+        super().__init__(UnderWay(NobodyWatches()), places=1, wait_s=0)
+        self.waited: list[str] = []
+
+    @asynccontextmanager
+    async def together(self, document: str) -> AsyncIterator[None]:
+        self.waited.append(document)
+        async with super().together(document):
+            yield
+
+
+async def test_a_document_of_many_batches_waits_once_for_others_that_look_for_vectors() -> None:
+    world, looks = World(RemoteEmbedder()), Waits()
+    document = await world.chunked()
+    world.embed = EmbedStep(
+        world.blobs, lambda _: world.embedder, world.gate, world.index, batch_chunks=BATCH, time_limit_s=5, looks=looks
+    )
+    await world.run(world.embed)
+    state = await world.mill.document(document)
+    assert isinstance(state, Embedded)
+    assert len(state.batches) > 1
+    assert looks.waited == [document]
 
 
 async def test_a_document_that_is_embedded_again_pays_nothing() -> None:
