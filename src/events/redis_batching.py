@@ -9,6 +9,7 @@ under way, what arrives waits for the next one: the busier, the larger the batch
 
 import asyncio
 from collections.abc import Sequence
+from itertools import count
 from typing import Any, Final
 
 import msgspec
@@ -16,7 +17,7 @@ from redis.exceptions import NoScriptError, RedisClusterException, RedisError
 
 from events.errors import LogUnavailable, NotReplicated
 from events.redis_border import RedisClient, Script, at_the_border, exchange, translated
-from events.redis_groups import Shared, grouped
+from events.redis_groups import Shared, grouped, side_by_side
 from events.redis_wire import Argument, Command
 
 FLIGHTS_MAX: Final = 4
@@ -46,7 +47,7 @@ class Confirmation(msgspec.Struct, frozen=True):
 
 
 class _Call:
-    __slots__ = ("answer", "arguments", "keys", "shared", "size_bytes")
+    __slots__ = ("answer", "arguments", "keys", "number", "shared", "size_bytes")
 
     def __init__(
         self,
@@ -55,12 +56,14 @@ class _Call:
         shared: Shared | None,
         size_bytes: int,
         answer: asyncio.Future[Any],
+        number: int,
     ) -> None:
         self.keys = keys
         self.arguments = arguments
         self.shared = shared
         self.size_bytes = size_bytes
         self.answer = answer
+        self.number = number
 
     @property
     def near(self) -> str:
@@ -84,6 +87,7 @@ class Batching:
         self._confirmation = confirmation
         self._calls_max = calls_max
         self._waiting: list[_Call] = []
+        self._numbers = count()
         self._is_launching = False
         self._flights: set[asyncio.Task[None]] = set()
 
@@ -101,7 +105,7 @@ class Batching:
         call's is answered. NotReplicated where no replica confirmed in time: the call took effect and may be repeated.
         """
         loop = asyncio.get_running_loop()
-        call = _Call(keys, arguments, shared, size_bytes, loop.create_future())
+        call = _Call(keys, arguments, shared, size_bytes, loop.create_future(), next(self._numbers))
         self._waiting.append(call)
         if not self._is_launching:
             self._is_launching = True
@@ -113,7 +117,7 @@ class Batching:
         free = FLIGHTS_MAX - len(self._flights)
         if free > 0 and len(self._waiting) > PART_CALLS_MIN:  # what shares something flies together as far as it fits
             ahead = free * self._calls_max
-            self._waiting[:ahead] = sorted(self._waiting[:ahead], key=_near)
+            self._waiting[:ahead] = side_by_side(self._waiting[:ahead])
         while self._waiting and (free := FLIGHTS_MAX - len(self._flights)) > 0:
             batch = self._next_batch(share_of(len(self._waiting), free))
             flight = asyncio.get_running_loop().create_task(self._fly(grouped(batch)))
@@ -173,10 +177,6 @@ class Batching:
             keys += call.keys
             arguments += call.arguments
         return self._script.command(keys, arguments)
-
-
-def _near(call: _Call) -> str:
-    return call.near
 
 
 def _confirmed(found: Any, confirmation: Confirmation) -> Any:

@@ -5,6 +5,7 @@ itself it takes the server half as long again, and its client for packing and an
 """
 
 from collections.abc import Iterable, Sequence
+from itertools import chain
 from typing import Final, Protocol, TypeVar
 
 import msgspec
@@ -36,7 +37,29 @@ class Groupable(Protocol):
     def size_bytes(self) -> int: ...
 
 
+class Queued(Protocol):
+    """A call that waits: a key of it, and which one of all it was (from 0)."""
+
+    @property
+    def near(self) -> str: ...
+
+    @property
+    def number(self) -> int: ...
+
+
 C = TypeVar("C", bound=Groupable)
+Q = TypeVar("Q", bound=Queued)
+
+
+def side_by_side(waiting: Iterable[Q]) -> list[Q]:
+    """All calls once, those near the same key next to each other, first those near the key that waits longest: in the
+    order of keys a stream of large appends to one partition would hold up another one's for ever. Calls near the same
+    key are in the order in which they came, and stay so."""
+    by_key: dict[str, list[Q]] = {}
+    for call in waiting:
+        by_key.setdefault(call.near, []).append(call)
+    longest_first: list[list[Q]] = sorted(by_key.values(), key=lambda calls: calls[0].number)
+    return list(chain.from_iterable(longest_first))
 
 
 def grouped(calls: Iterable[C]) -> list[Sequence[C]]:

@@ -1,11 +1,13 @@
 """Which calls go together as one."""
 
+from itertools import count, groupby
+from operator import attrgetter
 from typing import NamedTuple
 
 from hypothesis import given
 from hypothesis import strategies as st
 
-from events.redis_groups import GROUP_BYTES_MAX, GROUP_CALLS_MAX, Shared, grouped
+from events.redis_groups import GROUP_BYTES_MAX, GROUP_CALLS_MAX, Shared, grouped, side_by_side
 
 SHARED = [Shared((f"log {one}",), ()) for one in range(3)]
 
@@ -49,3 +51,31 @@ def test_only_what_shares_something_goes_together_and_no_more_than_the_server_is
 def test_small_calls_fill_their_groups(count: int) -> None:
     asked = calls([SHARED[one % 2] for one in range(2 * count)], [100] * 2 * count)
     assert len(grouped(asked)) == 2 * -(-count // GROUP_CALLS_MAX)
+
+
+class Waits(NamedTuple):
+    near: str
+    number: int
+
+
+@given(st.lists(st.sampled_from("abc"), max_size=40))
+def test_calls_near_the_same_key_come_to_lie_side_by_side_in_their_order(keys: list[str]) -> None:
+    waiting = [Waits(key, number) for number, key in enumerate(keys)]
+    found = side_by_side(waiting)
+    assert sorted(found, key=attrgetter("number")) == waiting
+    runs = [(key, [one.number for one in run]) for key, run in groupby(found, key=attrgetter("near"))]
+    assert len(runs) == len(set(keys))
+    assert all(numbers == sorted(numbers) for _, numbers in runs)
+    assert [numbers[0] for _, numbers in runs] == sorted(numbers[0] for _, numbers in runs)
+
+
+def test_what_never_ends_near_one_key_holds_up_no_other_for_ever() -> None:
+    numbers = count()
+    waiting = [Waits("a", next(numbers)) for _ in range(30)]
+    waiting.append(Waits("z", next(numbers)))
+    for rounds in count(1):
+        waiting = side_by_side(waiting)
+        sent, waiting = waiting[:10], [*waiting[10:], *(Waits("a", next(numbers)) for _ in range(10))]
+        if any(one.near == "z" for one in sent):
+            break
+        assert rounds < 10
