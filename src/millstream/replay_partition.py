@@ -129,7 +129,7 @@ async def replay_troubles(settings: Settings) -> AsyncIterator[None]:
     except SegmentDamaged as error:
         raise Stop(
             f"the archive is damaged: {error}",
-            hint="nothing was published; `millstream archive verify` names all that is wrong",
+            hint="nothing that is folded from it was published; `millstream archive verify` names all that is wrong",
             exit_code=ExitCode.DAMAGED,
         ) from None
     except EntriesArchived as error:
