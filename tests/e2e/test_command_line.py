@@ -232,7 +232,7 @@ def test_a_redis_that_evicts_ends_with_78(folder: Path, redis_directory: Path, c
 def test_a_data_directory_of_a_newer_format_ends_with_78_and_stays_as_it_is(folder: Path) -> None:
     redis_folder = folder / "data" / "redis"
     redis_folder.mkdir(parents=True)
-    newer = {"format": "2", "partitions": "8", "id": "x"}
+    newer = {"format": "3", "partitions": "8", "id": "x"}
     server = RedisProcess(redis_binary(), redis_folder)
     server.start()
     with Redis.from_url(server.url) as client:
