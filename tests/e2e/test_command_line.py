@@ -239,7 +239,7 @@ def test_a_data_directory_of_a_newer_format_ends_with_78_and_stays_as_it_is(fold
         client.hset("ms:meta", mapping=newer)
     server.stop()
     ended = run("up", "--port", "0", "--data-dir", "data", cwd=folder)
-    assert_refused(ended, 78, "format 2", "data directory")
+    assert_refused(ended, 78, "format 3", "data directory")
     server.start()
     with Redis.from_url(server.url, decode_responses=True) as client:
         assert client.hgetall("ms:meta") == newer
