@@ -25,6 +25,9 @@ SMALL_BYTES: Final = 1_048_576
 LARGE_BYTES: Final = 25_165_824
 """Their difference is looked at, so that heads, answers and Redis do not count; the larger goes to S3 in parts."""
 
+ROUNDS: Final = 3
+"""The least of them counts: in one the process may load what it warms up with."""
+
 OVERHEAD: Final = 0.05
 """Of the bytes: frames, boundaries, signatures, and whatever else the process does meanwhile."""
 
@@ -59,22 +62,24 @@ def service(request: pytest.FixtureRequest) -> Iterator[ServiceProcess]:
 def test_the_bytes_of_an_upload_are_read_once_and_written_once(service: ServiceProcess) -> None:
     with Api(service.url) as api:
         kb = api.create("copies")
-        accepted(api, kb, 0, SMALL_BYTES)  # the first upload loads what is loaded once
-
-        small = moved_by(service, api, kb, 1, SMALL_BYTES)
-        large = moved_by(service, api, kb, 2, LARGE_BYTES)
+        small = least_moved_by(service, api, kb, SMALL_BYTES)
+        large = least_moved_by(service, api, kb, LARGE_BYTES)
 
     bytes_more = LARGE_BYTES - SMALL_BYTES
     assert (large.read - small.read) / bytes_more == pytest.approx(1, abs=OVERHEAD)
     assert (large.written - small.written) / bytes_more == pytest.approx(1, abs=OVERHEAD)
 
 
-def moved_by(service: ServiceProcess, api: Api, kb: str, number: int, size_bytes: int) -> Moved:
-    """By the API, while it accepts a document."""
-    before = moved_until_now(service)
-    accepted(api, kb, number, size_bytes)
-    after = moved_until_now(service)
-    return Moved(after.read - before.read, after.written - before.written)
+def least_moved_by(service: ServiceProcess, api: Api, kb: str, size_bytes: int) -> Moved:
+    """By the API, while it accepts a document of that size."""
+    reads, writes = list[int](), list[int]()
+    for number in range(ROUNDS):
+        before = moved_until_now(service)
+        accepted(api, kb, number, size_bytes)
+        after = moved_until_now(service)
+        reads.append(after.read - before.read)
+        writes.append(after.written - before.written)
+    return Moved(min(reads), min(writes))
 
 
 def moved_until_now(service: ServiceProcess) -> Moved:
