@@ -31,6 +31,7 @@ class Ended(NamedTuple):
 
     @property
     def json(self) -> Any:
+        assert self.stdout, f"it said nothing: {self}"
         return json.loads(self.stdout)
 
 

@@ -164,7 +164,7 @@ async def test_another_number_of_partitions_than_the_stored_one_is_refused(setti
         pass
     stop = await refusal_of(msgspec.structs.replace(settings, partitions=4))
     assert stop.exit_code is ExitCode.CONFIGURATION
-    assert "3 partitions" in stop.what
+    assert "the store has 3, not 4" in stop.what
 
 
 async def test_a_port_in_use_is_refused_before_anything_starts(settings: Settings) -> None:
