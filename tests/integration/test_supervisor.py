@@ -72,7 +72,9 @@ async def test_it_starts_a_redis_and_each_role_with_a_line_and_leaves_nothing(se
         assert all(line.split()[1:3] == ["pid", str(pids[line.split()[0]])] for line in lines)
         niceness = {name: os.getpriority(os.PRIO_PROCESS, pid) for name, pid in pids.items()}
         assert niceness == {"api": 0, "projector": 0, "redis": 0, "worker-1": settings.worker_niceness}
-        assert niceness_of_session(pids["worker-1"]) in {settings.worker_niceness, None}
+        # The kernel takes a few of these a second of all processes together: a worker asks again meanwhile.
+        weighed = {settings.worker_niceness, None}
+        await wait_until(lambda: niceness_of_session(pids["worker-1"]) in weighed, "the worker's session gives way")
     assert [name for name, pid in pids.items() if is_alive(pid)] == []
 
 
