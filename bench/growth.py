@@ -41,6 +41,7 @@ from projections.tasks import tasks_index
 from tests.event_samples import T0_US, accepted, new_task, write
 from tests.facts import UNTIL_INDEXED
 from tests.servers.redis_process import RedisProcess, redis_binary
+from tests.waiting import wait_for
 from tests.workshop import Workshop
 
 SIZES: Final = (1_000, 10_000, 100_000, 1_000_000)
@@ -53,6 +54,8 @@ ROUNDS: Final = 5
 APPENDS: Final = 200
 """A round, one after the other."""
 LISTS: Final = 60
+
+REWRITE_S_MAX: Final = 600.0
 
 
 class Size(msgspec.Struct, frozen=True):
@@ -120,6 +123,18 @@ class Bench:
             await self.drain()
         return found
 
+    async def at_rest(self) -> float:
+        """Waits for the server's rewrite of its append-only file to end, and answers how many seconds: each page that
+        is written meanwhile is copied for its child, and whether that met the seconds of measuring was chance."""
+        begun_s = time.perf_counter()
+
+        async def is_done() -> bool:
+            info: Any = await self.clients.commands.info("persistence")
+            return not (info["aof_rewrite_in_progress"] or info["aof_rewrite_scheduled"])
+
+        await wait_for(is_done, "the append-only file is written anew", REWRITE_S_MAX)
+        return time.perf_counter() - begun_s
+
     async def server_cpu_s(self) -> float:
         """Of its main thread: time on the clock has in it what neighbours take of the cores."""
         used: Any = await self.clients.commands.info("cpu")
@@ -181,6 +196,7 @@ async def run(clients: Clients, tasks_max: int) -> None:
     base, reached = None, 0
     for size in (one for one in SIZES if one <= tasks_max):
         await bench.grow(knowledge_base, size - reached)
+        print(f"{size:>9,} tasks: {await bench.at_rest():.1f} s until the append-only file was at rest", flush=True)
         found = await bench.measure(knowledge_base)
         reached = size + ROUNDS * APPENDS
         tell(size, found)

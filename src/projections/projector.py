@@ -27,10 +27,12 @@ PAGE_EVENTS: Final = 1_000
 IDLE_WAIT_MS: Final = 1_500
 """One wait for new events, behind which the lease is renewed: three times before it would end."""
 
-PACE_S: Final = 0.005
-"""From one commit to the next read, where nothing waits: what comes within is one page. Each commit costs a millisecond
-of this process, as much again of Redis and of the API processes that follow it, however few events are in it. What
-comes after a while of silence is committed at once."""
+PACE_S: Final = 0.003
+"""From a page of several events to the next read, where nothing waits: what comes within is one page. A commit costs a
+millisecond here, as much of Redis and of each API that follows, however few events are in it."""
+
+SEVERAL_EVENTS: Final = 4
+"""Of fewer somebody may wait to hear, and of the next: no pause behind them (fact to client 1.9 ms, 6.1 with one)."""
 
 LEASE_POLL_MS: Final = 100
 """How often one that waits for the lease asks again: what a swap of generations may cost in lag."""
@@ -101,13 +103,11 @@ class Projector:
         """Goes on until told to stop, then gives the lease up. An unavailable store is waited for."""
         while not stop.is_set():
             try:
-                match await self.advance(wait_ms=IDLE_WAIT_MS, stop=stop):
-                    case None:
-                        await _pause(stop, self._lease_poll_s)
-                    case events if 0 < events < self._page_events:
-                        await _pause(stop, self._pace_s)
-                    case _:
-                        pass
+                events = await self.advance(wait_ms=IDLE_WAIT_MS, stop=stop)
+                if events is None:
+                    await _pause(stop, self._lease_poll_s)
+                elif SEVERAL_EVENTS <= events < self._page_events:
+                    await _pause(stop, self._pace_s)
             except (LogUnavailable, LogFull) as error:
                 self._writer = None
                 if (kept_back := self._told.due()) is not None:

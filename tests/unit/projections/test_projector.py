@@ -11,7 +11,7 @@ from events.errors import LogUnavailable
 from events.memory import MemoryLog
 from projections.memory_views import MemoryViews
 from projections.projection import DOCUMENTS, KNOWLEDGE_BASES, TABLES, RowKey
-from projections.projector import Projector, run_projectors
+from projections.projector import SEVERAL_EVENTS, Projector, run_projectors
 from projections.views import Checkpoint, Commit, Lease
 from projections.writer import LEASE_MS, RowCache
 from tests.generations import compare
@@ -246,7 +246,7 @@ async def test_a_commit_that_lands_after_its_projector_gave_up_counts_nothing_tw
     await world.expect_views_as_folded_at_once()
 
 
-async def test_what_comes_soon_behind_a_commit_is_one_page_and_what_comes_after_silence_is_committed_at_once() -> None:
+async def test_what_comes_soon_behind_several_events_is_one_page_and_a_few_are_committed_at_once() -> None:
     log, views = MemoryLog(partitions=1, clock_us=lambda: 1), CountedViews(partitions=1, clock_ms=Clock())
     workshop, stop = Workshop(log), asyncio.Event()
     projector = Projector(log, views, partition=0, holder="one", pace_s=0.5)
@@ -257,11 +257,13 @@ async def test_what_comes_soon_behind_a_commit_is_one_page_and_what_comes_after_
         return (await views.checkpoint(0)).number == (await log.head(0)).number
 
     await wait_for(is_shown, "the first event is committed")
-    assert views.commits == 1
+    await workshop.submit(knowledge_base, SEVERAL_EVENTS)
+    await wait_for(is_shown, "several are committed, with no pause behind the one before")
+    assert views.commits == 2
     for _ in range(5):
         await workshop.submit(knowledge_base)
-    await wait_for(is_shown, "all are committed")
-    assert views.commits == 2
+    await wait_for(is_shown, "what came within the pause is committed")
+    assert views.commits == 3
     stop.set()
     async with asyncio.timeout(10):
         await running
