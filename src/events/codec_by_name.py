@@ -13,12 +13,12 @@ from typing import Any, Final, Literal
 
 import msgspec
 
-from events.envelope import Envelope, Event, Fact, Position, UnknownEvent, UnknownReason
-from events.errors import CorruptEvent
+from events.envelope import Envelope, Event, Fact, Position
 from events.facts_by_name import MAPS, as_map
 from events.ids import STREAM_IDS, pack_stream_id, unpack_stream_id
 from events.packed_fields import PackedEventId, unpack_event_id
 from events.type_codes import EVENT_TYPES
+from events.unread_types import unread
 from events.upcasters import current_version, reads_as_today, upcast
 from events.wording import written_version
 
@@ -136,12 +136,8 @@ def _facts_decoder(name: str) -> msgspec.msgpack.Decoder[Any]:
 
 def _event_of(frame: _Frame) -> Event:
     name, version = frame.type, frame.schema_version
-    if name not in EVENT_TYPES:
-        return UnknownEvent(name, version, UnknownReason.UNKNOWN_TYPE)
-    if version > current_version(name):
-        return UnknownEvent(name, version, UnknownReason.NEWER_VERSION)
-    if version < 1:
-        raise CorruptEvent(f"{name} has no version {version}")
+    if (foreign := unread(name, version)) is not None:
+        return foreign
     fact = EVENT_TYPES[name]
     if reads_as_today(name, version):
         return fact(*_values_of(_facts_decoder(name).decode(frame.facts)))

@@ -12,8 +12,7 @@ from typing import Any, Final, Literal
 
 import msgspec
 
-from events.envelope import Envelope, Event, Fact, Position, UnknownEvent, UnknownReason
-from events.errors import CorruptEvent
+from events.envelope import Envelope, Event, Fact, Position
 from events.facts_by_name import MAPS
 from events.facts_by_place import SHAPES, Finish, named
 from events.packed_fields import (
@@ -24,6 +23,7 @@ from events.packed_fields import (
 )
 from events.pairs import PAIRS, pack_pair
 from events.type_codes import EVENT_TYPES, TYPE_CODES, TYPES_BY_CODE, name_of
+from events.unread_types import unread
 from events.upcasters import CURRENT_VERSIONS, EARLIER_FIELDS, current_version, reads_as_today, upcast
 from events.wording import written_version
 
@@ -124,12 +124,8 @@ def stream_version_by_place(payload: bytes) -> tuple[str, int]:
 
 def _event_of(frame: _Frame, stream_id: str, correlation_id: str) -> Event:
     name, version = name_of(frame.code), frame.schema_version
-    if name not in EVENT_TYPES:
-        return UnknownEvent(name, version, UnknownReason.UNKNOWN_TYPE)
-    if version > current_version(name):
-        return UnknownEvent(name, version, UnknownReason.NEWER_VERSION)
-    if version < 1:
-        raise CorruptEvent(f"{name} has no version {version}")
+    if (foreign := unread(name, version)) is not None:
+        return foreign
     shape = SHAPES[EVENT_TYPES[name]]
     if not reads_as_today(name, version):
         earlier = msgspec.msgpack.decode(frame.facts, type=list[Any])

@@ -201,8 +201,7 @@ class ProviderGateContract:
     async def test_who_has_to_wait_uses_nothing_up(self, gate_of: GateOf, clock: HandClock) -> None:
         gate = gate_of(Quota(requests_per_minute=10))
         await gate.report(NAME, Verdict.REFUSED, retry_after_s=2)
-        for _ in range(20):
-            await waiting(gate)
+        assert [await waiting(gate) for _ in range(20)] == [Wait(2.0, WaitReason.ASKED)] * 20
         clock.advance(2)
         await going(gate)
 

@@ -53,8 +53,8 @@ class RepliesContract:
         assert await replies.finish("n", token="b", reply=REPLY, kept_ms=A_MINUTE_MS)
 
     async def test_an_answer_is_kept_for_its_time(self, replies: Replies) -> None:
-        await replies.begin("n", "f", token="a", lease_ms=A_MINUTE_MS)
-        await replies.finish("n", token="a", reply=REPLY, kept_ms=20)
+        assert await replies.begin("n", "f", token="a", lease_ms=A_MINUTE_MS) == Begun()
+        assert await replies.finish("n", token="a", reply=REPLY, kept_ms=20)
 
         async def is_new() -> bool:
             return await replies.begin("n", "g", token="b", lease_ms=A_MINUTE_MS) == Begun()
