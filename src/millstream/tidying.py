@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
+from typing import Final
 
 import msgspec
 
@@ -24,8 +25,12 @@ from millstream.process_name import process_name
 from millstream.settings import Settings
 from millstream.stores import Stores, open_stores
 from millstream.telemetry import configure_logging
-from millstream.upkeep import Turn, collect, orphan_grace, read_noted_ends, sweep
+from millstream.upkeep import LEASE_MS, Turn, collect, orphan_grace, read_noted_ends, sweep
 from processors.collected import Collected
+
+PATIENCE_S: Final = LEASE_MS / 1_000 + 5
+"""A worker has the lease for a moment every five seconds: who met it there was told to try again in a minute. One that
+was killed has it until it ends."""
 
 
 class CollectReport(msgspec.Struct, frozen=True):
@@ -36,9 +41,9 @@ class CollectReport(msgspec.Struct, frozen=True):
     reconciled: Reconciled | None
 
 
-async def collect_now(settings: Settings, *, dry_run: bool) -> CollectReport:
-    """Raises Stop."""
-    async with _our_turn(settings) as stores:
+async def collect_now(settings: Settings, *, dry_run: bool, patience_s: float = PATIENCE_S) -> CollectReport:
+    """Raises Stop, also where others are at it for longer than `patience_s`."""
+    async with _our_turn(settings, patience_s) as stores:
         services, as_of = ingest_services(stores, queries_of(stores)), datetime.now(UTC)
         reconciled = await sweep(stores, services, dry_run=dry_run) if await _may_have_lost(stores) else None
         return CollectReport(
@@ -50,7 +55,7 @@ async def collect_now(settings: Settings, *, dry_run: bool) -> CollectReport:
 
 async def reconcile_now(settings: Settings, *, dry_run: bool) -> Reconciled:
     """Raises Stop."""
-    async with _our_turn(settings) as stores:
+    async with _our_turn(settings, PATIENCE_S) as stores:
         return await sweep(stores, ingest_services(stores, queries_of(stores)), dry_run=dry_run)
 
 
@@ -62,14 +67,14 @@ async def _may_have_lost(stores: Stores) -> bool:
 
 
 @asynccontextmanager
-async def _our_turn(settings: Settings) -> AsyncIterator[Stores]:
+async def _our_turn(settings: Settings, patience_s: float) -> AsyncIterator[Stores]:
     configure_logging(settings, role="upkeep")
     async with reachable_redis(settings.redis_url, settings.data_path) as url:
         settings = msgspec.structs.replace(settings, redis_url=url)
         async with open_stores(settings) as stores:
             try:
                 turns = RedisTurns(stores.clients.commands, stores.keys, holder=process_name("upkeep"))
-                async with Turn(turns) as turn:
+                async with Turn(turns, patience_s=patience_s) as turn:
                     if not turn.is_ours:
                         raise Stop("a worker is at it", hint="try again in a minute")
                     yield stores

@@ -48,6 +48,9 @@ TENDED_FOR_MS: Final = 15_000
 
 LEASE_MS: Final = 30_000
 RENEW_S: Final = LEASE_MS / 3_000
+ASKED_AGAIN_S: Final = 0.1
+"""For a lease that another has, by who waits for it."""
+
 AFTER_TROUBLE_S: Final = 60.0
 """Pause behind a store or an index that fails and behind an error that nobody expected, so that what fails is not asked
 twenty times a minute; both say so in the log. No setting: what is due stays due."""
@@ -194,15 +197,21 @@ class Upkeep:
 
 
 class Turn:
-    """The lease on upkeep, renewed as long as the block lasts; `is_ours` is False where somebody else has it."""
+    """The lease on upkeep, renewed as long as the block lasts; `is_ours` is False where somebody else had it for all of
+    `patience_s`."""
 
-    def __init__(self, turns: RedisTurns) -> None:
+    def __init__(self, turns: RedisTurns, *, patience_s: float = 0) -> None:
         self._turns = turns
+        self._patience_s = patience_s
         self._renewing: asyncio.Task[None] | None = None
         self.is_ours = False
 
     async def __aenter__(self) -> "Turn":
         self.is_ours = await self._turns.take(ttl_ms=LEASE_MS)
+        gives_up_s = time.monotonic() + self._patience_s
+        while not self.is_ours and time.monotonic() < gives_up_s:
+            await asyncio.sleep(ASKED_AGAIN_S)
+            self.is_ours = await self._turns.take(ttl_ms=LEASE_MS)
         if self.is_ours:
             self._renewing = asyncio.create_task(self._renew())
         return self

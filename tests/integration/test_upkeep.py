@@ -165,6 +165,18 @@ async def test_nobody_sweeps_or_collects_while_another_does(redis_directory: Pat
         assert [line["event"] for line in lines].count("collected") == 1
 
 
+async def test_collecting_by_hand_waits_until_another_is_done(redis_directory: Path, tmp_path: Path) -> None:
+    async with opened(redis_directory, tmp_path, fsync="always", orphan_grace_s=1) as world:
+        other = RedisTurns(world.stores.clients.commands, world.stores.keys, holder="other")
+        async with Turn(other) as turn:
+            assert turn.is_ours
+            with pytest.raises(Stop, match="a worker is at it"):
+                await collect_now(world.stores.settings, dry_run=False, patience_s=0)
+        assert await other.take(ttl_ms=500), "as a worker that dies at it leaves the lease"
+        report = await collect_now(world.stores.settings, dry_run=False)
+        assert (report.collected.documents, report.collected.orphans) == (0, 0)
+
+
 async def test_collecting_by_hand_accepts_first_what_may_be_lost(redis_directory: Path, tmp_path: Path) -> None:
     async with opened(redis_directory, tmp_path, fsync="everysec", orphan_grace_s=1) as world:
         kb = await world.create()
