@@ -11,10 +11,11 @@ import secrets
 import threading
 from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
+from itertools import count
 from pathlib import Path
 from typing import Final, TypeVar
 
-from blobs.directories import LastingDirectories, sync_directory
+from blobs.directories import LastingDirectories, above, sync_directory
 from blobs.files import TEMPORARY_DIRECTORY, copy_all, file_status, open_regular, walk, write_all
 from blobs.writeback import begin_writing
 
@@ -22,6 +23,10 @@ PLACE_ATTEMPTS_MAX: Final = 10
 """A delete that prunes an empty directory can pull it away from under a writer; each attempt makes it anew. Sixteen
 writers and deleters of one directory needed two attempts at most in 3,200 calls."""
 
+
+_OWN_NAME: Final = secrets.token_hex(8)
+_numbers: Final = count()
+"""Of the files in the making of this process. A name of random bytes for each would be a system call for each."""
 
 _NEW_FILE: Final = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 
@@ -43,12 +48,12 @@ class PendingFile:
     """
 
     def __init__(self, root: Path, key: str, *, is_new: bool = False) -> None:
-        self._root = root
+        self._root = str(root)
         self._is_new = is_new
-        self._key = key
-        self.folder: Final = key.rpartition("/")[0]
-        """Where it is to lie, below the root."""
-        self._temporary: Path | None = None
+        self._target = f"{self._root}/{key}"
+        self.folder: Final = above(self._target)
+        """Where it is to lie."""
+        self._temporary: str | None = None
         self._file: int | None = None
         self._lock = threading.Lock()
         self._is_discarded = False
@@ -86,7 +91,7 @@ class PendingFile:
         """Wait until the disk has them."""
         self._or_remove(self._sync_and_close)
 
-    def place(self) -> list[Path]:
+    def place(self) -> list[str]:
         """Move the file to its place; answer the directories that had to be made."""
         return self._or_remove(self._move_to_target)
 
@@ -107,8 +112,8 @@ class PendingFile:
     def _open(self) -> int:
         if self._file is None:
             self._refuse_if_discarded()
-            name = f"{self._root}/{TEMPORARY_DIRECTORY}/{secrets.token_hex(16)}"
-            self._file, self._temporary = os.open(name, _NEW_FILE, 0o600), Path(name)
+            name = f"{self._root}/{TEMPORARY_DIRECTORY}/{_OWN_NAME}-{os.getpid()}-{next(_numbers)}"
+            self._file, self._temporary = os.open(name, _NEW_FILE, 0o600), name
         return self._file
 
     def _sync_and_close(self) -> None:
@@ -121,72 +126,72 @@ class PendingFile:
             descriptor, self._file = self._file, None
             os.close(descriptor)
 
-    def _move_to_target(self) -> list[Path]:
+    def _move_to_target(self) -> list[str]:
         self._refuse_if_discarded()
         if self._temporary is None:
             return []
-        made = move_into_place(self._temporary, self._root / self._key, is_new=self._is_new)
+        made = move_into_place(self._temporary, self._target, is_new=self._is_new)
         self._temporary = None
         return made
 
     def _remove(self) -> None:
         self._close()
         if self._temporary is not None:
-            self._temporary.unlink(missing_ok=True)
+            Path(self._temporary).unlink(missing_ok=True)
             self._temporary = None
 
     def _refuse_if_discarded(self) -> None:
         if self._is_discarded:
-            raise OSError(errno.ECANCELED, "the blob was given up", str(self._root / self._key))
+            raise OSError(errno.ECANCELED, "the blob was given up", self._target)
 
 
-def move_into_place(temporary: Path, target: Path, *, is_new: bool = False) -> list[Path]:
+def move_into_place(temporary: str, target: str, *, is_new: bool = False) -> list[str]:
     """Rename over whatever is at the target; answer the directories above it that had to be made.
 
     With `is_new` nothing may be there: a link is made where a rename would replace, and the old name taken away.
     Raises TargetExists, NotADirectoryError where a blob lies above the target, IsADirectoryError where blobs lie
     beneath.
     """
-    made: list[Path] = []
+    made: list[str] = []
     for attempt in range(1, PLACE_ATTEMPTS_MAX + 1):
         try:
             if attempt > 1:
-                _make_directory(target.parent, made)
+                make_directory(above(target), made)
             if is_new:
                 _link(temporary, target)
             else:
-                temporary.replace(target)
+                os.rename(temporary, target)  # noqa: PTH104  # a text, as in directories.py
         except (FileNotFoundError, FileExistsError):
             if attempt == PLACE_ATTEMPTS_MAX:
                 raise
         except IsADirectoryError:
-            if attempt == PLACE_ATTEMPTS_MAX or not _remove_if_empty(target):
+            if attempt == PLACE_ATTEMPTS_MAX or not _remove_if_empty(Path(target)):
                 raise
         else:
             return made
     raise AssertionError("the last attempt returns or raises")
 
 
-def _make_directory(directory: Path, made: list[Path]) -> None:
+def make_directory(directory: str, made: list[str]) -> None:
     """With those above it; each that was not there is noted."""
     try:
-        directory.mkdir(mode=0o700)
+        os.mkdir(directory, 0o700)  # noqa: PTH102  # a text, as in directories.py
     except FileExistsError:
         return
     except FileNotFoundError:
-        _make_directory(directory.parent, made)
-        directory.mkdir(mode=0o700, exist_ok=True)
+        make_directory(above(directory), made)
+        Path(directory).mkdir(mode=0o700, exist_ok=True)
     made.append(directory)
 
 
-def _link(temporary: Path, target: Path) -> None:
+def _link(temporary: str, target: str) -> None:
     try:
-        target.hardlink_to(temporary)
+        os.link(temporary, target)
     except FileExistsError:
-        if target.is_dir():
-            raise IsADirectoryError(errno.EISDIR, "blobs lie beneath", str(target)) from None
-        raise TargetExists(str(target)) from None
-    temporary.unlink()
+        if Path(target).is_dir():
+            raise IsADirectoryError(errno.EISDIR, "blobs lie beneath", target) from None
+        raise TargetExists(target) from None
+    Path(temporary).unlink()
 
 
 def remove_file(root: Path, path: Path, lasting: LastingDirectories) -> bool:
@@ -197,7 +202,7 @@ def remove_file(root: Path, path: Path, lasting: LastingDirectories) -> bool:
         path.unlink()
     except FileNotFoundError:
         return False
-    sync_directory(path.parent)
+    sync_directory(str(path.parent))
     _prune(path.parent, up_to=root, lasting=lasting)
     return True
 
@@ -212,7 +217,7 @@ def remove_under(root: Path, prefix: str, lasting: LastingDirectories) -> int:
         parents.add(path.parent)
         removed += 1
     for parent in sorted(parents, reverse=True):
-        sync_directory(parent)
+        sync_directory(str(parent))
         _prune(parent, up_to=root, lasting=lasting)
     return removed
 
@@ -226,7 +231,7 @@ def _prune(directory: Path, *, up_to: Path, lasting: LastingDirectories) -> None
     for candidate in (directory, *directory.parents):
         if up_to in (candidate, candidate.parent) or not _remove_if_empty(candidate):
             return
-        lasting.forget(candidate)
+        lasting.forget(str(candidate))
 
 
 def _remove_if_empty(directory: Path) -> bool:
@@ -251,7 +256,7 @@ def prepare_root(root: Path, *, now: datetime, abandoned_after: timedelta) -> in
     there_before = next(path for path in (temporary_directory, *temporary_directory.parents) if path.exists())
     temporary_directory.mkdir(mode=0o700, parents=True, exist_ok=True)
     for directory in (temporary_directory, *temporary_directory.parents):
-        sync_directory(directory)
+        sync_directory(str(directory))
         if directory == there_before:
             break
     return sweep_temporary(root, oldest=now - abandoned_after)

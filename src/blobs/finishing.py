@@ -6,12 +6,11 @@ synced, then moved, then their directories are synced: the first sync of each ki
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
-from pathlib import Path
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from typing import Final
 
 from blobs.directories import LastingDirectories, sync_directory
-from blobs.durable import Failure, PendingFile, TargetExists
+from blobs.durable import Failure, PendingFile, TargetExists, make_directory
 from blobs.writer import Tail, pieces_of
 
 CALLS_MAX: Final = 4
@@ -104,19 +103,28 @@ class Finishing:
 
 
 def finish_files(
-    root: Path, files: Sequence[PendingFile], tails: Sequence[Tail], lasting: LastingDirectories
+    files: Sequence[PendingFile], tails: Sequence[Tail], lasting: LastingDirectories
 ) -> list[Failure | None]:
     """Makes files visible and durable; answers what went wrong with each of them. Blocking."""
-    made: list[Path] = []
-    steps = (PendingFile.sync, lambda file: made.extend(file.place()))
+    made: list[str] = []
     failures = list(map(_failure, [file.write_end for file in files], map(pieces_of, tails)))
-    for step in steps:
-        failures = [known or _failure(step, file) for known, file in zip(failures, files, strict=True)]
-    folders = dict.fromkeys([file.folder for file, failure in zip(files, failures, strict=True) if failure is None])
-    placed = {folder: root / folder for folder in folders}
-    unsynced = {folder: _failure(sync_directory, directory) for folder, directory in placed.items()}
-    above = _failure(lambda: lasting.make_last([placed[one] for one in placed if unsynced[one] is None], made=made))
+    failures = [known or _failure(file.sync) for known, file in zip(failures, files, strict=True)]
+    for folder in _folders(files, failures):
+        if not lasting.knows(folder):  # then it is new, but for one that another process made; what fails, fails again
+            _failure(make_directory, folder, made)
+    failures = [
+        known or _failure(lambda file: made.extend(file.place()), file)
+        for known, file in zip(failures, files, strict=True)
+    ]
+    unsynced = {folder: _failure(sync_directory, folder) for folder in _folders(files, failures)}
+    synced = [folder for folder, failure in unsynced.items() if failure is None]
+    above = _failure(lambda: lasting.make_last(synced, made=made))
     return [known or unsynced[file.folder] or above for known, file in zip(failures, files, strict=True)]
+
+
+def _folders(files: Sequence[PendingFile], failures: Sequence[Failure | None]) -> Iterable[str]:
+    """Of the files that nothing went wrong with, each once."""
+    return dict.fromkeys([file.folder for file, failure in zip(files, failures, strict=True) if failure is None])
 
 
 def _failure(step: Callable[..., object], *given: object) -> Failure | None:

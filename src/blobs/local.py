@@ -171,7 +171,7 @@ class LocalBlobStore:
     async def _finish_together(
         self, files: Sequence[durable.PendingFile], tails: Sequence[Tail]
     ) -> Sequence[durable.Failure | None]:
-        return await self.run("", finish_files, self._root, files, tails, self._lasting)
+        return await self.run("", finish_files, files, tails, self._lasting)
 
     async def run(self, key: str, call: Callable[_P, _T], *args: _P.args, **kwargs: _P.kwargs) -> _T:
         """Run a blocking call on a thread and translate its errors.

@@ -92,10 +92,10 @@ async def test_directories_of_one_parent_that_are_new_together_share_its_sync(
     new = [tmp_path / "documents" / f"d{number}" for number in range(7)]
     for directory in new:
         directory.mkdir(parents=True)
-    lasting = LastingDirectories(tmp_path)
-    lasting.make_last(new, made=new)
+    lasting, names = LastingDirectories(tmp_path), list(map(str, new))
+    lasting.make_last(names, made=names)
     assert synced == [tmp_path / "documents", tmp_path]
-    lasting.make_last(new, made=())
+    lasting.make_last(names, made=())
     assert len(synced) == 2
 
 
@@ -106,10 +106,10 @@ async def test_a_sync_that_fails_leaves_nothing_remembered(tmp_path: Path, monke
     with monkeypatch.context() as patched:
         patched.setattr(os, "fsync", failing_sync)
         with pytest.raises(OSError, match="away"):
-            lasting.make_last([directory], made=())
+            lasting.make_last([str(directory)], made=())
     synced_since: list[int] = []
     monkeypatch.setattr(os, "fsync", synced_since.append)
-    lasting.make_last([directory], made=())
+    lasting.make_last([str(directory)], made=())
     assert len(synced_since) == 1
 
 

@@ -159,7 +159,7 @@ def test_of_files_that_end_together_one_that_fails_takes_none_along(
         sync(descriptor)
 
     monkeypatch.setattr(os, "fsync", failing_sync)
-    failures = finish_files(tmp_path, files, [[b"1"], [b"2"], [b"3"]], LastingDirectories(tmp_path))
+    failures = finish_files(files, [[b"1"], [b"2"], [b"3"]], LastingDirectories(tmp_path))
     assert [type(one) for one in failures] == [TargetExists, type(None), OSError]
     assert (taken / "source").read_bytes() == b"there"
     assert (tmp_path / "documents" / "d2" / "source").read_bytes() == b"2"
