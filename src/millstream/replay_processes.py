@@ -1,15 +1,22 @@
-"""Partitions replayed at once, each by a process of a pool: a fold is work for a core, and a process folds on one."""
+"""Partitions replayed at once, each by a process of a pool: a fold is work for a core, and a process folds on one.
+
+On Linux the processes are forked before there is a loop, a connection or a second thread, with all that they need
+loaded: each began with 0.35 s of loading it, on a core that could have folded. Elsewhere they are started when there is
+work.
+"""
 
 import asyncio
 import contextlib
 import multiprocessing
 import os
 import signal
+import sys
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
 from multiprocessing.queues import SimpleQueue
 from typing import Final
 
@@ -27,9 +34,13 @@ from projections import progress
 from projections.writer import LEASE_MS
 
 EVENTS_MIN: Final = 100_000
-"""Fewer are folded before a second process has started, which takes 1 to 2 s of a core."""
+"""Fewer are folded in a second by one process."""
 
-PROCESSES_MAX: Final = 64
+PROCESSES_BY_DEFAULT_MAX: Final = 8
+"""Redis has one thread, of which an event takes a fifth of what it takes of a process: more would wait for it."""
+
+IS_FORKED: Final = sys.platform == "linux"
+"""On macOS the system's libraries do not outlive it."""
 
 TOLD_EVERY_S: Final = 0.1
 """How often a process tells how far it is: as often as bars are drawn."""
@@ -52,32 +63,55 @@ def processes_for(asked: int | None, planned: Sequence[Planned]) -> int:
     if asked is not None:
         return min(asked, shares)
     is_worth_it = sum(one.events for one in planned) >= EVENTS_MIN
-    return min(os.cpu_count() or 1, shares, PROCESSES_MAX) if is_worth_it else 1
+    return min(_by_default(), shares) if is_worth_it else 1
+
+
+def _by_default() -> int:
+    return min(os.cpu_count() or 1, PROCESSES_BY_DEFAULT_MAX)
+
+
+@contextmanager
+def processes_at_hand(wanted: Wanted) -> Iterator["ReplayProcesses | None"]:
+    """As many as may be of use, before it is known how much there is to fold: 3 ms each. None where one does it all."""
+    processes = _by_default() if wanted.processes is None else wanted.processes
+    if processes == 1 or wanted.is_dry_run or wanted.as_of is not None:
+        yield None
+        return
+    pool = ReplayProcesses(processes)
+    try:
+        yield pool
+    finally:
+        pool.close()
 
 
 class ReplayProcesses:
-    """A pool for one replay."""
+    """A pool for one replay, to be made while this process has one thread."""
 
-    def __init__(self, settings: Settings, wanted: Wanted, processes: int) -> None:
-        self._settings = settings
-        self._wanted = wanted
-        self._processes = processes
+    def __init__(self, processes: int) -> None:
+        context = multiprocessing.get_context("fork" if IS_FORKED else "spawn")
+        self._told: SimpleQueue[Told | None] = context.SimpleQueue()
+        self._pool = ProcessPoolExecutor(processes, context, _begin, (self._told,))
+        if IS_FORKED:
+            self._pool.submit(_wake_pool)  # the first work forks all of them, ahead of the pool's own thread
 
-    async def run(self, planned: Sequence[Planned], bars: Progress) -> list[PartitionReport]:
+    def close(self) -> None:
+        """Ends them; what they are at they bring to its end."""
+        self._pool.shutdown(cancel_futures=True)
+
+    async def run(
+        self, settings: Settings, wanted: Wanted, planned: Sequence[Planned], bars: Progress
+    ) -> list[PartitionReport]:
         """The largest partitions first. Raises Stop: what was begun is brought to its end before, and no more begun."""
-        context = multiprocessing.get_context("spawn")
-        told: SimpleQueue[Told | None] = context.SimpleQueue()
-        drawing = threading.Thread(target=_draw, args=(told, planned, bars), daemon=True)
+        drawing = threading.Thread(target=_draw, args=(self._told, planned, bars), daemon=True)
         drawing.start()
         is_whole = True
-        pool = ProcessPoolExecutor(self._processes, context, _begin, (told,))
         loop = asyncio.get_running_loop()
         try:
             by_size = sorted(planned, key=lambda one: -one.events)
-            pending = [loop.run_in_executor(pool, _replay, self._settings, self._wanted, one) for one in by_size]
+            pending = [loop.run_in_executor(self._pool, _replay, settings, wanted, one) for one in by_size]
             # A pool looks after the processes that it had when it was woken last, ahead of the start of the last one.
             with contextlib.suppress(BrokenProcessPool):  # what is pending tells it
-                pool.submit(_wake_pool)
+                self._pool.submit(_wake_pool)
             return await asyncio.gather(*map(_report_or_stop, pending))
         except Stop:
             raise
@@ -93,10 +127,10 @@ class ReplayProcesses:
                 process.terminate()
             raise
         finally:
-            await asyncio.to_thread(pool.shutdown, cancel_futures=True)
+            await asyncio.to_thread(self.close)
             # A process that was killed while it told something holds the lock of the queue for ever.
             if is_whole:
-                told.put(None)
+                self._told.put(None)
                 drawing.join()
 
 
@@ -127,12 +161,15 @@ def _begin(told: "SimpleQueue[Told | None]") -> None:
     """In each process of the pool. Ctrl-C is for the one that the person started; where that dies, so do we."""
     global _told
     _told = told
-    collect_seldom()
+    if not IS_FORKED:
+        collect_seldom()
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_die_with_parent, daemon=True).start()
 
 
 def _die_with_parent() -> None:
+    """A fork holds the pipes by which those before it hear of their parent's end: so the last hears of it first, and
+    each of the others from the end of the next."""
     parent = multiprocessing.parent_process()
     if parent is not None:
         parent.join()

@@ -37,20 +37,23 @@ class ReplayReport(msgspec.Struct, frozen=True, kw_only=True):
     statuses: StatusesAsOf | None = None
 
 
-async def replay_all(settings: Settings, wanted: Wanted, *, quiet: bool) -> ReplayReport:
-    """Partitions one after the other, or several at once in processes of their own. Raises Stop."""
+async def replay_all(
+    settings: Settings, wanted: Wanted, at_hand: ReplayProcesses | None, *, quiet: bool
+) -> ReplayReport:
+    """Partitions one after the other, or several at once by the processes that are at hand. Raises Stop."""
     async with reachable_redis(settings.redis_url, settings.data_path) as url:
         settings = msgspec.structs.replace(settings, redis_url=url)
         async with open_replay_stores(settings) as stores, replay_troubles(settings):
-            return await Replaying(stores, wanted, quiet=quiet).run()
+            return await Replaying(stores, wanted, at_hand, quiet=quiet).run()
 
 
 class Replaying:
     """One run of the command."""
 
-    def __init__(self, stores: ReplayStores, wanted: Wanted, *, quiet: bool) -> None:
+    def __init__(self, stores: ReplayStores, wanted: Wanted, at_hand: ReplayProcesses | None, *, quiet: bool) -> None:
         self._stores = stores
         self._wanted = wanted
+        self._at_hand = at_hand
         self._quiet = quiet
         self._log = log_from(stores, wanted.source)
         self._views = stores.views
@@ -110,8 +113,8 @@ class Replaying:
 
     async def _partitions(self, planned: list[Planned], processes: int) -> list[PartitionReport]:
         with event_bars(quiet=self._quiet) as bars:
-            if processes > 1:
-                return await ReplayProcesses(self._stores.settings, self._wanted, processes).run(planned, bars)
+            if processes > 1 and self._at_hand is not None:
+                return await self._at_hand.run(self._stores.settings, self._wanted, planned, bars)
             return [
                 await ReplayingPartition(
                     self._stores, self._wanted, one, bar(bars, f"partition {one.partition}", one.events)

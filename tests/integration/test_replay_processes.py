@@ -4,6 +4,8 @@ import asyncio
 import multiprocessing
 import os
 import signal
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import AsyncIterator
@@ -19,6 +21,7 @@ from millstream.replay_partition import PartitionReport
 from millstream.replay_processes import ReplayProcesses, Trouble
 from millstream.replay_wanted import Planned, Wanted
 from millstream.settings import Settings
+from tests.waiting import is_alive, poll
 
 
 def planned(*events: int) -> list[Planned]:
@@ -31,13 +34,18 @@ def dies_while_it_tells(*_: object) -> None:
     os.kill(os.getpid(), signal.SIGKILL)
 
 
-async def test_a_process_that_is_killed_while_it_tells_ends_the_replay_and_says_so(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+def replay_says_that_one_was_killed(processes: int) -> None:
+    """Without a loop: a pool is made ahead of it."""
+    pool = ReplayProcesses(processes)
+    with event_bars(quiet=True) as bars:
+        replay = asyncio.wait_for(pool.run(Settings(), Wanted(), planned(*[1] * processes), bars), 60)
+        with pytest.raises(Stop, match="was killed"):
+            asyncio.run(replay)
+
+
+def test_a_process_that_is_killed_while_it_tells_ends_the_replay_and_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(replay_processes, "_replay", dies_while_it_tells)
-    with event_bars(quiet=True) as bars, pytest.raises(Stop, match="was killed"):
-        async with asyncio.timeout(60):
-            await ReplayProcesses(Settings(), Wanted(), 2).run(planned(1, 1), bars)
+    replay_says_that_one_was_killed(2)
 
 
 BEGUN_IN = "PROCESSES_BEGUN_ARE_NOTED_IN"
@@ -55,14 +63,12 @@ def last_one_dies_while_it_tells(*_: object) -> None:
     threading.Event().wait()
 
 
-async def test_the_process_that_was_started_last_is_missed_as_the_first_one_is(
+def test_the_process_that_was_started_last_is_missed_as_the_first_one_is(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setenv(BEGUN_IN, str(tmp_path))
     monkeypatch.setattr(replay_processes, "_replay", last_one_dies_while_it_tells)
-    with event_bars(quiet=True) as bars, pytest.raises(Stop, match="was killed"):
-        async with asyncio.timeout(60):
-            await ReplayProcesses(Settings(), Wanted(), 2).run(planned(1, 1), bars)
+    replay_says_that_one_was_killed(2)
 
 
 NOTED_AT = "GIVEN_UP_IS_NOTED_AT"
@@ -99,12 +105,39 @@ def is_told_to_end(settings: Settings, wanted: Wanted, one: Planned) -> Partitio
         return replay_as_it_is(settings, wanted, one)
 
 
-async def test_a_process_that_is_told_to_end_gives_up_what_it_holds(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
+def test_a_process_that_is_told_to_end_gives_up_what_it_holds(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv(NOTED_AT, str(tmp_path / "given up"))
     monkeypatch.setattr(replay_processes, "_replay", is_told_to_end)
-    with event_bars(quiet=True) as bars, pytest.raises(Stop, match="was killed"):
-        async with asyncio.timeout(60):
-            await ReplayProcesses(Settings(), Wanted(), 1).run(planned(1), bars)
+    replay_says_that_one_was_killed(1)
     assert (tmp_path / "given up").exists()
+
+
+def waits_until_its_parent_is_killed(*_: object) -> None:
+    (Path(os.environ[BEGUN_IN]) / str(os.getpid())).touch()
+    threading.Event().wait()
+
+
+PARENT = """
+import asyncio
+from millstream import replay_processes
+from millstream.replay_bars import event_bars
+from millstream.replay_wanted import Wanted
+from millstream.settings import Settings
+from tests.integration.test_replay_processes import planned, waits_until_its_parent_is_killed
+
+replay_processes._replay = waits_until_its_parent_is_killed
+pool = replay_processes.ReplayProcesses(2)
+with event_bars(quiet=True) as bars:
+    asyncio.run(pool.run(Settings(), Wanted(), planned(1, 1), bars))
+"""
+
+
+def test_processes_die_with_the_one_that_began_them(tmp_path: Path) -> None:
+    parent = subprocess.Popen([sys.executable, "-c", PARENT], env={**os.environ, BEGUN_IN: str(tmp_path)})
+    try:
+        poll(lambda: len(list(tmp_path.iterdir())) == 2, "both are at work")
+    finally:
+        parent.kill()
+        parent.wait()
+    pids = [int(one.name) for one in tmp_path.iterdir()]
+    poll(lambda: not any(map(is_alive, pids)), "none of them is left")

@@ -54,6 +54,7 @@ def replay(
     Exit codes: 0 done, 1 differences were found, 2 usage, 3 unreachable, 4 the archive is damaged.
     """
     from millstream.collecting import collect_seldom
+    from millstream.replay_processes import processes_at_hand
     from millstream.replay_wanted import Source, Wanted
     from millstream.replaying import replay_all
 
@@ -67,8 +68,10 @@ def replay(
         processes=processes,
     )
     _check(wanted)
+    settings = load_settings().settings
     collect_seldom()
-    report = asyncio.run(replay_all(load_settings().settings, wanted, quiet=json))
+    with processes_at_hand(wanted) as at_hand:
+        report = asyncio.run(replay_all(settings, wanted, at_hand, quiet=json))
     click.echo(as_json(report) if json else "\n".join(_lines(report, wanted)))
     if verifies and report.differences and not (repairs or is_dry_run):
         raise click.exceptions.Exit(ExitCode.FAILED_WORK)
