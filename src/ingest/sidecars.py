@@ -13,7 +13,7 @@ from domain.commands import SkipDocument
 from domain.document import DocumentState, Erased, Removed, Skipped, Unknown, record_of
 from domain.sidecar import Sidecar, SkippedFile, encode_sidecar, sidecar_key
 from events.failpoints import Place, failpoint
-from ingest.concurrency import all_of
+from ingest.concurrency import all_of, both_of
 from ingest.unclaimed import UnclaimedBlobs
 
 _log = structlog.get_logger()
@@ -26,16 +26,27 @@ async def store_sidecars(
 
     Raises what the blob store raises.
     """
-    encoded = [(sidecar_key(one.accept.source_blob), encode_sidecar(one)) for one in sidecars]
-    turns, carried = asyncio.Semaphore(in_flight_max), b""
+    encoded, carried = [(sidecar_key(one.accept.source_blob), encode_sidecar(one)) for one in sidecars], b""
+    if last is not None and await last.carries(len(encoded[-1][1])):
+        _, carried = encoded.pop()
+    if last is None:
+        await _store(encoded, unclaimed, in_flight_max)
+    elif not encoded:
+        await _commit(last, carried)
+    elif len(encoded) == 1:
+        await both_of(unclaimed.put(*encoded[0]), _commit(last, carried))
+    else:
+        await both_of(_store(encoded, unclaimed, in_flight_max), _commit(last, carried))
+
+
+async def _store(encoded: Sequence[tuple[str, bytes]], unclaimed: UnclaimedBlobs, in_flight_max: int) -> None:
+    turns = asyncio.Semaphore(in_flight_max)
 
     async def store(key: str, sidecar: bytes) -> None:
         async with turns:
             await unclaimed.put(key, sidecar)
 
-    if last is not None and await last.carries(len(encoded[-1][1])):
-        _, carried = encoded.pop()
-    await all_of([*([] if last is None else [_commit(last, carried)]), *starmap(store, encoded)])
+    await all_of(starmap(store, encoded))
 
 
 async def _commit(writer: BlobWriter, metadata: bytes) -> None:

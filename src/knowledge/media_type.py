@@ -2,11 +2,11 @@
 
 import re
 from enum import StrEnum
-from pathlib import PurePosixPath
 from typing import Final
 
 from knowledge import containers
 from knowledge.decode import Decoded, decode
+from knowledge.filenames import suffix_of
 from knowledge.subtitles import is_subrip, is_webvtt
 
 SNIFF_BYTES: Final = 64 * 1024
@@ -82,6 +82,7 @@ _MAGIC: Final = (
     (b"7z\xbc\xaf\x27\x1c", MediaType.BINARY),
     (b"Rar!\x1a\x07", MediaType.BINARY),
 )
+_MAGICS: Final = tuple(magic for magic, _ in _MAGIC)
 _TEXT_BY_SUFFIX: Final = {
     ".md": MediaType.MARKDOWN, ".markdown": MediaType.MARKDOWN, ".mdx": MediaType.MARKDOWN,
     ".csv": MediaType.CSV, ".tsv": MediaType.TSV, ".tab": MediaType.TSV,
@@ -125,10 +126,9 @@ def sniff(head: bytes, tail_or_whole: bytes | None, filename: str) -> MediaType:
     `tail_or_whole` is the end of the file or all of it, where at hand: the directory of a container lies at the
     end. Without it, what stands at the front of the container must do.
     """
-    suffix = PurePosixPath(filename.lower().strip()).suffix
-    for magic, media_type in _MAGIC:
-        if head.startswith(magic):
-            return media_type
+    suffix = suffix_of(filename.lower().strip())
+    if head.startswith(_MAGICS):
+        return next(media_type for magic, media_type in _MAGIC if head.startswith(magic))
     if head.startswith(b"MZ") and b"PE\0\0" in head[:4096]:
         return MediaType.EXECUTABLE
     if head.startswith(b"RIFF") and head[8:12] == b"WEBP":

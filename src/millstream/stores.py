@@ -3,7 +3,7 @@
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from secrets import token_bytes, token_hex
+from secrets import token_hex
 from typing import assert_never
 
 import msgspec
@@ -29,6 +29,7 @@ from millstream.installation import allow_new_form, connect, open_marked, tell_o
 from millstream.models import Models
 from millstream.observing.measured_log import MeasuredLog
 from millstream.observing.registry import Registry
+from millstream.randomness import pooled_bytes
 from millstream.settings import Settings
 from projections.archive_reader import Archive
 from projections.history import ArchivedLog
@@ -106,7 +107,7 @@ async def open_stores(settings: Settings, *, appends: bool = True) -> AsyncItera
             is_index_server=opened.is_server,
             embeddings=embeddings,
             models=models,
-            ids=IdFactory(lambda: time.time_ns() // 1_000_000, token_bytes),
+            ids=IdFactory(lambda: time.time_ns() // 1_000_000, pooled_bytes),
             figures=figures,
             secret=await _secret(settings, clients, keys),
         )

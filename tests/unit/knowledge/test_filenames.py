@@ -1,6 +1,7 @@
 """What becomes of the file names of strangers."""
 
 import unicodedata
+from pathlib import PurePosixPath
 
 import pytest
 from hypothesis import example, given
@@ -13,6 +14,7 @@ from knowledge.filenames import (
     clean_filename,
     clean_path,
     extended_filename,
+    suffix_of,
 )
 
 
@@ -113,3 +115,8 @@ def test_a_kept_path_is_clean_already(name: str) -> None:
     if path is not None:
         assert clean_path(path) == path
         assert path.rsplit("/", 1)[-1] == clean_filename(path)
+
+
+@given(st.text(alphabet="a.b/ \\é", max_size=8) | st.text(max_size=8))
+def test_a_suffix_is_what_pathlib_takes_for_one(name: str) -> None:
+    assert suffix_of(name) == PurePosixPath(name).suffix
