@@ -11,7 +11,6 @@ from typing import Final
 
 import msgspec
 import structlog
-from starlette.datastructures import Headers
 from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -24,6 +23,7 @@ from ingest.body import read_body
 from ingest.idempotency import idempotency_key
 from ingest.problems import ProblemCode, Rejected
 from ingest.replies import Begun, OtherRequest, Replies, Reply, Underway
+from ingest.request_headers import headers_of
 from ingest.settings import IngestSettings
 
 NOT_KEPT: Final = frozenset({b"x-request-id", b"date"})
@@ -39,7 +39,7 @@ class Checked:
         self._app = app
 
     def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
-        idempotency_key(Headers(scope=scope))
+        idempotency_key(headers_of(scope))
         return self._app(scope, receive, send)
 
 
@@ -61,7 +61,7 @@ class Once:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Raises Rejected (bad_idempotency_key, idempotency_in_progress), Refused (idempotency_key_reused) and what
         the body, the log and the store raise."""
-        key = idempotency_key(Headers(scope=scope))
+        key = idempotency_key(headers_of(scope))
         if key is None:
             await self._app(scope, receive, send)
             return

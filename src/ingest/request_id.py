@@ -5,13 +5,15 @@ from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any, Final
 
 import structlog
-from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from ingest.request_headers import headers_of
 
 _VALID: Final = re.compile(r"[A-Za-z0-9._-]{1,64}")
 """Anything else could forge lines of a log or be reflected into a page."""
 
 _KEY: Final = "request_id"
+_HEADER: Final = b"x-request-id"
 UNASSIGNED: Final = "unassigned"
 """Seen only where an application is put together without the middleware."""
 
@@ -27,12 +29,13 @@ class RequestIdMiddleware:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        request_id = request_id_from(Headers(scope=scope).get("x-request-id", ""), self._new_request_id)
+        request_id = request_id_from(headers_of(scope).get("x-request-id", ""), self._new_request_id)
         scope.setdefault("state", {})[_KEY] = request_id
 
         def send_with_id(message: Message) -> Awaitable[None]:
             if message["type"] == "http.response.start":
-                MutableHeaders(scope=message)["X-Request-Id"] = request_id
+                others = [one for one in message["headers"] if one[0] != _HEADER]
+                message["headers"] = [*others, (_HEADER, request_id.encode())]
             return send(message)
 
         # `bound_contextvars` looks through all that is bound, twice.

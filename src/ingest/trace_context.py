@@ -2,10 +2,10 @@
 
 from collections.abc import Awaitable
 
-from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from events.trace_context import parse_trace_parent, traced_by
+from ingest.request_headers import headers_of
 
 
 class TraceContextMiddleware:
@@ -15,7 +15,7 @@ class TraceContextMiddleware:
         self._app = app
 
     def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
-        offered = Headers(scope=scope).get("traceparent", "") if scope["type"] == "http" else ""
+        offered = headers_of(scope).get("traceparent", "") if scope["type"] == "http" else ""
         return self._traced(offered, scope, receive, send) if offered else self._app(scope, receive, send)
 
     async def _traced(self, offered: str, scope: Scope, receive: Receive, send: Send) -> None:

@@ -12,6 +12,8 @@ from typing import Final
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from ingest.request_headers import headers_of
+
 LINGER_BYTES_MAX: Final = 32 * 1024 * 1024
 """What is thrown away at most; a client that sends on after its answer came has had its chance."""
 
@@ -32,9 +34,9 @@ class UnreadBodyMiddleware:
         self._linger_s_max = linger_s_max
 
     def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
-        if scope["type"] != "http" or not _has_body(Headers(scope=scope)):
+        if scope["type"] != "http" or not _has_body(headers_of(scope)):
             return self._app(scope, receive, send)
-        body = _Body(receive, waits_for_continue=Headers(scope=scope).get("expect", "").lower() == "100-continue")
+        body = _Body(receive, waits_for_continue=headers_of(scope).get("expect", "").lower() == "100-continue")
 
         async def send_and_linger(message: Message) -> None:
             if message["type"] == "http.response.start":

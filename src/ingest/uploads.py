@@ -16,6 +16,7 @@ from ingest.multipart import read_form
 from ingest.options import UploadOptions, parse_options
 from ingest.problems import ProblemCode, Rejected
 from ingest.quota import MeteredForm
+from ingest.request_headers import headers_of
 from ingest.services import IngestServices
 from ingest.submit import Submission, new_task_id, submit
 from ingest.unclaimed import UnclaimedBlobs
@@ -30,12 +31,13 @@ async def upload(
     ClientDisconnect, and what the log and the blob store raise.
     """
     began_us = services.clock_us()
-    boundary = boundary_of(request.headers, services.settings)
-    key = idempotency_key(request.headers)
+    headers = headers_of(request.scope)
+    boundary = boundary_of(headers, services.settings)
+    key = idempotency_key(headers)
     actor = services.actor_of(request)
     known = await known_bases.while_active(knowledge_base_id)
     metered = MeteredForm(await services.room_of(knowledge_base_id, actor))
-    metered.announced(content_length(request.headers))
+    metered.announced(content_length(headers))
     task_id = new_task_id(services, knowledge_base_id, key, actor)
 
     failpoint(Place.API_ADMITTED)

@@ -4,6 +4,7 @@ A web page elsewhere can make a browser send requests to a service on loopback; 
 origin, or (DNS rebinding) the page's host. Both are refused, so that only programs of this machine drive the service.
 """
 
+import re
 from collections.abc import Awaitable, Iterable
 from typing import Final
 from urllib.parse import urlsplit
@@ -11,9 +12,11 @@ from urllib.parse import urlsplit
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from ingest.problems import ProblemCode, problem, problem_response
+from ingest.request_headers import headers_of
 from ingest.request_id import request_id_of
 
 LOOPBACK_HOSTS: Final = frozenset({"127.0.0.1", "localhost", "[::1]"})
+_NOT_IN_A_HOST: Final = re.compile(r"[/\\@?#, ]")
 _SAFE_METHODS: Final = frozenset({"GET", "HEAD", "OPTIONS"})
 
 
@@ -32,10 +35,11 @@ class Guard:
         return problem_response(problem(code, detail), request_id_of(scope))(scope, receive, send)
 
     def _refusal(self, scope: Scope) -> tuple[ProblemCode, str] | None:
-        hosts = [value.decode("latin-1") for name, value in scope["headers"] if name == b"host"]
+        headers = headers_of(scope)
+        hosts = headers.getlist("host")
         if len(hosts) != 1 or _name_of(hosts[0]) not in self._allowed:
             return ProblemCode.BAD_HOST, "The Host header names no host of this service (MILLSTREAM_ALLOWED_HOSTS)."
-        origins = [value.decode("latin-1") for name, value in scope["headers"] if name == b"origin"]
+        origins = headers.getlist("origin")
         if origins and scope["method"] not in _SAFE_METHODS and not self._is_own(origins, hosts[0]):
             return ProblemCode.FORBIDDEN, "Calls from pages of another origin are not taken."
         return None
@@ -54,7 +58,7 @@ def _netloc_of(origin: str) -> str:
 
 def _name_of(host: str) -> str:
     """The host without its port, lower-case; empty for anything that is not a host."""
-    if any(character in host for character in "/\\@?#, "):
+    if _NOT_IN_A_HOST.search(host):
         return ""
     name, _, port = host.rpartition(":") if not host.endswith("]") else (host, "", "")
     if not name:

@@ -112,10 +112,8 @@ BUGS_OF_WORK: Final = (
         edits=(
             Edit(
                 "src/ingest/sidecars.py",
-                "    await all_of([*([] if last is None else [_commit(last, carried)]), *starmap(store, encoded)])\n",
-                "    asyncio.ensure_future(all_of(starmap(store, encoded)))\n"
-                "    if last is not None:\n"
-                "        await _commit(last, carried)\n",
+                "        await both_of(unclaimed.put(*encoded[0]), _commit(last, carried))\n",
+                "        asyncio.ensure_future(unclaimed.put(*encoded[0]))\n        await _commit(last, carried)\n",
             ),
         ),
         caught_by=(

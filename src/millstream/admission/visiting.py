@@ -1,7 +1,7 @@
 """A request under way whose key may end: then its body ends, its stream says good-bye, and its answer is a 401."""
 
 import asyncio
-from collections.abc import Awaitable, Mapping
+from collections.abc import Awaitable, Mapping, Sequence
 from typing import Final
 
 from starlette.datastructures import MutableHeaders
@@ -15,6 +15,7 @@ GOODBYE: Final = b"event: unauthenticated\ndata: {}\n\n"
 """The last event of a stream whose key ended. A client that connects again is told by status code."""
 
 _VISIT: Final = "visit"
+_STREAM: Final = b"text/event-stream"
 
 
 class Visiting:
@@ -28,7 +29,7 @@ class Visiting:
         self._headers = headers
         self._is_reading = scope["method"] in {"GET", "HEAD"}
         self._has_started = False
-        self._is_stream = False
+        self._answer_headers: Sequence[tuple[bytes, bytes]] = ()
         self._is_refused = False
         scope["state"][_VISIT] = visit
 
@@ -47,12 +48,16 @@ class Visiting:
             self._has_started = True
             if has_ended and self._is_reading:
                 return self._refuse()
-            headers = MutableHeaders(scope=message)
-            headers.update(self._headers)
-            self._is_stream = headers.get("content-type", "").startswith("text/event-stream")
+            if self._headers:
+                MutableHeaders(scope=message).update(self._headers)
+            self._answer_headers = message["headers"]
         elif has_ended and self._is_stream and not message.get("more_body", False):
             message = {**message, "body": message.get("body", b"") + GOODBYE}
         return _nothing() if self._is_refused else self._send(message)
+
+    @property
+    def _is_stream(self) -> bool:
+        return any(name == b"content-type" and value.startswith(_STREAM) for name, value in self._answer_headers)
 
     async def _refuse(self) -> None:
         """In place of an answer that was asked for with a key that has ended since: a long poll may take a minute."""
