@@ -102,13 +102,15 @@ def category_of(state: DocumentState) -> DocumentCategory | None:
     if is_open(state):
         return DocumentCategory.PROCESSING if _has_begun(state) else DocumentCategory.QUEUED
     ended = _ENDED_AS.get(type(state))
-    if ended is None and isinstance(state, Removed | Erased):
+    if type(state) is Removed or type(state) is Erased:
         return category_of(state.before)
     return ended
 
 
 def task_of(state: DocumentState) -> TaskId | None:
     """The task that the document counts for."""
+    if type(state) is Unknown:
+        return None
     if is_recorded(state):
         return record_of(state).about.task_id
     match state:
@@ -196,6 +198,6 @@ _TALLY_OF_CHANGE: Final = {
 
 
 def _has_begun(state: Open) -> bool:
-    if not isinstance(state, Requested | Accepted) or not isinstance(state.activity, Queued):
+    if type(state) is not Accepted and type(state) is not Requested:
         return True
-    return state.activity.is_under_way
+    return state.activity.is_under_way if type(state.activity) is Queued else True

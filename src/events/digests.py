@@ -73,6 +73,8 @@ def digest_of(sha256: str) -> bytes:
 
 def moved(claims: Claims, document: bytes, move: Move) -> Claims:
     """What is claimed after a change."""
+    if not claims:
+        return () if move is Move.RELEASE else (document,)
     others = tuple(one for one in claims if one != document)
     match move:
         case Move.FIRST:

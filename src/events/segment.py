@@ -9,7 +9,7 @@ the log had them; one block can be read without the others.
 """
 
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain
 from operator import lt
 from typing import Final
@@ -38,7 +38,7 @@ BLOCK_BYTES_MAX: Final = BLOCK_BYTES_FULL + 2 * EVENT_BYTES_MAX
 """Unpacked; a frame that claims more is refused unread."""
 
 
-class Entry(msgspec.Struct, frozen=True, array_like=True):
+class Entry(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """One entry of the log. `before_ms` and `before_sequence` name the event before it in its own stream (0, 0: it is
     the first, or no event), so that a history can be followed from its end."""
 
@@ -124,7 +124,7 @@ class Segment(msgspec.Struct, frozen=True):
     entries: tuple[Entry, ...]
 
     def events(self) -> list[Envelope | Unreadable]:
-        return [event_of(entry) for entry in self.entries]
+        return events_of(self.entries)
 
 
 _header_decoder = msgspec.msgpack.Decoder(Header)
@@ -236,12 +236,16 @@ def check_follows(segment: SegmentEntry, before: SegmentEntry | None, *, digest_
         raise SegmentDamaged(segment.key, "it follows another segment than the one before it", offset=PREFIX_BYTES)
 
 
-def event_of(entry: Entry) -> Envelope | Unreadable:
+def events_of(entries: Iterable[Entry]) -> list[Envelope | Unreadable]:
     """What a reader of the log would have been given."""
-    try:
-        return decode(entry.payload, position=entry.position, number=entry.number)
-    except CorruptEvent as error:
-        return Unreadable(entry.position, entry.number, entry.payload, str(error))
+    found: list[Envelope | Unreadable] = []
+    for entry in entries:
+        position = Position(entry.epoch, entry.ms, entry.sequence)
+        try:
+            found.append(decode(entry.payload, position=position, number=entry.number))
+        except CorruptEvent as error:
+            found.append(Unreadable(position, entry.number, entry.payload, str(error)))
+    return found
 
 
 def _check_header(name: str, header: Header) -> None:

@@ -21,7 +21,7 @@ from millstream.replay_wanted import Planned, Source, Wanted
 from millstream.settings import Settings
 from projections.archive_first import ArchiveFirst
 from projections.archive_reader import BLOCKS_IN_ORDER, Archive
-from projections.bulk_writer import OnPage
+from projections.bulk_writer import NOBODY, Follower
 from projections.errors import LogHasHole, RebuildRefused
 from projections.history import ArchivedLog
 from projections.holes import ADVICE
@@ -58,8 +58,8 @@ class ReplayingPartition:
         followed, events, generation = Followed(), 0, self._one.generation
         differences: list[Difference] = []
         if self._wanted.with_views:
-            on_page = followed.follow if self._wanted.kinds else lambda _page, _folded: None
-            events, generation, found = await self._replay_views(on_page)
+            follower = Follower(followed.follow, followed.outstanding.keep) if self._wanted.kinds else NOBODY
+            events, generation, found = await self._replay_views(follower)
             differences += found
         if self._wanted.kinds:
             rederived = await self._rederive(followed)
@@ -73,11 +73,11 @@ class ReplayingPartition:
             peak_memory_bytes=peak_memory_bytes(),
         )
 
-    async def _replay_views(self, on_page: OnPage) -> tuple[int, int, tuple[Difference, ...]]:
+    async def _replay_views(self, follower: Follower) -> tuple[int, int, tuple[Difference, ...]]:
         partition = self._one.partition
         if not self._wanted.verifies:
             rebuilt = await rebuild(
-                self._log, self._views, partition, holder=self._holder, on_progress=self._tell, on_page=on_page
+                self._log, self._views, partition, holder=self._holder, on_progress=self._tell, follower=follower
             )
             return rebuilt.checkpoint.number, rebuilt.after, ()
         verified = await verify(
@@ -87,7 +87,7 @@ class ReplayingPartition:
             holder=self._holder,
             repairs=self._wanted.repairs,
             tell=self._tell,
-            on_page=on_page,
+            follower=follower,
         )
         return verified.checkpoint.number, verified.generation, verified.differences
 

@@ -29,7 +29,7 @@ from events.segment import (
     decode_blocks,
     decode_head,
     decode_segment,
-    event_of,
+    events_of,
     header_bytes,
 )
 
@@ -156,7 +156,7 @@ class Archive:
             if segment is None:
                 break
             entries = await self._entries_behind(segment, place)
-            found += map(event_of, entries[: limit - len(found)])
+            found += events_of(entries[: limit - len(found)])
             place = (entries[-1].ms, entries[-1].sequence)
         return found
 

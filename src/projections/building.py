@@ -7,7 +7,7 @@ from typing import Final
 from events.envelope import Envelope
 from events.errors import LogError
 from events.log import EventLog, Unreadable
-from projections.bulk_writer import BulkWriter, OnPage
+from projections.bulk_writer import NOBODY, BulkWriter, Follower
 from projections.errors import LogHasHole, RebuildRefused
 from projections.progress import Progress, Tell
 from projections.projector import PAGE_EVENTS
@@ -28,7 +28,7 @@ async def begin_beside(
     holder: str,
     *,
     on_commit: Callable[[Commit], None] = lambda _commit: None,
-    on_page: OnPage = lambda _page, _folded: None,
+    follower: Follower = NOBODY,
 ) -> BulkWriter:
     """An empty generation behind the live one, to hold what that one holds. Raises RebuildRefused.
 
@@ -40,7 +40,7 @@ async def begin_beside(
     await views.release(left)
     await drop_generation(views, partition, generation)
     lease = await _acquire(views, partition, generation, holder)
-    return BulkWriter(views, lease, retired_before_us=retired_before_us, on_commit=on_commit, on_page=on_page)
+    return BulkWriter(views, lease, retired_before_us=retired_before_us, on_commit=on_commit, follower=follower)
 
 
 @asynccontextmanager

@@ -36,6 +36,19 @@ COMMITS_AFTER_S: Final = LEASE_MS / 5_000
 OnPage = Callable[[Sequence[Envelope | Unreadable], Mapping[str, Run[DocumentState]]], None]
 """Is told of a page that was folded, and of how its documents went."""
 
+OnRows = Callable[[Mapping[RowKey, Row], Mapping[RowKey, bytes]], None]
+"""Is told of rows that are about to be written, and of their bytes."""
+
+
+class Follower(msgspec.Struct, frozen=True):
+    """Who is told of what is folded."""
+
+    on_page: OnPage = lambda _page, _folded: None
+    on_rows: OnRows = lambda _rows, _packed: None
+
+
+NOBODY: Final = Follower()
+
 
 class BulkWriter:
     """Folds pages into one generation, begun empty under the lease that it is written under: what this writer has not
@@ -54,7 +67,7 @@ class BulkWriter:
         rows_a_commit: int = ROWS_A_COMMIT,
         written: WrittenRows | None = None,
         on_commit: Callable[[Commit], None] = lambda _commit: None,
-        on_page: OnPage = lambda _page, _folded: None,
+        follower: Follower = NOBODY,
     ) -> None:
         self._views = views
         self._lease = lease
@@ -63,7 +76,7 @@ class BulkWriter:
         self._pages_a_commit = pages_a_commit
         self._rows_a_commit = rows_a_commit
         self._on_commit = on_commit
-        self._on_page = on_page
+        self._follower = follower
         self._cache = RowCache(CACHED_ROWS_MAX)
         self._written = written or WrittenRows()
         self._before: dict[RowKey, Row | None] = {}
@@ -90,7 +103,7 @@ class BulkWriter:
         folding = batch.fold_counts(await self._rows(batch.second_keys()))
         self._checkpoint = behind(page, folding, self._checkpoint, self._retired_before_us)
         self._gather(folding)
-        self._on_page(page, folding.documents)
+        self._follower.on_page(page, folding.documents)
         self._pages += 1
         is_due = self._pages >= self._pages_a_commit or len(self._after) >= self._rows_a_commit
         if is_due or _now_s() - self._began_s > COMMITS_AFTER_S:
@@ -103,10 +116,12 @@ class BulkWriter:
             return True
         before = self._lease.checkpoint
         rows = {key: row for key, row in self._after.items() if row is not None}
+        packed = {key: encode_row(row) for key, row in rows.items()}
+        self._follower.on_rows(rows, packed)
         commit = Commit(
             lease=self._lease,
             checkpoint=self._checkpoint,
-            rows={key: encode_row(row) for key, row in rows.items()},
+            rows=packed,
             removed=tuple(key for key, row in self._after.items() if row is None and self._before[key] is not None),
             indexes=index_changes(self._before, self._after),
             lease_ms=LEASE_MS,

@@ -181,13 +181,17 @@ def _ways_to_ask_for(state: Failed) -> Iterator[DeadLetterQuery]:
 
 def _lists_of(state: DocumentState) -> list[str]:
     """But for the dead letters; each once."""
-    lists = list(map(task_documents_index, dict.fromkeys(reprocessed_under(state))))
     if is_recorded(state):
-        about = record_of(state).about
-        lists += _documents_indexes(about.knowledge_base_id, document_phase(state))
+        record = record_of(state)
+        about = record.about
+        lists = [*_documents_indexes(about.knowledge_base_id, document_phase(state))]
+        if record.earlier_tasks:
+            lists += map(task_documents_index, dict.fromkeys(reprocessed_under(state)))
         for key, value in about.metadata.items():
             lists.append(metadata_index(about.knowledge_base_id, key, metadata_text(value)))
-    elif type(state) is Skipped:
+        return lists
+    lists = list(map(task_documents_index, dict.fromkeys(reprocessed_under(state))))
+    if type(state) is Skipped:
         lists += _documents_indexes(state.knowledge_base_id, document_phase(state))
     return lists
 

@@ -1,8 +1,8 @@
 """What changed rows mean to the lists: pure, and the same whether they changed in one page or in many."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
-from projections.projection import RowKey
+from projections.projection import IndexEntry, RowKey
 from projections.rows import Row, entries_of
 from projections.views import IndexChange
 
@@ -14,9 +14,16 @@ def index_changes(before: Mapping[RowKey, Row | None], after: Mapping[RowKey, Ro
         was, now = entries_of(key, before.get(key)), entries_of(key, row)
         if was == now:
             continue
-        stood, stands = set(was), set(now) if was else ()
-        for place, entries, others in ((0, was, stands), (1, now, stood)):
-            for entry in entries:
-                if entry not in others:
-                    changes.setdefault(entry.index, ([], []))[place].append(entry.member)
-    return tuple(IndexChange(index, tuple(left), tuple(entered)) for index, (left, entered) in changes.items())
+        entered: Iterable[IndexEntry] = now
+        if was:
+            stood, stands = set(was), set(now)
+            for entry in was:
+                if entry not in stands:
+                    changes.setdefault(entry.index, ([], []))[0].append(entry.member)
+            entered = [entry for entry in now if entry not in stood]
+        for entry in entered:
+            known = changes.get(entry.index)
+            if known is None:
+                known = changes[entry.index] = ([], [])
+            known[1].append(entry.member)
+    return tuple(IndexChange(index, tuple(left), tuple(come)) for index, (left, come) in changes.items())

@@ -34,7 +34,10 @@ from events.log import Tally
 from events.pointer import Pointer
 from events.steps import Lane, Step
 from events.task import TaskFinished, TaskSubmitted
-from projections.followed_document import Call, FollowedDocument, pointer_to
+from projections.documents import DocumentRow
+from projections.followed_document import REVISING, Call, FollowedDocument, pointer_to, revision_by
+from projections.projection import RowKey
+from projections.rows import Row
 
 _DOCUMENT_INITIAL: Final = StreamKind.DOCUMENT.value[0]
 _TASK_INITIAL: Final = StreamKind.TASK.value[0]
@@ -82,21 +85,37 @@ class Outstanding:
     def follow(self, page: Sequence[Envelope], folded: Mapping[str, Run[DocumentState]] | None = None) -> None:
         """Some more facts; those that cannot follow what their stream held before are counted and passed over.
 
-        `folded`: how every document of the page went, where somebody has folded them already.
+        `folded`: how every document of the page went, where somebody has folded them already, who tells `keep` of the
+        rows too.
         """
         runs = self._runs_of(page, folded)
+        revised = dict[str, Call]()
         for envelope in page:
-            if type(envelope.event) in MERELY_GO_ON:
+            fact = type(envelope.event)
+            if fact in MERELY_GO_ON:
                 continue
             stream = envelope.stream_id
             if stream[0] == _DOCUMENT_INITIAL:
-                self._count(envelope, runs[stream])
+                went = runs[stream]
+                at = envelope.version - went.start.version
+                if not 0 < at < len(went.states) or went.envelopes[at - 1] is not envelope:
+                    continue  # it did not take effect
+                self._count(envelope, went.states[at - 1], went.states[at])
+                if fact in REVISING and (revision := revision_by(envelope, went.states[at])) is not None:
+                    revised[stream] = revision
             elif stream[0] == _TASK_INITIAL:
                 self._follow_task(envelope)
             else:
                 self._follow_knowledge_base(envelope)
         for document, went in runs.items():
-            self._documents[document].remember(went)
+            has_row = folded is not None and folded.get(document) is went
+            self._documents[document].remember(went, revised.get(document), has_row=has_row)
+
+    def keep(self, rows: Mapping[RowKey, Row], packed: Mapping[RowKey, bytes]) -> None:
+        """Rows that were made of what was folded, and how they were packed."""
+        for key, row in rows.items():
+            if type(row) is DocumentRow and (known := self._documents.get(key.id)) is not None:
+                known.keep(row, packed[key])
 
     def tallies(self) -> dict[TaskId, Tally]:
         """Of every task whose tally has to be there."""
@@ -190,14 +209,11 @@ class Outstanding:
                 known = self._documents[document] = FollowedDocument()
             runs[document] = run(DOCUMENT.evolve, known.unpacked(), envelopes)
 
-    def _count(self, envelope: Envelope, went: Run[DocumentState]) -> None:
-        at = envelope.version - went.start.version
-        if not 0 < at < len(went.states) or went.envelopes[at - 1] is not envelope:
-            return  # it did not take effect
+    def _count(self, envelope: Envelope, before: DocumentState, after: DocumentState) -> None:
+        """A fact that took effect."""
         if type(envelope.event) is UnknownEvent:
             self.newer += envelope.event.reason is UnknownReason.NEWER_VERSION
             return
-        before, after = went.states[at - 1], went.states[at]
         if _counts_alike(before, after):
             return
         place = record_of(after).about if is_recorded(after) else DOCUMENT.placement(after)

@@ -10,7 +10,7 @@ import structlog
 
 from events.log import EventLog
 from projections.building import begin_beside, come_near, drop_generation, fold_until, given_up_at_the_end, seize_live
-from projections.bulk_writer import OnPage
+from projections.bulk_writer import NOBODY, Follower
 from projections.errors import RebuildRefused
 from projections.progress import Tell, silent
 from projections.views import Checkpoint, Commit, Lease, ViewStore
@@ -34,7 +34,7 @@ async def rebuild(
     *,
     holder: str,
     on_progress: Tell = silent,
-    on_page: OnPage = lambda _page, _folded: None,
+    follower: Follower = NOBODY,
     drops_old: bool = True,
 ) -> Rebuilt:
     """Builds, swaps, deletes. `holder` must be nobody else's name. Raises RebuildRefused and what log and store raise.
@@ -42,7 +42,7 @@ async def rebuild(
     A rebuild that is broken off leaves the live generation as it is; the next one deletes what was left.
     """
     live = await views.live_generation(partition)
-    writer = await begin_beside(views, partition, live, holder, on_page=on_page)
+    writer = await begin_beside(views, partition, live, holder, follower=follower)
     async with given_up_at_the_end(views, lambda: writer.lease):
         await come_near(event_log, views, writer, live, on_progress)
         seized = await seize_live(views, partition, live, holder)

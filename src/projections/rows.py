@@ -56,11 +56,13 @@ def decode_row(table: Table, payload: bytes) -> Row:
 
 def entries_of(key: RowKey, row: Row | None) -> tuple[IndexEntry, ...]:
     """Every list that a row stands in, once; a row that is not there stands in none."""
+    if row is None:
+        return ()
     match row:
-        case None | ThroughputRow():
-            return ()
         case DocumentRow():
             return DOCUMENT_PROJECTION.entries(key.id, row)
+        case ThroughputRow():
+            return ()
         case TaskRow():
             return TASK_PROJECTION.entries(key.id, row)
         case KnowledgeBaseRow():

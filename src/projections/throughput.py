@@ -14,7 +14,7 @@ import msgspec
 from domain.decider import Run
 from domain.document import DocumentState, Running, is_open
 from events import document as d
-from events.envelope import Envelope, UnknownEvent
+from events.envelope import Envelope, Event, UnknownEvent
 from events.steps import Step
 from events.task import TaskFinished
 from projections.projection import THROUGHPUT, RowKey
@@ -109,6 +109,11 @@ def bucket_of(duration_us: int) -> int:
     return min(1 + 2 * octave + is_upper_half, BUCKETS_MAX - 1)
 
 
+SHORT_MS: Final = 512
+_SHORT: Final = bytes(bucket_of(ms * 1_000) for ms in range(SHORT_MS))
+"""`bucket_of` what most attempts take, by the ms."""
+
+
 def bucket_end_ms(bucket: int) -> float:
     """Every duration in a bucket is shorter; the last one has no end."""
     return float("inf") if bucket == BUCKETS_MAX - 1 else 2 ** (bucket / 2)
@@ -135,18 +140,24 @@ class Tallies:
 
     def add_run(self, went: Run[DocumentState]) -> None:
         """Events of one document: most of them are of one minute, which is looked for once."""
-        found, known = -1, None
+        from_us, known, events = 0, None, 0
         for envelope, before in zip(went.envelopes, went.states, strict=False):  # one more state than events
-            fact = type(envelope.event)
+            event = envelope.event
+            fact = type(event)
             if fact is UnknownEvent:
                 continue
-            minute = envelope.recorded_at_us // MINUTE_US
-            if known is None or minute != found:
-                found, known = minute, self._minute(minute)
-            known.events += 1
-            place = _PLACES.get(fact)
-            if place is not None:
-                known.add(place, fact, envelope, before)
+            at_us = envelope.recorded_at_us
+            if known is None or not 0 <= at_us - from_us < MINUTE_US:
+                if known is not None:
+                    known.events += events
+                from_us, known, events = at_us - at_us % MINUTE_US, self._minute(at_us // MINUTE_US), 0
+            events += 1
+            if type(event) is d.StepStarted:  # four of ten
+                known.counts_of(event.step)[_STARTED] += 1
+            elif (place := _PLACES.get(fact)) is not None:
+                known.add(place, fact, event, at_us, before)
+        if known is not None:
+            known.events += events
 
     def add(self, envelope: Envelope) -> None:
         """An event of another stream."""
@@ -154,7 +165,7 @@ class Tallies:
         known.events += 1
         place = _PLACES.get(fact)
         if place is not None:
-            known.add(place, fact, envelope, None)
+            known.add(place, fact, envelope.event, envelope.recorded_at_us, None)
 
     def rows(self) -> list[ThroughputRow]:
         return [known.row(minute) for minute, known in self._minutes.items()]
@@ -166,25 +177,39 @@ class Tallies:
         return known
 
 
+class _Steps(dict[Step, list[int]]):
+    """What is counted of each step."""
+
+    def __missing__(self, step: Step) -> list[int]:
+        counts = self[step] = [0] * (_DURATIONS + BUCKETS_MAX)
+        return counts
+
+
 class _Minute:
-    __slots__ = ("_steps", "events")
+    __slots__ = ("_steps", "counts_of", "events")
 
     def __init__(self) -> None:
         self.events = 0
-        self._steps: dict[Step, list[int]] = {}
+        self._steps = _Steps()
+        self.counts_of = self._steps.__getitem__
 
-    def add(self, place: int, fact: type, envelope: Envelope, before: DocumentState | None) -> None:
+    def add(self, place: int, fact: type, event: Event, at_us: int, before: DocumentState | None) -> None:
         """An attempt that began or ended."""
-        step = _DONE[fact] if place == _SUCCEEDED else getattr(envelope.event, "step")  # noqa: B009  typed by _PLACES
-        counts = self._steps.get(step)
-        if counts is None:
-            counts = self._steps[step] = [0] * (_DURATIONS + BUCKETS_MAX)
+        step = _DONE[fact] if place == _SUCCEEDED else getattr(event, "step")  # noqa: B009  typed by _PLACES
+        counts = self._steps[step]
         counts[place] += 1
-        if place == _STARTED or (since_us := _running_since_us(before, step)) is None:
+        if place == _STARTED or before is None or not is_open(before):
             return
-        took_us = envelope.recorded_at_us - since_us
-        counts[_DURATIONS + bucket_of(took_us)] += 1
-        counts[_DURATION_MS] += max(took_us, 0) // 1_000
+        running = before.activity
+        if type(running) is not Running or running.step is not step:
+            return
+        took_us = at_us - running.since_us
+        if took_us < 1_000:  # with clocks that differ it may be less than nothing
+            counts[_DURATIONS] += 1
+            return
+        took_ms = took_us // 1_000
+        counts[_DURATIONS + (_SHORT[took_ms] if took_ms < SHORT_MS else bucket_of(took_us))] += 1
+        counts[_DURATION_MS] += took_ms
 
     def row(self, minute: int) -> ThroughputRow:
         steps = (
@@ -222,13 +247,6 @@ _PLACES: Final[dict[type, int]] = {
     **dict.fromkeys(_DONE, _SUCCEEDED),
 }
 """Where an event counts; those that are not done with a step name it themselves."""
-
-
-def _running_since_us(before: DocumentState | None, step: Step) -> int | None:
-    if before is None or not is_open(before):
-        return None
-    running = before.activity
-    return running.since_us if type(running) is Running and running.step is step else None
 
 
 def _sum(one: StepThroughput, other: StepThroughput) -> StepThroughput:

@@ -21,7 +21,7 @@ from projections.building import (
     keep_build,
     seize_live,
 )
-from projections.bulk_writer import BulkWriter, OnPage
+from projections.bulk_writer import NOBODY, BulkWriter, Follower
 from projections.errors import RebuildRefused
 from projections.progress import Difference, Tell, silent
 from projections.projection import TABLES, RowKey, Table
@@ -74,11 +74,11 @@ async def verify(
     holder: str,
     repairs: bool = False,
     tell: Tell = silent,
-    on_page: OnPage = lambda _page, _folded: None,
+    follower: Follower = NOBODY,
 ) -> Verified:
     """Compares; nothing is changed unless `repairs` and something differs. Raises like `rebuild`."""
     for _ in range(TRIES_MAX):
-        verified = await _verify(event_log, views, partition, holder, repairs=repairs, tell=tell, on_page=on_page)
+        verified = await _verify(event_log, views, partition, holder, repairs=repairs, tell=tell, follower=follower)
         if verified is not None:
             return verified
     raise RebuildRefused("the live views kept changing while they stood still; try again in a moment")
@@ -92,13 +92,13 @@ async def _verify(
     *,
     repairs: bool,
     tell: Tell,
-    on_page: OnPage,
+    follower: Follower,
 ) -> Verified | None:
     """None where tasks left the views meanwhile, or the comparison outlived its lease."""
     live = await views.live_generation(partition)
     begun = await views.checkpoint(partition, live)
     suspects = _Suspects()
-    writer = await begin_beside(views, partition, live, holder, on_commit=suspects.note, on_page=on_page)
+    writer = await begin_beside(views, partition, live, holder, on_commit=suspects.note, follower=follower)
     async with given_up_at_the_end(views, lambda: writer.lease):
         await come_near(event_log, views, writer, live, tell)
         await _fold_all(event_log, writer, await views.checkpoint(partition, live), tell)

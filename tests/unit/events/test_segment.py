@@ -28,7 +28,7 @@ from events.segment import (
     decode_block,
     decode_head,
     decode_segment,
-    event_of,
+    events_of,
 )
 from events.segment_writer import Encoded, encode_segment
 from tests.event_samples import accepted, envelope, new_document, new_knowledge_base, new_task
@@ -249,11 +249,11 @@ def test_large_events_make_more_blocks() -> None:
 def test_an_entry_becomes_the_event_that_the_log_would_have_given() -> None:
     task = new_task()
     wanted = envelope(new_document(), 1, accepted(task, new_knowledge_base()), task=task)
-    found = event_of(Entry(1, 7, 2, 9, encode(wanted)))
+    [found] = events_of([Entry(1, 7, 2, 9, encode(wanted))])
     assert isinstance(found, Envelope)
     assert msgspec.structs.replace(found, position=None, number=None) == wanted
     assert (str(found.position), found.number) == ("1-7-2", 9)
-    junk = event_of(Entry(1, 7, 2, 9, b"junk"))
+    [junk] = events_of([Entry(1, 7, 2, 9, b"junk")])
     assert isinstance(junk, Unreadable)
     assert junk.payload == b"junk"
 

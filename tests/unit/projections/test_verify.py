@@ -7,6 +7,7 @@ import pytest
 
 from events.errors import LogUnavailable
 from events.memory import MemoryLog
+from projections.bulk_writer import Follower
 from projections.errors import RebuildRefused
 from projections.memory_views import MemoryViews
 from projections.projection import DOCUMENTS, TABLES, TASKS, RowKey, Table
@@ -139,7 +140,7 @@ async def test_a_verification_that_is_broken_off_lets_others_begin_at_once(world
         raise asyncio.CancelledError
 
     with pytest.raises(asyncio.CancelledError):
-        await verify(world.log, world.views, 0, holder="first", on_page=is_broken_off)
+        await verify(world.log, world.views, 0, holder="first", follower=Follower(is_broken_off))
 
     assert (await verify(world.log, world.views, 0, holder="second")).differences == ()
 
