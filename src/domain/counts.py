@@ -148,7 +148,9 @@ def counts_of(state: DocumentState) -> Counts:
     category = category_of(state)
     if category is None:
         return _NONE
-    if category is DocumentCategory.QUEUED or category is DocumentCategory.PROCESSING:
+    if category is DocumentCategory.QUEUED:
+        return _SHARE[category]  # nothing of it is done, so its progress is 0
+    if category is DocumentCategory.PROCESSING:
         return msgspec.structs.replace(_SHARE[category], progress=progress_of(state))
     return _WHOLE[category]
 

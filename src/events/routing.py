@@ -44,8 +44,9 @@ Route = ToInbox | ToInboxAt | ToInboxWhenTaskEnds | ToDeadLetters | FromDeadLett
 def route(event: Event) -> tuple[Route, ...]:  # noqa: C901  one arm an event type: the table is the point
     """The consequences of one event, in the order in which they are carried out."""
     match event:
-        # First, as arms are tried in turn and these are half of all events: 0.3 µs instead of 3.
-        case d.StepStarted() | d.ChunksEmbedded() | d.DocumentErased():
+        # First, as arms are tried in turn and these are half of all events: 0.3 µs instead of 3. A submission is one of
+        # two of an upload.
+        case d.StepStarted() | d.ChunksEmbedded() | d.DocumentErased() | t.TaskSubmitted():
             return ()
         case d.DocumentAccepted() | d.DocumentRequested():
             first = Step.PARSE if isinstance(event, d.DocumentAccepted) else Step.FETCH
@@ -75,7 +76,7 @@ def route(event: Event) -> tuple[Route, ...]:  # noqa: C901  one arm an event ty
             return (FromDeadLetters(), ToInbox(Step.ERASE), ToInboxWhenTaskEnds(Step.FINISH))
         case k.KnowledgeBaseDeleted():
             return (ToInbox(Step.ERASE),)
-        case t.TaskSubmitted() | t.TaskCancelled() | t.TaskFinished() | t.CallbackDelivered() | t.CallbackFailed():
+        case t.TaskCancelled() | t.TaskFinished() | t.CallbackDelivered() | t.CallbackFailed():
             return ()
         case k.KnowledgeBaseCreated() | k.KnowledgeBaseChanged():
             return ()

@@ -12,7 +12,8 @@ class RequestHeaders(Headers):
     """As Starlette's, which goes through all fields and decodes them whenever one is asked for."""
 
     def __init__(self, raw: Iterable[tuple[bytes, bytes]]) -> None:
-        super().__init__(raw=list(raw))
+        self.of: Final = raw
+        self._list = list(raw)
         self._named: dict[str, list[str]] = {}
         for name, value in self._list:
             self._named.setdefault(name.decode("latin-1"), []).append(value.decode("latin-1"))
@@ -35,10 +36,7 @@ class RequestHeaders(Headers):
 
 def headers_of(scope: MutableMapping[str, Any]) -> RequestHeaders:
     """Of an ASGI scope, in which they are kept as long as its header fields are these."""
-    raw = scope["headers"]
-    of_raw, headers = scope.get(_KEY, (None, None))
-    if headers is None or of_raw is not raw:
-        headers = RequestHeaders(raw)
-        scope[_KEY] = raw, headers
-    found: RequestHeaders = headers
+    found: RequestHeaders | None = scope.get(_KEY)
+    if found is None or found.of is not scope["headers"]:
+        found = scope[_KEY] = RequestHeaders(scope["headers"])
     return found

@@ -61,8 +61,10 @@ async def let_go(sidecars: Sequence[Sidecar], documents: Sequence[DocumentState]
     cannot be told, the blobs stay as well, for the collector.
     """
     states = list(zip(sidecars, documents, strict=True))
-    wanted = [sidecar for sidecar, state in states if _source_of(state) == sidecar.accept.source_blob]
     unwanted = [sidecar for sidecar, state in states if _source_of(state) != sidecar.accept.source_blob]
+    if not unwanted:
+        return  # nearly always
+    wanted = [sidecar for sidecar, state in states if _source_of(state) == sidecar.accept.source_blob]
     skipped = [_skipped_file(sidecar, state) for sidecar, state in states if isinstance(state, Skipped)]
     if wanted and skipped:
         try:

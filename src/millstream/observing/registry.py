@@ -61,23 +61,25 @@ class Registry:
 
     def __init__(self, *, series_max: int = SERIES_MAX) -> None:
         self._series_max = series_max
-        self._numbers: dict[Family, dict[Labels, float]] = {}
-        self._distributions: dict[Family, dict[Labels, Distribution]] = {}
+        self._families: dict[str, Family] = {}
+        """By name, as the figures are: to hash a family is to hash all its fields, ten times an upload."""
+        self._numbers: dict[str, dict[Labels, float]] = {}
+        self._distributions: dict[str, dict[Labels, Distribution]] = {}
 
     def add(self, family: Family, amount: float = 1, *labels: str) -> None:
         """Raises a counter, or moves a gauge."""
-        known = self._numbers.setdefault(family, {})
+        known = self._numbers_of(family)
         labels = self._within_limit(known, labels)
         known[labels] = known.get(labels, 0) + amount
 
     def set(self, family: Family, value: float, *labels: str) -> None:
         """What a gauge shows, or how far a counter has come that is kept elsewhere."""
-        known = self._numbers.setdefault(family, {})
+        known = self._numbers_of(family)
         known[self._within_limit(known, labels)] = value
 
     def observe(self, family: Family, value: float, *labels: str) -> None:
         """One more observation of a histogram."""
-        known = self._distributions.setdefault(family, {})
+        known = self._distributions_of(family)
         labels = self._within_limit(known, labels)
         found = known.get(labels)
         if found is None:
@@ -88,18 +90,31 @@ class Registry:
 
     def put(self, family: Family, distribution: Distribution, *labels: str) -> None:
         """A histogram that was counted elsewhere, by the bounds of the family."""
-        known = self._distributions.setdefault(family, {})
+        known = self._distributions_of(family)
         known[self._within_limit(known, labels)] = distribution
 
     def families(self) -> Iterator[tuple[Family, Sequence[Series]]]:
         """By name; a family without figures is left out."""
         found: dict[Family, Sequence[Series]] = {
-            family: [Series(labels, value) for labels, value in sorted(known.items())]
-            for family, known in self._numbers.items()
+            self._families[name]: [Series(labels, value) for labels, value in sorted(known.items())]
+            for name, known in self._numbers.items()
         }
-        for family, known in self._distributions.items():
+        for name, known in self._distributions.items():
+            family = self._families[name]
             found[family] = [_series(family, labels, one) for labels, one in sorted(known.items())]
         yield from sorted(found.items(), key=lambda one: one[0].name)
+
+    def _numbers_of(self, family: Family) -> dict[Labels, float]:
+        if (known := self._numbers.get(family.name)) is None:
+            known = self._numbers[family.name] = {}
+            self._families[family.name] = family
+        return known
+
+    def _distributions_of(self, family: Family) -> dict[Labels, Distribution]:
+        if (known := self._distributions.get(family.name)) is None:
+            known = self._distributions[family.name] = {}
+            self._families[family.name] = family
+        return known
 
     def _within_limit(self, known: dict[Labels, float] | dict[Labels, Distribution], labels: Labels) -> Labels:
         if labels in known or len(known) < self._series_max:
