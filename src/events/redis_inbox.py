@@ -1,9 +1,9 @@
 """The inboxes on consumer groups. An entry of an inbox is a packed pointer; keys are described in `keys.py`.
 
-Waiting is a plain XREAD behind the last entries that an empty sweep saw, then the sweep again, which goes out with it
-where it can (redis_taking.py). A blocking XREADGROUP would give more than `count` and mix up the order. Who
-has emptied them goes on waiting behind the same entries when it asks again: a sweep is two commands for each inbox. All
-consumers of a process that wait for the same inboxes wait in one call (redis_inbox_waits.py).
+Who has emptied them waits, and goes on waiting when it asks again: a sweep is two commands for each inbox. On one
+server the wait itself hands out what comes, to one of all that wait (redis_taking.py). On a cluster it is a plain XREAD
+behind the last entries that an empty sweep saw, then the sweep again. All consumers of a process that wait for the same
+inboxes wait in one call (redis_inbox_waits.py).
 
 Whatever hands deliveries out goes through the client that never repeats a call by itself: a repetition after a lost
 reply would succeed and leave the first call's deliveries in this consumer's hands, unseen. So does what takes a
@@ -15,7 +15,6 @@ from collections.abc import Awaitable, Iterable, Sequence
 from typing import Any, Final, NamedTuple
 
 from redis.asyncio.cluster import RedisCluster
-from redis.exceptions import ResponseError
 
 from events.inbox import RELEASED, Delivery, Handed, InboxDepth, InboxKey
 from events.keys import Keys
@@ -25,7 +24,7 @@ from events.redis_border import RedisClient, Script, at_the_border
 from events.redis_inbox_waits import InboxWaits
 from events.redis_log import BLOCK_MS_MAX, GROUP
 from events.redis_streams import StreamReads
-from events.redis_taking import Ends, Swept, Taking
+from events.redis_taking import Ends, Swept, Taking, is_no_group
 
 RELEASED_IDLE_MS: Final = 1_000_000_000
 """Released entries look as if nobody had touched them for 11 days."""
@@ -112,26 +111,27 @@ class RedisInbox:
             last |= swept.ends
         if last and not swept.is_full:  # nothing new is left in any of them
             last |= {_inbox_of(one.delivery): one.delivery.entry_id for one in swept.taken}
+            last |= swept.ends
             self._ends[asked] = ends
         return swept.taken
 
     async def _arriving(self, consumer: "_Consumer", ends: Ends, count: int, block_ms: int) -> Swept:
-        """What comes to lie behind the last entries that were seen. Of the consumers that wait for the same inboxes one
-        is handed out what arrives by the very call that waits; the others sweep for the rest."""
+        """What arrives. Of a process's consumers that wait for the same inboxes one is handed it by the very call that
+        waits; the others sweep where there may be more than that one got."""
         names = {self._taking.name(key): key for key in ends}
         if isinstance(self._blocking, RedisCluster) or self._waits.is_under_way(names):
             places = dict(zip(names, ends.values(), strict=True))
             arrived = await self._waits.arrived(places, block_ms=block_ms)
-        else:
-            with self._waits.own(names) as told:
-                swept, found = await self._taking.when_arrived(ends, count, block_ms=block_ms, **consumer._asdict())
-                told.set_result(found)
-            if swept is not None:
-                return swept
-            arrived = {stream.decode() for stream in found}
-        if not arrived:
-            return Swept([], {}, False)
-        return await self._taking.sweep([names[one] for one in names if one in arrived], count, **consumer._asdict())
+            if not arrived:
+                return Swept([], {}, False)
+            keys = [names[one] for one in names if one in arrived]
+            return await self._taking.sweep(keys, count, **consumer._asdict())
+        with self._waits.own(names) as told:
+            swept, more = await self._taking.when_arrived(ends, count, block_ms=block_ms, **consumer._asdict())
+            told.set_result(more)
+        if swept is None:
+            return await self._taking.sweep(list(ends), count, **consumer._asdict())
+        return swept
 
     async def mine(self, inboxes: Sequence[InboxKey], *, consumer: str, count: int) -> list[Delivery]:
         if not inboxes or count <= 0:
@@ -193,7 +193,7 @@ class RedisInbox:
                     pipeline.xpending(name, GROUP)
                 answers = await pipeline.execute(raise_on_error=False)
             for answer in answers:
-                if isinstance(answer, Exception) and not _is_no_group(answer):
+                if isinstance(answer, Exception) and not is_no_group(answer):
                     raise answer
         return [_depth(*pair) for pair in zip(answers[::2], answers[1::2], strict=True)]
 
@@ -230,8 +230,3 @@ def _depth(entries: Any, summary: Any) -> InboxDepth:
     """An inbox that nobody has asked yet has no group, and nothing pending."""
     pending = 0 if isinstance(summary, Exception) else summary["pending"]
     return InboxDepth(waiting=max(entries - pending, 0), pending=pending)
-
-
-def _is_no_group(error: Exception) -> bool:
-    """Nobody has read from the inbox yet, so nothing is in anybody's hands."""
-    return isinstance(error, ResponseError) and str(error).startswith("NOGROUP")

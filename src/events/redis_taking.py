@@ -1,8 +1,9 @@
 """The calls of `take.lua`: what is new in some inboxes goes to a consumer, at once or as soon as something arrives.
 
-On one server the call is sent right behind the one that waits, on its connection: the server runs it in the moment in
-which that one ends, so deliveries are on disk with the events that led to them, by one sync, and the consumer hears of
-both in one answer. Asked for by a second call they were a round trip and a sync away.
+On one server whoever waits does so by XREADGROUP: of all that wait for an inbox the server wakes one, who is given
+what has come, in the moment of the append that led to it and on disk with it, by one sync. The script goes out right
+behind it, on its connection, and is run once it ends: it brings the histories of what was given, in the same answer. By
+XREAD all were woken, and all but one for nothing, on the processors that the one needed.
 """
 
 import asyncio
@@ -13,7 +14,7 @@ from typing import Any, Final, NamedTuple
 
 import structlog
 from redis.asyncio.cluster import RedisCluster
-from redis.exceptions import NoScriptError
+from redis.exceptions import NoScriptError, ResponseError
 
 from events.errors import CorruptEvent
 from events.inbox import Handed, InboxKey
@@ -55,6 +56,7 @@ class Taking:
         self._keys = keys
         self._acknowledging = acknowledging
         self._script = Script("take.lua")
+        self._put_back = Script("put_back.lua")
         self.handing_out = asyncio.Semaphore(HANDED_OUT_AT_ONCE_MAX)
         """Of whatever gives this process something to do."""
 
@@ -78,19 +80,37 @@ class Taking:
     async def when_arrived(
         self, ends: Ends, count: int, *, block_ms: int, consumer: str, brings_histories: bool = False
     ) -> tuple[Swept | None, Found]:
-        """What comes to lie behind `ends` within `block_ms`, at most ARRIVED_MAX, and in which streams something does.
-        None where it has to be swept for. Raises LogUnavailable. On one server alone.
+        """What is given to nobody yet, or comes within `block_ms`, at most ARRIVED_MAX; and of the inboxes what may not
+        have been all. Behind `ends` nothing was given to this consumer: what is brings its history along. None where
+        an inbox is to be made by a sweep first. Raises LogUnavailable. On one server alone.
         """
         inboxes, count = list(ends), min(count, ARRIVED_MAX)
         names = self.names(inboxes)
-        waiting: Command = ("XREAD", "COUNT", 1, "BLOCK", block_ms, "STREAMS", *names, *ends.values())
-        taking = self._script.command(names, self._arguments(inboxes, consumer, count, brings_histories, ends))
+        waiting: Command = (
+            *("XREADGROUP", "GROUP", GROUP, consumer, "COUNT", count, "BLOCK", block_ms, "STREAMS"),
+            *names,
+            *(">" for _ in names),
+        )
+        bringing = self._script.command(names, self._arguments(inboxes, consumer, ARRIVED_MAX, brings_histories, ends))
         with at_the_border():
-            waited, answer = await exchange(self._blocking, (waiting, taking))
+            found, answer = await exchange(self._blocking, (waiting, bringing))
+            if is_no_group(found):
+                return None, {}
             if isinstance(answer, NoScriptError):
-                return None, answered([waited])[0] or {}
-            answered((waited, answer))
-        return await self._swept(inboxes, answer, count), waited or {}
+                await self._script.load(self._blocking, names)
+                answer = [(), (), ()]
+            answered((found, answer))
+        arrived: Found = found or {}
+        entries = [_Entry(place, *one) for place, name in enumerate(names, 1) for one in arrived.get(name.encode(), ())]
+        if surplus := entries[count:]:  # COUNT is of each inbox: where something came into several since the last look
+            await self._give_back(names, surplus, consumer)
+        handed = await self.handed(inboxes, *_with_histories(entries[:count], answer))
+        more = {name: of_it for name, of_it in arrived.items() if len(of_it) >= count}
+        return Swept(handed, _by_inbox(inboxes, answer[1]), bool(more or surplus)), more
+
+    async def _give_back(self, names: Sequence[str], entries: Iterable["_Entry"], consumer: str) -> None:
+        arguments = [argument for one in entries for argument in (one.place, one.entry_id)]
+        await self._put_back.run(self._blocking, names, (GROUP, consumer, *arguments))
 
     async def mine(self, inboxes: Sequence[InboxKey], count: int, *, consumer: str) -> list[Handed]:
         """What is in the consumer's hands already. Raises LogUnavailable."""
@@ -136,14 +156,43 @@ class Taking:
         self, inboxes: Sequence[InboxKey], consumer: str, count: int, brings_histories: bool, ends: Ends | None = None
     ) -> list[Argument]:
         prefixes = [self._keys.prefix(inbox.partition) for inbox in inboxes] if brings_histories else ()
-        behind = () if ends is None else ends.values()
+        of_whom, behind = (">", ()) if ends is None else ("0", ends.values())
         flags = int(brings_histories), int(ends is not None)
-        return [GROUP, consumer, count, ">", 1, *flags, *prefixes, *behind]
+        return [GROUP, consumer, count, of_whom, 1, *flags, *prefixes, *behind]
 
     async def _swept(self, inboxes: Sequence[InboxKey], answer: Sequence[Any], count: int) -> Swept:
         found, ends, histories = answer
-        last = dict(zip(inboxes, map(bytes.decode, ends), strict=True)) if ends else {}
-        return Swept(await self.handed(inboxes, found, histories), last, len(found) >= 3 * count)
+        taken = await self.handed(inboxes, found, histories)
+        return Swept(taken, _by_inbox(inboxes, ends), len(found) >= 3 * count)
+
+
+class _Entry(NamedTuple):
+    """Of the inbox at that place, from 1."""
+
+    place: int
+    entry_id: bytes
+    fields: Sequence[bytes]
+
+
+def _with_histories(entries: Iterable[_Entry], answer: Sequence[Any]) -> tuple[list[Any], list[Any]]:
+    """As `take.lua` answers: the entries that the wait was given, and the histories that were brought of some."""
+    found, _, histories = answer
+    brought_of = dict(zip(zip(found[0::3], found[1::3], strict=True), histories, strict=False))
+    flat: list[Any] = []
+    brought_along: list[Any] = []
+    for place, entry_id, fields in entries:
+        flat += (place, entry_id, fields[1])
+        brought_along.append(brought_of.get((place, entry_id), ()))
+    return flat, brought_along
+
+
+def is_no_group(answer: Any) -> bool:
+    """Whether it refuses because nobody has read from an inbox yet, so that nothing of it is in anybody's hands."""
+    return isinstance(answer, ResponseError) and str(answer).startswith("NOGROUP")
+
+
+def _by_inbox(inboxes: Sequence[InboxKey], ends: Sequence[bytes]) -> dict[InboxKey, str]:
+    return dict(zip(inboxes, map(bytes.decode, ends), strict=True)) if ends else {}
 
 
 def _entries(inboxes: Sequence[InboxKey], found: Sequence[Any]) -> Iterator[tuple[InboxKey, str, bytes]]:

@@ -3,15 +3,16 @@
 -- Reading takes no memory that matters, so it goes on when memory is full: work that ends is what frees it.
 -- KEYS  inboxes (streams)
 -- ARGV  group, consumer, count, '>' (new ones) or '0' (those already in this consumer's hands), 1 to name the last entries,
---       1 if documents' histories are to come along, 1 if entries are named behind which alone anything new may lie; then,
---       as far as there is a 1, for each inbox what the keys of its partition begin with, and for each inbox that entry
+--       1 if documents' histories are to come along, 1 if entries are named behind which alone is to be looked; then, as far
+--       as there is a 1, for each inbox what the keys of its partition begin with, and for each inbox that entry
 -- Also reads, by names made here (one slot with the inbox): history (list) of documents, log (stream), meta (hash)
--- Answers {{inbox, entry id, pointer, ...}, {last entry id of each inbox} if nothing was found and they are asked for,
---   {a history for each entry, as far as they are asked for}}; a history is {epoch, then for each event: entry id,
---   envelope, number}, or empty where it is not brought
+-- Answers {{inbox, entry id, pointer, ...}, {last entry id of each inbox}, if they are asked for and either nothing was found
+--   or entries are named, {a history for each entry, as far as they are asked for}}; a history is {epoch, then for each
+--   event: entry id, envelope, number}, or empty where it is not brought
+-- Where the last entries are asked for, somebody is going to wait: each inbox has its group afterwards.
 local group, consumer, rest, from = ARGV[1], ARGV[2], tonumber(ARGV[3]), ARGV[4]
 local PREFIXES_AT = 7 -- behind it
-local brings_histories, is_behind = ARGV[6] == '1', ARGV[7] == '1'
+local names_last, brings_histories, is_behind = ARGV[5] == '1', ARGV[6] == '1', ARGV[7] == '1'
 local ends_at = PREFIXES_AT + (brings_histories and #KEYS or 0)
 -- Of one document: a few steps' worth. Of one call (the last one may go beyond): about 1 ms of server time.
 local HISTORY_EVENTS_MAX, HISTORY_BYTES_MAX = 16, 16384
@@ -36,8 +37,8 @@ local function read(key, start)
   local reply = redis.pcall('XREADGROUP', 'GROUP', group, consumer, 'COUNT', rest, 'STREAMS', key, start)
   if reply and reply.err then
     if string.sub(reply.err, 1, 7) ~= 'NOGROUP' then return reply end
-    if redis.call('EXISTS', key) == 0 then return {} end
-    redis.call('XGROUP', 'CREATE', key, group, '0')
+    if not names_last and redis.call('EXISTS', key) == 0 then return {} end
+    redis.call('XGROUP', 'CREATE', key, group, '0', 'MKSTREAM')
     return read(key, start)
   end
   return reply and reply[1][2] or {}
@@ -73,9 +74,10 @@ end
 
 local found, histories = {}, {}
 for i, key in ipairs(KEYS) do
-  local start, prefix = from, brings_histories and ARGV[PREFIXES_AT + i]
+  local start, prefix = is_behind and ARGV[ends_at + i] or from, brings_histories and ARGV[PREFIXES_AT + i]
   repeat
     if rest == 0 then return {found, {}, histories} end
+    local asked = rest
     local entries = read(key, start)
     if entries.err then return entries end
     for _, entry in ipairs(entries) do
@@ -89,11 +91,11 @@ for i, key in ipairs(KEYS) do
       end
       start = entry[1]
     end
-  until from == '>' or #entries == 0
+  until from == '>' or #entries < asked
 end
 
 local last = {}
-if #found == 0 and ARGV[5] == '1' then
+if names_last and (#found == 0 or is_behind) then
   for i, key in ipairs(KEYS) do
     if is_behind and not has_arrived[key] then
       last[i] = ARGV[ends_at + i]

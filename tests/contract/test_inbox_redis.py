@@ -12,10 +12,11 @@ from events.redis_clients import Clients, make_clients
 from events.redis_inbox import RedisInbox
 from events.redis_log import GROUP
 from events.steps import Step
-from tests.contract.inbox_contract import BOTH, HOUR_MS, INTERACTIVE, InboxContract, put, start
-from tests.contract.log_world import LogWorld, RedisWorld, inbox_key
+from tests.contract.inbox_contract import BOTH, HOUR_MS, INTERACTIVE, InboxContract, put, start, streams
+from tests.contract.log_world import PARTITIONS, LogWorld, RedisWorld, inbox_key
 from tests.servers.redis_process import RedisProcess
 from tests.servers.tcp_proxy import TcpProxy, Weather
+from tests.waiting import wait_for
 
 pytest_plugins = ("tests.servers.redis",)
 
@@ -167,15 +168,15 @@ async def test_who_emptied_its_inboxes_asks_none_of_them_again_until_something_c
     assert await inbox.take(BOTH, consumer="a", count=9, wait_ms=10) == []
     sweeps = await _reads_of_groups(redis_clients)
     assert await inbox.take(BOTH, consumer="a", count=9, wait_ms=10) == []
-    assert await _reads_of_groups(redis_clients) == sweeps
+    assert await _reads_of_groups(redis_clients) == sweeps + 1  # the wait itself, for all of them
     for _ in range(2):  # also behind what it has just taken
         documents = await put(redis_world, count=2)
         sweeps = await _reads_of_groups(redis_clients)
         found = await inbox.take(BOTH, consumer="a", count=9, wait_ms=10_000)
         assert [one.stream_id for one in found] == documents
-    assert await _reads_of_groups(redis_clients) == sweeps + 1
+    assert await _reads_of_groups(redis_clients) == sweeps + 2  # the wait, and the inbox that had something
     assert await inbox.take(BOTH, consumer="a", count=9, wait_ms=0) == []
-    assert await _reads_of_groups(redis_clients) == sweeps + 1 + len(BOTH)
+    assert await _reads_of_groups(redis_clients) == sweeps + 2 + len(BOTH)
 
 
 async def test_who_took_as_much_as_it_wanted_sweeps_again(redis_world: RedisWorld) -> None:
@@ -196,6 +197,54 @@ async def test_a_group_that_vanished_while_its_inbox_was_waited_at_is_missed_for
     await redis_clients.commands.xgroup_destroy(name(redis_world), GROUP)
     found = await inbox.take(BOTH, consumer="a", count=9, wait_ms=10)
     assert [one.stream_id for one in found] == documents
+
+
+async def test_what_came_into_several_inboxes_before_the_wait_is_handed_out_as_far_as_it_is_asked_for(
+    redis_world: RedisWorld,
+) -> None:
+    """A wait reads each of them; nobody is handed more than fits into its slots, others are handed the rest."""
+    inbox = redis_world.inbox
+    keys = [inbox_key(Step.PARSE, partition=partition) for partition in range(PARTITIONS)]
+    assert await inbox.take(keys, consumer="a", count=9, wait_ms=10) == []
+    documents = [document for key in keys for document in await put(redis_world, key, count=3)]
+    first = await inbox.take(keys, consumer="a", count=2, wait_ms=10_000)
+    assert streams(first) == documents[:2]
+    assert await inbox.mine(keys, consumer="a", count=99) == first
+    rest = await inbox.take(keys, consumer="b", count=99)
+    assert sorted(streams(rest)) == sorted(documents[2:])
+
+
+async def test_what_lies_before_the_place_that_was_waited_behind_is_handed_out_and_reads_its_own_history(
+    redis_world: RedisWorld, redis_clients: Clients
+) -> None:
+    """As a server leaves it that took over with an earlier clock."""
+    inbox = redis_world.inbox
+    await put(redis_world)
+    (taken,) = await inbox.take(BOTH, consumer="a", count=9)
+    assert await inbox.take(BOTH, consumer="a", count=9, wait_ms=10) == []
+    ((_, fields),) = await execute(redis_clients.commands, "XRANGE", name(redis_world), "-", "+")
+    await redis_clients.commands.delete(name(redis_world))
+    await execute(redis_clients.commands, "XADD", name(redis_world), "1-1", "p", fields[b"p"])
+    await execute(redis_clients.commands, "XGROUP", "CREATE", name(redis_world), GROUP, "0")
+    (handed,) = await inbox.take_with_histories(BOTH, consumer="a", count=9, wait_ms=10_000)
+    assert (handed.delivery.stream_id, handed.delivery.entry_id) == (taken.stream_id, "1-1")
+    assert handed.history is None
+
+
+async def test_who_waits_at_inboxes_that_were_all_lost_waits_on(
+    redis_world: RedisWorld, redis_clients: Clients
+) -> None:
+    waiting = asyncio.create_task(redis_world.inbox.take(BOTH, consumer="a", count=9, wait_ms=30_000))
+
+    async def waits() -> bool:
+        return bool((await redis_clients.commands.info("clients"))["blocked_clients"])
+
+    await wait_for(waits, "it waits")
+    await redis_clients.commands.flushall()
+    await wait_for(waits, "it waits again")
+    documents = await put(redis_world)
+    async with asyncio.timeout(10):
+        assert streams(await waiting) == documents
 
 
 async def test_a_timer_of_a_newer_program_stays_and_hinders_nobody(

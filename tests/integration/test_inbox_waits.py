@@ -132,8 +132,30 @@ async def test_a_wait_in_vain_sweeps_nothing(redis_clients: Clients) -> None:
     for _ in range(3):
         assert await world.inbox.take(PARSE, consumer="a", count=9, wait_ms=20) == []
     stats: dict[str, Any] = await redis_clients.commands.info("commandstats")
-    assert "cmdstat_xreadgroup" not in stats
+    assert stats["cmdstat_xreadgroup"]["calls"] == 3
     assert stats["cmdstat_evalsha"]["calls"] == 3
+
+
+async def test_of_two_processes_that_wait_an_arrival_wakes_one(redis_clients: Clients) -> None:
+    world = RedisWorld(redis_clients)
+    takes = {}
+    for number, name in enumerate(("a", "b"), 1):
+        inbox = RedisInbox(redis_clients.commands, redis_clients.blocking, world.keys)
+        takes[asyncio.create_task(inbox.take(PARSE, consumer=name, count=9, wait_ms=WAIT_MS))] = name
+
+        async def waits(count: int = number) -> bool:
+            return await blocked(redis_clients) == count
+
+        await wait_for(waits, "it waits")
+    await execute(redis_clients.commands, "CONFIG", "RESETSTAT")
+    for first, left in (("a", 1), ("b", 0)):  # who waits longest goes first
+        documents = await put(world)
+        done, _ = await asyncio.wait(takes, return_when=asyncio.FIRST_COMPLETED)
+        assert [takes.pop(ended) for ended in done] == [first]
+        assert [streams(ended.result()) for ended in done] == [documents]
+        assert await blocked(redis_clients) == left
+    stats: dict[str, Any] = await redis_clients.commands.info("commandstats")
+    assert stats["cmdstat_evalsha"]["calls"] == 4  # two appends, and a take for each
 
 
 async def test_of_those_that_wait_one_is_handed_what_arrives_and_the_others_wait_on(redis_clients: Clients) -> None:

@@ -32,8 +32,8 @@ BUGS_OF_WORK: Final = (
         edits=(
             Edit(
                 "src/events/take.lua",
-                "redis.call('XGROUP', 'CREATE', key, group, '0')",
-                "redis.call('XGROUP', 'CREATE', key, group, '$')",
+                "redis.call('XGROUP', 'CREATE', key, group, '0', 'MKSTREAM')",
+                "redis.call('XGROUP', 'CREATE', key, group, '$', 'MKSTREAM')",
             ),
         ),
         caught_by=(
