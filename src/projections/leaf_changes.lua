@@ -47,7 +47,7 @@ end
 -- There is a leaf more, whose members are counted.
 local function has_leaf(list, bound)
   if list.is_grouped then
-    local group, next_group = group_of(list, bound)
+    local group, next_group = group_of(list, bound), group_behind(list, bound)
     local leaves = call('ZLEXCOUNT', list.directory, '[' .. group, next_group and '(' .. next_group or '+')
     if leaves > GROUP_MAX then divide(list, group, next_group) end
   elseif call('ZCARD', list.directory) > GROUP_MAX then
@@ -56,15 +56,16 @@ local function has_leaf(list, bound)
   end
 end
 
--- Calls `visit` for each leaf with those of a range of ARGV that have their place in it.
+-- Calls `visit` for each leaf with those of a range of ARGV that have their place in it, the highest leaf first: all that are
+-- left and not below its bound are in it, so nobody asks where the next one begins.
 local function each_leaf(list, first, last, visit)
   while first <= last do
-    local bound, next_bound = bound_of(list, ARGV[first]), bound_above(list, ARGV[first], '(')
+    local bound = bound_of(list, ARGV[last])
     local group = {}
     repeat
-      group[#group + 1] = inside(list, ARGV[first])
-      first = first + 1
-    until first > last or #group == MEMBERS_MAX or (next_bound and not is_below(ARGV[first], next_bound))
+      group[#group + 1] = inside(list, ARGV[last])
+      last = last - 1
+    until first > last or #group == MEMBERS_MAX or (bound and is_below(ARGV[last], bound))
     visit(list, bound, group)
   end
 end

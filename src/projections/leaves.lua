@@ -115,10 +115,14 @@ local function upwards(list, low, sign, limit, members)
   if #members < limit then from(list.key, low, function(_, member) return member end) end
 end
 
--- The group in which a leaf lies, and the bound of the next one; nil where there is none.
+-- The group in which a leaf lies; nil where there is none.
 local function group_of(list, bound)
-  return call('ZRANGE', list.groups, '[' .. bound, '-', 'BYLEX', 'REV', 'LIMIT', 0, 1)[1],
-    call('ZRANGE', list.groups, '(' .. bound, '+', 'BYLEX', 'LIMIT', 0, 1)[1]
+  return call('ZRANGE', list.groups, '[' .. bound, '-', 'BYLEX', 'REV', 'LIMIT', 0, 1)[1]
+end
+
+-- The bound of the group behind a leaf; nil where there is none.
+local function group_behind(list, bound)
+  return call('ZRANGE', list.groups, '(' .. bound, '+', 'BYLEX', 'LIMIT', 0, 1)[1]
 end
 
 -- How many members are in the leaves of a part of the directory.
@@ -140,7 +144,7 @@ end
 
 -- The same with groups: those on the shorter side are added up, the leaves of one are counted.
 local function sum_below_in_groups(list, bound)
-  local group, next_group = group_of(list, bound)
+  local group, next_group = group_of(list, bound), group_behind(list, bound)
   local function sum_of_groups(from, to)
     local found, groups = 0, call('ZRANGE', list.groups, from, to, 'BYLEX')
     for first = 1, #groups, 1000 do
