@@ -1,4 +1,4 @@
-"""What the doctor finds out about the embedding, from a provider over HTTP and from classes of LlamaIndex."""
+"""What doctor and start find out about the embedding, from a provider over HTTP and from classes of LlamaIndex."""
 
 from collections.abc import Iterator
 from typing import Any, Final
@@ -6,7 +6,8 @@ from typing import Any, Final
 import pytest
 
 from millstream.embedding_check import check_embedding
-from millstream.errors import Stop
+from millstream.embeddings import Embeddings
+from millstream.errors import ExitCode, Stop
 from millstream.settings import Settings
 from tests.servers.embedding_garbage import refused
 from tests.servers.embedding_provider import DIMENSIONS, KEY, EmbeddingProvider, embedding_provider
@@ -66,3 +67,13 @@ async def test_a_provider_that_refuses_is_told_with_what_to_look_at(provider: Em
 async def test_a_class_that_cannot_be_made_is_told_with_the_reason() -> None:
     stop = await refusal(Settings(embedding=MOCK, llamaindex_dimensions=4))
     assert "embed_dim" in stop.what
+
+
+async def test_a_class_that_cannot_be_imported_stops_whoever_embeds() -> None:
+    embeddings = Embeddings(Settings(embedding="llamaindex:no.such_package.Class", llamaindex_dimensions=4))
+    with pytest.raises(Stop) as caught:
+        await embeddings.check()
+    assert "No module named 'no'" in caught.value.what
+    assert "install" in caught.value.hint
+    assert caught.value.exit_code is ExitCode.CONFIGURATION
+    await embeddings.close()

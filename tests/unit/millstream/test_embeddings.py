@@ -80,16 +80,6 @@ def test_what_a_class_lacks_is_said_at_start() -> None:
     assert "is no known embedding" in refusal(embedding="llamaindex").what
 
 
-async def test_a_class_that_cannot_be_imported_stops_whoever_embeds() -> None:
-    embeddings = of(embedding="llamaindex:no.such_package.Class", llamaindex_dimensions=4)
-    with pytest.raises(Stop) as caught:
-        await embeddings.check()
-    assert "No module named 'no'" in caught.value.what
-    assert "install" in caught.value.hint
-    assert caught.value.exit_code is ExitCode.CONFIGURATION
-    await embeddings.close()
-
-
 async def test_without_a_class_there_is_nothing_to_check() -> None:
     await of().check()
 
