@@ -13,6 +13,7 @@ import structlog
 
 from events.failpoints import Failpoints, UnknownFailpoint, arm, parse_rules
 from millstream.admission.door import refuse_open
+from millstream.collecting import collect_seldom, import_for_good
 from millstream.errors import ExitCode, Stop
 from millstream.settings import Settings
 from millstream.telemetry import configure_logging
@@ -53,8 +54,8 @@ def run_api(settings: Settings, *, supervised: bool, listen_fd: int | None) -> N
     inherited = None if listen_fd is None else socket.socket(fileno=listen_fd)
 
     async def serve(stop: asyncio.Event) -> None:
+        import_for_good("millstream.api_server")
         from millstream.api_server import serve_api
-        from millstream.collecting import collect_seldom
 
         collect_seldom()
         await serve_api(settings, stop, inherited=inherited)
@@ -70,8 +71,8 @@ def run_worker(settings: Settings, *, supervised: bool, name: str, steps: str) -
     os.nice(settings.worker_niceness)
 
     async def work(stop: asyncio.Event) -> None:
+        import_for_good("millstream.bootstrap")
         from millstream.bootstrap import running_worker
-        from millstream.collecting import collect_seldom
         from processors.priority import set_session_back
 
         collect_seldom()
@@ -87,8 +88,8 @@ def run_projector(settings: Settings, *, supervised: bool) -> None:
     arm_failpoints(settings)
 
     async def project(stop: asyncio.Event) -> None:
+        import_for_good("millstream.bootstrap")
         from millstream.bootstrap import running_projector
-        from millstream.collecting import collect_seldom
 
         collect_seldom()
         await running_projector(settings, stop)

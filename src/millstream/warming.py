@@ -5,16 +5,15 @@ they would import; `knowledge.packages_on_demand`).
 """
 
 import asyncio
-import gc
 from collections.abc import AsyncIterator, Collection, Coroutine
 from contextlib import asynccontextmanager
-from importlib import import_module
 from typing import Final
 
 import structlog
 
 from events.steps import Step
 from ingest.problems import RETRY_AFTER_S, ProblemCode, Rejected
+from millstream.collecting import import_for_good
 from millstream.stores import Stores
 
 _log = structlog.get_logger()
@@ -45,21 +44,6 @@ async def import_for_worker(steps: Collection[Step]) -> None:
     import them at the same time one meets a half-made module."""
     modules = (CHUNKING_MODULE, CHUNKING_STEPS), (QUERY_MODULE, SEARCHING_STEPS)
     await asyncio.to_thread(import_for_good, *(name for name, users in modules if not users.isdisjoint(steps)))
-
-
-def import_for_good(*modules: str) -> None:
-    """Imports what stays until the process ends, out of sight of the garbage collector.
-
-    It would walk through all of it again and again, a fifth of the time of these imports, and find nothing: hundreds of
-    thousands of objects that later collections, in the middle of a request, need not visit either.
-    """
-    gc.disable()
-    try:
-        for module in modules:
-            import_module(module)
-        gc.freeze()
-    finally:
-        gc.enable()
 
 
 async def warm_api(stores: Stores, can_search: asyncio.Event) -> None:

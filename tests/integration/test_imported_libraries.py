@@ -43,3 +43,20 @@ uvloop.run(main())
 def test_lancedb_does_nothing_in_a_child_that_is_about_to_become_another_program() -> None:
     done = subprocess.run([sys.executable, "-c", FORKING], check=False, timeout=60, capture_output=True)
     assert (done.returncode, done.stdout, done.stderr) == (0, b"1 threads", b"")
+
+
+ROLES = """
+import sys
+from millstream.lean_imports import import_lean
+
+import_lean("structlog", "httpx", "httpcore", "redis.asyncio")
+import millstream.api_server, millstream.bootstrap, millstream.roles
+
+print(*sorted({"h2", "opentelemetry", "pygments", "rich"} & set(sys.modules)))
+import h2, opentelemetry, pygments, rich
+"""
+
+
+def test_a_role_starts_without_what_its_libraries_would_import_beside_and_may_import_it_later() -> None:
+    done = subprocess.run([sys.executable, "-c", ROLES], check=False, timeout=60, capture_output=True, text=True)
+    assert (done.returncode, done.stdout.split(), done.stderr) == (0, [], "")

@@ -5,8 +5,8 @@ import signal
 
 import click
 
+from millstream.lean_imports import import_lean
 from millstream.settings import load_settings
-from millstream.telemetry import configure_logging
 
 
 @click.command()
@@ -14,10 +14,12 @@ from millstream.telemetry import configure_logging
 @click.option("--data-dir", type=click.Path(file_okay=False), help="Where everything is kept.")
 def up(port: int | None, data_dir: str | None) -> None:
     """Start everything on this machine; Ctrl-C drains and stops it."""
+    import_lean("structlog", "httpx")
     import msgspec
 
     from millstream.roles import check_binding
     from millstream.supervisor import Supervisor
+    from millstream.telemetry import configure_logging
 
     settings = load_settings().settings
     changes = {name: value for name, value in {"port": port, "data_dir": data_dir}.items() if value is not None}
@@ -48,6 +50,7 @@ def up(port: int | None, data_dir: str | None) -> None:
 @click.option("--listen-fd", type=int, hidden=True, help="An inherited listening socket.")
 def api(supervised: bool, listen_fd: int | None) -> None:
     """Start the API alone; MILLSTREAM_REDIS_URL and MILLSTREAM_BLOBS_URL say where the rest is."""
+    import_lean("structlog", "httpx", "httpcore", "redis.asyncio")
     from millstream.roles import run_api
 
     run_api(load_settings().settings, supervised=supervised, listen_fd=listen_fd)
@@ -64,6 +67,7 @@ def api(supervised: bool, listen_fd: int | None) -> None:
 )
 def worker(supervised: bool, name: str, steps: str) -> None:
     """Start a worker alone."""
+    import_lean("structlog", "httpx", "httpcore", "redis.asyncio")
     from millstream.roles import run_worker
 
     run_worker(load_settings().settings, supervised=supervised, name=name, steps=steps)
@@ -73,6 +77,7 @@ def worker(supervised: bool, name: str, steps: str) -> None:
 @click.option("--supervised", is_flag=True, hidden=True, help="Drain when standard input ends.")
 def projector(supervised: bool) -> None:
     """Start the projector alone."""
+    import_lean("structlog", "httpx", "httpcore", "redis.asyncio")
     from millstream.roles import run_projector
 
     run_projector(load_settings().settings, supervised=supervised)

@@ -2,19 +2,18 @@
 
 import asyncio
 import gc
-from collections.abc import Iterator
 
 import pytest
 
 from events.steps import Step
 from ingest.problems import ProblemCode, Rejected
-from millstream.warming import CHUNKING_STEPS, SEARCHING_STEPS, import_for_good, until_searchable
+from millstream.collecting import import_for_good
+from millstream.warming import CHUNKING_STEPS, SEARCHING_STEPS, until_searchable
 
 
 @pytest.fixture(autouse=True)
-def nothing_stays_frozen() -> Iterator[None]:
-    yield
-    gc.unfreeze()
+def _only_what_is_held_is_frozen() -> None:
+    gc.collect()
 
 
 def test_what_was_imported_for_good_is_not_looked_at_again() -> None:
