@@ -44,6 +44,16 @@ async def begin_beside(
 
 
 @asynccontextmanager
+async def building(views: ViewStore, writer: BulkWriter) -> AsyncIterator[None]:
+    """However the body ends, nothing is under way behind it, and the lease is released."""
+    async with given_up_at_the_end(views, lambda: writer.lease):
+        try:
+            yield
+        finally:
+            await writer.give_up()
+
+
+@asynccontextmanager
 async def given_up_at_the_end(views: ViewStore, held: Callable[[], Lease]) -> AsyncIterator[None]:
     """However the body ends, the lease is released. It would end by itself, but until then nobody could begin anew."""
     try:

@@ -1,7 +1,8 @@
 """Pages of events folded into a generation that nobody reads yet: each row is written once for many pages.
 
 A document that changes ten times within them is packed and sent once, a list takes its members in long runs, and a
-commit's own price is paid for thousands of events. What waits is lost with the process: so is the generation, which
+commit's own price is paid for thousands of events. While a commit is under way the next pages are folded: Redis and its
+disk take as long for one as the fold of a page. What waits is lost with the process: so is the generation, which
 whoever builds next deletes and begins anew.
 """
 
@@ -50,6 +51,14 @@ class Follower(msgspec.Struct, frozen=True):
 NOBODY: Final = Follower()
 
 
+class _UnderWay(msgspec.Struct, frozen=True):
+    """A commit that was sent: the rows in it, and the checkpoint behind them."""
+
+    commits: asyncio.Future[bool]
+    rows: Rows
+    checkpoint: Checkpoint
+
+
 class BulkWriter:
     """Folds pages into one generation, begun empty under the lease that it is written under: what this writer has not
     written is not there, and next to nobody is asked for it.
@@ -83,10 +92,11 @@ class BulkWriter:
         self._after: dict[RowKey, Row | None] = {}
         self._pages = 0
         self._began_s = 0.0
+        self._under_way: _UnderWay | None = None
 
     @property
     def lease(self) -> Lease:
-        """With the checkpoint of the last commit."""
+        """With the checkpoint of the last commit that has arrived."""
         return self._lease
 
     @property
@@ -95,7 +105,7 @@ class BulkWriter:
         return self._checkpoint
 
     async def write(self, page: Sequence[Envelope | Unreadable]) -> bool:
-        """False where the lease is lost: this writer is of no more use."""
+        """False where the lease is lost, as the next commit finds at the latest: this writer is of no more use."""
         if self._pages == 0:
             self._began_s = _now_s()
         batch = Batch(page, retired_before_us=self._retired_before_us)
@@ -107,14 +117,26 @@ class BulkWriter:
         self._pages += 1
         is_due = self._pages >= self._pages_a_commit or len(self._after) >= self._rows_a_commit
         if is_due or _now_s() - self._began_s > COMMITS_AFTER_S:
-            return await self.commit()
+            return await self._send()
+        if self._under_way is not None:
+            await asyncio.sleep(0)  # a turn for what is sent: a commit is larger than a socket takes at once
         return True
 
     async def commit(self) -> bool:
-        """Writes what waits; False where the lease is lost."""
+        """Writes what waits; False where the lease is lost. Nothing is under way behind it."""
+        return await self._send() and await self._arrived()
+
+    async def give_up(self) -> None:
+        """Waits for a commit that is under way, whatever becomes of it."""
+        if self._under_way is not None:
+            await asyncio.gather(self._under_way.commits, return_exceptions=True)
+
+    async def _send(self) -> bool:
+        """Begins the commit of what waits, once the one before it has arrived."""
+        if not await self._arrived():
+            return False
         if self._pages == 0:
             return True
-        before = self._lease.checkpoint
         rows = {key: row for key, row in self._after.items() if row is not None}
         packed = {key: encode_row(row) for key, row in rows.items()}
         self._follower.on_rows(rows, packed)
@@ -127,15 +149,25 @@ class BulkWriter:
             lease_ms=LEASE_MS,
         )
         failpoint(Place.PROJECTOR_FOLDED)
-        if not await self._views.commit(commit):
+        self._on_commit(commit)
+        self._under_way = _UnderWay(asyncio.ensure_future(self._views.commit(commit)), self._after, self._checkpoint)
+        self._before, self._after, self._pages = {}, {}, 0
+        await asyncio.sleep(0)
+        return True
+
+    async def _arrived(self) -> bool:
+        """Waits for the commit that is under way; False where the lease is lost."""
+        sent = self._under_way
+        if sent is None:
+            return True
+        if not await sent.commits:
             return False
         failpoint(Place.PROJECTOR_COMMITTED)
-        self._on_commit(commit)
-        self._written.note(rows)
-        self._cache.keep(self._after)
-        self._before, self._after, self._pages = {}, {}, 0
-        self._lease = msgspec.structs.replace(self._lease, checkpoint=self._checkpoint)
-        tell_of_passed_over(self._lease.partition, before, self._checkpoint)
+        self._under_way = None
+        self._written.note(key for key, row in sent.rows.items() if row is not None)
+        self._cache.keep(sent.rows)
+        before, self._lease = self._lease.checkpoint, msgspec.structs.replace(self._lease, checkpoint=sent.checkpoint)
+        tell_of_passed_over(self._lease.partition, before, sent.checkpoint)
         return True
 
     def _gather(self, folding: Folding) -> None:
@@ -145,8 +177,17 @@ class BulkWriter:
             self._after[key] = row
 
     async def _rows(self, keys: Iterable[RowKey]) -> Rows:
-        found = {key: self._after.get(key) for key in keys}
-        asked = self._written.among([key for key in found if key not in self._after])
+        found, others = dict[RowKey, Row | None](), []
+        sent = {} if self._under_way is None else self._under_way.rows
+        for key in keys:
+            if key in self._after:
+                found[key] = self._after[key]
+            elif key in sent:
+                found[key] = sent[key]
+            else:
+                found[key] = None
+                others.append(key)
+        asked = self._written.among(others)
         if asked:
             found |= await self._cache.fetch(asked, self._load)
         return found

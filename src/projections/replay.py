@@ -9,7 +9,15 @@ import msgspec
 import structlog
 
 from events.log import EventLog
-from projections.building import begin_beside, come_near, drop_generation, fold_until, given_up_at_the_end, seize_live
+from projections.building import (
+    begin_beside,
+    building,
+    come_near,
+    drop_generation,
+    fold_until,
+    given_up_at_the_end,
+    seize_live,
+)
 from projections.bulk_writer import NOBODY, Follower
 from projections.errors import RebuildRefused
 from projections.progress import Tell, silent
@@ -43,7 +51,7 @@ async def rebuild(
     """
     live = await views.live_generation(partition)
     writer = await begin_beside(views, partition, live, holder, follower=follower)
-    async with given_up_at_the_end(views, lambda: writer.lease):
+    async with building(views, writer):
         await come_near(event_log, views, writer, live, on_progress)
         seized = await seize_live(views, partition, live, holder)
         async with given_up_at_the_end(views, lambda: seized):

@@ -14,6 +14,7 @@ from events.envelope import Position
 from events.log import EventLog
 from projections.building import (
     begin_beside,
+    building,
     come_near,
     drop_generation,
     fold_until,
@@ -99,7 +100,7 @@ async def _verify(
     begun = await views.checkpoint(partition, live)
     suspects = _Suspects()
     writer = await begin_beside(views, partition, live, holder, on_commit=suspects.note, follower=follower)
-    async with given_up_at_the_end(views, lambda: writer.lease):
+    async with building(views, writer):
         await come_near(event_log, views, writer, live, tell)
         await _fold_all(event_log, writer, await views.checkpoint(partition, live), tell)
         suspects.clear()

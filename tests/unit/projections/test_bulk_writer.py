@@ -1,5 +1,8 @@
 """Views that are built many pages at a time are those that are built page by page."""
 
+import asyncio
+from contextlib import suppress
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -8,7 +11,8 @@ from msgspec.structs import replace
 from events.envelope import Envelope, Position
 from events.log import Unreadable
 from events.task import CallbackFailed, TaskFinished, TaskSubmitted
-from projections.bulk_writer import BulkWriter
+from projections.building import building
+from projections.bulk_writer import BulkWriter, Follower
 from projections.memory_views import MemoryViews
 from projections.projection import TASKS, RowKey
 from projections.rows import decode_row
@@ -56,6 +60,24 @@ def _damaged(events: History, lost: list[int], twice: list[int]) -> History:
     return tuple(kept)
 
 
+class FarViews(MemoryViews):
+    """A commit takes so many turns of the loop."""
+
+    def __init__(self, turns: int) -> None:
+        super().__init__(partitions=1, clock_ms=lambda: 1_000)
+        self.turns = turns
+        self.under_way = set[int]()
+
+    async def commit(self, commit: Commit) -> bool:
+        generation = commit.lease.generation
+        assert generation not in self.under_way, "each follows from the one before it"
+        self.under_way.add(generation)
+        for _ in range(self.turns):
+            await asyncio.sleep(0)
+        self.under_way.remove(generation)
+        return await super().commit(commit)
+
+
 def _views() -> MemoryViews:
     return MemoryViews(partitions=1, clock_ms=lambda: 1_000)
 
@@ -79,11 +101,18 @@ def _placed(events: History) -> list[Envelope]:
     st.sampled_from([1, 4, 1_000]),
     st.integers(0, 40),
     st.sampled_from([1, 8, 4_096]),
+    st.integers(0, 9),
 )
 async def test_many_pages_a_commit_lead_where_one_leads(
-    events: History, places: list[int], pages_a_commit: int, rows_a_commit: int, foreign: int, written_places: int
+    events: History,
+    places: list[int],
+    pages_a_commit: int,
+    rows_a_commit: int,
+    foreign: int,
+    written_places: int,
+    turns: int,
 ) -> None:
-    views, log = _views(), _placed(events)
+    views, log = FarViews(turns), _placed(events)
     live = Writer(views, await _lease(views, 1), rows_max=3)
     built = BulkWriter(
         views,
@@ -135,6 +164,7 @@ async def test_a_row_that_changed_on_every_page_is_written_once() -> None:
     envelopes = write(task, 0, *facts, knowledge_base=knowledge_base, task=task).envelopes
     for event in _placed(envelopes):
         assert await built.write([event])
+    assert await built.commit()
     (commit,) = commits
     assert RowKey(TASKS, task) in commit.rows
     assert commit.checkpoint.number == 3
@@ -151,6 +181,39 @@ async def test_whoever_lost_the_lease_writes_nothing_more() -> None:
     assert await built.write(page), "it waits for others"
     assert not await built.commit()
     assert await views.checkpoint(0, BESIDE) == Checkpoint()
+
+
+async def test_a_page_is_folded_while_a_commit_is_under_way_and_the_loss_of_the_lease_is_told_behind_it() -> None:
+    views, pages = FarViews(turns=20), list[int]()
+    follower = Follower(on_page=lambda page, _: pages.append(len(page)))
+    built = BulkWriter(views, await _lease(views, BESIDE, build=True), pages_a_commit=1, follower=follower)
+    await views.acquire(0, BESIDE, holder="other", lease_ms=LEASE_MS, build=True, seize=True)
+    first, second = _placed(_submission())[:1], _placed(_submission() + _submission())[1:2]
+    assert await built.write(first)
+    assert views.under_way == {BESIDE}
+    assert not await built.write(second)
+    assert pages == [1, 1], "it was folded first"
+    assert not await built.commit()
+    assert await views.checkpoint(0, BESIDE) == Checkpoint()
+
+
+async def test_nothing_is_under_way_behind_a_build_that_is_broken_off() -> None:
+    views = FarViews(turns=20)
+    built = BulkWriter(views, await _lease(views, BESIDE, build=True), pages_a_commit=1)
+    with suppress(ZeroDivisionError):
+        async with building(views, built):
+            assert await built.write(_placed(_submission()))
+            assert views.under_way == {BESIDE}
+            raise ZeroDivisionError
+    assert views.under_way == set()
+    assert (await views.checkpoint(0, BESIDE)).number == 1
+    assert isinstance(await views.acquire(0, BESIDE, holder="next", lease_ms=LEASE_MS, build=True), Lease)
+
+
+def _submission() -> tuple[Envelope, ...]:
+    knowledge_base, task = new_knowledge_base(0), new_task(0)
+    submitted = TaskSubmitted(knowledge_base_id=knowledge_base, documents=1)
+    return write(task, 0, submitted, knowledge_base=knowledge_base, task=task).envelopes
 
 
 @pytest.mark.parametrize("pages", [0, 1])
