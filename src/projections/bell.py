@@ -14,6 +14,7 @@ class Bell:
         self._is_rung = False
         self._waiter: asyncio.Future[bool] | None = None
         self._until_s = 0.0
+        self._timeout_s = 0.0
         self._timer: asyncio.TimerHandle | None = None
 
     def ring(self) -> None:
@@ -22,6 +23,15 @@ class Bell:
 
     def still(self) -> None:
         self._is_rung = False
+
+    @property
+    def is_awaited(self) -> bool:
+        """Whether somebody waits, and was not rung for."""
+        return self._waiter is not None and not self._waiter.done()
+
+    def put_off(self, now_s: float) -> None:
+        """Whoever waits has as much time as if the wait began now, a time of the event loop."""
+        self._until_s = now_s + self._timeout_s
 
     def leave(self) -> None:
         """Nobody will wait any more."""
@@ -34,6 +44,7 @@ class Bell:
         if self._is_rung:
             return True
         loop = asyncio.get_running_loop()
+        self._timeout_s = timeout_s
         self._until_s = loop.time() + timeout_s
         if self._timer is None or self._timer.when() > self._until_s:
             self.leave()

@@ -22,7 +22,7 @@ from projections.errors import TooManyStreams
 from projections.feed import Change, ChangeFeed, FeedEntry, FeedPosition
 from projections.frames import frame_for, is_early_end, read_statuses
 from projections.places import mark_of
-from projections.subscription import Frame, Subscription
+from projections.subscription import Frame, News, Subscription
 from projections.views import ViewStore
 
 EVERYTHING: Final = "*"
@@ -89,15 +89,18 @@ class _Topic:
         self.ahead.clear()
         self._offered.clear()
 
-    def offer(self, frame: Frame, change: Change) -> None:
+    def note(self, frame: Frame, change: Change) -> None:
+        """The frame is told because of this change."""
         self._offered[frame.id] = frame.version
         self._offered.move_to_end(frame.id)
         if len(self._offered) > OFFERED_MAX:
             self._offered.popitem(last=False)
         if frame.version > change.version:
             self.ahead[mark_of(frame.id)] = frame.version
-        for subscription in self.subscriptions:
-            subscription.offer(frame)
+
+    def tell(self, news: News) -> None:
+        for subscription in tuple(self.subscriptions):
+            subscription.tell(news)
 
 
 class ChangeTailer:
@@ -226,12 +229,17 @@ class ChangeTailer:
         for change in changed.values():
             for _, topic in self._watched(change):
                 topic.settle(change)
+        told: dict[str, list[Frame]] = defaultdict(list)
         for row_id, change in news.items():
             for name, topic in self._watched(change):
                 frame = frame_for(name, change, statuses.get(row_id))
                 if frame is not None and not is_early_end(name, change, frame):
-                    topic.offer(frame, change)
+                    topic.note(frame, change)
+                    told[name].append(frame)
         self._positions[partition] = entries[-1].position
+        now_s = asyncio.get_running_loop().time()
+        for name, frames in told.items():
+            self._topics[name].tell(News(name, frames, now_s))
 
     def _is_watched_news(self, change: Change) -> bool:
         return any(topic.is_news(change) for _, topic in self._watched(change))

@@ -30,9 +30,10 @@ from projections.parameters import Parameters
 from projections.queries import Queries
 from projections.routes_freshness import dated
 from projections.sse import EventStream
+from projections.subjects import WatchedKnowledgeBase, WatchedTask
 from projections.task_history import TaskHistory
 from projections.views import ViewStore
-from projections.watching import HEARTBEAT_S, STALL_S, Watch, WatchedKnowledgeBase, WatchedTask
+from projections.watching import HEARTBEAT_S, STALL_S, Watch
 
 API: Final = "/api/v1"
 NOTHING: Final = frozenset[str]()

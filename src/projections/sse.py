@@ -6,8 +6,9 @@ task ends with `event: end`. A client that takes nothing for a while is cut off:
 
 import asyncio
 import socket
-from collections.abc import AsyncIterator, Iterable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from contextlib import aclosing, suppress
+from functools import partial
 from itertools import chain
 from typing import Final
 
@@ -17,8 +18,9 @@ from starlette.types import Message, Receive, Scope, Send
 from domain.errors import Refused
 from events.errors import LogUnavailable
 from projections.places import Place
-from projections.subscription import Subscription
-from projections.watching import Group, Story, Subject, Watch
+from projections.subjects import Subject
+from projections.subscription import News, Subscription
+from projections.watching import Group, Story, Watch
 
 PART_BYTES: Final = 16_384
 """Sent at a time, so that what waits in the transport stays small however large a group is."""
@@ -30,7 +32,9 @@ TRANSPORT_BYTES_FREE: Final = 8_192
 """With no more than this in the transport `send` does not wait, so it needs no timer."""
 
 TRANSPORT: Final = "millstream.transport"
-"""ASGI extension: `{"transport": asyncio.Transport}` of the connection, to bound it and to cut it off."""
+"""ASGI extension: `{"transport": asyncio.Transport}` of the connection, to bound it and to cut it off. With it may come
+`"framed": Callable[[bytes], bytes]`, how a part of a body looks on the transport once the answer has begun: then parts
+may be written there past all middleware. Whoever changes parts on their way has to take that out of the scope."""
 
 RETRY_MS: Final = 1_000
 """How long a client is asked to wait before it connects again."""
@@ -90,6 +94,7 @@ class EventStream(Response):
                 try:
                     await wire.send(chain((b"retry: %d\n\n" % RETRY_MS,), encode_group(first)))
                     del first  # It may be large, and the stream stay open for days.
+                    subscription.listen(partial(wire.tell_at_once, story))
                     await self._send_all(wire, groups)
                 except StalledReader:
                     # Until the connection is known to be lost: an answer that breaks off before that is an error.
@@ -117,10 +122,26 @@ class Wire:
     def __init__(self, scope: Scope, send: Send, stall_s: float) -> None:
         self._send = send
         self._stall_s = stall_s
-        self._transport = _open_transport(scope)
+        lent = scope.get("extensions", {}).get(TRANSPORT, {})
+        self._transport = _if_open(lent.get("transport"))
+        self._framed: Callable[[bytes], bytes] | None = lent.get("framed")
         if self._transport is not None:
             self._transport.set_write_buffer_limits(high=TRANSPORT_BYTES_MAX, low=TRANSPORT_BYTES_FREE)
             _let_the_kernel_give_up(self._transport, stall_s)
+
+    def tell_at_once(self, story: Story, news: News) -> bool:
+        """Tells a client that keeps up, while nothing else is being sent, in the very turn that brought the news and
+        past all middleware. Answers whether it did."""
+        transport, framed = self._transport, self._framed
+        if transport is None or framed is None:
+            return False
+        if transport.is_closing() or transport.get_write_buffer_size() > TRANSPORT_BYTES_FREE:
+            return False
+        written = story.at_once(news, lambda group: framed(b"".join(encode_group(group))))
+        if written is None:
+            return False
+        transport.write(written)
+        return True
 
     async def send(self, events: Iterable[bytes]) -> None:
         for part in parts_of(events):
@@ -143,11 +164,9 @@ class Wire:
             raise StalledReader from None
 
 
-def _open_transport(scope: Scope) -> asyncio.Transport | None:
+def _if_open(transport: asyncio.Transport | None) -> asyncio.Transport | None:
     """None where the server lends none, and where the client has gone while its stream was made ready: uvloop takes no
     limits for such a one, and the server drops what is sent."""
-    extension = scope.get("extensions", {}).get(TRANSPORT)
-    transport: asyncio.Transport | None = None if extension is None else extension["transport"]
     return None if transport is None or transport.is_closing() else transport
 
 

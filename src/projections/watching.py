@@ -5,19 +5,20 @@ each event of a change stands the place from which a watcher that was cut off go
 state.
 """
 
-from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
-from typing import Final, NamedTuple, Protocol
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
+from typing import Final, NamedTuple
 
 import msgspec
 
-from events.ids import KnowledgeBaseId, TaskId
+from events.ids import TaskId
 from projections.changes import ChangeTailer, is_about
 from projections.feed import Change, FeedPosition
 from projections.frames import frame_for, is_early_end, read_statuses
 from projections.on_demand import gathered
 from projections.places import NOTHING, Place, at_most, mark_of
 from projections.queries import Queries
-from projections.subscription import Frame, Subscription, Taken, frame_of
+from projections.subjects import Subject
+from projections.subscription import AT_ONCE_BYTES_MAX, Frame, News, Shared, Subscription, Taken
 from projections.told import Told
 from projections.views import ViewStore
 
@@ -50,74 +51,6 @@ class Watch(msgspec.Struct, frozen=True):
     tailer: ChangeTailer
     heartbeat_s: float = HEARTBEAT_S
     stall_s: float = STALL_S
-
-
-class Subject(Protocol):
-    """What is watched."""
-
-    @property
-    def topic(self) -> str: ...
-
-    @property
-    def partitions(self) -> Sequence[int]:
-        """Whose feeds tell of it. Raises InvalidId."""
-        ...
-
-    async def present(self) -> Frame | None:
-        """Its own state, where it has one. Raises Refused for what does not exist."""
-        ...
-
-    def beginning(self) -> AsyncIterator[Sequence[Frame]]:
-        """The present state, a part at a time, at least one. Raises Refused."""
-        ...
-
-
-class WatchedTask:
-    """A task and its documents."""
-
-    def __init__(self, queries: Queries, task: TaskId) -> None:
-        self._queries = queries
-        self._task = task
-
-    @property
-    def topic(self) -> str:
-        return self._task
-
-    @property
-    def partitions(self) -> Sequence[int]:
-        return (self._queries.partition_of(self._task),)
-
-    async def present(self) -> Frame:
-        return frame_of(self._task, "status", await self._queries.task(self._task))
-
-    async def beginning(self) -> AsyncIterator[Sequence[Frame]]:
-        status = await self._queries.task(self._task)
-        yield [frame_of(self._task, "status", status)]
-        async for part in self._queries.documents_of_task(self._task, told=status.version):
-            yield [frame_of(one.document_id, "document", one) for one in part]
-
-
-class WatchedKnowledgeBase:
-    """A knowledge base by itself: its documents may be millions."""
-
-    def __init__(self, queries: Queries, knowledge_base: KnowledgeBaseId) -> None:
-        self._queries = queries
-        self._knowledge_base = knowledge_base
-
-    @property
-    def topic(self) -> str:
-        return self._knowledge_base
-
-    @property
-    def partitions(self) -> Sequence[int]:
-        return (self._queries.partition_of(self._knowledge_base),)
-
-    async def present(self) -> Frame:
-        status = await self._queries.knowledge_base(self._knowledge_base)
-        return frame_of(self._knowledge_base, "status", status)
-
-    async def beginning(self) -> AsyncIterator[Sequence[Frame]]:
-        yield [await self.present()]
 
 
 class Changed(NamedTuple):
@@ -172,6 +105,26 @@ class Story:
                 if news.is_end:
                     return
 
+    def at_once(self, news: News, write: Callable[[Group], bytes]) -> bytes | None:
+        """What a watcher that waits is sent of news, as if it had taken them, written once for all that stand at the
+        same place. None for what takes more than this turn: what may have been told by the beginning, an end, much."""
+        own = news.own
+        if not news.is_short or self._told.versions is not None:
+            return None
+        if own is not None and (own.is_end or own.version <= self._topic_version):
+            return None
+        shared, before = news.shared, self._place
+        if shared is None or (shared.before is not before and shared.before != before):
+            behind = self._present_place()
+            shared = Shared(before, behind, write(self._group(list(news.frames), before, behind)))
+            news.shared = news.shared or shared
+        if len(shared.written) > AT_ONCE_BYTES_MAX:
+            return None
+        self._place = shared.behind
+        if own is not None:
+            self._topic_version = own.version
+        return shared.written
+
     async def _beginning(self, resume_from: Place | None) -> AsyncIterator[Group]:
         if resume_from is not None and len(resume_from.positions) == len(self._partitions):
             group = await self._resumed(resume_from)
@@ -222,9 +175,10 @@ class Story:
         newer = {mark_of(one.id): one.version for one in frames if one.version > versions.get(one.id, -1)}
         covered = {mark_of(row_id): version for row_id, version in versions.items()}
         still = {mark: told for mark, told in resume_from.ahead.items() if covered.get(mark, -1) < told}
-        self._began_ahead, self._place = {**still, **newer}, resume_from
+        self._began_ahead = {**still, **newer}
         news = [frame for frame in frames if not resume_from.knows(frame.id, frame.version)]
-        return self._group(news, Place(tuple(one.end for one in found), at_most(self._began_ahead)))
+        self._place = Place(tuple(one.end for one in found), at_most(self._began_ahead))
+        return self._group(news, resume_from, self._place)
 
     async def _present(self, changed: Changed) -> list[Frame]:
         statuses = await read_statuses(self._watch.views, changed.partition, changed.changes)
@@ -242,20 +196,20 @@ class Story:
         if not frames:
             return None
         self._remember_topic(frames)
-        return self._group(frames, place)
+        before, self._place = self._place, place
+        return self._group(frames, before, place)
 
     async def _forget_told(self) -> None:
         if self._told.versions is not None:
             await self._told.forget()
 
-    def _group(self, frames: list[Frame], place: Place) -> Group:
+    def _group(self, frames: list[Frame], before: Place, behind: Place) -> Group:
         """Behind each frame but the last stands the place before with what was told on top."""
         # The state last: where it is the end, everything was said before it.
         frames.sort(key=lambda frame: frame.id == self._subject.topic)
-        before, self._place = self._place, place
         told = [(frame.id, frame.version) for frame in frames]
         between = (before.with_told(told[:count]) for count in range(1, len(frames)))
-        places = (*between, place) if frames else ()
+        places = (*between, behind) if frames else ()
         return Group(tuple(frames), places, is_end=self._is_over)
 
     def _present_place(self) -> Place:

@@ -22,6 +22,11 @@ _FRAMING: Final = frozenset({b"connection", b"transfer-encoding"})
 """Of an answer that says more of how it is sent than its length."""
 
 
+def framed(part: bytes) -> bytes:
+    """A part of an answer whose length nobody said, as uvicorn sends it: one chunk."""
+    return b"%x\r\n%b\r\n" % (len(part), part)
+
+
 class Exchange(RequestResponseCycle):
     """What uvicorn keeps of a body in `body` lies here in pieces."""
 

@@ -21,7 +21,7 @@ from events.seldom import Seldom
 from ingest.problems import ProblemCode, Rejected
 from millstream.connection.chunks import Chunks
 from millstream.connection.crowd import Crowd
-from millstream.connection.exchange import Exchanging
+from millstream.connection.exchange import Exchanging, framed
 from millstream.connection.flow import Reading, Unsent
 from millstream.connection.framing import HEAD_END, Framing, check_begun, scan_head
 from millstream.connection.limits import ConnectionLimits
@@ -112,7 +112,7 @@ class Connection(Exchanging):
 
     def on_message_begin(self) -> None:
         super().on_message_begin()
-        self.scope["extensions"] = {TRANSPORT: {"transport": self.transport}}
+        self.scope["extensions"] = {TRANSPORT: {"transport": self.transport, "framed": framed}}
 
     def on_response_complete(self) -> None:
         """Replaces uvicorn's, which has a timer for each request and starts pipelined ones that it has parsed."""

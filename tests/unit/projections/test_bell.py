@@ -73,3 +73,15 @@ async def test_many_waits_set_one_timer(bell: Bell, monkeypatch: pytest.MonkeyPa
         assert await waiting
         bell.still()
     assert len(timers) == 1
+
+
+async def test_a_wait_that_is_put_off_has_its_whole_time_from_then_on(bell: Bell) -> None:
+    loop = asyncio.get_running_loop()
+    waiting = asyncio.create_task(bell.wait(0.1))
+    await asyncio.sleep(0)
+    assert bell.is_awaited
+    put_off_s = loop.time() + 0.1
+    bell.put_off(put_off_s)
+    assert not await waiting
+    assert loop.time() >= put_off_s + 0.1
+    assert not bell.is_awaited

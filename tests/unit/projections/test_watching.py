@@ -16,8 +16,9 @@ from projections.places import Place
 from projections.projection import DOCUMENTS, Table
 from projections.projector import Projector
 from projections.queries import Queries
+from projections.subjects import WatchedTask
 from projections.subscription import Frame
-from projections.watching import Group, Story, Watch, WatchedTask
+from projections.watching import Group, Story, Watch
 from tests.projecting import project
 from tests.waiting import wait_until
 from tests.workshop import Workshop
