@@ -2,14 +2,14 @@
 
 import hashlib
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
 
 from redis.asyncio import Redis
 from redis.asyncio.cluster import RedisCluster
-from redis.asyncio.connection import AbstractConnection, ConnectionPool
+from redis.asyncio.connection import AbstractConnection, BlockingConnectionPool, ConnectionPool
 from redis.exceptions import (
     ClusterError,
     NoScriptError,
@@ -104,14 +104,8 @@ async def exchange(client: RedisClient, commands: Sequence[Command], tail: Comma
         found, repeated = await exchange_on_cluster(client, commands, tail)
         return [_in_doubt(answer) if place in repeated else answer for place, answer in enumerate(found)]
     sent = packed((*commands, tail) if tail else commands)
-    connection = await _connection_of(client.connection_pool)
-
-    async def send_and_read() -> list[Any]:
-        if not tail:
-            return await ask(connection, sent, len(commands))
-        *answers, told = await ask(connection, sent, len(commands) + 1)
-        return paired(answers, told)
-
+    pool, count = client.connection_pool, len(commands) + bool(tail)
+    connection = await _connection_of(pool)
     tries = 1
 
     async def give_up(_error: Exception) -> None:
@@ -120,14 +114,32 @@ async def exchange(client: RedisClient, commands: Sequence[Command], tail: Comma
         await connection.disconnect()
 
     try:
-        answers: list[Any] = await connection.retry.call_with_retry(send_and_read, give_up)
+        try:
+            answers = await ask(connection, sent, count)
+        except Exception as error:
+            again = _raising_first(error, lambda: ask(connection, sent, count))
+            answers = await connection.retry.call_with_retry(again, give_up)
     except BaseException:
         await connection.disconnect()  # answers that nobody read would be taken for those of the next commands
         raise
-    else:
-        return answers if tries == 1 else [_in_doubt(answer) for answer in answers]
     finally:
-        await client.connection_pool.release(connection)
+        await _release(pool, connection)
+    if tail:
+        *answers, told = answers
+        answers = paired(answers, told)
+    return answers if tries == 1 else [_in_doubt(answer) for answer in answers]
+
+
+def _raising_first(error: Exception, call: Callable[[], Awaitable[list[Any]]]) -> Callable[[], Awaitable[list[Any]]]:
+    """A call that has been made once and ended so: what repeats calls repeats it as if it had made it."""
+    ended = [error]
+
+    async def again() -> list[Any]:
+        if ended:
+            raise ended.pop()
+        return await call()
+
+    return again
 
 
 async def _connection_of(pool: ConnectionPool) -> AbstractConnection:
@@ -142,6 +154,21 @@ async def _connection_of(pool: ConnectionPool) -> AbstractConnection:
         await pool.release(connection)
         raise
     return connection
+
+
+async def _release(pool: ConnectionPool, connection: AbstractConnection) -> None:
+    """A lock, a notification, an event and two counters are how a pool takes a connection back: not where nobody waits
+    for one. Nobody listens for the event unless passwords come as a stream."""
+    is_outdated: bool = connection.should_reconnect()  # type: ignore[no-untyped-call]  # redis-py gives it no types
+    if is_outdated or not isinstance(pool, BlockingConnectionPool) or _is_waited_for(pool):
+        await pool.release(connection)
+    else:
+        pool._in_use_connections.remove(connection)
+        pool._available_connections.append(connection)
+
+
+def _is_waited_for(pool: BlockingConnectionPool) -> bool:
+    return pool._condition.locked() or bool(pool._condition._waiters)
 
 
 def answered(answers: Sequence[Any]) -> Sequence[Any]:

@@ -40,7 +40,8 @@ Ends = Mapping[InboxKey, str]
 
 
 class Swept(NamedTuple):
-    """What was handed out and, if that is nothing, the last entry of each inbox; `is_full`: more may lie there."""
+    """What was handed out; the last entry of each inbox, if that is nothing, and behind a wait of those in which
+    something has come; `is_full`: more may lie there."""
 
     taken: list[Handed]
     ends: Ends
@@ -101,7 +102,7 @@ class Taking:
                 answer = [(), (), ()]
             answered((found, answer))
         arrived: Found = found or {}
-        entries = [_Entry(place, *one) for place, name in enumerate(names, 1) for one in arrived.get(name.encode(), ())]
+        entries = [_Entry(names.index(name.decode()) + 1, *one) for name, of_it in arrived.items() for one in of_it]
         if surplus := entries[count:]:  # COUNT is of each inbox: where something came into several since the last look
             await self._give_back(names, surplus, consumer)
         handed = await self.handed(inboxes, *_with_histories(entries[:count], answer))
@@ -191,8 +192,8 @@ def is_no_group(answer: Any) -> bool:
     return isinstance(answer, ResponseError) and str(answer).startswith("NOGROUP")
 
 
-def _by_inbox(inboxes: Sequence[InboxKey], ends: Sequence[bytes]) -> dict[InboxKey, str]:
-    return dict(zip(inboxes, map(bytes.decode, ends), strict=True)) if ends else {}
+def _by_inbox(inboxes: Sequence[InboxKey], ends: Sequence[Any]) -> dict[InboxKey, str]:
+    return {inboxes[place - 1]: last.decode() for place, last in zip(ends[0::2], ends[1::2], strict=True)}
 
 
 def _entries(inboxes: Sequence[InboxKey], found: Sequence[Any]) -> Iterator[tuple[InboxKey, str, bytes]]:

@@ -6,9 +6,9 @@
 --       1 if documents' histories are to come along, 1 if entries are named behind which alone is to be looked; then, as far
 --       as there is a 1, for each inbox what the keys of its partition begin with, and for each inbox that entry
 -- Also reads, by names made here (one slot with the inbox): history (list) of documents, log (stream), meta (hash)
--- Answers {{inbox, entry id, pointer, ...}, {last entry id of each inbox}, if they are asked for and either nothing was found
---   or entries are named, {a history for each entry, as far as they are asked for}}; a history is {epoch, then for each
---   event: entry id, envelope, number}, or empty where it is not brought
+-- Answers {{inbox, entry id, pointer, ...}, {inbox, last entry id, ...}, if they are asked for: of all where nothing was
+--   found, or of those with something behind the entry named, {a history for each entry, as far as they are asked for}};
+--   a history is {epoch, then for each event: entry id, envelope, number}, or empty where it is not brought
 -- Where the last entries are asked for, somebody is going to wait: each inbox has its group afterwards.
 local group, consumer, rest, from = ARGV[1], ARGV[2], tonumber(ARGV[3]), ARGV[4]
 local PREFIXES_AT = 7 -- behind it
@@ -97,11 +97,9 @@ end
 local last = {}
 if names_last and (#found == 0 or is_behind) then
   for i, key in ipairs(KEYS) do
-    if is_behind and not has_arrived[key] then
-      last[i] = ARGV[ends_at + i]
-    else
+    if not is_behind or has_arrived[key] then
       local entry = redis.call('XREVRANGE', key, '+', '-', 'COUNT', 1)[1]
-      last[i] = entry and entry[1] or '0-0'
+      last[#last + 1], last[#last + 2] = i, entry and entry[1] or '0-0'
     end
   end
 end

@@ -145,7 +145,7 @@ class Runner:
         `histories` came along. They are as old as the take: what has to wait for a slot reads its own.
         """
         new = [one for one in deliveries if one not in self._tries]
-        for delivery in fair_turns(new):
+        for delivery in fair_turns(new) if len(new) > 1 else new:
             self._tries[delivery] = 0
             self._waiting.append(delivery)
         self._start_waiting(histories)

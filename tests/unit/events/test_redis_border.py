@@ -9,10 +9,12 @@ import uvloop
 from redis.asyncio import BlockingConnectionPool, Connection, Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
+from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from events.errors import LogUnavailable
 from events.redis_batching import Batching
 from events.redis_border import Script, at_the_border, exchange
+from events.redis_wire import ask
 
 
 class EndedBetween(Connection):
@@ -79,6 +81,43 @@ def test_a_connection_that_the_kernel_gives_up_is_no_empty_answer() -> None:
             await Batching(client, Script("history.lua")).run(["key"], ())
 
     uvloop.run(with_connections_that_end(0, ask, kind=CutOff))
+
+
+@pytest.mark.parametrize("sent", [b"PING", b"x" * 16_000_000], ids=["nothing answers", "nothing is read"])
+def test_a_server_that_stands_still_is_waited_for_no_longer_than_the_limit(sent: bytes) -> None:
+    async def meet() -> None:
+        held = asyncio.Event()
+
+        async def stand_still(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            writer.transport.pause_reading()  # type: ignore[attr-defined]  # it is one that can read too
+            await held.wait()
+            writer.close()
+
+        server = await asyncio.start_server(stand_still, "127.0.0.1", 0)
+        host, port = server.sockets[0].getsockname()
+        connection = Connection(host=host, port=port, driver_info=None, protocol=2, socket_timeout=0.1)
+        async with server:
+            try:
+                await ask(connection, sent, 1)
+            finally:
+                held.set()
+                if connection._writer is not None:
+                    connection._writer.transport.abort()
+                await connection.disconnect(nowait=True)
+
+    with pytest.raises(RedisTimeoutError, match=r"no answer within 0\.1 s"):
+        uvloop.run(meet())
+
+
+async def test_a_connection_goes_to_whoever_waits_for_one() -> None:
+    server = await asyncio.start_server(answer_to_everything, "127.0.0.1", 0)
+    host, port = server.sockets[0].getsockname()
+    options = {"host": host, "port": port, "driver_info": None, "protocol": 2, "max_connections": 1}
+    async with server, Redis.from_pool(BlockingConnectionPool(**options)) as client:
+        for _ in range(2):  # made, then lent again
+            async with asyncio.timeout(10):
+                told = await asyncio.gather(*(exchange(client, [("PING",)]) for _ in range(20)))
+            assert told == [[b"OK"]] * 20
 
 
 def test_calls_of_a_batch_whose_connections_end_meet_an_outage() -> None:
