@@ -206,7 +206,6 @@ class ProviderGateContract:
         await going(gate)
 
     async def test_models_and_endpoints_are_counted_apart(self, gate_of: GateOf, clock: HandClock) -> None:
-        gate = gate_of(Quota(requests_per_minute=10))
-        await going(gate)
-        await waiting(gate)
-        await going(gate, name="http://127.0.0.1/v1/embeddings#other")
+        gate, other = gate_of(Quota(requests_per_minute=10)), "http://127.0.0.1/v1/embeddings#other"
+        answers = [await gate.admit(name, tokens=1) for name in (NAME, NAME, other, other)]
+        assert [type(one) for one in answers] == [Go, Wait, Go, Wait]

@@ -212,3 +212,4 @@ async def test_hanging_up_ends_the_call_of_the_model(
     async with asyncio.timeout(30):
         await app(scope, receive, send)
         await left.wait()
+    assert (incoming, begun.is_set()) == ([], True), "the model was asked, and its call has ended"

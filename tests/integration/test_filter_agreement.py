@@ -39,14 +39,14 @@ async def fill(index: Index, rows: list[IndexRow]) -> None:
         await index.upsert(TABLE, document_id, [row for row in rows if row.document_id == document_id])
 
 
-async def compare(index: Index, rows: list[tuple[dict[str, Any], int | None]], filters: list[dict[str, Any]]) -> None:
-    memory = MemoryIndex()
-    written = [row_of(number, metadata, page) for number, (metadata, page) in enumerate(rows)]
-    for one in (memory, index):
-        await fill(one, written)
-    for asked in filters:
-        assert await ids_found(index, asked) == await ids_found(memory, asked), asked
+async def found_by(
+    index: Index, rows: list[tuple[dict[str, Any], int | None]], filters: list[dict[str, Any]]
+) -> list[tuple[dict[str, Any], tuple[list[str], list[str]]]]:
+    """What is found under each filter; the index is closed."""
+    await fill(index, [row_of(number, metadata, page) for number, (metadata, page) in enumerate(rows)])
+    found = [(asked, await ids_found(index, asked)) for asked in filters]
     await index.close()
+    return found
 
 
 WRITTEN = st.lists(ROW, min_size=8, max_size=16)
@@ -57,10 +57,12 @@ ASKED = st.lists(FILTERS, min_size=25, max_size=25)
 @given(rows=WRITTEN, filters=ASKED)
 def test_memory_and_lance_agree(rows: list[tuple[dict[str, Any], int | None]], filters: list[dict[str, Any]]) -> None:
     with tempfile.TemporaryDirectory() as folder:
-        asyncio.run(compare(LanceIndex(folder), rows, filters))
+        found = asyncio.run(found_by(LanceIndex(folder), rows, filters))
+    assert found == asyncio.run(found_by(MemoryIndex(), rows, filters))
 
 
 @settings(max_examples=12, deadline=None)
 @given(rows=WRITTEN, filters=ASKED)
 def test_memory_and_qdrant_agree(rows: list[tuple[dict[str, Any], int | None]], filters: list[dict[str, Any]]) -> None:
-    asyncio.run(compare(index_on(local_client()), rows, filters))
+    found = asyncio.run(found_by(index_on(local_client()), rows, filters))
+    assert found == asyncio.run(found_by(MemoryIndex(), rows, filters))

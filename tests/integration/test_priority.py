@@ -69,3 +69,5 @@ async def test_a_process_that_is_gone_is_no_failure() -> None:
     async with nice_process(leads_a_session=True) as pid:
         pass
     await set_session_back(pid)
+    with pytest.raises(ProcessLookupError):
+        os.kill(pid, 0)

@@ -8,9 +8,11 @@ from ingest.quota import FRAMING_BYTES, MeteredForm, Room
 
 
 async def test_without_limits_everything_has_room() -> None:
-    form = MeteredForm(Room())
+    form, blobs = MeteredForm(Room()), MemoryBlobStore()
     form.announced(10**15)
-    await form.file(MemoryBlobStore().writer("a")).write(bytes(1000))
+    async with blobs.writer("a") as blob:
+        await form.file(blob).write(bytes(1000))
+        assert (await blob.commit()).size_bytes == 1000
 
 
 @pytest.mark.parametrize(

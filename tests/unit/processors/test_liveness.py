@@ -59,12 +59,16 @@ async def test_what_a_worker_that_left_still_holds_can_be_claimed_at_once() -> N
 async def test_leaving_does_not_wait_for_a_store_that_hangs() -> None:
     mill = Mill()
 
+    asked: list[str] = []
+
     async def hang(consumer: str) -> None:
+        asked.append(consumer)
         await asyncio.Event().wait()
 
     mill.inbox.leave = hang  # type: ignore[method-assign]
     async with asyncio.timeout(20):
         await leave(mill.inbox, WORKER, timeout_s=0.01)
+    assert asked == [WORKER]
 
 
 async def test_what_is_due_comes_back_into_its_inbox_however_much_it_is() -> None:
@@ -109,6 +113,7 @@ async def test_timers_outlive_a_store_that_is_away() -> None:
         await is_back.wait()
         stop.set()
         await moving
+    assert tries >= 4
 
 
 def test_a_lease_shorter_than_three_heartbeats_is_refused() -> None:

@@ -104,6 +104,7 @@ async def test_what_arrives_while_a_runner_is_idle_is_taken_at_once() -> None:
     async with running(runner_of(mill, mill.deliveries(Obedient(done)))):
         await mill.submit(1)
         await mill.until(is_parsed)
+    assert await mill.depth(Step.PARSE) == NOTHING
 
 
 async def test_no_more_than_the_slots_are_taken_or_carried_out_at_a_time() -> None:

@@ -282,3 +282,4 @@ async def test_a_backlog_is_read_without_a_pause() -> None:
     stop.set()
     async with asyncio.timeout(10):
         await running
+    assert views.commits == events > 4
