@@ -28,7 +28,7 @@ from projections.knowledge_bases import KnowledgeBaseRow
 from projections.projection import DOCUMENTS, KNOWLEDGE_BASES, TASKS, CountingProjection, RowKey, Touch
 from projections.rows import KNOWLEDGE_BASE_PROJECTION, TASK_PROJECTION, Row
 from projections.tasks import TaskRow, is_retired
-from projections.throughput import MINUTE_US, TOTAL, Tallies, ThroughputRow, in_total, merged, row_key
+from projections.throughput import TOTAL, Tallies, ThroughputRow, in_total, merged, minute_of, row_key
 from projections.views import IndexChange
 
 Rows = Mapping[RowKey, Row | None]
@@ -80,7 +80,6 @@ class Batch:
     def __init__(self, page: Sequence[Envelope | Unreadable], *, retired_before_us: int = 0) -> None:
         self._retired_before_us = retired_before_us
         self._tallies = Tallies()
-        self._minutes: set[int] = set()
         self._own: dict[StreamKind, dict[str, list[Envelope]]] = {kind: {} for kind in StreamKind}
         self._unreadable = self._unknown = self._refused = 0
         self._before: dict[RowKey, Row | None] = {}
@@ -94,8 +93,6 @@ class Batch:
                 continue
             if type(entry.event) is UnknownEvent:
                 self._unknown += 1
-            else:
-                self._minutes.add(entry.recorded_at_us // MINUTE_US)
             events = streams.get(entry.stream_id)
             if events is None:
                 events = streams[entry.stream_id] = []
@@ -123,8 +120,12 @@ class Batch:
         for touch in self._touches:
             keys.add(_task_key(touch))
             keys.add(_knowledge_base_key(touch))
-        keys.update(map(row_key, self._minutes))
-        if self._minutes:
+        minutes = set(self._tallies.minutes())
+        for kind in (StreamKind.TASK, StreamKind.KNOWLEDGE_BASE):
+            for envelope in chain.from_iterable(self._own[kind].values()):
+                minutes.add(minute_of(envelope.recorded_at_us))
+        if minutes:
+            keys.update(map(row_key, minutes))
             keys.add(TOTAL)
         return keys
 

@@ -2,7 +2,8 @@
 
 Redis keeps a row for each document as long as the document lives, and nearly all of them have ended. Such a row is
 written a few times and read seldom, so its bytes are deflated against words that both sides know: of ten samples
-1,633 bytes of an indexed document become 456, and 580 of its task 145, for 12 µs to pack and 3 µs to unpack (medians).
+1,633 bytes of an indexed document become 456, and 580 of its task 145, for 12 µs to pack and 3 µs to unpack (medians,
+at level 6).
 Rows of what is still on its way are written with every fact and stay as they are.
 """
 
@@ -17,7 +18,10 @@ MARK: Final = 0xC1
 WORDS_NOW: Final = 1
 """The words that rows are packed with from now on; the number stands behind the mark."""
 
-LEVEL: Final = 6
+LEVEL: Final = 3
+"""A sixth faster than 6: 32 µs instead of 37 for a row of 1,640 bytes with ids and digests like real ones, which takes
+477 bytes instead of 470. To the server's memory it is the same: 961 bytes a finished task."""
+
 WINDOW_BITS: Final = -12
 """Raw deflate with 4 KiB: the words and any ordinary row fit into it."""
 

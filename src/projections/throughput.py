@@ -167,6 +167,10 @@ class Tallies:
         if place is not None:
             known.add(place, fact, envelope.event, envelope.recorded_at_us, None)
 
+    def minutes(self) -> Iterable[int]:
+        """Those that have counted something."""
+        return self._minutes.keys()
+
     def rows(self) -> list[ThroughputRow]:
         return [known.row(minute) for minute, known in self._minutes.items()]
 
