@@ -28,7 +28,8 @@ def test_what_a_process_has_started_and_waited_for_counts_with_it() -> None:
         assert child.stdout.readline() == b"over\n"
         used_s = processor_s([child.pid])
         assert used_s >= BURN_S
-        assert processor_s([os.getpid()]) - own_s >= used_s, "and with whoever has started that"
+        grown_s = round(processor_s([os.getpid()]) - own_s, 2)  # whole ticks: 29.27 - 29.16 is less than 0.11
+        assert grown_s >= used_s, "and with whoever has started that"
         assert processor_s([os.getpid(), child.pid]) - own_s < 2 * used_s, "once, whoever names it too"
     finally:
         child.communicate()
