@@ -9,7 +9,8 @@ way: HTTP, local model, LanceDB, fusion, local reranker. The bare engine is Lanc
 on the same table, asked in this process with the same words and vectors: alone, with the embedding of the query, which
 happens here too, and once more as if the table had no index on its vectors. CPU is that of the API's process, or of
 this one: it holds on a busy machine. Rounds go through all of them in turn, so that what else the machine does hits all
-alike.
+alike. Hybrid searches and those of the engine that they are held to are three times as many as the others: of 150 the
+p99 would be the slowest but one.
 
 Goals: at least 0.7 of the engine's rate in mode hybrid; p99 60 ms; while documents come in at most twice that.
 """
@@ -52,6 +53,11 @@ PARAGRAPH: Final = (
     "Sack {n}: the runner stone was lifted, its furrows dressed with pick {n}, and set back. 第{n}袋面粉。 "
 )
 
+MANY: Final = ("hybrid", ENGINE_EMBEDDING)
+"""Whose p99 is promised, and beside whom: asked `MANY_TIMES` as many queries as the others."""
+
+MANY_TIMES: Final = 3
+
 THREADS: Final = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "LANCE_LOG": "error"}
 """As the service sets them for its processes."""
 
@@ -75,11 +81,14 @@ async def timed(ask: Ask, queries: Sequence[str]) -> list[float]:
 
 
 async def measure(asks: Mapping[str, Asked], queries: Sequence[str]) -> dict[str, Figures]:
+    """The first third of the queries is for all, the others are for `MANY` alone."""
+    for_all = queries[: len(queries) // MANY_TIMES]
     figures = {name: Figures([]) for name in asks}
     for number in range(ROUNDS):
         for name, asked in asks.items():
             before = cpu_ms(asked.pid)
-            figures[name].rounds.append(await timed(asked.ask, queries[number::ROUNDS]))
+            asking = queries if name in MANY else for_all
+            figures[name].rounds.append(await timed(asked.ask, asking[number::ROUNDS]))
             figures[name].cpu_ms += cpu_ms(asked.pid) - before
     return figures
 
@@ -123,10 +132,10 @@ async def ingesting(client: httpx.AsyncClient, path: str) -> AsyncIterator[list[
 
 
 async def run(chunks: int, queries_max: int) -> None:
-    collections = [read_collection(name, queries_max) for name in BASELINES]
+    collections = [read_collection(name, queries_max * MANY_TIMES) for name in BASELINES]
     texts = [text for one in collections for text in one.documents.values()]
     queries = [query for pair in zip(*(one.queries.values() for one in collections), strict=False) for query in pair]
-    queries = queries[:queries_max]
+    queries = queries[: queries_max * MANY_TIMES]
     embedder = make_embedder(USE_MODEL)
     vectors = {query: await embedder.embed_query(query) for query in queries}
     with tempfile.TemporaryDirectory(prefix="millstream-bench-") as data_dir:
@@ -142,7 +151,8 @@ async def run(chunks: int, queries_max: int) -> None:
             created = (await client.post("/knowledge-bases", json={"name": "bench"})).json()["knowledge_base_id"]
             path, table = f"/knowledge-bases/{created}", IndexTable(created, 1)
             loaded_s = await fill(Path(data_dir) / "index", table, chunks, texts, embedder.dimensions)
-            print(f"{machine()}; {chunks:,} chunks written in {loaded_s:.0f} s; {len(queries)} queries a row")
+            each = len(queries) // MANY_TIMES
+            print(f"{machine()}; {chunks:,} chunks written in {loaded_s:.0f} s; {each} queries a row")
 
             def searching(options: Mapping[str, Any]) -> Ask:
                 async def ask(query: str) -> None:
@@ -163,7 +173,7 @@ async def run(chunks: int, queries_max: int) -> None:
             asks = {name: Asked(searching(options), api) for name, options in MODES.items()}
             asks |= {ENGINE: Asked(engine.ask, None), ENGINE_EMBEDDING: Asked(engine_embedding, None)}
             asks |= {ENGINE_SCANNING: Asked(scanning.ask, None)}
-            await measure(asks, queries[:ROUNDS])  # loads what is loaded at the first call
+            await measure(asks, queries[: ROUNDS * MANY_TIMES])  # loads what is loaded at the first call
             alone = await measure(asks, queries)
             async with ingesting(client, path) as done:
                 started = time.perf_counter()
@@ -187,7 +197,7 @@ def with_threads() -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--chunks", type=int, default=50_000, help="chunks in the index (default 50,000)")
-    parser.add_argument("--queries", type=int, default=150, help="queries of each row of the table (default 150)")
+    parser.add_argument("--queries", type=int, default=150, help="queries of each row (default 150; hybrid: 3 times)")
     arguments = parser.parse_args()
     if not DATA.exists():
         sys.exit(f"the collections are not at {DATA}")

@@ -37,7 +37,10 @@ class Figures(msgspec.Struct):
 
     def ratio_to(self, peer: "Figures") -> float:
         """Of rates, one query at a time: the median of the rounds'."""
-        return statistics.median(sum(theirs) / sum(ours) for theirs, ours in zip(peer.rounds, self.rounds, strict=True))
+        return statistics.median(
+            statistics.fmean(theirs) / statistics.fmean(ours)
+            for theirs, ours in zip(peer.rounds, self.rounds, strict=True)
+        )
 
     @property
     def _all(self) -> list[float]:
@@ -77,3 +80,5 @@ def note_figures(alone: Mapping[str, Figures], beside: Mapping[str, Figures], mo
         note(f"{name}: CPU of a query", "ms", alone[name].cpu_ms_each)
     note("hybrid: p99 while ingesting", "ms", busy.p99_ms)
     note("hybrid: p99 while ingesting, times that alone", "x", busy.p99_ms / hybrid.p99_ms)
+    slower = beside[ENGINE_EMBEDDING].p99_ms / engine.p99_ms
+    note("engine, embedding: p99 while ingesting, times that alone", "x", slower)
