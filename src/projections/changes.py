@@ -22,6 +22,7 @@ from projections.errors import TooManyStreams
 from projections.feed import Change, ChangeFeed, FeedEntry, FeedPosition
 from projections.frames import frame_for, is_early_end, read_statuses
 from projections.places import mark_of
+from projections.shared_reads import SharedReads
 from projections.subscription import Frame, News, Subscription
 from projections.views import ViewStore
 
@@ -117,6 +118,7 @@ class ChangeTailer:
     ) -> None:
         """`wait_ms` is how long a read waits for news, and a stop for that read."""
         self.feed = feed
+        self._ends = SharedReads(feed.feed_end)
         self._wait_ms = wait_ms
         self._clock_s = clock_s
         self._read_s = clock_s()
@@ -141,6 +143,10 @@ class ChangeTailer:
     def position(self, partition: int) -> FeedPosition:
         """Every change up to here was offered; taken together with what waits, it is where that leads to."""
         return self._positions.get(partition, FeedPosition())
+
+    async def feed_end(self, partition: int) -> FeedPosition:
+        """Where the feed ends now, which may be ahead of `position`."""
+        return await self._ends.of(partition)
 
     @contextmanager
     def watching(self, topic: str) -> Iterator[Subscription]:

@@ -64,6 +64,8 @@ async def histories(event_log: EventLog, streams: Sequence[str]) -> list[list[En
 
 async def gathered(items: Sequence[T], call: Callable[[T], Awaitable[R]]) -> list[R]:
     """The answers in order, a bounded number of calls at a time."""
+    if len(items) == 1:
+        return [await call(items[0])]  # without a task of its own
     answers: list[R] = []
     for start in range(0, len(items), HISTORIES_AT_ONCE_MAX):
         answers += await asyncio.gather(*map(call, items[start : start + HISTORIES_AT_ONCE_MAX]))

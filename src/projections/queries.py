@@ -20,6 +20,7 @@ from projections.documents import DocumentRow, documents_index, task_documents_i
 from projections.on_demand import behind_the_views, fold_document, fold_task, fresh_knowledge_base, gathered
 from projections.projection import DOCUMENTS, KNOWLEDGE_BASES, TASKS, row_id_of
 from projections.rows import DOCUMENT_PROJECTION, KNOWLEDGE_BASE_PROJECTION, TASK_PROJECTION
+from projections.shared_reads import SharedReads
 from projections.tasks import TaskRow
 from projections.views import PAGE_ROWS_MAX, ViewStore
 
@@ -38,6 +39,7 @@ class Queries:
     def __init__(self, event_log: EventLog, views: ViewStore) -> None:
         self._log = event_log
         self._views = views
+        self._checkpoints = SharedReads(views.checkpoint)
         self._folded: dict[TaskId, int] = {}
 
     @property
@@ -57,7 +59,7 @@ class Queries:
 
     async def have_views_reached(self, partition: int, number: int) -> bool:
         """Whether the live views hold everything up to an event's dense number."""
-        return (await self._views.checkpoint(partition)).number >= number
+        return (await self._checkpoints.of(partition)).number >= number
 
     async def task(self, task: TaskId, *, told: int = 0) -> TaskStatus:
         """`told` is a version that the caller was answered before. Where the view is older than that one, or than what

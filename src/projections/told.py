@@ -50,7 +50,7 @@ class Told:
         if self._until is None:
             if not await self._have_views_all():
                 return
-            ends = await gathered(self._partitions, self._tailer.feed.feed_end)
+            ends = await gathered(self._partitions, self._tailer.feed_end)
             self._until = dict(zip(self._partitions, ends, strict=True))
         if all(self._tailer.has_passed(partition, end) for partition, end in self._until.items()):
             self.versions = None

@@ -136,9 +136,8 @@ class Story:
 
     async def _afresh(self) -> AsyncIterator[Group]:
         """The place is read before the states, so they are at least as new as it says."""
-        feed = self._watch.tailer.feed
         self._topic_version = -1  # where the log has lost its end, the present state is an earlier one
-        positions = tuple(await gathered(self._partitions, feed.feed_end))
+        positions = tuple(await gathered(self._partitions, self._watch.tailer.feed_end))
         self._told.begin()
         held: Sequence[Frame] = ()
         async for part in self._subject.beginning():
