@@ -177,7 +177,7 @@ PROMISES: Final[tuple[Promise, ...]] = (
             "fold of an event, 1,000,000 tasks": ratio_at_most(1.2),
             "server's time of an event, 1,000,000 tasks": ratio_at_most(1.2),
         },
-        seconds_max=1_800,
+        seconds_max=2_700,
     ),
     Promise(
         name="search",
