@@ -83,10 +83,14 @@ class RedisDerived:
 
     async def digests(self, knowledge_base: KnowledgeBaseId) -> dict[bytes, Claims]:
         found: dict[bytes, Claims] = {}
+        key, cursor = self._keys.digests(knowledge_base), 0
+        part: Any
         with at_the_border():
-            async for digest, packed in self._client.hscan_iter(self._keys.digests(knowledge_base), count=PAGE_ENTRIES):
-                found[digest] = _claims(packed)
-        return found
+            while True:
+                cursor, part = await self._client.hscan(key, cursor, count=PAGE_ENTRIES)
+                found.update((digest, _claims(packed)) for digest, packed in part.items())
+                if cursor == 0:
+                    return found
 
     async def claims(self, partition: int, digests: Sequence[DigestKey]) -> ClaimsAt:
         with at_the_border():
@@ -137,4 +141,6 @@ def _tally(fields: Sequence[bytes | None]) -> Tally | None:
 
 
 def _claims(packed: bytes | None) -> Claims:
+    if packed is not None and len(packed) == PACKED_BYTES:
+        return (packed,)  # of nearly all
     return tuple((packed or b"")[at : at + PACKED_BYTES] for at in range(0, len(packed or b""), PACKED_BYTES))
