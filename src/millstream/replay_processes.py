@@ -197,10 +197,16 @@ async def _replay_partition(settings: Settings, wanted: Wanted, one: Planned) ->
             told_s = now_s
             _told.put((one.partition, far))
 
-    ended = asyncio.current_task()
+    loop, ended = asyncio.get_running_loop(), asyncio.current_task()
     assert ended is not None  # noqa: S101  we run in it
-    # Broken off like this, a replay gives its leases up.
-    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, ended.cancel)
+
+    def end() -> None:
+        """Broken off like this, a replay gives its leases up. Told once more, as a pool tells all of its processes when
+        one that waits for work has ended, it goes on with that."""
+        loop.add_signal_handler(signal.SIGTERM, lambda: None)
+        ended.cancel()
+
+    loop.add_signal_handler(signal.SIGTERM, end)
     try:
         async with open_replay_stores(settings) as stores, replay_troubles(settings):
             return await ReplayingPartition(stores, wanted, one, tell).run()

@@ -80,7 +80,8 @@ def note() -> None:
 
 
 class WaitsForEver:
-    """In place of a partition's replay: told to end in the middle, it notes that it could give up what it held."""
+    """In place of a partition's replay: told to end in the middle, and once more by the pool as one that waited for
+    work has ended before, it notes that it could give up what it held."""
 
     def __init__(self, *_: object) -> None: ...
 
@@ -89,6 +90,9 @@ class WaitsForEver:
             os.kill(os.getpid(), signal.SIGTERM)
             await asyncio.Event().wait()
         finally:
+            os.kill(os.getpid(), signal.SIGTERM)
+            for _ in range(9):  # in them the loop hears of the signal
+                await asyncio.sleep(0)
             note()
         raise AssertionError("it waits for ever")
 
