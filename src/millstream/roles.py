@@ -65,17 +65,15 @@ def run_api(settings: Settings, *, supervised: bool, listen_fd: int | None) -> N
 
 def run_worker(settings: Settings, *, supervised: bool, name: str, steps: str) -> None:
     """Works through the inboxes until told to stop, then drains."""
-    from processors.priority import set_session_back, take_short_turns
-
     configure_logging(settings, role=name)
     arm_failpoints(settings)
-    # Before there are threads, or a child: they are as nice as we were when they began, and have turns as short.
+    # Before there are threads, or a child: they are as nice as we were when they began.
     os.nice(settings.worker_niceness)
-    take_short_turns()
 
     async def work(stop: asyncio.Event) -> None:
         import_for_good("millstream.bootstrap")
         from millstream.bootstrap import running_worker
+        from processors.priority import set_session_back
 
         collect_seldom()
         await set_session_back()

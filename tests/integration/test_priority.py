@@ -2,9 +2,6 @@
 
 import asyncio
 import os
-import platform
-import re
-import subprocess
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -12,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from processors.priority import TURN_NS, set_session_back
+from processors.priority import set_session_back
 
 pytestmark = pytest.mark.skipif(
     not Path("/proc/self/autogroup").exists(), reason="the kernel has no groups of sessions"
@@ -74,41 +71,3 @@ async def test_a_process_that_is_gone_is_no_failure() -> None:
     await set_session_back(pid)
     with pytest.raises(ProcessLookupError):
         os.kill(pid, 0)
-
-
-KNOWS_TURNS_SINCE = (6, 12)
-THREAD_AND_CHILD = """
-import os, subprocess, sys, threading
-from processors.priority import take_short_turns
-os.nice(int(sys.argv[1]))
-take_short_turns()
-thread = threading.Thread(target=lambda: print(open("/proc/thread-self/sched").read(), flush=True))
-thread.start()
-thread.join()
-subprocess.run(["cat", "/proc/self/sched"], check=True)
-"""
-
-
-def turns_of_thread_and_child(niceness: int) -> list[int]:
-    """Nanoseconds, as the kernel keeps them; a kernel says nothing of it where it knows turns of one length only."""
-    ran = subprocess.run(
-        [sys.executable, "-c", THREAD_AND_CHILD, str(niceness)], capture_output=True, text=True, check=True
-    )
-    return [int(found) for found in re.findall(r"^se\.slice\s*:\s*(\d+)$", ran.stdout, re.MULTILINE)]
-
-
-needs_turns = pytest.mark.skipif(
-    tuple(map(int, platform.release().split(".")[:2])) < KNOWS_TURNS_SINCE or not Path("/proc/self/sched").exists(),
-    reason="the kernel knows turns of one length only, or does not say how long they are",
-)
-
-
-@needs_turns
-def test_who_stands_back_has_short_turns_with_all_threads_and_children() -> None:
-    assert turns_of_thread_and_child(NICE) == [TURN_NS, TURN_NS]
-
-
-@needs_turns
-def test_who_stands_back_for_nobody_has_turns_as_all_others() -> None:
-    thread, child = turns_of_thread_and_child(0)
-    assert thread == child > TURN_NS
