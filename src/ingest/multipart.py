@@ -18,6 +18,7 @@ from multipart import (
 
 from blobs.errors import BlobError
 from blobs.store import BlobRef, BlobWriter
+from domain.amounts import counted
 from events.failpoints import Place, failpoint
 from ingest.form_headers import request_too_large
 from ingest.part_headers import malformed, short_ascii
@@ -214,7 +215,8 @@ class _Parts:
 
     def _begin_file(self, segment: MultipartSegment) -> None:
         if len(self._files) == self._settings.files_max:
-            raise Rejected(ProblemCode.TOO_MANY_PARTS, f"One request may have {self._settings.files_max:,} files.")
+            files = counted(self._settings.files_max, "file")
+            raise Rejected(ProblemCode.TOO_MANY_PARTS, f"One request may have {files}.")
         self._refuse_unknown()
         name = _filename_of(segment)
         filename = clean_filename(name)
@@ -230,7 +232,8 @@ class _Parts:
         self._fields += 1
         name = segment.name or ""
         if self._fields > self._settings.fields_max:
-            raise Rejected(ProblemCode.TOO_MANY_PARTS, f"One request may have {self._settings.fields_max:,} fields.")
+            fields = counted(self._settings.fields_max, "field")
+            raise Rejected(ProblemCode.TOO_MANY_PARTS, f"One request may have {fields}.")
         if name == OPTIONS_PART and self._options is not None:
             raise invalid("/options", "the part options came twice")
         if name != OPTIONS_PART and self._unknown is None:

@@ -225,4 +225,5 @@ def _with_replacement(data: bytes) -> Decoded:
     encoding = encoding or "utf-8"
     text = data.decode(encoding, errors="replace").removeprefix("\ufeff")
     lost = text.count("\ufffd")
-    return Decoded(text=text, encoding=encoding, warnings=(f"{lost:,} characters could not be read as {encoding}",))
+    characters = "1 character" if lost == 1 else f"{lost:,} characters"
+    return Decoded(text=text, encoding=encoding, warnings=(f"{characters} could not be read as {encoding}",))

@@ -27,7 +27,8 @@ _BODY_BYTES_MAX: Final = 64 * MEBIBYTE
 def invisible_characters(text: str) -> str | None:
     """A warning where `text` holds characters that nobody sees, with their number."""
     count = sum(len(found[0]) for found in _TAG_CHARACTERS.finditer(text))
-    return f"{WARNING}: {count:,} characters without a shape (U+E0000 to U+E007F)" if count else None
+    characters = "1 character" if count == 1 else f"{count:,} characters"
+    return f"{WARNING}: {characters} without a shape (U+E0000 to U+E007F)" if count else None
 
 
 def hidden_in_page(page: bytes) -> str | None:

@@ -45,7 +45,7 @@ def list_command(json: bool) -> None:
         click.echo(as_json(segments))
         return
     for one in segments:
-        click.echo(f"{one.key}  {one.count:>9,} events  {one.size_bytes:>12,} bytes  {one.digest[:16]}")
+        click.echo(f"{one.key}  {counted(one.count, 'event'):>16}  {one.size_bytes:>12,} bytes  {one.digest[:16]}")
     events, size_bytes = sum(one.count for one in segments), sum(one.size_bytes for one in segments)
     click.echo(f"{counted(len(segments), 'segment')}, {counted(events, 'event')}, {size_bytes:,} bytes")
 

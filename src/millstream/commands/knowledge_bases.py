@@ -140,8 +140,8 @@ def _value(text: str) -> int | float | str:
 
 def _line(base: KnowledgeBaseStatus) -> str:
     building = "" if base.index_generation_building is None else "  another index is being built"
-    documents = base.documents
-    return f"{base.knowledge_base_id}  {documents.total:>7,} documents {base.chunks:>9,} chunks  {base.name}{building}"
+    documents, chunks = counted(base.documents.total, "document"), counted(base.chunks, "chunk")
+    return f"{base.knowledge_base_id}  {documents:>17} {chunks:>16}  {base.name}{building}"
 
 
 def _lines(base: KnowledgeBaseStatus) -> str:

@@ -156,7 +156,8 @@ def _plan_lines(report: "ReplayReport", wanted: "Wanted") -> list[str]:
     else:
         done = f"would be folded anew: {what}"
     lines = [
-        f"partition {one.partition:>3}  {one.events:>12,} events; generation {one.generation} is at {one.projected:,}"
+        f"partition {one.partition:>3}  {counted(one.events, 'event'):>19}; "
+        f"generation {one.generation} is at {one.projected:,}"
         for one in report.planned
     ]
     return [*lines, f"{counted(report.events, 'event')} of {counted(report.partitions, 'partition')} {done}"]

@@ -141,6 +141,17 @@ async def test_a_wrong_form_is_refused(bench: Bench, body: bytes, code: str) -> 
     assert refusal.detail
 
 
+async def test_a_limit_of_one_is_said_as_one(bench: Bench) -> None:
+    single = IngestSettings(files_max=1, fields_max=1)
+    for body, said in (
+        (form(*[file_part(b"text")] * 2), "One request may have 1 file."),
+        (form(*[field_part("a", b"b")] * 2), "One request may have 1 field."),
+    ):
+        with pytest.raises(Rejected) as caught:
+            await read_form(stream_of([body]), BOUNDARY, single, bench.open_blob)
+        assert caught.value.detail == said
+
+
 @pytest.mark.parametrize("junk", [b"\r\n", b"--mil\r\n", b"a;"])
 async def test_a_preamble_is_not_read_to_its_end(bench: Bench, junk: bytes) -> None:
     """Counted: of 5 MB in front of the first boundary, what two limits and one piece hold is asked for."""

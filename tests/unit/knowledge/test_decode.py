@@ -101,6 +101,12 @@ def test_any_bytes_become_some_text(data: bytes) -> None:
     assert isinstance(decode(data).text, str)
 
 
+@pytest.mark.parametrize(("rest", "lost"), [(b"", "1 character"), (b"b\0\0\xd8", "2 characters")])
+def test_what_could_not_be_read_is_counted(rest: bytes, lost: str) -> None:
+    decoded = decode(codecs.BOM_UTF16_LE + b"\0\xd8a\0" + rest)
+    assert decoded.warnings == (f"{lost} could not be read as utf-16-le",)
+
+
 def test_a_page_is_handed_on_in_utf_8_and_says_so() -> None:
     page = f'<html><head><meta charset="gb2312"><title>{CHINESE}</title>'
     data, warnings = as_utf8(page.encode("gb18030"), ParseLimits())

@@ -38,6 +38,7 @@ def test_characters_without_a_shape_are_counted_and_flags_are_none() -> None:
     assert invisible_characters("The mill\U000e0041\U000e0042 turns") == (
         "hidden_text: 2 characters without a shape (U+E0000 to U+E007F)"
     )
+    assert invisible_characters("The mill\U000e0041") == "hidden_text: 1 character without a shape (U+E0000 to U+E007F)"
     scotland = "\U0001f3f4\U000e0067\U000e0062\U000e0073\U000e0063\U000e0074\U000e007f"
     assert invisible_characters(f"{scotland} The mill turns 石磨 👩‍🔧") is None
 
