@@ -178,7 +178,7 @@ def _text_type(head: bytes, suffix: str) -> MediaType:
         return by_suffix
     if _HTML_START.match(_after_prolog(start)):
         return MediaType.HTML
-    if start.lstrip().lower().startswith("<?xml"):
+    if start.lstrip()[:5].lower() == "<?xml":
         return MediaType.XML
     if by_suffix is None and _looks_like_mail(start, suffix):
         return MediaType.EML
