@@ -2,7 +2,7 @@
 
     PYTHONPATH=src:. python bench/growth.py [tasks, the most, 1000000 as well]
 
-All tasks lie in one partition, one document each, whole lives of eleven events that are appended in bulk and folded by
+All tasks lie in one partition, one document each, whole lives of 13 events that are appended in bulk and folded by
 the real projector, accepted a millisecond after one another; inboxes are emptied as if workers had taken what is in
 them. At each size: appends of a new task one after the other, the first page of the list of tasks, one with what came
 since a time in the middle, and an event's processor time: of the projector, and of the server's main thread for its
