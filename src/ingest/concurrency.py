@@ -34,8 +34,7 @@ async def both_of(beside: Coroutine[Any, Any, object], call: Coroutine[Any, Any,
     except BaseException as error:
         if isinstance(error, asyncio.CancelledError):
             other.cancel()
-        await asyncio.wait({other})
-        if not other.cancelled():
-            other.exception()  # the loop would tell of an error that nobody has asked for
+        # Not `wait`, which a cancellation ends while the other goes on: it would store what nobody cleans up.
+        await asyncio.gather(other, return_exceptions=True)
         raise
     await other

@@ -65,3 +65,39 @@ async def test_who_is_cancelled_takes_both_along() -> None:
     with pytest.raises(asyncio.CancelledError):
         await under_way
     assert all(two.ended[name].is_set() for name in NAMES)
+
+
+@pytest.mark.parametrize("fails", [(), ("call",)])
+async def test_who_is_cancelled_while_the_other_is_waited_for_takes_it_along(fails: tuple[str, ...]) -> None:
+    two = Two(*fails)
+    under_way = await two.start()
+    await two.end("call")
+    await asyncio.sleep(0)  # it waits for the other
+    under_way.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await under_way
+    assert two.ended["beside"].is_set()
+
+
+async def test_who_is_cancelled_twice_goes_on_before_neither() -> None:
+    clears_up, has_ended = asyncio.Event(), asyncio.Event()
+
+    async def slow_to_end() -> None:
+        try:
+            await asyncio.Event().wait()
+        finally:
+            clears_up.set()
+            try:
+                await asyncio.Event().wait()
+            finally:
+                has_ended.set()
+
+    under_way = asyncio.create_task(both_of(slow_to_end(), asyncio.Event().wait()))
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    under_way.cancel()
+    await clears_up.wait()
+    under_way.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await under_way
+    assert has_ended.is_set()
