@@ -59,8 +59,8 @@ class Inbox(Protocol):
     async def take(self, inboxes: Sequence[InboxKey], *, consumer: str, count: int, wait_ms: int = 0) -> list[Delivery]:
         """At most `count` new deliveries, the inboxes emptied in the order given; waits up to `wait_ms` for the first.
 
-        The order is the caller's policy (lanes, fair turns). A call that is cancelled or raises LogUnavailable may
-        leave deliveries with the consumer: `mine` finds them.
+        The order is the caller's policy (lanes, fair turns). A call that is cancelled or raises LogUnavailable or
+        LogFull may leave deliveries with the consumer: `mine` finds them.
         """
         ...
 
@@ -74,7 +74,7 @@ class Inbox(Protocol):
     async def mine(self, inboxes: Sequence[InboxKey], *, consumer: str, count: int) -> list[Delivery]:
         """What is pending with this very consumer: inbox by inbox in the order given, oldest first in each.
 
-        Read at start, and after a take or claim that was cancelled or raised LogUnavailable.
+        Read at start, and after a take or claim that was cancelled or raised LogUnavailable or LogFull.
         """
         ...
 

@@ -75,6 +75,9 @@ async def ask(connection: AbstractConnection, sent: bytes, count: int) -> list[A
                 timer = loop.call_later(limit_s, _break_off, connection, limit_s)
     finally:
         timer.cancel()
+    if connection._reader is not None and connection._reader.exception() is not None:
+        # The limit came with the last answer: whoever reads next would be told of it.
+        await connection.disconnect(nowait=True)
     return answers
 
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import errno
+import time
 from typing import Any, ClassVar
 
 import pytest
@@ -107,6 +108,32 @@ def test_a_server_that_stands_still_is_waited_for_no_longer_than_the_limit(sent:
 
     with pytest.raises(RedisTimeoutError, match=r"no answer within 0\.1 s"):
         uvloop.run(meet())
+
+
+@pytest.mark.parametrize("run", [asyncio.run, uvloop.run])
+def test_an_answer_that_comes_with_the_end_of_the_limit_leaves_nothing_to_the_next_call(run: Any) -> None:
+    """As after a moment in which the process stood still for longer than it waits for an answer."""
+    stood_still = list[float]()
+
+    async def stand_still_once(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while await reader.read(65_536):
+            if not stood_still:
+                stood_still.append(time.monotonic())
+                while time.monotonic() < stood_still[0] + 0.6:
+                    pass
+            writer.write(b"+OK\r\n")
+        writer.close()
+
+    async def meet() -> None:
+        server = await asyncio.start_server(stand_still_once, "127.0.0.1", 0)
+        host, port = server.sockets[0].getsockname()
+        options = {"host": host, "port": port, "driver_info": None, "protocol": 2, "socket_timeout": 0.5}
+        pool = BlockingConnectionPool(retry=Retry(NoBackoff(), 0), **options)
+        async with server, Redis.from_pool(pool) as client:
+            for _ in range(2):
+                assert await exchange(client, [("PING",)]) == [b"OK"]
+
+    run(meet())
 
 
 async def test_a_connection_goes_to_whoever_waits_for_one() -> None:
