@@ -10,6 +10,7 @@ import os
 import secrets
 import threading
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from datetime import datetime, timedelta
 from itertools import count
 from pathlib import Path
@@ -91,9 +92,10 @@ class PendingFile:
         """Wait until the disk has them."""
         self._or_remove(self._sync_and_close)
 
-    def place(self) -> list[str]:
-        """Move the file to its place; answer the directories that had to be made."""
-        return self._or_remove(self._move_to_target)
+    def place(self, made: list[str], *, makes_folder: bool) -> None:
+        """Move the file to its place, with `makes_folder` behind making that; the directories that had to be made are
+        noted in `made`."""
+        self._or_remove(lambda: self._move_to_target(made, makes_folder=makes_folder))
 
     def discard(self) -> None:
         """Remove what was written; idempotent."""
@@ -126,13 +128,15 @@ class PendingFile:
             descriptor, self._file = self._file, None
             os.close(descriptor)
 
-    def _move_to_target(self) -> list[str]:
-        self._refuse_if_discarded()
+    def _move_to_target(self, made: list[str], *, makes_folder: bool) -> None:
+        self._refuse_if_discarded()  # ahead of the folder: nobody would remove an empty one
         if self._temporary is None:
-            return []
-        made = move_into_place(self._temporary, self._target, is_new=self._is_new)
+            return
+        if makes_folder:
+            with suppress(FileNotFoundError):  # somebody removed the one above meanwhile: it is made again below
+                make_directory(self.folder, made)
+        move_into_place(self._temporary, self._target, made, is_new=self._is_new)
         self._temporary = None
-        return made
 
     def _remove(self) -> None:
         self._close()
@@ -145,14 +149,13 @@ class PendingFile:
             raise OSError(errno.ECANCELED, "the blob was given up", self._target)
 
 
-def move_into_place(temporary: str, target: str, *, is_new: bool = False) -> list[str]:
-    """Rename over whatever is at the target; answer the directories above it that had to be made.
+def move_into_place(temporary: str, target: str, made: list[str], *, is_new: bool = False) -> None:
+    """Rename over whatever is at the target; the directories above it that had to be made are noted in `made`.
 
     With `is_new` nothing may be there: a link is made where a rename would replace, and the old name taken away.
     Raises TargetExists, NotADirectoryError where a blob lies above the target, IsADirectoryError where blobs lie
     beneath.
     """
-    made: list[str] = []
     for attempt in range(1, PLACE_ATTEMPTS_MAX + 1):
         try:
             if attempt > 1:
@@ -168,7 +171,7 @@ def move_into_place(temporary: str, target: str, *, is_new: bool = False) -> lis
             if attempt == PLACE_ATTEMPTS_MAX or not _remove_if_empty(Path(target)):
                 raise
         else:
-            return made
+            return
     raise AssertionError("the last attempt returns or raises")
 
 

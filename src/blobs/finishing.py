@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable, Iterable, Sequence
 from typing import Final
 
 from blobs.directories import LastingDirectories, sync_directory
-from blobs.durable import Failure, PendingFile, TargetExists, make_directory
+from blobs.durable import Failure, PendingFile, TargetExists
 from blobs.writer import Tail, pieces_of
 
 CALLS_MAX: Final = 4
@@ -109,13 +109,12 @@ def finish_files(
     made: list[str] = []
     failures = list(map(_failure, [file.write_end for file in files], map(pieces_of, tails)))
     failures = [known or _failure(file.sync) for known, file in zip(failures, files, strict=True)]
-    for folder in _folders(files, failures):
-        if not lasting.knows(folder):  # then it is new, but for one that another process made; what fails, fails again
-            _failure(make_directory, folder, made)
-    failures = [
-        known or _failure(lambda file: made.extend(file.place()), file)
-        for known, file in zip(failures, files, strict=True)
-    ]
+
+    def place(file: PendingFile) -> None:
+        # What is not known is new, but for what another process made.
+        file.place(made, makes_folder=not (lasting.knows(file.folder) or file.folder in made))
+
+    failures = [known or _failure(place, file) for known, file in zip(failures, files, strict=True)]
     unsynced = {folder: _failure(sync_directory, folder) for folder in _folders(files, failures)}
     synced = [folder for folder, failure in unsynced.items() if failure is None]
     above = _failure(lambda: lasting.make_last(synced, made=made))

@@ -164,3 +164,23 @@ def test_of_files_that_end_together_one_that_fails_takes_none_along(
     assert (taken / "source").read_bytes() == b"there"
     assert (tmp_path / "documents" / "d2" / "source").read_bytes() == b"2"
     assert list((tmp_path / ".tmp").iterdir()) == []
+
+
+def test_a_file_that_is_given_up_while_others_are_synced_leaves_no_directory(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / ".tmp").mkdir()
+    given_up, other = files = [pending(tmp_path, number) for number in (1, 2)]
+    sync, synced = os.fsync, list[int]()
+
+    def giving_up(descriptor: int) -> None:
+        sync(descriptor)
+        synced.append(descriptor)
+        if len(synced) == 2:
+            given_up.discard()
+
+    monkeypatch.setattr(os, "fsync", giving_up)
+    failures = finish_files(files, [[b"1"], [b"2"]], LastingDirectories(tmp_path))
+    assert [type(one) for one in failures] == [OSError, type(None)]
+    assert sorted(path.name for path in tmp_path.rglob("*")) == [".tmp", "d2", "documents", "source"]
+    assert Path(other.folder, "source").read_bytes() == b"2"
