@@ -9,9 +9,9 @@ loop (same parser, splitter, embedder and index) and LlamaIndex' IngestionPipeli
 size, the same embedder, its vector store in memory) have the texts in memory, and as many processes with an equal part
 each, warm when the clock starts. The floor (pipeline_floor.py) has the obligations of ours in the fewest lines: the
 same requests, files synced, lines in Redis' log, texts read in a child, one table. As many documents as are promised
-go through ours and through whom it is held to; those without a goal get `--beside` of them. CPU is that of all
-processes of one side, Redis and children among them, the client's not. Then uploads of one document each: from POST to
-202, from there to searchable. Goals: see promises.py and ADR 70.
+go through ours and through whom it is held to; those without a goal get `--beside` of them, and start and end weigh
+more in their rates. CPU is that of all processes of one side, Redis and children among them, the client's not. Then
+uploads of one document each: from POST to 202, from there to searchable. Goals: see promises.py and ADR 70.
 """
 
 import argparse
