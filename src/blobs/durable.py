@@ -232,7 +232,10 @@ def _prune(directory: Path, *, up_to: Path, lasting: LastingDirectories) -> None
     process has synced the root believes it to be lasting, and a power cut takes the blob along.
     """
     for candidate in (directory, *directory.parents):
-        if up_to in (candidate, candidate.parent) or not _remove_if_empty(candidate):
+        if up_to in (candidate, candidate.parent):
+            return
+        lasting.forget(str(candidate))  # ahead of it as well: one that is made anew meanwhile is new to all
+        if not _remove_if_empty(candidate):
             return
         lasting.forget(str(candidate))
 

@@ -3,6 +3,7 @@
 import asyncio
 import errno
 import os
+import threading
 from pathlib import Path
 
 import pytest
@@ -67,6 +68,32 @@ async def test_a_directory_made_again_after_its_removal_is_new(tmp_path: Path, s
     synced.clear()
     await store.put("documents/d1/source", b"2")
     assert synced[1:] == [tmp_path / "documents" / "d1", tmp_path / "documents"]
+    await store.close()
+
+
+async def test_a_directory_that_is_being_removed_is_new_to_whoever_finds_it_made_again(
+    tmp_path: Path, synced: list[Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = LocalBlobStore(tmp_path)
+    directory = tmp_path / "documents" / "d1"
+    await store.put("documents/d1/source", b"1")
+    removed, goes_on = threading.Event(), threading.Event()
+    remove = Path.rmdir
+
+    def slow(path: Path) -> None:
+        remove(path)
+        removed.set()
+        goes_on.wait(10)
+
+    monkeypatch.setattr(Path, "rmdir", slow)
+    deleting = asyncio.create_task(store.delete("documents/d1/source"))
+    await asyncio.to_thread(removed.wait, 10)
+    directory.mkdir()  # by a writer that has not synced what it lies in
+    synced.clear()
+    await store.put("documents/d1/text", b"2")
+    assert synced[1:] == [directory, directory.parent]
+    goes_on.set()
+    await deleting
     await store.close()
 
 
