@@ -160,7 +160,7 @@ class BulkWriter:
         sent = self._under_way
         if sent is None:
             return True
-        if not await sent.commits:
+        if not await asyncio.shield(sent.commits):  # who is cancelled here still waits for it, see `give_up`
             return False
         failpoint(Place.PROJECTOR_COMMITTED)
         self._under_way = None

@@ -210,6 +210,27 @@ async def test_nothing_is_under_way_behind_a_build_that_is_broken_off() -> None:
     assert isinstance(await views.acquire(0, BESIDE, holder="next", lease_ms=LEASE_MS, build=True), Lease)
 
 
+async def test_nothing_is_under_way_behind_a_build_that_is_cancelled_while_it_waits_for_a_commit() -> None:
+    """A call of Redis that is broken off may still take effect, after the lease was given up."""
+    views = FarViews(turns=20)
+    built = BulkWriter(views, await _lease(views, BESIDE, build=True))
+
+    async def build() -> None:
+        async with building(views, built):
+            assert await built.write(_placed(_submission()))
+            await built.commit()
+
+    task = asyncio.create_task(build())
+    for _ in range(9):
+        await asyncio.sleep(0)
+    assert views.under_way == {BESIDE}
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert views.under_way == set()
+    assert (await views.checkpoint(0, BESIDE)).number == 1
+
+
 def _submission() -> tuple[Envelope, ...]:
     knowledge_base, task = new_knowledge_base(0), new_task(0)
     submitted = TaskSubmitted(knowledge_base_id=knowledge_base, documents=1)
