@@ -13,7 +13,7 @@ from contextlib import suppress
 from typing import Any, Final
 
 import msgspec
-from redis.asyncio import Redis
+from redis.asyncio import BlockingConnectionPool, Redis
 from redis.exceptions import ResponseError
 
 from bench.peers.marks import MARKER
@@ -22,6 +22,8 @@ from millstream.collecting import collect_seldom
 
 GROUP: Final = "workers"
 WAIT_MS: Final = 1_000
+CONNECTIONS_MAX: Final = 64
+"""Of a process. Jobs that are to warm it come hundreds at a time; those that are timed come one by one."""
 FACT: Final = {"text": "x" * 150}
 
 APPEND: Final = """
@@ -42,7 +44,14 @@ class Log:
     """Over redis-py as it is. The inbox is told of the first events of a stream, and of a result."""
 
     def __init__(self) -> None:
-        self.redis = Redis.from_url(os.environ["BENCH_REDIS_URL"], protocol=3, legacy_responses=False)
+        pool = BlockingConnectionPool.from_url(
+            os.environ["BENCH_REDIS_URL"],
+            max_connections=CONNECTIONS_MAX,
+            timeout=None,
+            protocol=3,
+            legacy_responses=False,
+        )
+        self.redis = Redis(connection_pool=pool)
         self._append = self.redis.register_script(APPEND)
 
     async def ask(self, *command: str | int) -> Any:
