@@ -20,6 +20,7 @@ from projections.sse import encode_group
 from projections.subjects import WatchedTask
 from projections.subscription import AT_ONCE_BYTES_MAX, Frame, News, Subscription
 from projections.watching import Group, Story, Watch
+from tests.examples import examples
 from tests.projecting import project
 from tests.waiting import wait_until
 from tests.workshop import Workshop
@@ -159,7 +160,7 @@ COMMITS_MAX = 5
 COURSES = st.lists(st.lists(st.integers(0, DOCUMENTS - 1), max_size=4), max_size=COMMITS_MAX)
 
 
-@settings(max_examples=25)
+@settings(max_examples=examples(25))
 @given(COURSES, st.lists(st.tuples(st.integers(0, COMMITS_MAX), st.booleans()), min_size=1, max_size=3))
 @example([[0, 1], [], [0, 1, 2]], [(0, True), (2, True)])  # they stand at different places
 def test_who_listens_is_told_the_same_bytes_as_who_takes(
