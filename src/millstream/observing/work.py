@@ -64,9 +64,10 @@ class MeasuredCommits:
         figures.add(catalogue.COMMITS)
         figures.add(catalogue.PROJECTED, len(page))
         figures.observe(catalogue.COMMIT_SECONDS, _seconds(began_us, now_us))
-        first = next((entry for entry in page if isinstance(entry, Envelope)), None)
-        if first is not None:
-            figures.observe(catalogue.VISIBLE_SECONDS, _seconds(first.recorded_at_us, now_us))
+        if (appended := page[0].position) is not None:
+            # By the log's clock. What an event says itself is when it came to pass: a small document's are appended
+            # when it has gone through all steps, a second of its model later.
+            figures.observe(catalogue.VISIBLE_SECONDS, _seconds(appended.ms * 1_000, now_us))
         if self._traces is not None:
             self._traces.commit(partition, page, began_us, now_us)
 

@@ -9,6 +9,7 @@ import msgspec
 import structlog
 
 from events.document import StepStarted
+from events.envelope import Position
 from events.ids import DocumentId
 from events.inbox import Delivery
 from events.steps import Step
@@ -16,12 +17,13 @@ from events.trace_context import traced_by
 from millstream.observing import catalogue
 from millstream.observing.exposition import exposed
 from millstream.observing.registry import Registry
-from millstream.observing.work import MeasuredAttempts
+from millstream.observing.work import MeasuredAttempts, MeasuredCommits
 from processors.documents import DocumentDeliveries
 from processors.knowledge_bases import KnowledgeBases
 from processors.observing import Ended
 from processors.runner import Runner
 from processors.step import Outcome, Retry, Work
+from tests.event_samples import accepted, new_document, new_knowledge_base, new_task, write
 from tests.prometheus_text import Metric, read
 from tests.unit.processors.mill import PARTITIONS, WORKER, Mill, Obedient, done
 
@@ -97,6 +99,17 @@ async def test_a_retry_waits_in_the_queue_from_when_it_is_due_and_not_from_the_f
     # Due after a minute at least, with some jitter; without the delay it would be ten minutes.
     assert second.began_us - second.asked_us <= 540_000_000
     assert second.outcome == "done"
+
+
+def test_a_page_waits_for_the_views_from_its_append_and_not_from_when_its_events_came_to_pass() -> None:
+    figures, task, base = Registry(), new_task(0), new_knowledge_base(0)
+    begun = write(new_document(0), 0, accepted(task, base), knowledge_base=base, task=task)
+    appended = msgspec.structs.replace(begun.envelopes[0], recorded_at_us=1_000_000, position=Position(1, 5_000, 0))
+
+    MeasuredCommits(figures, clock_us=lambda: 5_250_000).committed(0, [appended], 5_200_000)
+
+    name = catalogue.VISIBLE_SECONDS.name
+    assert read(exposed(figures).decode())[name].samples[f"{name}_sum", ()] == 0.25
 
 
 async def test_what_an_upload_leads_to_belongs_to_its_trace_and_other_work_to_none() -> None:
