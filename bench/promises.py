@@ -152,7 +152,7 @@ PROMISES: Final[tuple[Promise, ...]] = (
         name="pipeline",
         text="Small documents from accepted to searchable, beside a floor that promises as much and loops without log",
         module="pipeline",
-        arguments=("--documents", "1000", "--beside", "300", "--rounds", "3"),
+        arguments=("--documents", "1000", "--beside", "300", "--rounds", "5"),
         goals={
             "local: documents, beside plain loop": ratio_at_least(0.85),
             "wordllama: documents, beside floor": ratio_at_least(0.5),  # why not beside LlamaIndex: ADR 70
