@@ -62,7 +62,8 @@ async def reporting() -> AsyncIterator[Reports]:
             await running
 
 
-async def follow_across_a_restart(world: World, client: Client) -> None:
+async def rows_followed_across_a_restart(world: World, client: Client) -> list[str]:
+    """Of each frame that the client was told, once they turn out to be those that it should have been."""
     task, documents = await world.workshop.submit(await world.workshop.create("手册"), 3)
     await world.project()
     with reserved_port() as reserved:
@@ -75,6 +76,7 @@ async def follow_across_a_restart(world: World, client: Client) -> None:
     states = [(row, event["data"]["version"]) for row, event in zip(told[:-1], reports.events, strict=False)]
     assert len(states) == len(set(states)), "each state once"
     assert reports.events[-2]["data"]["status"] == "completed"
+    return told
 
 
 async def reports_across_a_restart(
@@ -119,7 +121,8 @@ async def test_the_eventsource_package_resumes_across_a_restart(world: World, re
     cache = request.config.cache
     assert cache is not None
     folder = await asyncio.to_thread(installed_client, cache.mkdir("clients"))
-    await follow_across_a_restart(world, lambda stream, report: node_client(folder, stream, report))
+    told = await rows_followed_across_a_restart(world, lambda stream, report: node_client(folder, stream, report))
+    assert len(set(told)) == 4, "the task and its three documents"
 
 
 async def test_a_browser_resumes_across_a_restart(world: World) -> None:
@@ -127,4 +130,5 @@ async def test_a_browser_resumes_across_a_restart(world: World) -> None:
         server = stream.partition("/api/")[0]
         return browser(f"{server}/follow?stream={quote(stream)}&report={quote(report)}")
 
-    await follow_across_a_restart(world, page)
+    told = await rows_followed_across_a_restart(world, page)
+    assert len(set(told)) == 4, "the task and its three documents"

@@ -11,9 +11,8 @@ from typing import Any, Final, TypeVar
 
 import msgspec
 import pytest
-from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
 from blobs.local import LocalBlobStore
 from blobs.memory import MemoryBlobStore
@@ -35,6 +34,7 @@ from tests.contract.archive_world import (
 from tests.contract.event_log_contract import PARSED, STARTED, document_write
 from tests.contract.log_world import EVENTS_PER_STREAM_MAX, LogWorld, MemoryWorld, inbox_key
 from tests.event_samples import new_document
+from tests.machines import examples_driven
 from tests.servers.redis_process import RedisProcess
 
 pytest_plugins = ("tests.servers.redis",)
@@ -160,20 +160,8 @@ def _timeless(entry: Envelope | Unreadable) -> Envelope | Unreadable:
     return msgspec.structs.replace(entry, position=Position(0, 0, 0), reason="")
 
 
-def _run(machine: type[ArchiveMachine], examples: int) -> None:
-    run_state_machine_as_test(
-        machine,
-        settings=settings(
-            max_examples=examples,
-            stateful_step_count=25,
-            deadline=None,
-            suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
-        ),
-    )
-
-
 def test_an_archived_log_in_memory_reads_like_one_that_keeps_everything() -> None:
-    _run(ArchiveMachine, 30)
+    assert examples_driven(ArchiveMachine, examples_max=30, steps_max=25) >= 30
 
 
 @pytest.mark.timeout(300)
@@ -181,4 +169,4 @@ def test_an_archived_log_on_redis_reads_like_one_that_keeps_everything(redis_ser
     class Machine(ArchiveMachine):
         server_url = redis_server.url
 
-    _run(Machine, 12)
+    assert examples_driven(Machine, examples_max=12, steps_max=25) >= 12

@@ -11,9 +11,8 @@ from typing import Any, Final, TypeVar
 
 import msgspec
 import pytest
-from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule, run_state_machine_as_test
+from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
 
 from domain import commands as c
 from domain.dead_letters import DeadLetterQuery
@@ -28,6 +27,7 @@ from projections.document_filter import DocumentFilter
 from projections.lists import Lists
 from projections.memory_views import MemoryViews
 from projections.queries import Queries
+from tests.machines import examples_driven
 from tests.projecting import project
 from tests.workshop import FIRST_US, Workshop
 
@@ -229,15 +229,7 @@ class ListsMachine(RuleBasedStateMachine):
 
 
 def test_readers_of_changing_lists_meet_everything_once() -> None:
-    run_state_machine_as_test(
-        ListsMachine,
-        settings=settings(
-            max_examples=60,
-            stateful_step_count=40,
-            deadline=None,
-            suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
-        ),
-    )
+    assert examples_driven(ListsMachine, examples_max=60, steps_max=40) >= 60
 
 
 def test_readers_of_lists_that_are_searched_a_few_rows_at_a_time_meet_everything_once(
@@ -246,12 +238,4 @@ def test_readers_of_lists_that_are_searched_a_few_rows_at_a_time_meet_everything
     """Pages that are cut short by the bound of a search, empty ones too."""
     monkeypatch.setattr(document_list, "SCAN_ROWS", 2)
     monkeypatch.setattr(document_list, "SCAN_ROWS_MAX", 3)
-    run_state_machine_as_test(
-        ListsMachine,
-        settings=settings(
-            max_examples=40,
-            stateful_step_count=40,
-            deadline=None,
-            suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
-        ),
-    )
+    assert examples_driven(ListsMachine, examples_max=40, steps_max=40) >= 40

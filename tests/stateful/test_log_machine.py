@@ -10,7 +10,6 @@ from typing import Any, Final, TypeVar
 
 import msgspec
 import pytest
-from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
     RuleBasedStateMachine,
@@ -18,7 +17,6 @@ from hypothesis.stateful import (
     invariant,
     precondition,
     rule,
-    run_state_machine_as_test,
 )
 
 from events.digests import DigestChange, DigestClaim, Move
@@ -35,6 +33,7 @@ from events.steps import Lane, Step
 from events.task import TaskFinished
 from tests.contract.log_world import LogWorld, MemoryWorld, RedisWorld, inbox_key
 from tests.event_samples import accepted, indexed, write
+from tests.machines import examples_driven
 from tests.servers.redis_process import RedisProcess
 
 pytest_plugins = ("tests.servers.redis",)
@@ -311,12 +310,4 @@ def test_memory_and_redis_never_differ(redis_server: RedisProcess) -> None:
     class Machine(LogMachine):
         server_url = redis_server.url
 
-    run_state_machine_as_test(
-        Machine,
-        settings=settings(
-            max_examples=40,
-            stateful_step_count=30,
-            deadline=None,
-            suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
-        ),
-    )
+    assert examples_driven(Machine, examples_max=40, steps_max=30) >= 40

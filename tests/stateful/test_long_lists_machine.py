@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import Any, Final, TypeVar
 
 import pytest
-from hypothesis import HealthCheck, Phase, settings
+from hypothesis import Phase
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
 from events.envelope import Position
 from events.keys import Keys
@@ -25,6 +25,7 @@ from projections.memory_views import MemoryViews
 from projections.projection import DOCUMENTS, RowKey, member
 from projections.redis_views import RedisViews
 from projections.views import Checkpoint, Commit, IndexChange, Lease, ViewStore
+from tests.machines import examples_driven
 from tests.servers.redis_process import RedisProcess, redis_binary
 
 pytest_plugins = ("tests.servers.redis",)
@@ -220,7 +221,7 @@ class LongListsMachine(RuleBasedStateMachine):
 
 
 def test_long_lists_in_memory_and_on_redis_are_alike_under_any_sequence(redis_server: RedisProcess) -> None:
-    _drive(redis_server, examples_max=20)
+    assert _driven(redis_server, examples_max=20) >= 20
 
 
 def test_the_language_of_the_server_changes_nothing_of_a_long_list(
@@ -237,20 +238,12 @@ def test_the_language_of_the_server_changes_nothing_of_a_long_list(
     server = RedisProcess(redis_binary(), redis_directory)
     server.start()
     try:
-        _drive(server, examples_max=5)
+        assert _driven(server, examples_max=5) >= 5
     finally:
         server.stop()
 
 
-def _drive(server: RedisProcess, *, examples_max: int) -> None:
+def _driven(server: RedisProcess, *, examples_max: int) -> int:
     LongListsMachine.server_url = server.url
-    run_state_machine_as_test(
-        LongListsMachine,
-        settings=settings(
-            max_examples=examples_max,
-            stateful_step_count=25,
-            deadline=None,
-            phases=(Phase.reuse, Phase.generate),  # to shrink one takes minutes
-            suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
-        ),
-    )
+    phases = (Phase.reuse, Phase.generate)  # to shrink one takes minutes
+    return examples_driven(LongListsMachine, examples_max=examples_max, steps_max=25, phases=phases)
