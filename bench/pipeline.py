@@ -1,6 +1,6 @@
 """Whole pipelines: small documents from their acceptance until they can be searched, beside loops without a log.
 
-    PYTHONPATH=src:. python bench/pipeline.py [--documents 1000] [--beside 300] [--rounds 3]
+    PYTHONPATH=src:. python bench/pipeline.py [--documents 1000] [--beside 300] [--rounds 5]
                                               [--embeddings local wordllama]
 
 Texts of 3 kB, all different. Millstream: `millstream up` with its defaults (one worker a core) takes them over HTTP,
@@ -302,7 +302,7 @@ if __name__ == "__main__":
         parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
         parser.add_argument("--documents", type=int, default=1_000)
         parser.add_argument("--beside", type=int, default=300)
-        parser.add_argument("--rounds", type=int, default=3)
+        parser.add_argument("--rounds", type=int, default=5)
         parser.add_argument("--embeddings", nargs="+", choices=list(EMBEDDINGS), default=list(EMBEDDINGS))
         chosen = parser.parse_args()
         asyncio.run(main(chosen.documents, min(chosen.beside, chosen.documents), chosen.rounds, chosen.embeddings))

@@ -7,7 +7,7 @@ projector role folds them, and then, one child process after the other: replay f
 overwritten, repair, archive, replay from the archive, verify of the archive with one bit flipped. Both rebuilds are
 held against one process in the same run that reads the same events, decodes them and folds them by hand, as
 `bench/plain_fold.py` does, without rows, lists and commits: pages through redis-py, or the blocks of segments. Goal:
-0.5 of each, 500 MB; medians of three rebuilds, each with the loop beside it. Reading and decoding alone, with nothing
+0.5 of each, 500 MB; medians of five rebuilds, each with the loop beside it. Reading and decoding alone, with nothing
 folded, is told beside it.
 """
 
@@ -56,7 +56,7 @@ TASK_DOCUMENTS: Final = 10
 TASKS_AN_APPEND: Final = 10
 BY_HAND: Final = "a fold by hand"
 ALONE: Final = "reading alone"
-ROUNDS: Final = 3
+ROUNDS: Final = 5
 PAYLOAD_AT: Final = 4
 """In an entry of a block (`events.segment.Entry`)."""
 
